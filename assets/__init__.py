@@ -1,0 +1,1 @@
+"""Asset packs and shipped weights: data."""

@@ -1,0 +1,3 @@
+"""An image goes in, a scene comes out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Data sets and scene families: what there is to sample from."""

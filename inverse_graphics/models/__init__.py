@@ -1,0 +1,1 @@
+"""Networks that infer scenes from images, and their weights."""

@@ -1,0 +1,1 @@
+"""Asset packs: meshes with a manifest."""

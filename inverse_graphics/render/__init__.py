@@ -1,0 +1,1 @@
+"""Render engines, and the compositing of their layers."""

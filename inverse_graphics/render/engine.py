@@ -1,0 +1,38 @@
+"""What a render engine is: something that draws each object alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+
+
+class Layers(NamedTuple):
+    """Each object drawn alone, N layers for each of B scenes.
+
+    rgb: (B, N, 3, H, W), linear colour in [0, 1] already multiplied by alpha (associated alpha).
+    depth: (B, N, H, W), metres along the camera's z axis; +inf where the object covers nothing.
+    alpha: (B, N, H, W), the share of the pixel that the object covers, in [0, 1].
+    """
+
+    rgb: Tensor
+    depth: Tensor
+    alpha: Tensor
+
+
+@runtime_checkable
+class RenderEngine(Protocol):
+    """Draws objects, each alone; `differentiable` says whether gradients flow back from its layers."""
+
+    @property
+    def name(self) -> str:
+        """The name by which commands and recipes choose this engine."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether `layers` carries gradients to its arguments."""
+
+    def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
+        """Draw every object of every scene alone, unoccluded by the others."""

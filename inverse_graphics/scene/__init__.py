@@ -1,0 +1,1 @@
+"""Scenes: what stands where, under which light, seen from where."""

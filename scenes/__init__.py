@@ -1,0 +1,1 @@
+"""Example scenes: data."""
