@@ -31,7 +31,10 @@ class ObjectBatch:
 
 @dataclass(frozen=True)
 class CameraBatch:
-    """Pinhole cameras.  K: (B, 3, 3), pixels.  T_world_camera: (B, 4, 4), camera to world.  height, width: pixels."""
+    """Pinhole cameras.
+
+    K: (B, 3, 3), pixels.  T_world_camera: (B, 4, 4), camera to world.  height, width: pixels.
+    """
 
     K: Tensor
     T_world_camera: Tensor
@@ -56,7 +59,8 @@ class LightBatch:
 class TableBatch:
     """Rectangular table tops in the plane z = 0, centred at the origin, sides along x and y.
 
-    size: (B, 2), metres, full length along x and y; (0, 0) where a scene has no table.  colour: (B, 3), albedo.
+    size: (B, 2), metres, full length along x and y; (0, 0) where a scene has no table.
+    colour: (B, 3), albedo.
     """
 
     size: Tensor

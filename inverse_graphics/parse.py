@@ -1,0 +1,63 @@
+"""What an image is parsed into: the answer that scripts read and people look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ParsedObject:
+    """One object that the network found; pose fields are None in 2D.
+
+    box_px: x, y of the top left corner, width, height, in pixels of the image as it was given.
+    position_m: x, y, z, world frame.  quaternion_xyzw: world from object.
+    T_camera_object: 4×4, rows.  position_std_m: posterior standard deviation of x, y, z.
+    """
+
+    box_px: tuple[float, float, float, float]
+    identity: str | None = None
+    identity_probability: float | None = None
+    position_m: tuple[float, float, float] | None = None
+    quaternion_xyzw: tuple[float, float, float, float] | None = None
+    T_camera_object: tuple[tuple[float, ...], ...] | None = None
+    position_std_m: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class ParsedCamera:
+    """The camera that the image was seen from.  K: 3×3, pixels.  T_world_camera: 4×4; both by rows."""
+
+    K: tuple[tuple[float, ...], ...]
+    T_world_camera: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Parse:
+    """One image's scene: how many objects, which, where, and how well that explains the image.
+
+    count_probabilities: probability of each count, index = count.
+    log_likelihood: log p(image | parse), nats, at the model's own resolution.
+    warning: one sentence when the image looks unlike what the model was trained on.
+    observation, reconstruction: (H, W, 3) float32 in [0, 1], at the model's own resolution.
+    prefixes: (count + 1, H, W, 3), the reconstruction after the first 0, 1, … objects.
+    """
+
+    image: str
+    model: str
+    count: int
+    count_probabilities: tuple[float, ...]
+    log_likelihood: float
+    warning: str | None
+    objects: tuple[ParsedObject, ...]
+    camera: ParsedCamera | None
+    observation: NDArray[np.float32]
+    reconstruction: NDArray[np.float32]
+    prefixes: NDArray[np.float32]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that scripts lean on, as plain lists and numbers, without the pictures."""
+        raise NotImplementedError
