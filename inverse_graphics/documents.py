@@ -1,0 +1,230 @@
+"""YAML and JSON from strangers: read as data, within bounds, with one line for each mistake.
+
+YAML is read by version 1.2's core rules (https://yaml.org/spec/1.2.2, §10.3.2): 1e-3 is a number, and
+yes, no, on, off, 1:30 and 2024-01-01 are strings. Tags and aliases are refused: a document is a tree of
+mappings, lists, strings, numbers, booleans and null, and costs what it weighs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from inverse_graphics.errors import InverseGraphicsError
+
+MAX_BYTES = 4 * 2**20
+MAX_DEPTH = 32
+MAX_NODES = 200_000
+
+Model = TypeVar("Model", bound=BaseModel)
+ErrorKind = type[InverseGraphicsError]
+
+
+def read_document(path: Path | str, error: ErrorKind) -> Any:
+    """Read a .json file as JSON and any other as YAML.
+
+    Raises:
+        error: the file is missing, too large, not UTF-8 or not a valid document; one line that names it.
+    """
+    path = Path(path)
+    text = _read_text(path, error)
+    return (
+        parse_json(text, str(path), error) if path.suffix == ".json" else parse_yaml(text, str(path), error)
+    )
+
+
+def parse_yaml(text: str, name: str, error: ErrorKind) -> Any:
+    """Turn YAML text into plain values; `name` says in messages where the text came from.
+
+    Raises:
+        error: not YAML, more than one document, a tag, an alias, a repeated key, too deep or too large.
+    """
+    try:
+        _check_size(text, name, error)
+        _check_structure(text, name, error)
+        return yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - derived from SafeLoader
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise error(_one_line(f"{name}: not valid YAML: {where}{problem.problem}")) from problem
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise error(_one_line(f"{name}: not valid YAML: {problem}")) from problem
+
+
+def parse_json(text: str, name: str, error: ErrorKind) -> Any:
+    """Turn JSON text into plain values; `name` says in messages where the text came from.
+
+    Raises:
+        error: not JSON, a repeated key, NaN or Infinity, too deep or too large.
+    """
+    try:
+        _check_size(text, name, error)
+        document = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_refuse_constant)
+        _check_depth(document, name, error)
+    except json.JSONDecodeError as problem:
+        where = f"line {problem.lineno}, column {problem.colno}"
+        raise error(f"{name}: not valid JSON: {where}: {problem.msg}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise error(_one_line(f"{name}: not valid JSON: {problem}")) from problem
+    return document
+
+
+def validated(model: type[Model], document: Any, name: str, error: ErrorKind) -> Model:
+    """Build a pydantic model from a parsed document.
+
+    Raises:
+        error: the document does not fit; one line with the first field that is wrong, what came, and how
+            many more are wrong.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as problem:
+        raise error(f"{name}: {describe(problem)}") from problem
+
+
+def describe(problem: ValidationError) -> str:
+    """Tell a pydantic error in one line: the first wrong field, what was expected and what came."""
+    first, *others = problem.errors(include_url=False, include_context=False)
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    came = "" if first["type"] in ("missing", "value_error") else f", got {_shortened(first['input'])}"
+    more = f" (and {len(others)} more)" if others else ""
+    return _one_line(f"{field + ': ' if field else ''}{message}{came}{more}")
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2's core scalars and without repeated keys."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool):
+                raise yaml.MarkedYAMLError(None, None, "a key must be a word", key_node.start_mark)
+            if key in mapping:
+                raise yaml.MarkedYAMLError(None, None, f"key {key!r} appears twice", key_node.start_mark)
+            mapping[key] = self.construct_object(value_node, deep=deep)
+        return mapping
+
+
+_CORE_SCALARS: tuple[tuple[str, str, str], ...] = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+)
+for _tag, _pattern, _first in _CORE_SCALARS:
+    _CoreLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}",
+        re.compile(rf"^(?:{_pattern})$"),
+        [character if character != "\0" else "" for character in _first],
+    )
+
+
+def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _real(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_CoreLoader.add_constructor("tag:yaml.org,2002:int", _integer)
+_CoreLoader.add_constructor("tag:yaml.org,2002:float", _real)
+
+
+def _read_text(path: Path, error: ErrorKind) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        return content.decode("utf-8-sig")
+    except FileNotFoundError as problem:
+        raise error(f"no such file: {path}") from problem
+    except IsADirectoryError as problem:
+        raise error(f"{path} is a folder: expected a file") from problem
+    except OSError as problem:
+        raise error(f"cannot read {path}: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        if len(content) > MAX_BYTES:  # the bound may cut a character in two
+            raise error(_too_large(str(path))) from problem
+        raise error(f"{path}: not a text file in UTF-8 (byte {problem.start})") from problem
+
+
+def _check_size(text: str, name: str, error: ErrorKind) -> None:
+    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+        raise error(_too_large(name))
+
+
+def _too_large(name: str) -> str:
+    return f"{name}: larger than {MAX_BYTES // 2**20} MiB, the most that is read as a document"
+
+
+def _check_structure(text: str, name: str, error: ErrorKind) -> None:
+    """Walk the event stream, which costs no more than the text, before anything is built from it."""
+    depth = nodes = documents = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        nodes += isinstance(event, yaml.NodeEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise error(f"{name}: line {line}: anchors and aliases are not allowed: write the value out")
+        if tag := getattr(event, "tag", None):
+            raise error(_one_line(f"{name}: line {line}: the tag {tag} is not allowed: write plain values"))
+        if depth > MAX_DEPTH or nodes > MAX_NODES or documents > 1:
+            what = _bound_that_broke(depth, nodes)
+            raise error(f"{name}: line {line}: {what}")
+
+
+def _bound_that_broke(depth: int, nodes: int) -> str:
+    if depth > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    if nodes > MAX_NODES:
+        return f"more than {MAX_NODES:,} values"
+    return "a second document begins: expected one"
+
+
+def _check_depth(document: Any, name: str, error: ErrorKind) -> None:
+    level, depth = [document], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH + 1:
+            raise error(f"{name}: nested deeper than {MAX_DEPTH} levels")
+        level = [child for parent in level for child in _children(parent)]
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} appears twice")
+    return mapping
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _one_line(text: str) -> str:
+    """Fold white space and drop what a terminal would obey; a stranger's text may hold either."""
+    return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
