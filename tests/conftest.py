@@ -1,6 +1,29 @@
-"""What all tests share: examples that are the same on every run and every machine."""
+"""What tests of several modules share."""
 
-from hypothesis import settings
+from __future__ import annotations
 
-settings.register_profile("project", derandomize=True, deadline=None)
-settings.load_profile("project")
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inverse_graphics.data.mnist import Digits, Split, load_digits, missing_files
+
+BESIDE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shipped_digits() -> dict[Split, Digits]:
+    """The digits that ship with the package, so that tests need no network."""
+    return {"train": load_digits("train", "shipped"), "test": load_digits("test", "shipped")}
+
+
+@pytest.fixture(scope="session")
+def full_mnist() -> Iterator[None]:
+    """The published MNIST files, where this machine has them; nothing is fetched for a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        if BESIDE_REPOSITORY.is_dir():
+            patch.setenv("INVERSE_GRAPHICS_DATA", str(BESIDE_REPOSITORY))
+        if missing := missing_files():
+            pytest.skip(f"{missing[0]} is not on this machine")
+        yield

@@ -62,6 +62,9 @@ class MultiMnistSettings(BaseModel):
         return weights / weights.sum()
 
 
+_PAPER = MultiMnistSettings()
+
+
 class MultiMnistBatch(NamedTuple):
     """B images and what is on them; slots beyond an image's count hold zeros, and label −1.
 
@@ -84,7 +87,7 @@ class MultiMnist:
     """
 
     digits: Digits
-    settings: MultiMnistSettings = MultiMnistSettings()
+    settings: MultiMnistSettings = _PAPER
 
     def __post_init__(self) -> None:
         boxes = self.tight
@@ -155,12 +158,14 @@ def tight_boxes(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
     images: (n, height, width).
     """
-    columns, rows = (images > 0).any(axis=1), (images > 0).any(axis=2)
+    columns: NDArray[np.bool_] = images.max(axis=1) > 0
+    rows: NDArray[np.bool_] = images.max(axis=2) > 0
     x, y = columns.argmax(axis=1), rows.argmax(axis=1)
     right = columns.shape[1] - columns[:, ::-1].argmax(axis=1)
     bottom = rows.shape[1] - rows[:, ::-1].argmax(axis=1)
     boxes = np.stack([x, y, right - x, bottom - y], axis=1)
-    return np.where(columns.any(axis=1)[:, None], boxes, 0).astype(np.int64)
+    inked = columns.max(axis=1, keepdims=True)
+    return np.where(inked, boxes, 0).astype(np.int64)
 
 
 def _place(extents: NDArray[np.int64], size: int, generator: np.random.Generator) -> NDArray[np.int64]:
