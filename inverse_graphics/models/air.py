@@ -1,0 +1,93 @@
+"""Attend, infer, repeat: the recurrent loop that 2D and 3D models share.
+
+A model explains an image by up to N objects, one a step. Step i looks at the image and at what it has
+inferred so far, says with which probability π_i there is an i-th object, and infers its latents z_i. The
+loop runs all N steps as if every object were present; the count then has the exact probabilities
+
+    w_n = π_1 ⋯ π_n (1 − π_{n+1}),   π_{N+1} = 0.
+
+Source: Eslami et al. 2016, "Attend, Infer, Repeat", section 2.2, with the count enumerated.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.distributions.gaussian import Sampler
+from inverse_graphics.halting import Enumerated, Halting, Step, ponder
+
+
+class ObjectStep(NamedTuple):
+    """What one step inferred of B images.
+
+    latents: the model's own description of object i.  kl: (B,), KL(q(z_i | x, z_<i) ‖ p(z_i)), nats.
+    """
+
+    latents: Any
+    kl: Tensor
+
+
+class AirModel(Protocol):
+    """What the loop needs of a model."""
+
+    @property
+    def max_objects(self) -> int:
+        """N, the number of steps."""
+
+    def begin(self, images: Tensor) -> Any:
+        """The recurrent state before the first step."""
+
+    def step(self, state: Any, sampler: Sampler) -> Step[Any, ObjectStep]:
+        """Infer one more object.  The step's halting logit is that of *no* further object: −logit(π_i)."""
+
+    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
+        """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
+
+
+class Inference(NamedTuple):
+    """What the loop inferred of B images.
+
+    objects: the N steps.  log_count: (B, N + 1), log w_n.  log_present: (B, N), log probability that
+    object i exists.  kl: (B, N), nats.  log_likelihood: (B, N + 1), of each prefix, nats.
+    """
+
+    objects: list[ObjectStep]
+    log_count: Tensor
+    log_present: Tensor
+    kl: Tensor
+    log_likelihood: Tensor
+
+    @property
+    def most_probable_count(self) -> Tensor:
+        """The most probable count: (B,) int64."""
+        return self.log_count.argmax(-1)
+
+
+def attend_infer_repeat(
+    model: AirModel,
+    images: Tensor,
+    sampler: Sampler,
+    halting: Halting | None = None,
+) -> Inference:
+    """Infer the objects of B images.
+
+    images: (B, C, H, W) in [0, 1].  sampler: how latents are taken from their posteriors.
+    halting: `Enumerated` unless given, and then all N steps run.
+    """
+    pondering = ponder(
+        lambda state, _: model.step(state, sampler),
+        model.begin(images),
+        model.max_objects,
+        halting or Enumerated(),
+    )
+    objects = pondering.outputs
+    return Inference(
+        objects=objects,
+        log_count=pondering.log_halt,
+        log_present=pondering.log_keep,
+        kl=torch.stack([step.kl for step in objects], dim=-1),
+        log_likelihood=model.prefix_log_likelihoods(images, objects),
+    )

@@ -1,0 +1,175 @@
+"""The bound and its gradient against brute-force enumeration of every count and a grid of every latent."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from inverse_graphics.distributions.count import truncated_geometric
+from inverse_graphics.distributions.gaussian import Gaussian
+from inverse_graphics.halting import Step
+from inverse_graphics.likelihood import GaussianLikelihood
+from inverse_graphics.models.air import ObjectStep, attend_infer_repeat
+from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds, warmed_up_objective
+
+PRIOR = Gaussian(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+LIKELIHOOD = GaussianLikelihood(0.7)
+LOG_COUNT_PRIOR = truncated_geometric(-0.8, 2).double()
+
+
+class ToyAir(nn.Module):
+    """Two steps with one latent each; later presences and posteriors depend on earlier latents."""
+
+    max_objects = 2
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.theta = nn.Parameter(torch.randn(7, generator=generator, dtype=torch.float64) * 0.7)
+
+    def begin(self, images):
+        return images, torch.zeros(len(images), 1, dtype=torch.float64)
+
+    def heads(self, images, previous):
+        """Presence logit (B,) and posterior (B, 1) of the next object, given the previous latent."""
+        t, seen = self.theta, images.flatten(1).sum(-1, keepdim=True)
+        logit = t[0] + t[1] * previous[:, 0] + 0.3 * seen[:, 0]
+        mean = t[2] + t[3] * previous + t[4] * seen
+        return logit, Gaussian(mean, torch.nn.functional.softplus(t[5] + 0.4 * previous) + 0.2)
+
+    def step(self, state, sampler):
+        images, previous = state
+        logit, posterior = self.heads(images, previous)
+        z = sampler(posterior)
+        return Step(-logit, ObjectStep(z, posterior.kl_to(PRIOR)), (images, z))
+
+    def draw(self, latents):
+        """The picture (B, 1, 1, 2) of some latents, each (B, 1)."""
+        template = torch.stack([torch.ones_like(self.theta[6]), self.theta[6]])
+        parts = [torch.tanh(z)[:, :, None, None] * template for z in latents]
+        return sum(parts) if parts else torch.zeros(1, 1, 1, 2, dtype=torch.float64)
+
+    def prefix_log_likelihoods(self, images, objects):
+        latents = [step.latents for step in objects]
+        return torch.stack(
+            [LIKELIHOOD.log_prob(images, self.draw(latents[:n])) for n in range(len(latents) + 1)], dim=-1
+        )
+
+
+class FromNodes:
+    """A sampler that takes given standard-normal numbers, one a step."""
+
+    def __init__(self, noise):
+        self.noise = iter(noise)
+
+    def __call__(self, posterior):
+        return posterior.mean + posterior.std * next(self.noise)
+
+
+def quadrature_of_bound(model, image, nodes=40):
+    """E[exact_count_elbo] over the samples' noise, by Gauss–Hermite quadrature in two dimensions."""
+    points, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    total = torch.zeros((), dtype=torch.float64)
+    for (e1, w1), (e2, w2) in itertools.product(zip(points, weights, strict=True), repeat=2):
+        inference = attend_infer_repeat(model, image, FromNodes([e1, e2]))
+        total = total + w1 * w2 / (2 * math.pi) * exact_count_elbo(inference, LOG_COUNT_PRIOR).elbo[0]
+    return total
+
+
+@torch.no_grad()
+def enumerated_bound(model, image, cells=401, reach=9.0):
+    """Σ_n ∫ q(n, z) [log p(x, z, n) − log q(n, z)] dz on a fixed grid: nothing shared with the estimator."""
+    grid = torch.linspace(-reach, reach, cells, dtype=torch.float64)[:, None]
+    cell = float(grid[1] - grid[0])
+    images = image.expand(cells, -1, -1, -1)
+    logit1, q1 = model.heads(image, torch.zeros(1, 1, dtype=torch.float64))
+    log_q1, log_p1 = q1.log_prob(grid), PRIOR.log_prob(grid)
+    logit2, q2 = model.heads(images, grid)
+    present1, present2 = torch.sigmoid(logit1), torch.sigmoid(logit2)
+
+    none = 1 - present1[0]
+    total = none * (LOG_COUNT_PRIOR[0] + LIKELIHOOD.log_prob(image, model.draw([]))[0] - none.log())
+    one = present1 * (1 - present2)
+    log_joint = LOG_COUNT_PRIOR[1] + log_p1 + LIKELIHOOD.log_prob(images, model.draw([grid]))
+    total = total + (cell * one * log_q1.exp() * (log_joint - one.log() - log_q1)).sum()
+    two = present1 * present2
+    for z2 in grid:
+        second = z2.expand(cells, 1)
+        log_q2, log_p2 = q2.log_prob(second), PRIOR.log_prob(second)
+        likelihood = LIKELIHOOD.log_prob(images, model.draw([grid, second]))
+        log_joint = LOG_COUNT_PRIOR[2] + log_p1 + log_p2 + likelihood
+        weight = cell**2 * two * (log_q1 + log_q2).exp()
+        total = total + (weight * (log_joint - two.log() - log_q1 - log_q2)).sum()
+    return float(total)
+
+
+@pytest.fixture(params=[0, 1, 2])
+def toy(request):
+    generator = torch.Generator().manual_seed(100 + request.param)
+    return ToyAir(request.param), torch.rand(1, 1, 1, 2, generator=generator, dtype=torch.float64)
+
+
+def test_expected_bound_equals_enumeration(toy):
+    model, image = toy
+    assert quadrature_of_bound(model, image).item() == pytest.approx(enumerated_bound(model, image), abs=1e-6)
+
+
+def test_expected_gradient_equals_finite_differences_of_enumeration(toy):
+    model, image = toy
+    (gradient,) = torch.autograd.grad(quadrature_of_bound(model, image), model.theta)
+    step, reference = 1e-4, []
+    for index in range(len(model.theta)):
+        ends = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                model.theta[index] += sign * step
+            ends.append(enumerated_bound(model, image))
+            with torch.no_grad():
+                model.theta[index] -= sign * step
+        reference.append((ends[0] - ends[1]) / (2 * step))
+    assert gradient.tolist() == pytest.approx(reference, abs=2e-6)
+
+
+def test_detaching_the_sample_would_be_noticed(toy):
+    """Negative control: without the path from z_1 to later steps, the gradient is another one."""
+    model, image = toy
+    whole = torch.autograd.grad(quadrature_of_bound(model, image, nodes=8), model.theta)[0]
+    step = model.step
+    model.step = lambda state, sampler: step((state[0], state[1].detach()), sampler)
+    cut = torch.autograd.grad(quadrature_of_bound(model, image, nodes=8), model.theta)[0]
+    assert (whole - cut).abs().max() > 1e-3
+
+
+def toy_inference(trial):
+    model = ToyAir(trial)
+    image = torch.rand(4, 1, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(trial))
+    return model, attend_infer_repeat(model, image, FromNodes([0.3, -1.1]))
+
+
+@pytest.mark.parametrize("trial", range(3))
+def test_fully_trusted_surrogate_has_the_gradient_of_the_bound(trial):
+    model, inference = toy_inference(trial)
+    bound = exact_count_elbo(inference, LOG_COUNT_PRIOR).elbo.sum()
+    surrogate = warmed_up_objective(inference, LOG_COUNT_PRIOR, trust=1.0).sum()
+    expected = torch.autograd.grad(bound, model.theta, retain_graph=True)[0]
+    assert torch.allclose(torch.autograd.grad(surrogate, model.theta)[0], expected, atol=1e-12)
+
+
+def test_untrusted_surrogate_trains_objects_by_every_prefix_alike():
+    _, inference = toy_inference(0)
+    bounds = prefix_bounds(inference)
+    surrogate = warmed_up_objective(inference, LOG_COUNT_PRIOR, trust=0.0).sum()
+    (weights,) = torch.autograd.grad(surrogate, inference.log_likelihood, retain_graph=True)
+    assert torch.allclose(weights, torch.full_like(bounds, 1 / 3))
+
+
+def test_the_bound_is_the_sum_of_its_parts():
+    _, inference = toy_inference(1)
+    bound = exact_count_elbo(inference, LOG_COUNT_PRIOR)
+    assert torch.allclose(bound.elbo, bound.log_likelihood - bound.kl_objects - bound.kl_count)
+    count = inference.log_count.exp()
+    direct = (count * (prefix_bounds(inference) + LOG_COUNT_PRIOR - inference.log_count)).sum(-1)
+    assert torch.allclose(bound.elbo, direct)
