@@ -1,0 +1,61 @@
+"""`inverse-graphics doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .streams import STDOUT, console, write_json
+
+if TYPE_CHECKING:
+    from inverse_graphics.report.diagnosis import Finding
+
+EXAMPLES = """\
+inverse-graphics doctor
+inverse-graphics doctor --json report.json    [dim]# to attach to a bug report[/dim]"""
+
+STATES = {"works": ("  ok", "green"), "missing": ("  --", "yellow"), "broken": ("  !!", "bold red")}
+
+
+def doctor(
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|-", help="Write the findings as JSON to FILE, or - for stdout."),
+    ] = None,
+) -> None:
+    """Say what works here, what is missing, and how to get it.
+
+    Looks at versions, devices, render engines, data, asset packs and models. The exit status is 1 if
+    something that is needed is broken, and 0 if only optional things are missing.
+    """
+    from dataclasses import asdict
+
+    from inverse_graphics.report.diagnosis import examine
+
+    findings = list(examine())
+    if json != STDOUT:
+        _show(findings)
+    if json is not None:
+        write_json(json, [asdict(finding) for finding in findings])
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _show(findings: list[Finding]) -> None:
+    from itertools import groupby
+
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    for area, group in groupby(findings, key=lambda finding: finding.area):
+        table = Table.grid(padding=(0, 2))
+        for finding in group:
+            remedy = f"\n-> {finding.remedy}" if finding.remedy else ""
+            detail = Text(finding.detail).append(remedy, style="dim")
+            word, style = STATES[finding.state]
+            table.add_row(Text(word, style=style), Text(finding.name), detail)
+        out.print(Text(area, style="bold"))
+        out.print(table)
+        out.print()

@@ -1,0 +1,93 @@
+"""The application: its commands, and the one place where the project's errors become an exit status."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from inverse_graphics import __version__
+from inverse_graphics.errors import InverseGraphicsError
+
+from . import doctor
+from .streams import complain
+
+app = typer.Typer(
+    name="inverse-graphics",
+    help="An image goes in, a scene comes out.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _add(command: Callable[..., None], examples: str) -> None:
+    """Add a command; the lines of each paragraph of its docstring flow together."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(help=text, epilog=f"[bold]Examples[/bold]\n\n{examples}")(command)
+
+
+_add(doctor.doctor, doctor.EXAMPLES)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status.
+
+    0: success.  1: an error that the user can mend, told in one line on stderr.  2: wrong usage.
+    130: Ctrl-C.  Any other exception is a bug and leaves with its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name of a file need not fit the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except InverseGraphicsError as error:
+        complain(str(error))
+        return 1
+    except BrokenPipeError:
+        _forget_stdout()
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        _forget_stdout()
+        complain("cannot write to standard output: the disk is full; free some space")
+        return 1
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Let Typer parse and run; it leaves by SystemExit."""
+    try:
+        app(arguments, prog_name="inverse-graphics")
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
+    return 0
+
+
+def _forget_stdout() -> None:
+    """Point stdout at nothing, so that what is still buffered does not fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,70 @@
+"""Where commands speak: data on stdout, talk on stderr, plain where nobody sees colours."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from inverse_graphics.files import atomic_write
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STDOUT = "-"
+PIPE_WIDTH = 10_000
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a rich console; where no window bounds it, no line is wrapped or cut."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False
+    )
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not data: one line on stderr."""
+    print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
+
+
+def complain(text: str) -> None:
+    """Tell the user what went wrong: one line on stderr."""
+    red, plain = ("\x1b[1;31m", "\x1b[0m") if _shows_colours(sys.stderr) else ("", "")
+    print(f"{red}Error:{plain} {one_line(text)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def one_line(text: str) -> str:
+    """Fold white space and drop what a terminal would obey: names of files may hold anything."""
+    return "".join(char if char.isprintable() else "�" for char in " ".join(text.split()))
+
+
+@contextmanager
+def json_lines(target: str) -> Iterator[IO[str]]:
+    """Open FILE, or stdout for "-"; a file appears whole when the block has ended well."""
+    if target == STDOUT:
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        with atomic_write(target, "w") as file:
+            yield file
+
+
+def write_json(target: str, value: Any) -> None:
+    """Write one JSON document, indented, to FILE or, for "-", to stdout."""
+    with json_lines(target) as file:
+        file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    if target != STDOUT:
+        say(f"wrote {Path(target)}")
+
+
+def _shows_colours(stream: IO[str]) -> bool:
+    """Whether a stream is a terminal that wants colours, by the rules that rich follows."""
+    from rich.console import Console
+
+    return Console(file=stream).color_system is not None and stream.isatty()
