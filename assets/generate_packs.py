@@ -226,7 +226,7 @@ def as_glb(mesh: trimesh.Trimesh) -> bytes:
     """The mesh as a binary glTF: metres, turned from Z up to Y up."""
     turned = mesh.copy()
     turned.vertices = mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0])
-    return bytes(export_glb(turned, include_normals=False))
+    return bytes(export_glb(turned, include_normals=False))  # type: ignore[no-untyped-call]
 
 
 def write_packs(folder: Path) -> None:

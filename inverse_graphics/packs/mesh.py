@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -85,7 +86,9 @@ class MeshLibrary:
             texels=stack([t.reshape(-1, 3) for t in textures], 3),
             first_texel=torch.from_numpy(first_texel.astype(np.int64)),
             texture_size=torch.tensor([t.shape[:2] for t in textures], dtype=torch.int64).reshape(-1, 2),
-            radius=torch.tensor([float(np.linalg.norm(m.vertices, axis=1).max()) for _, m in meshes]),
+            radius=torch.tensor(
+                [float(np.linalg.norm(m.vertices, axis=1).max(initial=0)) for _, m in meshes]
+            ),
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> MeshLibrary:
@@ -95,4 +98,4 @@ class MeshLibrary:
             for name, value in vars(self).items()
             if isinstance(value, Tensor)
         }
-        return replace(self, **moved)
+        return replace(self, **cast("dict[str, Any]", moved))

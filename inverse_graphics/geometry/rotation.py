@@ -1,0 +1,147 @@
+"""Rotations in three forms: matrices, unit quaternions (xyzw) and rotation vectors.
+
+Everything is batched over leading dimensions, works in float32 and float64, and has finite gradients
+everywhere, the identity and half turns included.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def matrix_from_quaternion(quaternion_xyzw: Tensor) -> Tensor:
+    """Turn quaternions into rotation matrices.
+
+    quaternion_xyzw: (..., 4), of any length but zero; q and −q are the same rotation.  Returns (..., 3, 3).
+    """
+    x, y, z, w = (quaternion_xyzw / quaternion_xyzw.norm(dim=-1, keepdim=True)).unbind(-1)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def quaternion_from_matrix(rotation: Tensor) -> Tensor:
+    """Turn rotation matrices into unit quaternions with w ≥ 0.
+
+    rotation: (..., 3, 3).  Returns (..., 4), xyzw. The entries of a rotation give the rank-one matrix 4 q qᵀ
+    (Shepperd 1978, "Quaternion from rotation matrix"); every row of it is a multiple of q. The row with the
+    largest diagonal, whose norm is at least 2, is read: no other is safe near a half turn.
+    """
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotation.unbind(-2))
+    four_q_q = torch.stack(
+        [
+            torch.stack([1 + a - e - i, b + d, c + g, h - f], dim=-1),
+            torch.stack([b + d, 1 - a + e - i, f + h, c - g], dim=-1),
+            torch.stack([c + g, f + h, 1 - a - e + i, d - b], dim=-1),
+            torch.stack([h - f, c - g, d - b, 1 + a + e + i], dim=-1),
+        ],
+        dim=-2,
+    )
+    largest = four_q_q.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)
+    row = torch.take_along_dim(four_q_q, largest[..., None, None], dim=-2).squeeze(-2)
+    quaternion = row / row.norm(dim=-1, keepdim=True)
+    return torch.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
+
+
+def matrix_from_rotation_vector(vector: Tensor) -> Tensor:
+    """Turn rotation vectors (axis times angle in radians) into matrices: Rodrigues' formula.
+
+    vector: (..., 3).  Returns (..., 3, 3).
+    """
+    angle2 = vector.square().sum(-1)[..., None, None]
+    # sin(t)/t and (1 − cos t)/t² are 0/0 at t = 0 and their derivatives cancel near it; the series are exact
+    # to rounding below t = 0.01
+    near = angle2 < 1e-4
+    angle = torch.where(near, 1.0, angle2).sqrt()
+    sine = torch.where(near, 1 - angle2 / 6 + angle2.square() / 120, angle.sin() / angle)
+    cosine = torch.where(
+        near,
+        0.5 - angle2 / 24 + angle2.square() / 720,
+        0.5 * (torch.sin(angle / 2) / (angle / 2)).square(),
+    )
+    cross = _cross_matrix(vector)
+    identity = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    return identity + sine * cross + cosine * (cross @ cross)
+
+
+def rotation_vector_from_matrix(rotation: Tensor) -> Tensor:
+    """Turn matrices into rotation vectors with angles in [0, π]; at π either sign of the axis is right.
+
+    rotation: (..., 3, 3).  Returns (..., 3), radians.
+    """
+    quaternion = quaternion_from_matrix(rotation)
+    half_axis, w = quaternion[..., :3], quaternion[..., 3:]
+    sine2 = half_axis.square().sum(-1, keepdim=True)
+    # angle/sin(angle/2) is 0/0 at the identity: there, 2 atan(s/w)/s = 2/w − 2 s²/(3 w³) + …
+    near = sine2 < 1e-6
+    sine = torch.where(near, 1.0, sine2).sqrt()
+    safe_w = torch.where(near, w, 1.0)
+    scale = torch.where(
+        near, 2 / safe_w * (1 - sine2 / (3 * safe_w.square())), 2 * torch.atan2(sine, w) / sine
+    )
+    return scale * half_axis
+
+
+def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
+    """Turn about Z, counter-clockwise seen from above.  yaw_radians: (...).  Returns (..., 3, 3)."""
+    zero, one = torch.zeros_like(yaw_radians), torch.ones_like(yaw_radians)
+    cosine, sine = yaw_radians.cos(), yaw_radians.sin()
+    rows = [[cosine, -sine, zero], [sine, cosine, zero], [zero, zero, one]]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def random_rotations(
+    shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Draw rotation matrices uniformly (by the Haar measure).  Returns (*shape, 3, 3).
+
+    The direction of a normal vector in four dimensions is a uniform unit quaternion (Shoemake 1992).
+    """
+    normal = torch.randn((*shape, 4), generator=generator, dtype=dtype, device=generator.device)
+    return matrix_from_quaternion(normal)
+
+
+def geodesic_angle(first: Tensor, second: Tensor) -> Tensor:
+    """Measure the angle of the rotation that takes one orientation to the other, in [0, π].
+
+    first, second: (..., 3, 3), broadcast.  Returns (...), radians. The gradient where the angle is 0 or π,
+    which has none, is 0.
+    """
+    between = first.transpose(-1, -2) @ second
+    # arccos loses half the digits near 0 and π; the sine, from the antisymmetric part, keeps them
+    sine = _length(_vee(between - between.transpose(-1, -2)) / 2)
+    cosine = (between.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return torch.atan2(sine, cosine)
+
+
+def angle_between(first: Tensor, second: Tensor) -> Tensor:
+    """Measure the angle between directions, in [0, π].
+
+    first, second: (..., 3), broadcast.  Returns (...), radians.
+    """
+    sine = _length(torch.linalg.cross(first, second, dim=-1))
+    return torch.atan2(sine, (first * second).sum(-1))
+
+
+def _cross_matrix(vector: Tensor) -> Tensor:
+    """The matrix that takes p to vector × p.  vector: (..., 3).  Returns (..., 3, 3)."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def _vee(cross: Tensor) -> Tensor:
+    """The vector of a cross-product matrix."""
+    return torch.stack([cross[..., 2, 1], cross[..., 0, 2], cross[..., 1, 0]], dim=-1)
+
+
+def _length(vector: Tensor) -> Tensor:
+    """The norm over the last dimension, with gradient 0, not NaN, at the zero vector."""
+    square = vector.square().sum(-1)
+    zero = square == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, square).sqrt())

@@ -1,0 +1,237 @@
+"""Mesh files from strangers, read through trimesh: bounded, confined to their pack, one line when broken."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+from trimesh.resolvers import Resolver
+from trimesh.visual import ColorVisuals, TextureVisuals
+from trimesh.visual.material import PBRMaterial
+
+from inverse_graphics.errors import AssetError
+from inverse_graphics.packs.confined import read_confined
+from inverse_graphics.packs.glb import check_glb
+from inverse_graphics.packs.surface import TriangleSoup
+
+MAX_FACES = 200_000
+MAX_TEXTURE_SIDE = 4096
+SUFFIXES = (".glb", ".obj", ".ply", ".stl")
+DEFAULT_COLOUR = (0.7, 0.7, 0.7)
+
+Floats = NDArray[np.float64]
+
+# trimesh logs what it swallows, tracebacks included; what matters of it is told here in one line
+logging.getLogger("trimesh").addHandler(logging.NullHandler())
+
+
+def read_mesh_file(folder: Path, name: str) -> tuple[TriangleSoup, NDArray[np.float32] | None]:
+    """Read a mesh inside `folder` with its colours, its texture coordinates and its texture.
+
+    Returns triangles in the file's own unit and axes, and a texture (Ht, Wt, 3) in [0, 1] or None.
+
+    Raises:
+        AssetError: the file, or one that it refers to, is missing, broken, too large or outside the folder;
+            it has no faces or more than 200,000; its vertices are not finite; it has two textures.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise AssetError(f"cannot read '{suffix}' meshes: expected one of {', '.join(SUFFIXES)}")
+    files = _PackFiles(folder)
+    scene = _load(read_confined(folder, name), suffix.removeprefix("."), files)
+    if files.refused:
+        raise AssetError(files.refused[0])
+    parts = _placed_parts(scene)
+    images = {id(image): image for _, mesh in parts if (image := _image(mesh)) is not None}
+    if len(images) > 1:
+        raise AssetError(f"the mesh has {len(images)} textures: expected one at most, bake them into one")
+    texture = decode_texture(next(iter(images.values()))) if images else None
+    return _soup(parts, textured=texture is not None), texture
+
+
+def read_texture(folder: Path, name: str) -> NDArray[np.float32]:
+    """Read an image inside `folder` as a texture: (Ht, Wt, 3) in [0, 1].
+
+    Raises:
+        AssetError: missing, outside the folder, not an image, or larger than 4096 pixels a side.
+    """
+    content = read_confined(folder, name)
+    try:
+        image = _open_image(content)
+    except Exception as problem:
+        raise AssetError(f"texture '{name}' is not an image that can be read: use PNG or JPEG") from problem
+    return decode_texture(image)
+
+
+def decode_texture(image: Image.Image) -> NDArray[np.float32]:
+    """Turn an opened image, of which only the header is known, into a texture within bounds.
+
+    Raises:
+        AssetError: larger than 4096 pixels a side, or its pixels cannot be read.
+    """
+    width, height = image.size
+    if not (0 < width <= MAX_TEXTURE_SIDE and 0 < height <= MAX_TEXTURE_SIDE):
+        bound = f"{MAX_TEXTURE_SIDE}×{MAX_TEXTURE_SIDE}"
+        raise AssetError(f"texture of {width}×{height} pixels: expected at most {bound}, make it smaller")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of palettes and broken colour profiles
+            pixels = np.asarray(image.convert("RGB"))
+    except Exception as problem:
+        raise AssetError("the texture's pixels cannot be read: save it anew as PNG or JPEG") from problem
+    return (pixels / np.float32(255)).astype(np.float32)
+
+
+class _PackFiles(Resolver):
+    """What trimesh may open by name: files inside the pack; it remembers what it refused."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.refused: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        try:
+            name = str(key).strip()
+            content = read_confined(self._folder, name)
+            if PurePosixPath(name).suffix.lower() != ".mtl":
+                _open_image(content)
+        except AssetError as problem:
+            self.refused.append(str(problem))
+            raise OSError(str(problem)) from problem
+        except Exception as problem:
+            self.refused.append(f"file '{name}' is not an image that can be read: use PNG or JPEG")
+            raise OSError(name) from problem
+        return content
+
+    def keys(self) -> list[str]:
+        return []
+
+    def write(self, name: str, data: object) -> None:  # noqa: ARG002 - trimesh's interface
+        raise OSError(f"packs are read only: {name}")
+
+    def namespaced(self, namespace: str) -> _PackFiles:
+        raise OSError(f"packs have no inner archives: {namespace}")
+
+
+def _open_image(content: bytes) -> Image.Image:
+    """Read the header of an image; its pixels come later, when its size has been checked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of large pictures; `decode_texture` refuses them
+        return Image.open(BytesIO(content))
+
+
+def _load(content: bytes, kind: str, files: _PackFiles) -> trimesh.Scene:
+    try:
+        if kind == "glb":
+            check_glb(content)
+        if kind == "ply":
+            _check_ply(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return trimesh.load_scene(BytesIO(content), file_type=kind, resolver=files, process=False)
+    except Exception as problem:  # loaders of foreign formats fail in every way there is
+        reason = " ".join(str(problem).split())[:120] or type(problem).__name__
+        raise AssetError(f"the file is not a {kind.upper()} mesh that can be read: {reason}") from problem
+
+
+def _check_ply(content: bytes) -> None:
+    """Refuse counts that the loader would make room for before it looks for the data."""
+    header = content[: content.find(b"end_header")]
+    for name, count in re.findall(rb"element\s+(\w+)\s+(\S+)", header):
+        if len(count) > 9 or int(count) > 4 * MAX_FACES:
+            raise ValueError(f"{count[:20].decode('ascii', 'replace')} elements '{name.decode()[:20]}'")
+
+
+def _placed_parts(scene: trimesh.Scene) -> list[tuple[Floats, trimesh.Trimesh]]:
+    """Each mesh of the file with its place, (4, 4), in the file's frame; counted before any is copied."""
+    parts, faces = [], 0
+    for node in scene.graph.nodes_geometry:
+        transform, geometry = scene.graph[node]
+        mesh = scene.geometry[geometry]
+        if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces):
+            parts.append((np.asarray(transform, np.float64), mesh))
+            faces += len(mesh.faces)
+            if faces > MAX_FACES:
+                raise AssetError(f"the mesh has more than {MAX_FACES:,} faces: simplify it")
+    if not faces:
+        raise AssetError("the mesh has 0 faces: expected a triangle mesh")
+    return parts
+
+
+def _soup(parts: list[tuple[Floats, trimesh.Trimesh]], *, textured: bool) -> TriangleSoup:
+    uv = np.concatenate([_corner_uv(mesh) for _, mesh in parts]) if textured else None
+    return TriangleSoup(
+        corners=np.concatenate([_corner_positions(transform, mesh) for transform, mesh in parts]),
+        colours=np.concatenate([_corner_colours(mesh) for _, mesh in parts]),
+        uv=uv,
+    )
+
+
+def _corner_positions(transform: Floats, mesh: trimesh.Trimesh) -> Floats:
+    faces, vertices = np.asarray(mesh.faces), np.asarray(mesh.vertices, np.float64)
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise AssetError(f"a face names vertex {faces.max()}: the mesh has {len(vertices)} vertices")
+    with np.errstate(all="ignore"):
+        placed = vertices @ transform[:3, :3].T + transform[:3, 3]
+    if not np.isfinite(placed[faces]).all():
+        raise AssetError("the mesh has vertices that are NaN or infinite: expected finite numbers")
+    mirrored = np.linalg.det(transform[:3, :3]) < 0
+    corners: Floats = placed[faces[:, ::-1] if mirrored else faces]
+    return corners
+
+
+def _corner_colours(mesh: trimesh.Trimesh) -> Floats:
+    """The file's colours, (F, 3, 3): of faces, of vertices or of the material, whichever there is."""
+    visual, faces = mesh.visual, np.asarray(mesh.faces)
+    everywhere = np.ones((len(faces), 3, 3))
+    if isinstance(visual, ColorVisuals) and visual.kind == "face":
+        return everywhere * np.asarray(visual.face_colors)[:, None, :3] / 255
+    if isinstance(visual, ColorVisuals) and visual.kind == "vertex":
+        return np.asarray(visual.vertex_colors)[faces][..., :3] / 255
+    if isinstance(visual, TextureVisuals):
+        own = visual.vertex_attributes.get("color")
+        vertex = 1.0 if own is None or len(own) != len(mesh.vertices) else _unit_rgb(own)[faces]
+        return everywhere * vertex * _material_colour(visual)
+    return everywhere * DEFAULT_COLOUR
+
+
+def _material_colour(visual: TextureVisuals) -> Floats:
+    material = visual.material
+    if isinstance(material, PBRMaterial):
+        factor = material.baseColorFactor
+        white = material.baseColorTexture is not None or visual.vertex_attributes.get("color") is not None
+        return np.ones(3) * (1.0 if white else DEFAULT_COLOUR) if factor is None else _unit_rgb(factor)
+    if getattr(material, "image", None) is not None:
+        return np.ones(3)  # a picture in an OBJ stands for itself, whatever Kd its exporter left beside it
+    return _unit_rgb(np.asarray(material.main_color))
+
+
+def _unit_rgb(colour: NDArray[Any]) -> Floats:
+    """RGB in [0, 1] from numbers or from integers of any width."""
+    colour = np.asarray(colour)
+    full = np.iinfo(colour.dtype).max if np.issubdtype(colour.dtype, np.integer) else 1.0
+    return np.clip(np.nan_to_num(colour[..., :3].astype(np.float64) / full), 0.0, 1.0)
+
+
+def _corner_uv(mesh: trimesh.Trimesh) -> Floats:
+    uv = getattr(mesh.visual, "uv", None)
+    if uv is None or np.shape(uv) != (len(mesh.vertices), 2) or not np.isfinite(uv).all():
+        raise AssetError(
+            "a part of the mesh has no texture coordinates: expected them wherever there is a texture"
+        )
+    return np.asarray(uv, np.float64)[np.asarray(mesh.faces)]
+
+
+def _image(mesh: trimesh.Trimesh) -> Image.Image | None:
+    """The picture on a mesh, not yet decoded, if it has one."""
+    material = getattr(mesh.visual, "material", None)
+    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    return image if isinstance(image, Image.Image) else None

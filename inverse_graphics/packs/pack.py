@@ -1,0 +1,190 @@
+"""Asset packs: a folder with a manifest and meshes, shipped or a user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from inverse_graphics.documents import read_document, validated
+from inverse_graphics.errors import AssetError
+from inverse_graphics.geometry.rotation import matrix_from_quaternion, matrix_from_rotation_vector
+from inverse_graphics.packs.manifest import (
+    MANIFEST_NAME,
+    METRES_PER_UNIT,
+    Axis,
+    DiscreteSymmetry,
+    Manifest,
+    ObjectSpec,
+)
+from inverse_graphics.packs.mesh import Mesh, MeshLibrary
+from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file, read_texture
+from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
+from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
+
+MAX_METRES = 1000.0
+_AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+# columns of a file's coordinates, and their signs, that make x, y and z (up) of the object's frame
+_TO_Z_UP = {"z": ((0, 1, 2), (1, 1, 1)), "y": ((0, 2, 1), (1, -1, 1)), "x": ((1, 2, 0), (1, 1, 1))}
+_HASHED_SUFFIXES = (*SUFFIXES, ".mtl", ".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A folder of objects, each known as "pack/object" outside of it."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The pack's name, the part before the slash."""
+        return self.manifest.name
+
+    @property
+    def asset_names(self) -> tuple[str, ...]:
+        """All objects as "pack/object", in the manifest's order."""
+        return tuple(f"{self.name}/{name}" for name in self.manifest.objects)
+
+    def mesh(self, asset: str) -> Mesh:
+        """Read one object, "mug" or "crockery/mug", in metres and Z up.
+
+        Raises:
+            AssetError: no such object, or its files cannot be used; names pack, object and file.
+        """
+        name, spec = self._find(asset)
+        try:
+            return _mesh(self.folder, spec)
+        except AssetError as problem:
+            raise AssetError(f"pack '{self.name}', object '{name}', {spec.mesh}: {problem}") from problem
+
+    def meshes(self) -> list[tuple[str, Mesh]]:
+        """Read all objects, under their names outside of the pack, in the manifest's order."""
+        return [(asset, self.mesh(asset)) for asset in self.asset_names]
+
+    def library(self) -> MeshLibrary:
+        """Read all objects into one library; index m is the position in `asset_names`."""
+        return MeshLibrary.from_meshes(self.meshes())
+
+    def symmetry(self, asset: str) -> Symmetry:
+        """Tell which rotations of an object cannot be seen.
+
+        Raises:
+            AssetError: no such object, or its rotations generate more than 120 others.
+        """
+        name, spec = self._find(asset)
+        try:
+            group = generated_group([_rotation(item) for item in spec.symmetry.discrete])
+        except UnboundedGroupError as problem:
+            raise AssetError(
+                f"pack '{self.name}', object '{name}': symmetry.discrete: {problem}"
+            ) from problem
+        continuous = spec.symmetry.continuous
+        if continuous is None or continuous == "any":
+            return Symmetry(group, spherical=continuous == "any")
+        return Symmetry(group, axis=_unit(continuous))
+
+    def content_hash(self) -> str:
+        """Hash the manifest and every file that a mesh of the pack could read (SHA-256, hexadecimal)."""
+        digest = hashlib.sha256()
+        for path in sorted(self._hashed_files(), key=lambda path: path.relative_to(self.folder).as_posix()):
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(self.folder).as_posix()}\0{len(content)}\0".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+    def _hashed_files(self) -> Iterable[Path]:
+        yield self.folder / MANIFEST_NAME
+        for path in self.folder.rglob("*"):
+            if path.suffix.lower() in _HASHED_SUFFIXES and path.is_file() and not path.is_symlink():
+                yield path
+
+    def _find(self, asset: str) -> tuple[str, ObjectSpec]:
+        name = asset.removeprefix(f"{self.name}/")
+        if name not in self.manifest.objects:
+            known = ", ".join(self.manifest.objects)
+            raise AssetError(f"pack '{self.name}' has no object '{name}': it has {known}")
+        return name, self.manifest.objects[name]
+
+
+def shipped_packs() -> tuple[str, ...]:
+    """Names of the packs that come with the package."""
+    folder = Path(str(files("inverse_graphics.assets")))
+    return tuple(sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}")))
+
+
+def load_pack(path_or_name: str | Path) -> Pack:
+    """Find a pack by the name of a shipped one, or by the folder of one's own, and read its manifest.
+
+    Meshes are read when they are asked for.
+
+    Raises:
+        AssetError: no such pack, or its manifest is broken.
+    """
+    shipped = Path(str(files("inverse_graphics.assets")))
+    known = shipped_packs()
+    folder = shipped / path_or_name if str(path_or_name) in known else Path(path_or_name)
+    manifest = folder / MANIFEST_NAME
+    if not folder.is_dir() or not manifest.is_file():
+        raise AssetError(
+            f"no asset pack '{path_or_name}': expected {', '.join(known)}, or a folder with a {MANIFEST_NAME}"
+        )
+    return Pack(folder, validated(Manifest, read_document(manifest, AssetError), str(manifest), AssetError))
+
+
+def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibrary:
+    """Read just the objects named, "pack/object", each once, in the order in which they first come.
+
+    packs: one's own; shipped ones are found by name and need not be given.
+
+    Raises:
+        AssetError: an unknown pack or object, or files that cannot be used.
+    """
+    own = {pack.name: pack for pack in packs}
+    meshes = []
+    for asset in dict.fromkeys(assets):
+        name = asset.partition("/")[0]
+        if name not in own and name not in shipped_packs():
+            known = ", ".join(dict.fromkeys([*own, *shipped_packs()]))
+            raise AssetError(f"asset '{asset}': no pack '{name}': expected 'pack/object' from {known}")
+        own[name] = own.get(name) or load_pack(name)
+        meshes.append((asset, own[name].mesh(asset)))
+    return MeshLibrary.from_meshes(meshes)
+
+
+def _mesh(folder: Path, spec: ObjectSpec) -> Mesh:
+    soup, texture = read_mesh_file(folder, spec.mesh)
+    if spec.texture is not None:
+        texture = read_texture(folder, spec.texture)
+    colours = soup.colours if spec.colour is None else np.broadcast_to(spec.colour, soup.colours.shape)
+    soup = TriangleSoup(_upright_metres(soup.corners, spec), colours, soup.uv)
+    mesh = mesh_from_soup(soup, spec.crease_degrees, texture)
+    if not len(mesh.faces):
+        raise AssetError("the mesh has 0 faces that have an area: expected a triangle mesh")
+    return mesh
+
+
+def _upright_metres(corners: Floats, spec: ObjectSpec) -> Floats:
+    columns, signs = _TO_Z_UP[spec.up_axis]
+    metres: Floats = corners[..., columns] * np.array(signs) * METRES_PER_UNIT[spec.unit]
+    reach = float(np.abs(metres).max())
+    if reach > MAX_METRES:
+        raise AssetError(f"the mesh reaches {reach:.4g} m from its origin: is the unit '{spec.unit}' right?")
+    return metres
+
+
+def _rotation(item: DiscreteSymmetry) -> torch.Tensor:
+    if item.axis is None or item.fold is None:
+        assert item.quaternion_xyzw is not None
+        return matrix_from_quaternion(torch.tensor(item.quaternion_xyzw, dtype=torch.float64))
+    return matrix_from_rotation_vector(_unit(item.axis) * (2 * torch.pi / item.fold))
+
+
+def _unit(axis: Axis) -> torch.Tensor:
+    vector = torch.tensor(_AXES[axis] if isinstance(axis, str) else axis, dtype=torch.float64)
+    return vector / vector.norm()

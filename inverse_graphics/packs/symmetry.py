@@ -1,0 +1,68 @@
+"""The rotations that leave an object looking the same, and rotation errors that ignore them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.geometry.rotation import angle_between, geodesic_angle
+
+MAX_ROTATIONS = 120
+
+
+class UnboundedGroupError(ValueError):
+    """Rotations that generate more than 120 others: two axes that do not fit together."""
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Right-multiplying an object's orientation by any of these rotations changes no picture of it.
+
+    discrete: (S, 3, 3) float64, a group with the identity first.  axis: (3,) float64, unit, about which every
+    turn is a symmetry, or None.  spherical: whether every rotation whatever is one.
+    """
+
+    discrete: Tensor
+    axis: Tensor | None = None
+    spherical: bool = False
+
+    @classmethod
+    def none(cls) -> Symmetry:
+        """Only the identity: every turn can be seen."""
+        return cls(torch.eye(3, dtype=torch.float64)[None])
+
+
+def generated_group(generators: Sequence[Tensor]) -> Tensor:
+    """All products of the generators, the identity first.  Each (3, 3) float64.  Returns (S, 3, 3).
+
+    Raises:
+        UnboundedGroupError: there are more than 120 of them.
+    """
+    group = [torch.eye(3, dtype=torch.float64)]
+    for element in group:  # the list grows while it is walked
+        for generator in generators:
+            product = element @ generator
+            if float((torch.stack(group) - product).abs().amax((-1, -2)).min()) > 1e-6:
+                group.append(product)
+        if len(group) > MAX_ROTATIONS:
+            raise UnboundedGroupError(f"they generate more than {MAX_ROTATIONS} rotations")
+    return torch.stack(group)
+
+
+def symmetric_angle(first: Tensor, second: Tensor, symmetry: Symmetry) -> Tensor:
+    """Measure the smallest rotation between two orientations of an object, modulo its symmetries.
+
+    first, second: (..., 3, 3), world from object, broadcast.  Returns (...), radians in [0, π]: the minimum
+    over symmetries S of the angle from `first` to `second` S. A free turn about an axis leaves the angle by
+    which the axis itself leans.
+    """
+    if symmetry.spherical:
+        return (first * second).sum((-1, -2)) * 0
+    candidates = second[..., None, :, :] @ symmetry.discrete.to(second)  # (..., S, 3, 3)
+    if symmetry.axis is None:
+        return geodesic_angle(first[..., None, :, :], candidates).amin(-1)
+    axis = symmetry.axis.to(second)
+    return angle_between((first @ axis)[..., None, :], candidates @ axis).amin(-1)
