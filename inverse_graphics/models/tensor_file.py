@@ -1,0 +1,79 @@
+"""Named tensors in one file: safetensors, written whole or not at all, read only as what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from inverse_graphics.errors import InverseGraphicsError
+from inverse_graphics.files import atomic_write
+
+LARGEST_FILE = 2**30
+"""Bytes beyond which a file of tensors is not read."""
+
+_TYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors; the file appears whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    content = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def load_tensors(
+    path: Path, expected: Mapping[str, Tensor], error: type[InverseGraphicsError]
+) -> dict[str, Tensor]:
+    """Read the tensors of a file, which must have the names, shapes and types of `expected`.
+
+    They are compared before anything is allocated, so `expected` may lie on the meta device.
+
+    Raises:
+        error: the file is missing, too large, truncated or damaged, or holds other tensors.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise error(f"{path} is larger than {LARGEST_FILE} bytes: expected a file of this package")
+        with safe_open(path, framework="pt") as file:
+            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+            if difference := _difference(found, expected):
+                raise error(f"{path} {difference}; it belongs to other settings or another version")
+            return {name: file.get_tensor(name) for name in expected}
+    except FileNotFoundError as problem:
+        raise error(f"{path} is missing: provide the whole folder") from problem
+    except (OSError, SafetensorError) as problem:
+        raise error(f"{path} is truncated or damaged ({problem}); provide the file again") from problem
+
+
+def _difference(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:
+    """How the slices in a file differ from what is expected, None if they do not."""
+    if missing := expected.keys() - found.keys():
+        return f"lacks tensor {_named(missing)}"
+    if unknown := found.keys() - expected.keys():
+        return f"holds tensor {_named(unknown)}, which the network does not have"
+    for name, tensor in expected.items():
+        came = found[name].get_dtype(), list(found[name].get_shape())
+        wanted = _TYPES[tensor.dtype], list(tensor.shape)
+        if came != wanted:
+            return f"holds tensor {name} as {came[0]} {came[1]}, expected {wanted[0]} {wanted[1]}"
+    return None
+
+
+def _named(names: Iterable[str]) -> str:
+    first, *others = sorted(names)
+    name = first if first.isprintable() and len(first) < 100 else repr(first)[:100]
+    return f"{name} and {len(others)} more" if others else name

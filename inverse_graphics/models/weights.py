@@ -1,0 +1,184 @@
+"""Trained models on disk: a folder that holds weights, what they are, and a card for people.
+
+    weights.safetensors   the tensors, by the names of the network's state
+    model.json            a `ModelDocument`
+    README.md             the model card
+
+Nothing is unpickled, and only the kinds in `BUILDERS` are ever built, whatever a folder asks for.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from torch import nn
+
+from inverse_graphics import __version__
+from inverse_graphics.documents import read_document, validated
+from inverse_graphics.errors import ModelError
+from inverse_graphics.files import atomic_folder, atomic_write
+from inverse_graphics.models.air2d import Air2D, Air2DSettings
+from inverse_graphics.models.tensor_file import load_tensors, save_tensors
+
+FORMAT_VERSION = 1
+WEIGHTS, DOCUMENT, CARD = "weights.safetensors", "model.json", "README.md"
+
+
+def current_versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    return {
+        "inverse_graphics": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+class ModelDocument(BaseModel):
+    """What weights are: enough to build their network, to train them again and to judge them.
+
+    kind, settings: which network, and its settings.  recipe: what it was trained by, None if unknown.
+    asset_pack_sha256: of the assets that it knows, None in 2D.  metrics: on held-out data.
+    warning: statistics from which inputs unlike the training data are told, None where there are none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    kind: str = Field(max_length=64)
+    settings: dict[str, Any]
+    recipe: dict[str, Any] | None = None
+    versions: dict[str, str] = Field(default_factory=current_versions)
+    asset_pack_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    metrics: dict[str, FiniteFloat] = {}
+    warning: dict[str, FiniteFloat] | None = None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network in evaluation mode, with the name it was asked for by and what is known of it."""
+
+    name: str
+    module: nn.Module
+    document: ModelDocument
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that ships with the package."""
+
+    name: str
+    document: ModelDocument
+
+
+def _build_air2d(settings: Mapping[str, Any], source: str) -> nn.Module:
+    return Air2D(validated(Air2DSettings, settings, source, ModelError))
+
+
+Builder = Callable[[Mapping[str, Any], str], nn.Module]
+"""Builds a network from its settings, or raises ModelError; the second argument names their source."""
+
+BUILDERS: dict[str, Builder] = {"air2d": _build_air2d}
+
+
+def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:
+    """Write a model folder: all of it, or nothing.  card: the model card, Markdown.
+
+    Raises:
+        StorageError: the folder cannot be written; one that stood there before still stands.
+    """
+    with atomic_folder(folder) as temporary:
+        save_tensors(module.state_dict(), temporary / WEIGHTS)
+        with atomic_write(temporary / DOCUMENT, "w") as file:
+            file.write(document.model_dump_json(indent=1) + "\n")
+        with atomic_write(temporary / CARD, "w") as file:
+            file.write(card)
+
+
+def load_model(name_or_folder: str | Path) -> LoadedModel:
+    """The shipped model of that name, or the one in that folder, on the CPU and in evaluation mode.
+
+    Raises:
+        ModelError: no such model, or it is incomplete, damaged, of another format, or its tensors are
+            not those of the network that its settings describe.
+    """
+    name = str(name_or_folder)
+    with _folder_of(name) as folder:
+        document = _read_document(folder)
+        return LoadedModel(name, _read_network(folder, document), document)
+
+
+def list_models() -> list[ModelEntry]:
+    """The models that ship with the package, by name.
+
+    Raises:
+        ModelError: one of them is damaged.
+    """
+    entries = []
+    for name, place in sorted(_shipped().items()):
+        with resources.as_file(place) as folder:
+            entries.append(ModelEntry(name, _read_document(folder)))
+    return entries
+
+
+def _shipped() -> dict[str, Traversable]:
+    weights = resources.files("inverse_graphics.assets") / "weights"
+    if not weights.is_dir():
+        return {}
+    return {place.name: place for place in weights.iterdir() if (place / DOCUMENT).is_file()}
+
+
+def _folder_of(name: str) -> AbstractContextManager[Path]:
+    shipped = _shipped()
+    if name in shipped:
+        return resources.as_file(shipped[name])
+    if Path(name).is_dir():
+        return nullcontext(Path(name))
+    if Path(name).exists():
+        raise ModelError(f"{name} is a file: expected a model's name or its folder")
+    near = get_close_matches(name, shipped, n=3)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    known = ", ".join(sorted(shipped)) or "none"
+    raise ModelError(f"no model {name!r}: {hint}known models: {known}; or give a model's folder")
+
+
+def _read_document(folder: Path) -> ModelDocument:
+    path = folder / DOCUMENT
+    if not path.is_file():
+        raise ModelError(f"{folder} holds no {DOCUMENT}: expected the folder of a trained model")
+    content = read_document(path, ModelError)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version != FORMAT_VERSION:
+        remedy = "update inverse-graphics" if version > FORMAT_VERSION else "train the model again"
+        raise ModelError(
+            f"{path} has format version {version}, this package reads {FORMAT_VERSION}: {remedy}"
+        )
+    return validated(ModelDocument, content, str(path), ModelError)
+
+
+def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
+    """Build the network without memory, compare its tensors with the file's, and only then read those."""
+    source = f"{folder / DOCUMENT}: settings"
+    if document.kind not in BUILDERS:
+        known = ", ".join(sorted(BUILDERS))
+        raise ModelError(
+            f"{folder / DOCUMENT}: unknown kind of model {document.kind!r}; known kinds: {known}"
+        )
+    with torch.device("meta"):
+        module = BUILDERS[document.kind](document.settings, source)
+    tensors = load_tensors(folder / WEIGHTS, module.state_dict(), ModelError)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ModelError(f"{folder / WEIGHTS}: tensor {name} is not finite; train the model again")
+    module.load_state_dict(tensors, assign=True)
+    assert not any(buffer.is_meta for buffer in module.buffers()), "a network's buffers are persistent"
+    return module.eval()
