@@ -77,7 +77,7 @@ def sweep(path: Array, half_widths: Array, colours: Sequence[Colour], sides: int
     rings = path[:, None] + ring  # (P, sides, 3)
     ends = [np.repeat(path[:1, None], sides, axis=1), rings, np.repeat(path[-1:, None], sides, axis=1)]
     vertices = np.concatenate(ends).reshape(-1, 3)
-    faces = _grid_faces(len(path) + 2, sides)[:, ::-1]
+    faces = _grid_faces(len(path) + 2, sides)
     every = [colours[0], *colours, colours[-1]]
     face_colours = np.repeat(np.array(every), 2 * sides, axis=0)
     return _without_slivers(Solid(vertices, faces, face_colours))
