@@ -18,9 +18,9 @@ from pydantic import BaseModel, ValidationError
 
 from inverse_graphics.errors import InverseGraphicsError
 
-MAX_BYTES = 4 * 2**20
+MAX_BYTES = 2**20
 MAX_DEPTH = 32
-MAX_NODES = 200_000
+MAX_NODES = 50_000
 
 Model = TypeVar("Model", bound=BaseModel)
 ErrorKind = type[InverseGraphicsError]
