@@ -1,0 +1,1 @@
+"""The embedded engine: layered, differentiable, pip only, on the CPU and on the GPU."""

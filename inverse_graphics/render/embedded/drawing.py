@@ -1,0 +1,48 @@
+"""Stage 2 as a whole, in plain torch: from what is visible to layers. The GPU's path, and the CPU's oracle."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.coverage import blend, shares
+from inverse_graphics.render.embedded.shading import Corners, shade
+from inverse_graphics.render.embedded.visibility import Clipping, Visibility
+
+NOTHING = 1e-6  # a pixel that an object covers by less has no depth
+
+
+def draw(
+    parameters: Tensor,
+    visibility: Visibility,
+    library: MeshLibrary,
+    corners: Corners,
+    clipping: Clipping,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
+    fragments, crossings = visibility.fragments, visibility.crossings
+    textured = bool(library.texels.shape[0])
+    rgb, depth = shade(parameters, fragments[: visibility.covered], corners, library, textured)
+    centres = torch.cat([rgb, depth[None], torch.ones_like(depth)[None]])
+    values = torch.nn.functional.pad(centres, (0, len(fragments) - visibility.covered))
+    values = blend(values, crossings, shares(parameters, crossings, library))
+    return _spread(values, fragments, parameters.shape[0], clipping)
+
+
+def _spread(
+    values: Tensor, fragments: Tensor, layers: int, clipping: Clipping
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Write (r, g, b, depth · alpha, alpha) of the fragments that lie inside the image to their pixels."""
+    height, width = clipping.height, clipping.width
+    layer, x, y = fragments[:, 0].long(), fragments[:, 1].long(), fragments[:, 2].long()
+    outside = (x < 0) | (x >= width) | (y < 0) | (y >= height)
+    size = layers * height * width
+    pixel = torch.where(outside, size, (layer * height + y) * width + x)
+    alpha = values[4]
+    some = alpha.detach() >= NOTHING
+    depth = torch.where(some, values[3] / torch.where(some, alpha, torch.ones_like(alpha)), torch.inf)
+    flat = values.new_zeros(4, size + 1).index_copy(1, pixel, torch.cat([values[:3], alpha[None]]))
+    far = values.new_full((size + 1,), torch.inf).index_copy(0, pixel, depth)
+    planes = flat[:, :size].reshape(4, layers, height, width)
+    return planes[:3].transpose(0, 1), far[:size].reshape(layers, height, width), planes[3]

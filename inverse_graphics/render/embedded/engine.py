@@ -1,0 +1,129 @@
+"""The default render engine: two stages, integers first and differentiable torch after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.errors import EngineError
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.drawing import draw
+from inverse_graphics.render.embedded.layer_parameters import layer_parameters
+from inverse_graphics.render.embedded.shading import Corners
+from inverse_graphics.render.embedded.topology import MeshTopology
+from inverse_graphics.render.embedded.visibility import Clipping, FindVisibility, Visibility
+from inverse_graphics.render.engine import Layers
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+
+
+@dataclass(frozen=True)
+class EmbeddedSettings:
+    """near, far: metres, the depths between which surfaces are drawn.
+
+    visibility: "numba" (CPU only), "torch" (anywhere), or "auto": numba on the CPU, torch elsewhere.
+    """
+
+    near: float = 0.01
+    far: float = 1000.0
+    visibility: Literal["auto", "numba", "torch"] = "auto"
+
+
+class EmbeddedEngine:
+    """Draws triangle meshes with texture or vertex colour, Lambert shading and unbiased coverage.
+
+    Device and dtype of the batches (float32 or float64) decide where and how precisely it works; the
+    library follows them. Both sides of a face are drawn; depth of a pixel on a contour is the mean over
+    what covers it.
+    """
+
+    name = "embedded"
+    differentiable = True
+
+    def __init__(self, library: MeshLibrary, settings: EmbeddedSettings | None = None) -> None:
+        self.settings = settings or EmbeddedSettings()
+        self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
+        self._original = _Model(library, MeshTopology.of(library))
+
+    @property
+    def library(self) -> MeshLibrary:
+        """The meshes that `ObjectBatch.asset` counts through."""
+        return self._original.library
+
+    def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
+        """Draw every object of every scene alone; differentiable in all but `asset`."""
+        return self.draw(objects, camera, light, self.visibility(objects, camera))
+
+    def visibility(self, objects: ObjectBatch, camera: CameraBatch) -> Visibility:
+        """Stage 1 alone: what is visible in the B · N layers, as integers."""
+        model = self._model(objects.position)
+        mesh = objects.asset.reshape(-1)
+        self._check(mesh)
+        no_light = LightBatch(*[torch.zeros_like(objects.position[:, 0])] * 3)
+        with torch.no_grad():
+            parameters = layer_parameters(objects, camera, no_light)
+            find = self._finder(parameters.device)
+            return find(model.library, model.topology, parameters, mesh, self._clipping(camera))
+
+    def draw(
+        self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch, visibility: Visibility
+    ) -> Layers:
+        """Stage 2 alone: shade what is visible and blend its edges."""
+        model = self._model(objects.position)
+        parameters = layer_parameters(objects, camera, light)
+        rgb, depth, alpha = draw(parameters, visibility, model.library, model.corners, self._clipping(camera))
+        slots = objects.asset.shape
+        return Layers(
+            rgb.reshape(*slots, *rgb.shape[1:]),
+            depth.reshape(*slots, *depth.shape[1:]),
+            alpha.reshape(*slots, *alpha.shape[1:]),
+        )
+
+    def _clipping(self, camera: CameraBatch) -> Clipping:
+        return Clipping(camera.height, camera.width, self.settings.near, self.settings.far)
+
+    def _model(self, like: Tensor) -> _Model:
+        key = (like.device, like.dtype)
+        if key not in self._models:
+            original = self._original
+            self._models[key] = _Model(
+                original.library.to(like.device, like.dtype), original.topology.to(like.device)
+            )
+        return self._models[key]
+
+    def _finder(self, device: torch.device) -> FindVisibility:
+        wanted = self.settings.visibility
+        if wanted == "numba" and device.type != "cpu":
+            raise EngineError(
+                f"visibility 'numba' works on the CPU, not on {device}: choose 'auto' or 'torch'"
+            )
+        if wanted == "torch" or device.type != "cpu":
+            from inverse_graphics.render.embedded import visibility_torch
+
+            return visibility_torch.find_visibility
+        from inverse_graphics.render.embedded import visibility_numba
+
+        return visibility_numba.find_visibility
+
+    def _check(self, mesh: Tensor) -> None:
+        known = len(self.library.names)
+        if mesh.numel() and not -1 <= int(mesh.min()) <= int(mesh.max()) < known:
+            raise EngineError(
+                f"asset index {int(mesh.max())} is not in the library of {known} meshes: "
+                "use −1 for an empty slot, else an index into `library.names`"
+            )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A library on one device and in one dtype, with what is derived from it."""
+
+    library: MeshLibrary
+    topology: MeshTopology
+
+    @cached_property
+    def corners(self) -> Corners:
+        return Corners.of(self.library)

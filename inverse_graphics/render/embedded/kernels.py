@@ -1,0 +1,50 @@
+"""Compiled kernels: numba with its disk cache where that can be written, run on all cores by plain threads.
+
+Threads that release the interpreter lock are used instead of numba's `prange`: they compile several
+times faster, balance uneven layers, and may be entered from any thread (as autograd's backward does).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+CHUNKS_PER_THREAD = 4
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` with numba when it is first called; remember the machine code on disk if possible."""
+    import numba
+
+    settings = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+    try:
+        return numba.njit(function, cache=True, **settings)
+    except RuntimeError:  # no folder that could hold the cache can be written
+        return numba.njit(function, **settings)
+
+
+def in_chunks(task: Callable[[int, int], Result], count: int) -> list[Result]:
+    """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order."""
+    threads = torch.get_num_threads()
+    pieces = min(count, threads * CHUNKS_PER_THREAD if threads > 1 else 1)
+    if pieces <= 1:
+        return [task(0, count)]
+    bounds = [count * i // pieces for i in range(pieces + 1)]
+    return list(_executor(threads).map(task, bounds[:-1], bounds[1:]))
+
+
+_executors: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def _executor(threads: int) -> ThreadPoolExecutor:
+    """One pool per process and size: threads do not survive a fork."""
+    key = (os.getpid(), threads)
+    if key not in _executors:
+        _executors[key] = ThreadPoolExecutor(threads, thread_name_prefix="inverse-graphics-render")
+    return _executors[key]

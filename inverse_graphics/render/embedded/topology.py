@@ -1,0 +1,126 @@
+"""Which faces meet at which edge: what silhouettes and creases are found from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.packs.mesh import MeshLibrary
+
+CREASE_COSINE = 0.985  # normals of one corner that differ by more than 10° make its edge a crease
+CREASE_COLOUR = 0.02  # as do colours that differ by more than this in any channel
+
+
+@dataclass(frozen=True)
+class MeshTopology:
+    """Edges of all meshes of a library, laid end to end like its faces.
+
+    edges: (E, 5) int32: two vertices, two faces (−1 where there is no second), and 1 where the edge is
+    drawn as a discontinuity from every side (a boundary, more than two faces, a crease), else 0.
+    first_edge: (M + 1,) int64; mesh m owns rows first_edge[m] : first_edge[m + 1].
+    solid: (F,) bool, false for faces without area, which are never drawn.
+    """
+
+    edges: Tensor
+    first_edge: Tensor
+    solid: Tensor
+
+    @classmethod
+    def of(cls, library: MeshLibrary) -> MeshTopology:
+        """Find the edges of every mesh; vertices at the same place count as one."""
+        vertices = library.vertices.double().cpu().numpy()
+        normals = library.normals.double().cpu().numpy()
+        colours = library.colours.double().cpu().numpy()
+        faces = library.faces.cpu().numpy()
+        first_vertex, first_face = library.first_vertex.tolist(), library.first_face.tolist()
+        solid = np.zeros(len(faces), bool)
+        parts = [np.zeros((0, 5), np.int32)]
+        for m in range(len(library.names)):
+            own_vertices = slice(first_vertex[m], first_vertex[m + 1])
+            own_faces = slice(first_face[m], first_face[m + 1])
+            place = np.zeros(len(vertices), np.int64)
+            place[own_vertices] = _weld(vertices[own_vertices])
+            solid[own_faces] = _solid_faces(vertices, place, faces[own_faces])
+            drawn = np.flatnonzero(solid[own_faces]) + first_face[m]
+            parts.append(_edges_of(drawn, faces, place, normals, colours))
+        first_edge = np.cumsum([0] + [len(part) for part in parts[1:]])
+        return cls(
+            edges=torch.from_numpy(np.concatenate(parts)),
+            first_edge=torch.from_numpy(first_edge.astype(np.int64)),
+            solid=torch.from_numpy(solid),
+        )
+
+    def to(self, device: torch.device | str) -> MeshTopology:
+        """The same topology on another device."""
+        return MeshTopology(self.edges.to(device), self.first_edge.to(device), self.solid.to(device))
+
+
+def _weld(vertices: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One number for all vertices of a mesh that lie within a millionth of its size of each other."""
+    if not len(vertices):
+        return np.zeros(0, np.int64)
+    step = max(float(np.abs(vertices).max()), 1e-30) * 1e-6
+    _, place = np.unique(np.round(vertices / step).astype(np.int64), axis=0, return_inverse=True)
+    return place.reshape(-1)
+
+
+def _solid_faces(
+    vertices: NDArray[np.float64], place: NDArray[np.int64], faces: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    longest = np.maximum(np.maximum(_squares(b - a), _squares(c - b)), _squares(a - c))
+    welded = place[faces]
+    distinct = (
+        (welded[:, 0] != welded[:, 1]) & (welded[:, 1] != welded[:, 2]) & (welded[:, 2] != welded[:, 0])
+    )
+    return distinct & (area > 1e-7 * longest)
+
+
+def _squares(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.square(vectors).sum(axis=1)
+
+
+def _edges_of(
+    drawn: NDArray[np.int64],
+    faces: NDArray[np.int64],
+    place: NDArray[np.int64],
+    normals: NDArray[np.float64],
+    colours: NDArray[np.float64],
+) -> NDArray[np.int32]:
+    """The edges (5 columns as in `MeshTopology`) of the faces with indices `drawn`."""
+    if not len(drawn):
+        return np.zeros((0, 5), np.int32)
+    corners = np.stack([faces[drawn], np.roll(faces[drawn], -1, axis=1)], axis=2).reshape(-1, 2)
+    owner = np.repeat(drawn, 3)
+    swap = place[corners[:, 0]] > place[corners[:, 1]]
+    corners[swap] = corners[swap][:, ::-1]
+    order = np.lexsort((owner, place[corners[:, 1]], place[corners[:, 0]]))
+    corners, owner = corners[order], owner[order]
+    starts = np.flatnonzero(np.concatenate([[True], (place[corners[1:]] != place[corners[:-1]]).any(axis=1)]))
+    counts = np.diff(np.append(starts, len(corners)))
+    second = np.minimum(starts + 1, len(corners) - 1)
+    paired = counts == 2
+    crease = _differ(corners[starts], corners[second], normals, colours)
+    edges = np.empty((len(starts), 5), np.int32)
+    edges[:, :2] = corners[starts]
+    edges[:, 2] = owner[starts]
+    edges[:, 3] = np.where(paired, owner[second], -1)
+    edges[:, 4] = ~paired | crease
+    return edges
+
+
+def _differ(
+    mine: NDArray[np.int64],
+    other: NDArray[np.int64],
+    normals: NDArray[np.float64],
+    colours: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Whether the corners `mine` and `other`, (E, 2) each, look different though they share their place."""
+    cosine = (normals[mine] * normals[other]).sum(axis=-1)
+    contrast = np.abs(colours[mine] - colours[other]).max(axis=-1)
+    return ((cosine < CREASE_COSINE) | (contrast > CREASE_COLOUR)).any(axis=-1)
