@@ -8,9 +8,17 @@ right-handed, metres, Z up; cameras are OpenCV (x right, y down, z forward) with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
+
+from inverse_graphics.errors import SceneError
+from inverse_graphics.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.scene.scene import Background, Camera, Light, Scene, SceneObject, Table
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,10 @@ class ObjectBatch:
     scale: Tensor
     tint: Tensor
 
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> ObjectBatch:
+        """The same batch on another device, its real-valued tensors in `dtype`."""
+        return _moved(self, device, dtype)
+
 
 @dataclass(frozen=True)
 class CameraBatch:
@@ -40,6 +52,10 @@ class CameraBatch:
     T_world_camera: Tensor
     height: int
     width: int
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> CameraBatch:
+        """The same batch on another device, its real-valued tensors in `dtype`."""
+        return _moved(self, device, dtype)
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,10 @@ class LightBatch:
     diffuse: Tensor
     ambient: Tensor
 
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> LightBatch:
+        """The same batch on another device, its real-valued tensors in `dtype`."""
+        return _moved(self, device, dtype)
+
 
 @dataclass(frozen=True)
 class TableBatch:
@@ -66,6 +86,10 @@ class TableBatch:
     size: Tensor
     colour: Tensor
 
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TableBatch:
+        """The same batch on another device, its real-valued tensors in `dtype`."""
+        return _moved(self, device, dtype)
+
 
 @dataclass(frozen=True)
 class SceneBatch:
@@ -76,3 +100,144 @@ class SceneBatch:
     light: LightBatch
     table: TableBatch
     background: Tensor
+
+    @classmethod
+    def from_scenes(
+        cls,
+        scenes: Sequence[Scene],
+        library: MeshLibrary,
+        slots: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> SceneBatch:
+        """Pad scenes to the same number of slots, those of the fullest one unless `slots` says more.
+
+        Raises:
+            SceneError: no scenes, pictures of different sizes, more objects than slots, or an asset that the
+                library does not have.
+        """
+        _check_batch(scenes, library, slots)
+        count = max(len(scene.objects) for scene in scenes) if slots is None else slots
+
+        def stack(rows: Sequence[object]) -> Tensor:
+            return torch.tensor(rows, dtype=dtype, device=device)
+
+        cameras = [scene.camera for scene in scenes]
+        return cls(
+            objects=_objects(scenes, library, count).to(device, dtype),
+            camera=CameraBatch(
+                K=stack([camera.K for camera in cameras]),
+                T_world_camera=stack([camera.T_world_camera for camera in cameras]),
+                height=cameras[0].height_px,
+                width=cameras[0].width_px,
+            ),
+            light=LightBatch(
+                direction=stack([scene.light.direction for scene in scenes]),
+                diffuse=stack([scene.light.diffuse for scene in scenes]),
+                ambient=stack([scene.light.ambient for scene in scenes]),
+            ),
+            table=TableBatch(
+                size=stack([scene.table.size_m if scene.table else (0.0, 0.0) for scene in scenes]),
+                colour=stack([scene.table.colour if scene.table else (0.0, 0.0, 0.0) for scene in scenes]),
+            ),
+            background=stack([scene.background.colour for scene in scenes]),
+        )
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> SceneBatch:
+        """The same batch on another device, its real-valued tensors in `dtype`."""
+        return _moved(self, device, dtype)
+
+    def scene(self, index: int, library: MeshLibrary) -> Scene:
+        """Give one element as a `Scene`, without its empty slots.
+
+        Raises:
+            SceneError: an asset index that the library does not have.
+            pydantic.ValidationError: values outside a scene's bounds, such as a colour above one.
+        """
+        slots = torch.nonzero(self.objects.asset[index] >= 0).squeeze(-1).tolist()
+        size: list[float] = self.table.size[index].tolist()
+        table = (
+            Table(size_m=(size[0], size[1]), colour=_values(self.table.colour[index])) if all(size) else None
+        )
+        return Scene(
+            camera=Camera(
+                width_px=self.camera.width,
+                height_px=self.camera.height,
+                K=_values(self.camera.K[index]),
+                T_world_camera=_values(self.camera.T_world_camera[index]),
+            ),
+            objects=tuple(self._object(index, slot, library) for slot in slots),
+            light=Light(
+                direction=_values(self.light.direction[index]),
+                diffuse=_values(self.light.diffuse[index]),
+                ambient=_values(self.light.ambient[index]),
+            ),
+            table=table,
+            background=Background(colour=_values(self.background[index])),
+        )
+
+    def _object(self, index: int, slot: int, library: MeshLibrary) -> SceneObject:
+        objects = self.objects
+        asset = int(objects.asset[index, slot])
+        if asset >= len(library.names):
+            raise SceneError(f"asset index {asset}: the library has {len(library.names)} meshes")
+        rotation = objects.rotation[index, slot].detach().double()
+        return SceneObject(
+            asset=library.names[asset],
+            position_m=_values(objects.position[index, slot]),
+            quaternion_xyzw=_values(quaternion_from_matrix(rotation)),
+            scale=float(objects.scale[index, slot]),
+            tint=_values(objects.tint[index, slot]),
+        )
+
+
+def _objects(scenes: Sequence[Scene], library: MeshLibrary, slots: int) -> ObjectBatch:
+    """Slots filled in the order of the scenes' lists; an empty one has the identity pose."""
+    number = {name: index for index, name in enumerate(library.names)}
+    asset = torch.full((len(scenes), slots), -1, dtype=torch.int64)
+    position = torch.zeros(len(scenes), slots, 3, dtype=torch.float64)
+    quaternion = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64).repeat(len(scenes), slots, 1)
+    scale = torch.ones(len(scenes), slots, dtype=torch.float64)
+    tint = torch.ones(len(scenes), slots, 3, dtype=torch.float64)
+    for b, scene in enumerate(scenes):
+        for n, item in enumerate(scene.objects):
+            asset[b, n] = number[item.asset]
+            position[b, n] = torch.tensor(item.position_m, dtype=torch.float64)
+            quaternion[b, n] = torch.tensor(item.quaternion_xyzw, dtype=torch.float64)
+            scale[b, n] = item.scale
+            tint[b, n] = torch.tensor(item.tint, dtype=torch.float64)
+    return ObjectBatch(asset, position, matrix_from_quaternion(quaternion), scale, tint)
+
+
+def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | None) -> None:
+    if not scenes:
+        raise SceneError("got no scenes: expected at least one")
+    sizes = sorted({(scene.camera.width_px, scene.camera.height_px) for scene in scenes})
+    if len(sizes) > 1:
+        shown = ", ".join(f"{width}×{height}" for width, height in sizes[:4])
+        raise SceneError(f"scenes have pictures of {shown}: expected one size in a batch, resize the cameras")
+    fullest = max(len(scene.objects) for scene in scenes)
+    if slots is not None and fullest > slots:
+        raise SceneError(f"a scene has {fullest} objects: expected at most {slots}")
+    unknown = {item.asset for scene in scenes for item in scene.objects} - set(library.names)
+    if unknown:
+        known = ", ".join(library.names)
+        raise SceneError(f"unknown asset '{min(unknown)}': the library has {known or 'no meshes'}")
+
+
+Moved = TypeVar("Moved", bound="ObjectBatch | CameraBatch | LightBatch | TableBatch | SceneBatch")
+
+
+def _moved(batch: Moved, device: torch.device | str, dtype: torch.dtype) -> Moved:
+    fields: dict[str, Any] = {}
+    for name, value in vars(batch).items():
+        if isinstance(value, Tensor):
+            fields[name] = value.to(device, dtype) if value.is_floating_point() else value.to(device)
+        elif not isinstance(value, int):
+            fields[name] = _moved(value, device, dtype)
+    return replace(batch, **fields)
+
+
+def _values(tensor: Tensor) -> Any:
+    """Numbers out of a tensor, nested as it is."""
+    return tensor.detach().tolist()

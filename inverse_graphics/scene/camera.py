@@ -1,0 +1,62 @@
+"""Where a camera stands and what it sees: OpenCV axes (x right, y down, z forward), plain float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Matrix = NDArray[np.float64]
+
+
+def look_at_pose(eye: ArrayLike, target: ArrayLike) -> Matrix:
+    """Place a camera at `eye` that looks at `target`, the world's Z up in the picture.
+
+    eye, target: (3,), metres, world frame, not the same point.  Returns T_world_camera, (4, 4). Straight down
+    (or up) the world's X points right in the picture.
+    """
+    eye, forward = np.asarray(eye, np.float64), np.subtract(target, eye, dtype=np.float64)
+    forward /= np.linalg.norm(forward)
+    right = np.array([forward[1], -forward[0], 0.0])  # forward × Z
+    length = np.linalg.norm(right)
+    # looking along Z leaves the roll open, and near it rounding would choose
+    right = right / length if length > 1e-9 else np.array([1.0, 0.0, 0.0])
+    return _pose(eye, right, forward)
+
+
+def orbit_pose(azimuth: float, elevation: float, distance: float, target: ArrayLike) -> Matrix:
+    """Place a camera on a sphere about `target` that it looks at.
+
+    azimuth: radians, of the camera seen from the target, from X towards Y.  elevation: radians above the
+    horizontal, ±π/2 included.  distance: metres.  Returns T_world_camera, (4, 4).
+    """
+    outward = np.array(
+        [
+            np.cos(azimuth) * np.cos(elevation),
+            np.sin(azimuth) * np.cos(elevation),
+            np.sin(elevation),
+        ]
+    )
+    right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
+    return _pose(np.asarray(target, np.float64) + distance * outward, right, -outward)
+
+
+def pinhole_intrinsics(field_of_view: float, width_px: int, height_px: int) -> Matrix:
+    """Build K, (3, 3), pixels: square pixels, centred.  field_of_view: radians, over the picture's height."""
+    focal = height_px / 2 / np.tan(field_of_view / 2)
+    return np.array([[focal, 0.0, width_px / 2], [0.0, focal, height_px / 2], [0.0, 0.0, 1.0]])
+
+
+def resized_intrinsics(K: Matrix, old_size: tuple[int, int], new_size: tuple[int, int]) -> Matrix:
+    """Give K for the same view in another number of pixels.  Sizes: (width, height).
+
+    Pixel centres lie at half-integers, so that edges scale to edges and K's rows scale without a shift.
+    """
+    scale = np.array([new_size[0] / old_size[0], new_size[1] / old_size[1], 1.0])
+    return np.asarray(K, np.float64) * scale[:, None]
+
+
+def _pose(eye: Matrix, right: Matrix, forward: Matrix) -> Matrix:
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    pose[:3, 3] = eye
+    return pose

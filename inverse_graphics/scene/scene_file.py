@@ -1,0 +1,74 @@
+"""Scenes in files: YAML or JSON by suffix, read back exactly as written; shipped ones by name."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from inverse_graphics.documents import read_document, validated
+from inverse_graphics.errors import SceneError
+from inverse_graphics.files import atomic_write
+from inverse_graphics.scene.scene import Scene
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def shipped_scenes() -> tuple[str, ...]:
+    """Names of the example scenes that come with the package."""
+    return tuple(sorted(path.stem for path in _shipped_folder().glob("*.yaml")))
+
+
+def find_scene(name_or_path: str | Path) -> Path:
+    """The file of a shipped scene, if it is the name of one, or else the path itself.
+
+    Raises:
+        SceneError: neither a shipped scene nor a path with a suffix that scenes have.
+    """
+    if str(name_or_path) in shipped_scenes():
+        return _shipped_folder() / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.suffix.lower() not in SUFFIXES:
+        known = ", ".join(shipped_scenes())
+        raise SceneError(f"no scene '{path}': expected a .yaml, .yml or .json file, or one of {known}")
+    return path
+
+
+def read_scene(name_or_path: str | Path) -> Scene:
+    """Read a scene from a file, or a shipped one by its name.
+
+    Raises:
+        SceneError: no such file, not a document, or not a scene; one line: file, field, what came, what was
+            expected.
+    """
+    path = find_scene(name_or_path)
+    document = read_document(path, SceneError)
+    if not isinstance(document, dict):
+        kind = {list: "a list", str: "text", type(None): "nothing"}.get(type(document), "a number")
+        raise SceneError(f"{path}: got {kind} at the top, expected a mapping with 'camera' and 'objects'")
+    return validated(Scene, document, str(path), SceneError)
+
+
+def write_scene(scene: Scene, path: str | Path) -> None:
+    """Write a scene to a .yaml, .yml or .json file; `read_scene` gives back an equal one.
+
+    Raises:
+        SceneError: another suffix.
+        StorageError: the file cannot be written; what was there before is untouched.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise SceneError(f"cannot write a scene to '{path}': expected the suffix .yaml, .yml or .json")
+    document = scene.model_dump(mode="json")
+    if path.suffix.lower() == ".json":
+        text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+    else:
+        text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def _shipped_folder() -> Path:
+    return Path(str(files("inverse_graphics.scenes")))
