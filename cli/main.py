@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,27 +13,16 @@ import typer
 from inverse_graphics import __version__
 from inverse_graphics.errors import InverseGraphicsError
 
-from . import doctor
+from . import assets, doctor, infer, models, train
+from .application import add, new_group
 from .streams import complain
 
-app = typer.Typer(
-    name="inverse-graphics",
-    help="An image goes in, a scene comes out.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _add(command: Callable[..., None], examples: str) -> None:
-    """Add a command; the lines of each paragraph of its docstring flow together."""
-    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(help=text, epilog=f"[bold]Examples[/bold]\n\n{examples}")(command)
-
-
-_add(doctor.doctor, doctor.EXAMPLES)
+app = new_group("An image goes in, a scene comes out.")
+add(app, infer.infer, infer.EXAMPLES)
+add(app, train.train, train.EXAMPLES)
+app.add_typer(assets.group, name="assets")
+app.add_typer(models.group, name="models")
+add(app, doctor.doctor, doctor.EXAMPLES)
 
 
 def _show_version(wanted: bool) -> None:
@@ -55,11 +43,11 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
-    0: success.  1: an error that the user can mend, told in one line on stderr.  2: wrong usage.
-    130: Ctrl-C.  Any other exception is a bug and leaves with its traceback.
+    0: success.  1: an error that the user can mend, told in one line on stderr, or nobody reads stdout any
+    more.  2: wrong usage.  130: Ctrl-C.  Any other exception is a bug and leaves with its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name of a file need not fit the terminal's encoding
+        if hasattr(stream, "reconfigure"):  # the name of a file need not fit the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(arguments)

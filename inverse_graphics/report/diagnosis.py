@@ -50,7 +50,9 @@ def examine() -> Iterator[Finding]:
     areas: dict[str, Callable[[], Iterable[Finding]]] = {
         "versions": _versions,
         "devices": _devices,
+        "engines": _engines,
         "data": _data,
+        "packs": _packs,
         "models": _models,
     }
     for area, look in areas.items():
@@ -87,6 +89,17 @@ def _devices() -> Iterator[Finding]:
         yield Finding("devices", f"cuda:{index}", "works", f"{properties.name}, {memory}")
 
 
+def _engines() -> Iterator[Finding]:
+    from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines
+
+    for engine in available_engines():
+        if engine.works:
+            default = ", the default" if engine.name == DEFAULT_ENGINE else ""
+            yield Finding("engines", engine.name, "works", f"works{default}", engine.reason or None)
+        else:
+            yield Finding("engines", engine.name, "missing", "not available", engine.reason)
+
+
 def _data() -> Iterator[Finding]:
     from inverse_graphics.data.mnist import SHIPPED_SIZES, load_digits, missing_files
     from inverse_graphics.data.store import FOLDER_VARIABLE, cache_folder
@@ -102,6 +115,20 @@ def _data() -> Iterator[Finding]:
         yield Finding("data", "mnist, full", "missing", f"{len(missing)} of 4 files are not here", remedy)
     else:
         yield Finding("data", "mnist, full", "works", "60,000 train and 10,000 test digits")
+
+
+def _packs() -> Iterator[Finding]:
+    from inverse_graphics.packs.pack import load_pack, shipped_packs
+    from inverse_graphics.report.asset_facts import facts_of_pack
+
+    for name in shipped_packs():
+        try:
+            facts = facts_of_pack(load_pack(name))
+        except InverseGraphicsError as error:
+            yield Finding("packs", name, "broken", str(error), REINSTALL)
+        else:
+            faces = sum(fact.faces for fact in facts)
+            yield Finding("packs", name, "works", f"{len(facts)} objects, {faces:,} faces")
 
 
 def _models() -> Iterator[Finding]:

@@ -1,0 +1,124 @@
+"""`inverse-graphics infer`."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from inverse_graphics.errors import ImageError
+
+from .streams import STDOUT, complain, console, json_lines, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from inverse_graphics.parse import Parse
+
+EXAMPLES = """\
+inverse-graphics infer digits.png
+inverse-graphics infer digits.png --overlay seen.png
+inverse-graphics infer images/ --json - | jq .count
+inverse-graphics infer images/*.png --json parses.jsonl --overlay seen/
+inverse-graphics infer digits.png --model runs/multi_mnist-seed0/weights"""
+
+
+def infer(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of them.", show_default=False)
+    ],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|DIR", help="A model's name, or the folder of a trained one.")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-", help="Write one JSON object per image and line to FILE, or - for stdout."
+        ),
+    ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            help="Draw the boxes, numbered by step, over the images: each in DIR, or all in FILE.",
+        ),
+    ] = None,
+) -> None:
+    """Say what is on images: how many objects, which, and where.
+
+    PNG, JPEG, BMP and WebP. What is transparent counts as black. An image that cannot be read is told on
+    stderr, the others are still answered, and the exit status is 1.
+    """
+    from inverse_graphics.formats import expand_images
+
+    paths = expand_images(images)
+    reader = _Reader(paths)
+    readable = iter(reader)
+    first = next(readable, None)  # before a second goes into loading a model
+    if first is not None:
+        _answer(chain([first], readable), paths, model, json, overlay)
+    if reader.failed:
+        raise typer.Exit(1)
+
+
+class _Reader:
+    """Reads images one by one; complains about those that it cannot read."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.paths, self.failed = paths, 0
+
+    def __iter__(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        from inverse_graphics.formats import read_image
+
+        for path in self.paths:
+            try:
+                yield str(path), read_image(path)
+            except ImageError as error:
+                self.failed += 1
+                complain(str(error))
+
+
+def _answer(
+    images: Iterable[tuple[str, NDArray[np.float32]]],
+    paths: list[Path],
+    model: str | None,
+    json: str | None,
+    overlay: Path | None,
+) -> None:
+    from inverse_graphics.report.overlay_file import overlay_writer
+    from inverse_graphics.report.parse_lines import ParseLines
+    from inverse_graphics.scene_parser import SceneParser
+
+    with ExitStack() as stack:
+        draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())
+        file = stack.enter_context(json_lines(json) if json else nullcontext())
+        parser = SceneParser.load(model)
+        if model is None:
+            say(f"model: {parser.name}, the default (--model chooses another)")
+        lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None
+        out = console()
+        if lines:
+            out.print(lines.header(), style="bold", soft_wrap=True)
+        for parse in _with_progress(parser.parse_stream(images), len(paths)):
+            if lines:
+                out.print(lines.line(parse), markup=False, soft_wrap=True)
+            if file:
+                file.write(json_format.dumps(parse.to_json(), allow_nan=False) + "\n")
+            if draw:
+                draw(parse)
+
+
+def _with_progress(parses: Iterator[Parse], total: int) -> Iterable[Parse]:
+    """Show a bar on stderr where people see that and not the answers themselves."""
+    if total == 1 or not sys.stderr.isatty() or sys.stdout.isatty():
+        return parses
+    from rich.progress import track
+
+    return track(parses, "inferring", total=total, console=console(stderr=True), transient=True)

@@ -1,0 +1,69 @@
+"""`inverse-graphics train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .streams import STDOUT, write_json
+
+EXAMPLES = """\
+inverse-graphics train multi_mnist
+inverse-graphics train multi_mnist --set seed=1 --set steps=2000
+inverse-graphics train my_recipe.yaml --run-dir runs/mine
+inverse-graphics train multi_mnist --resume     [dim]# after Ctrl-C, which saves first[/dim]"""
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The name of a recipe, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be given again."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where everything goes; runs/RECIPE-seedN if not given."),
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the figures as JSON to FILE, or - for stdout.")
+    ] = None,
+) -> None:
+    """Train a model from a recipe.
+
+    The weights, with a model card, end up in the run's folder, beside checkpoints and TensorBoard logs.
+    Ctrl-C saves and says how to go on.
+    """
+    from inverse_graphics.training.recipe import load_recipe
+    from inverse_graphics.training.run import run, run_folder
+
+    loaded = load_recipe(recipe, overrides or ())
+    folder = run_dir or run_folder(loaded)
+    result = run(loaded, folder, resume=resume, how_to_resume=_with_resume(sys.argv))
+    if json is not None:
+        write_json(
+            json,
+            {
+                "folder": str(result.folder),
+                "finished": result.finished,
+                "step": result.step,
+                "seconds": result.seconds,
+                "weights": str(result.weights) if result.weights else None,
+                "history": result.history,
+            },
+        )
+    if result.weights is not None and json != STDOUT:
+        print(result.weights)  # noqa: T201 - where the weights are is what this command returns
+    if not result.finished:
+        raise typer.Exit(130)
+
+
+def _with_resume(command: list[str]) -> str:
+    arguments = command[1:] if "--resume" in command else [*command[1:], "--resume"]
+    return shlex.join(["inverse-graphics", *arguments])
