@@ -171,8 +171,15 @@ def _cap(circle: Array, height: float, centre_uv: tuple[float, float]) -> tuple[
     return vertices, uv, np.stack([np.zeros_like(a), a, np.roll(a, -1)], -1)
 
 
-def cylinder_texture(size: int = 192) -> Image.Image:
+def cylinder_texture(size: int = 192, samples: int = 4) -> Image.Image:
     """Diamonds on the mantle (lower half), a six-petalled flower on the top end, rings on the bottom one."""
+    picture = _cylinder_pattern(size * samples)
+    smooth = picture.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
+    return Image.fromarray((smooth * 255).round().astype(np.uint8))
+
+
+def _cylinder_pattern(size: int) -> Array:
+    """(size, size, 3), v pointing up."""
     u, v = np.meshgrid((np.arange(size) + 0.5) / size, 1 - (np.arange(size) + 0.5) / size)
     cream, teal, ochre = (
         np.array([0.93, 0.88, 0.76]),
@@ -189,8 +196,8 @@ def cylinder_texture(size: int = 192) -> Image.Image:
     petal = np.where((distance < 0.55 + 0.3 * np.cos(6 * angle))[..., None], ochre, teal)
     rings = np.where((distance * 4 % 2 < 1)[..., None], ochre, teal)
     ends = np.where((u < 0.5)[..., None], petal, rings)
-    picture = np.where((v < 0.5)[..., None], mantle, ends)
-    return Image.fromarray((picture * 255).round().astype(np.uint8))
+    pattern: Array = np.where((v < 0.5)[..., None], mantle, ends)
+    return pattern
 
 
 def _painted(mesh: trimesh.Trimesh, colour: Colour) -> trimesh.Trimesh:
