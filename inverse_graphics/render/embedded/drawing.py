@@ -1,4 +1,4 @@
-"""Stage 2 as a whole, in plain torch: from what is visible to layers. The GPU's path, and the CPU's oracle."""
+"""Stage 2 as a whole, in plain torch: what is visible becomes layers. The GPU's path, the CPU's oracle."""
 
 from __future__ import annotations
 

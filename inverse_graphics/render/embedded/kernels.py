@@ -19,8 +19,8 @@ CHUNKS_PER_THREAD = 4
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function` with numba when it is first called; remember the machine code on disk if possible."""
-    import numba
+    """Compile with numba at the first call; keep the machine code on disk if there is room."""
+    import numba  # noqa: PLC0415 (half a second that only those who render should pay)
 
     settings = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:

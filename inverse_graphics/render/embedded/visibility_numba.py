@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917 (compiled kernels are flat: a call with a structure costs more than arguments)
 """Stage 1 on the CPU: compiled, one layer after the other, each with its own depth buffer.
 
 Faces are rasterised in homogeneous coordinates (Olano & Greer 1997, "Triangle scan conversion using 2D
@@ -21,9 +22,14 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.kernels import in_chunks, kernel
 from inverse_graphics.render.embedded.topology import MeshTopology
-from inverse_graphics.render.embedded.visibility import HIDDEN_BY, LARGEST, SHORTEST, Clipping, Visibility
-
-ROUNDING = 1e-6  # pixels by which bounding boxes are enlarged; the exact tests follow
+from inverse_graphics.render.embedded.visibility import (
+    HIDDEN_BY,
+    LARGEST,
+    ROUNDING,
+    SHORTEST,
+    Clipping,
+    Visibility,
+)
 
 
 def find_visibility(
@@ -263,6 +269,7 @@ def _hide(
     side: NDArray[np.float64],
     scale: float,
     face: int,
+    near: float,
     edges: NDArray[np.int32],
     points: NDArray[np.float64],
     links: NDArray[np.int32],
@@ -278,7 +285,7 @@ def _hide(
             total = (u + v) + w
             if u >= 0 and v >= 0 and w >= 0 and total > 0:
                 own = edges[links[k, 1], 2] == face or edges[links[k, 1], 3] == face
-                if not own and scale / total < points[k, 2] * (1.0 - HIDDEN_BY):
+                if not own and near <= scale / total < points[k, 2] * (1.0 - HIDDEN_BY):
                     links[k, 2] = 1
         k = links[k, 0]
 
@@ -319,7 +326,7 @@ def _rasterise(
         if facing[f] == 0:
             continue
         i, j, k = faces[f, 0] - first_vertex, faces[f, 1] - first_vertex, faces[f, 2] - first_vertex
-        if not max(max(h[i, 2], h[j, 2]), h[k, 2]) >= near:
+        if not max(h[i, 2], h[j, 2], h[k, 2]) >= near:
             continue
         a0, a1, b0, b1 = _extent(h, i, j, near)
         c0, c1, d0, d1 = _extent(h, j, k, near)
@@ -353,12 +360,12 @@ def _rasterise(
             for column in range(before_left, after_right + 1):
                 first = heads[0, row * columns + column]
                 if first >= 0:
-                    _hide(first, side, scale, f + first_face, edges, points, links)
+                    _hide(first, side, scale, f + first_face, near, edges, points, links)
         for row in range(before_top, after_bottom + 1):
             for column in range(left, right + 1):
                 first = heads[1, row * columns + column]
                 if first >= 0:
-                    _hide(first, side, scale, f + first_face, edges, points, links)
+                    _hide(first, side, scale, f + first_face, near, edges, points, links)
 
 
 @kernel
@@ -501,8 +508,6 @@ def _layers(
                     bare[bare_count, 3] = -1
                     bare_count += 1
         for n in range(chosen_count):
-            axis = chosen[n, 3] // 2
-            step = 1 if axis == 0 else columns
             first = min(chosen[n, 0], chosen[n, 1])
             edge = links[chosen[n, 2], 1]
             crossings[crossing_count, 0] = number[chosen[n, 0]]

@@ -1,0 +1,415 @@
+"""Stage 1 anywhere: all (face, pixel) and (edge, row) pairs at once in torch. The GPU's path, and the oracle.
+
+The same arithmetic in the same order as `visibility_numba`, so that both agree exactly; see there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.topology import MeshTopology
+from inverse_graphics.render.embedded.visibility import (
+    HIDDEN_BY,
+    LARGEST,
+    ROUNDING,
+    SHORTEST,
+    Clipping,
+    Visibility,
+)
+
+MOST_PAIRS = 1 << 22  # (face, pixel) pairs that are held at a time
+MOST_PIXELS = 1 << 23  # pixels of the layers that are worked on at a time
+
+
+def find_visibility(
+    library: MeshLibrary, topology: MeshTopology, parameters: Tensor, mesh: Tensor, clipping: Clipping
+) -> Visibility:
+    """Find what is visible in each layer; see `FindVisibility`."""
+    matrices = parameters.detach()[:, :12].double()
+    size = max(1, MOST_PIXELS // ((clipping.height + 2) * (clipping.width + 2)))
+    groups = [
+        _group(library, topology, matrices, mesh, clipping, range(i, min(i + size, len(mesh))))
+        for i in range(0, len(mesh), size)
+    ]
+    return _joined(groups, mesh)
+
+
+class _Group(NamedTuple):
+    covered: Tensor
+    bare: Tensor
+    crossings: Tensor
+
+
+def _joined(groups: list[_Group], like: Tensor) -> Visibility:
+    """Number the fragments of all groups; a group calls its uncovered fragment i −1 − i."""
+    empty = [torch.zeros(0, 4, dtype=torch.int32, device=like.device)]
+    covered = sum(len(group.covered) for group in groups)
+    filled, bare = 0, covered
+    crossings = [torch.zeros(0, 8, dtype=torch.int32, device=like.device)]
+    for group in groups:
+        ends = group.crossings[:, :2]
+        numbered = torch.where(ends < 0, bare - 1 - ends, ends + filled)
+        crossings.append(torch.cat([numbered, group.crossings[:, 2:]], dim=1).int())
+        filled += len(group.covered)
+        bare += len(group.bare)
+    fragments = empty + [group.covered for group in groups] + [group.bare for group in groups]
+    return Visibility(torch.cat(fragments).int(), covered, torch.cat(crossings))
+
+
+class _Parts(NamedTuple):
+    """Rows of a library's table, repeated for every layer that shows them.
+
+    layer: (n,), the layer of each row.  row: (n,), the row in the library.  shift: (L,), what to add to
+    a library row to find it among those n.
+    """
+
+    layer: Tensor
+    row: Tensor
+    shift: Tensor
+
+
+def _parts(first: Tensor, mesh: Tensor) -> _Parts:
+    start, count = first[mesh], first[mesh + 1] - first[mesh]
+    layer, within = _ragged(count)
+    return _Parts(layer, start[layer] + within, count.cumsum(0) - count - start)
+
+
+def _ragged(count: Tensor) -> tuple[Tensor, Tensor]:
+    """For each i, count[i] rows: i and 0 … count[i] − 1."""
+    owner = torch.repeat_interleave(count)
+    begin = count.cumsum(0) - count
+    return owner, torch.arange(len(owner), device=count.device) - begin[owner]
+
+
+def _group(
+    library: MeshLibrary,
+    topology: MeshTopology,
+    matrices: Tensor,
+    mesh: Tensor,
+    clipping: Clipping,
+    group: range,
+) -> _Group:
+    """The layers in `group`; within it they are numbered from 0, and those with an object are packed."""
+    own = mesh[group.start : group.stop]
+    slot = (own >= 0).nonzero()[:, 0]
+    shown = own[slot]
+    vertices = _parts(library.first_vertex, shown)
+    h, sound = _project(library, matrices[group.start : group.stop][slot], vertices)
+    faces = _parts(library.first_face, shown)
+    corners = library.faces[faces.row] + vertices.shift[faces.layer, None]
+    triangles = _triangles(h, sound, corners, topology.solid[faces.row], clipping.near)
+    owner = _rasterise(triangles, faces, len(slot), clipping)
+    edges = _parts(topology.first_edge, shown)
+    points = _cross_edges(topology.edges.long(), edges, h, sound, triangles, vertices, faces, clipping)
+    points = _Points(*(part[~_hidden(points, triangles, faces, len(slot), clipping)] for part in points))
+    return _collect(_choose(points, owner, clipping), owner, faces, slot + group.start, clipping)
+
+
+def _project(library: MeshLibrary, matrices: Tensor, parts: _Parts) -> tuple[Tensor, Tensor]:
+    """Homogeneous pixel coordinates (n, 3) of all vertices; zeros and false where one is out of bounds."""
+    m, v = matrices[parts.layer], library.vertices.double()[parts.row]
+    rows = [
+        ((m[:, 4 * k] * v[:, 0] + m[:, 4 * k + 1] * v[:, 1]) + m[:, 4 * k + 2] * v[:, 2]) + m[:, 4 * k + 3]
+        for k in range(3)
+    ]
+    h = torch.stack(rows, dim=1)
+    sound = (h.abs() <= LARGEST).all(dim=1)
+    return torch.where(sound[:, None], h, 0.0), sound
+
+
+class _Triangles(NamedTuple):
+    """Faces as seen.
+
+    facing: (n,), −1 front, 1 back, 0 not drawn.
+    side: (n, 9), the edge functions.  scale: (n,), divided by their sum it is the depth.
+    bounds: (n, 4), lowest and highest x, lowest and highest y, of what is in front of the near plane.
+    """
+
+    facing: Tensor
+    side: Tensor
+    scale: Tensor
+    bounds: Tensor
+
+
+def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: float) -> _Triangles:
+    i, j, k = (h[corners[:, n]] for n in range(3))
+    x = j[:, 1] * k[:, 2] - j[:, 2] * k[:, 1]
+    y = j[:, 2] * k[:, 0] - j[:, 0] * k[:, 2]
+    z = j[:, 0] * k[:, 1] - j[:, 1] * k[:, 0]
+    determinant = (i[:, 0] * x + i[:, 1] * y) + i[:, 2] * z
+    facing = torch.where(solid & sound[corners].all(dim=1), determinant.sign(), 0.0)
+    sides = []
+    for a, b in ((j, k), (k, i), (i, j)):
+        sides.append(facing * (a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]))
+        sides.append(facing * (a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]))
+        sides.append(facing * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]))
+    extents = torch.stack([_extent(i, j, near), _extent(j, k, near), _extent(k, i, near)])
+    low, high = extents[..., 0::2].amin(dim=0), extents[..., 1::2].amax(dim=0)
+    bounds = torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], dim=1)
+    return _Triangles(facing, torch.stack(sides, dim=1), facing * determinant, bounds)
+
+
+def _extent(p: Tensor, q: Tensor, near: float) -> Tensor:
+    """Bounds (n, 4) of the part of each segment in front of the near plane; inf, −inf where it is empty."""
+    ends = [(p, p[:, 2] >= near), (q, q[:, 2] >= near)]
+    t = (near - p[:, 2]) / (q[:, 2] - p[:, 2])
+    cut = torch.stack([(p[:, n] + t * (q[:, n] - p[:, n])) / near for n in range(2)], dim=1)
+    places = [(end[:, :2] / end[:, 2:], front) for end, front in ends] + [(cut, ends[0][1] != ends[1][1])]
+    low = torch.stack([torch.where(front[:, None], at, torch.inf) for at, front in places]).amin(dim=0)
+    high = torch.stack([torch.where(front[:, None], at, -torch.inf) for at, front in places]).amax(dim=0)
+    return torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], dim=1)
+
+
+def _span(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """First and number of those of 0 … size − 1 whose centre i − 0.5 lies in [low, high]."""
+    first = (low + 0.5 - ROUNDING).ceil().clamp(0, size).long()
+    last = (high + 0.5 + ROUNDING).floor().clamp(-1, size - 1).long()
+    return first, (last - first + 1).clamp(min=0)
+
+
+def _pieces(count: Tensor) -> Iterator[slice]:
+    """Cut rows that make `count` pairs each into slices of about MOST_PAIRS pairs."""
+    if not len(count):
+        return
+    chunk = (count.cumsum(0) - 1).clamp(min=0) // MOST_PAIRS
+    sizes = torch.unique_consecutive(chunk, return_counts=True)[1].tolist()
+    start = 0
+    for size in sizes:
+        yield slice(start, start + size)
+        start += size
+
+
+def _inside(side: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether points lie in their faces, and the sums of the edge functions there."""
+    u = (side[:, 0] * x + side[:, 1] * y) + side[:, 2]
+    v = (side[:, 3] * x + side[:, 4] * y) + side[:, 5]
+    w = (side[:, 6] * x + side[:, 7] * y) + side[:, 8]
+    return (u >= 0) & (v >= 0) & (w >= 0), (u + v) + w
+
+
+def _rasterise(triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
+    """The face seen at each pixel centre, (layers · rows · columns), a row of `faces`; −1 where none is."""
+    rows, columns = clipping.height + 2, clipping.width + 2
+    left, wide = _span(triangles.bounds[:, 0], triangles.bounds[:, 1], columns)
+    top, high = _span(triangles.bounds[:, 2], triangles.bounds[:, 3], rows)
+    count = torch.where(triangles.facing != 0, wide * high, 0)
+    device = count.device
+    nearest = torch.full((layers * rows * columns,), torch.inf, dtype=torch.float64, device=device)
+    hits = []
+    for piece in _pieces(count):
+        face, within = _ragged(count[piece])
+        face = face + piece.start
+        row, column = top[face] + within // wide[face], left[face] + within % wide[face]
+        inside, total = _inside(triangles.side[face], column - 0.5, row - 0.5)
+        depth = triangles.scale[face] / total
+        hit = (inside & (depth >= clipping.near) & (depth <= clipping.far)).nonzero()[:, 0]
+        pixel = (faces.layer[face] * rows + row)[hit] * columns + column[hit]
+        nearest = nearest.scatter_reduce(0, pixel, depth[hit], "amin")
+        hits.append((pixel, face[hit], depth[hit]))
+    owner = torch.full_like(nearest, len(count), dtype=torch.int64)
+    for pixel, face, depth in hits:
+        first = depth == nearest[pixel]
+        owner = owner.scatter_reduce(0, pixel[first], face[first], "amin")
+    return torch.where(owner == len(count), -1, owner)
+
+
+class _Points(NamedTuple):
+    """Where edges pass between pixel centres.
+
+    along: 0 between pixels of a row, 1 of a column.  pixel: the first of the two, in its layer.
+    vertices, faces: (n, 2), of the edge, in the library.  place: between the two centres, in [0, 1).
+    """
+
+    layer: Tensor
+    along: Tensor
+    pixel: Tensor
+    vertices: Tensor
+    faces: Tensor
+    x: Tensor
+    y: Tensor
+    depth: Tensor
+    place: Tensor
+
+
+def _cross_edges(
+    table: Tensor,
+    edges: _Parts,
+    h: Tensor,
+    sound: Tensor,
+    triangles: _Triangles,
+    vertices: _Parts,
+    faces: _Parts,
+    clipping: Clipping,
+) -> _Points:
+    """Walk every edge that is a discontinuity from here."""
+    rows, columns, near = clipping.height + 2, clipping.width + 2, clipping.near
+    edge = table[edges.row]
+    face = (edge[:, 2:4] + faces.shift[edges.layer, None]).clamp(min=0)
+    contour = (edge[:, 4] == 1) | (triangles.facing[face[:, 0]] != triangles.facing[face[:, 1]])
+    ends = edge[:, :2] + vertices.shift[edges.layer, None]
+    i, j = h[ends[:, 0]], h[ends[:, 1]]
+    steep = (i[:, 1] * j[:, 2] - i[:, 2] * j[:, 1]).abs()
+    flat = (i[:, 2] * j[:, 0] - i[:, 0] * j[:, 2]).abs()
+    contour &= sound[ends].all(dim=1) & (torch.maximum(i[:, 2], j[:, 2]) >= near)
+    contour &= torch.maximum(steep, flat) > SHORTEST * (i[:, 2] * j[:, 2]).abs()
+    along = torch.where(steep >= flat, 0, 1)
+    extent = _extent(i, j, near)
+    by_row, by_column = _span(extent[:, 2], extent[:, 3], rows), _span(extent[:, 0], extent[:, 1], columns)
+    first, count = (torch.where(along == 0, a, b) for a, b in zip(by_row, by_column, strict=True))
+    chosen, within = _ragged(torch.where(contour, count, 0))
+    return _at_lines(chosen, first[chosen] + within, along[chosen], i, j, edge, edges, clipping)
+
+
+def _at_lines(
+    chosen: Tensor,
+    line: Tensor,
+    along: Tensor,
+    i: Tensor,
+    j: Tensor,
+    edge: Tensor,
+    edges: _Parts,
+    clipping: Clipping,
+) -> _Points:
+    """Where the chosen edges cross the centre line of a row (along = 0) or a column (along = 1)."""
+    rows, columns = clipping.height + 2, clipping.width + 2
+    i, j = i[chosen], j[chosen]
+    i_along, j_along = (torch.where(along == 0, end[:, 0], end[:, 1]) for end in (i, j))
+    i_across, j_across = (torch.where(along == 0, end[:, 1], end[:, 0]) for end in (i, j))
+    centre = line - 0.5
+    p, q = i_across - centre * i[:, 2], j_across - centre * j[:, 2]
+    t = p / (p - q)
+    depth = i[:, 2] + t * (j[:, 2] - i[:, 2])
+    where = (i_along + t * (j_along - i_along)) / depth
+    gaps = torch.where(along == 0, columns, rows)
+    keep = ((p >= 0) != (q >= 0)) & (depth >= clipping.near) & (depth <= clipping.far)
+    keep = (keep & (where >= -0.5) & (where < gaps - 1.5)).nonzero()[:, 0]
+    gap = (where[keep] + 0.5).floor().long()
+    along, line, where, centre, chosen = (part[keep] for part in (along, line, where, centre, chosen))
+    row, column = torch.where(along == 0, line, gap), torch.where(along == 0, gap, line)
+    return _Points(
+        layer=edges.layer[chosen],
+        along=along,
+        pixel=row * columns + column,
+        vertices=edge[chosen, :2],
+        faces=edge[chosen, 2:4],
+        x=torch.where(along == 0, where, centre),
+        y=torch.where(along == 0, centre, where),
+        depth=depth[keep],
+        place=(where + 0.5) - gap,
+    )
+
+
+def _hidden(points: _Points, triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
+    """Whether any face of the same layer, not of the same edge, lies before each point."""
+    size = (clipping.height + 2) * (clipping.width + 2)
+    gap = (points.layer * 2 + points.along) * size + points.pixel
+    order = gap.argsort()
+    filled = torch.bincount(gap, minlength=2 * layers * size)
+    begin = filled.cumsum(0) - filled
+    hidden = torch.zeros(len(gap), dtype=torch.bool, device=gap.device)
+    for face, at in _gaps(triangles, faces, clipping):
+        used = (filled[at] > 0).nonzero()[:, 0]
+        pair, within = _ragged(filled[at[used]])
+        point = order[begin[at[used]][pair] + within]
+        hidden[point[_before(points, triangles, faces, point, face[used][pair], clipping)]] = True
+    return hidden
+
+
+def _gaps(triangles: _Triangles, faces: _Parts, clipping: Clipping) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs of a face and a gap between pixel centres that its bounding box reaches."""
+    rows, columns = clipping.height + 2, clipping.width + 2
+    x0, x1, y0, y1 = triangles.bounds.unbind(1)
+    for along in range(2):
+        left, wide = _span(x0 - 1.0 if along == 0 else x0, x1, columns)
+        top, high = _span(y0 - 1.0 if along == 1 else y0, y1, rows)
+        count = torch.where(triangles.facing != 0, wide * high, 0)
+        for piece in _pieces(count):
+            face, within = _ragged(count[piece])
+            face = face + piece.start
+            row, column = top[face] + within // wide[face], left[face] + within % wide[face]
+            yield face, ((faces.layer[face] * 2 + along) * rows + row) * columns + column
+
+
+def _before(
+    points: _Points, triangles: _Triangles, faces: _Parts, point: Tensor, face: Tensor, clipping: Clipping
+) -> Tensor:
+    """Whether each face lies before its point, and is not one of the faces of its edge."""
+    inside, total = _inside(triangles.side[face], points.x[point], points.y[point])
+    depth = triangles.scale[face] / total
+    inside &= (total > 0) & (depth >= clipping.near) & (depth < points.depth[point] * (1.0 - HIDDEN_BY))
+    return inside & (points.faces[point] != faces.row[face, None]).all(dim=1)
+
+
+def _choose(points: _Points, owner: Tensor, clipping: Clipping) -> Tensor:
+    """One crossing for each gap between unlike pixels, by layer, axis and pixel.
+
+    Returns (k, 7): target and source pixel over all layers, layer, two vertices, along, second.
+    """
+    rows, columns = clipping.height + 2, clipping.width + 2
+    size = rows * columns
+    gap = (points.layer * 2 + points.along) * size + points.pixel
+    gaps = 2 * len(owner)
+    nearest = torch.full((gaps,), torch.inf, dtype=torch.float64, device=owner.device)
+    nearest = nearest.scatter_reduce(0, gap, points.depth, "amin")
+    first = (points.depth == nearest[gap]).nonzero()[:, 0]
+    none = len(gap)
+    best = torch.full((gaps,), none, device=owner.device)
+    best = best.scatter_reduce(0, gap[first], first, "amin")
+    best = best[best < none]
+    layer, along = points.layer[best], points.along[best]
+    pixel = layer * size + points.pixel[best]
+    step = torch.where(along == 0, 1, columns)
+    second = (points.place[best] >= 0.5).long()
+    target, source = pixel + second * step, pixel + (1 - second) * step
+    keep = (owner[pixel] != owner[pixel + step]) & _in_image(target, rows, columns)
+    found = torch.stack([target, source, layer, *points.vertices[best].unbind(1), along, second], dim=1)
+    return found[keep]
+
+
+def _in_image(pixel: Tensor, rows: int, columns: int) -> Tensor:
+    row, column = pixel // columns % rows, pixel % columns
+    return (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
+
+
+def _collect(found: Tensor, owner: Tensor, faces: _Parts, slot: Tensor, clipping: Clipping) -> _Group:
+    """Number the pixels that are drawn or needed, and write the rows that `Visibility` describes."""
+    rows, columns = clipping.height + 2, clipping.width + 2
+    needed = torch.zeros(len(owner), dtype=torch.bool, device=owner.device)
+    needed[found[:, :2].reshape(-1)] = True
+    drawn = owner >= 0
+    image = _in_image(torch.arange(len(owner), device=owner.device), rows, columns)
+    covered = (drawn & (image | needed)).nonzero()[:, 0]
+    bare = (needed & ~drawn).nonzero()[:, 0]
+    number = torch.zeros(len(owner), dtype=torch.int64, device=owner.device)
+    number[covered] = torch.arange(len(covered), device=owner.device)
+    number[bare] = -1 - torch.arange(len(bare), device=owner.device)
+
+    def fragments(pixel: Tensor, face: Tensor) -> Tensor:
+        layer, within = slot[pixel // (rows * columns)], pixel % (rows * columns)
+        return torch.stack([layer, within % columns - 1, within // columns - 1, face], dim=1)
+
+    target, source, layer, start, end, along, second = found.unbind(1)
+    first = torch.minimum(target, source) % (rows * columns)
+    crossings = torch.stack(
+        [
+            number[target],
+            number[source],
+            slot[layer],
+            start,
+            end,
+            first % columns - 1,
+            first // columns - 1,
+            2 * along + second,
+        ],
+        dim=1,
+    )
+    return _Group(
+        covered=fragments(covered, faces.row[owner[covered]]),
+        bare=fragments(bare, torch.full_like(bare, -1)),
+        crossings=crossings,
+    )
