@@ -123,8 +123,9 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
 
     first, second: (..., 3), broadcast.  Returns (...), radians.
     """
-    sine = _length(torch.linalg.cross(first, second, dim=-1))
-    return torch.atan2(sine, (first * second).sum(-1))
+    product = first * second
+    sine = _length(torch.linalg.cross(first.expand_as(product), second.expand_as(product), dim=-1))
+    return torch.atan2(sine, product.sum(-1))
 
 
 def _cross_matrix(vector: Tensor) -> Tensor:

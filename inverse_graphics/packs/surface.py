@@ -37,7 +37,8 @@ def mesh_from_soup(soup: TriangleSoup, crease_degrees: float, texture: NDArray[n
     groups = smooth_corners(welded, _face_normals(soup.corners), np.radians(crease_degrees))
     normals = _corner_normals(soup.corners, groups)
     uv = np.zeros((*groups.shape, 0)) if soup.uv is None else soup.uv
-    attributes = np.concatenate([groups[..., None], soup.colours, uv], axis=-1).reshape(groups.size, -1)
+    attributes = np.concatenate([groups[..., None], soup.colours, uv], axis=-1)
+    attributes = attributes.reshape(groups.size, attributes.shape[-1])
     _, first, index = np.unique(attributes, axis=0, return_index=True, return_inverse=True)
     return Mesh(
         vertices=soup.corners.reshape(-1, 3)[first].astype(np.float32),
