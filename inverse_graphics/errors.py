@@ -39,3 +39,7 @@ class RecipeError(InverseGraphicsError):
 
 class StorageError(InverseGraphicsError):
     """A file that could not be written; nothing half-written is left behind."""
+
+
+class TrainingError(InverseGraphicsError):
+    """A training run that cannot begin, go on or be resumed."""

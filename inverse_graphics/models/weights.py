@@ -117,6 +117,17 @@ def load_model(name_or_folder: str | Path) -> LoadedModel:
         return LoadedModel(name, _read_network(folder, document), document)
 
 
+def read_card(name_or_folder: str | Path) -> str:
+    """The model card of a shipped model or of a model folder, Markdown; empty where there is none.
+
+    Raises:
+        ModelError: no such model.
+    """
+    with _folder_of(str(name_or_folder)) as folder:
+        card = folder / CARD
+        return card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+
+
 def list_models() -> list[ModelEntry]:
     """The models that ship with the package, by name.
 
@@ -179,6 +190,7 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"{folder / WEIGHTS}: tensor {name} is not finite; train the model again")
-    module.load_state_dict(tensors, assign=True)
-    assert not any(buffer.is_meta for buffer in module.buffers()), "a network's buffers are persistent"
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
+        module = BUILDERS[document.kind](document.settings, source)
+    module.load_state_dict(tensors)
     return module.eval()

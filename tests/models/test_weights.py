@@ -20,11 +20,13 @@ DOCUMENT = ModelDocument(kind="tiny", settings={"units": 3}, metrics={"count_acc
 
 class Tiny(nn.Module):
     seen: Tensor
+    constant: Tensor
 
     def __init__(self, units: int) -> None:
         super().__init__()
         self.layer = nn.Linear(2, units)
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("constant", torch.tensor(2.5), persistent=False)
 
 
 def build_tiny(settings: Mapping[str, Any], source: str) -> nn.Module:
@@ -56,6 +58,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     loaded = load_model(tmp_path / "model")
     assert loaded.document == DOCUMENT
     assert not loaded.module.training
+    assert loaded.module.constant == 2.5
     assert loaded.module.state_dict().keys() == module.state_dict().keys()
     for name, tensor in module.state_dict().items():
         assert torch.equal(loaded.module.state_dict()[name], tensor)

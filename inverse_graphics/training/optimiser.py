@@ -1,0 +1,104 @@
+"""Adam, its learning rate over a run, and the step that refuses what is not finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from inverse_graphics.training.task import ParameterGroup
+
+
+class OptimiserSettings(BaseModel):
+    """Adam (Kingma and Ba 2015) and how its learning rate falls.
+
+    The rate is constant for the first `decay_from` of the steps and then falls to `final_fraction` of
+    itself at the last. gradient_clip: largest Euclidean norm of the whole gradient, None for no bound.
+    average: decay per step of a running mean of the weights, which is then evaluated and exported;
+    None for none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(default=1e-8, gt=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    decay: Literal["constant", "linear", "cosine"] = "constant"
+    decay_from: float = Field(default=0.0, ge=0, lt=1)
+    final_fraction: float = Field(default=0.1, ge=0, le=1)
+    gradient_clip: float | None = Field(default=None, gt=0)
+    average: float | None = Field(default=None, gt=0, lt=1)
+    most_skipped_in_a_row: int = Field(default=10, ge=1)
+
+
+def rate_factor(settings: OptimiserSettings, step: int, steps: int) -> float:
+    """By what the learning rate is multiplied in a step; `step` counts those done before, of `steps`."""
+    begin = settings.decay_from * steps
+    progress = min(max((step - begin) / max(steps - begin, 1), 0.0), 1.0)
+    if settings.decay == "linear":
+        return 1 - (1 - settings.final_fraction) * progress
+    if settings.decay == "cosine":
+        return (
+            settings.final_fraction + (1 - settings.final_fraction) * (1 + math.cos(math.pi * progress)) / 2
+        )
+    return 1.0
+
+
+class Optimiser:
+    """Adam whose state exists from the start, so that a checkpoint always has the same tensors."""
+
+    def __init__(self, groups: Sequence[ParameterGroup], settings: OptimiserSettings, steps: int) -> None:
+        self.settings, self.steps = settings, steps
+        self._rates = [group.rate for group in groups]
+        self._adam = torch.optim.Adam(
+            [{"params": group.parameters} for group in groups],
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            eps=settings.epsilon,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._parameters = [parameter for group in groups for parameter in group.parameters]
+        for parameter in self._parameters:
+            self._adam.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of a group whose own rate is one, `step` steps having been done."""
+        return self.settings.learning_rate * rate_factor(self.settings, step, self.steps)
+
+    def apply(self, loss: Tensor, step: int) -> float | None:
+        """Move the parameters against the gradient of `loss`; returns the gradient's norm before clipping.
+
+        Where the loss or the norm is not finite, nothing moves and None comes back.
+        """
+        for parameter in self._parameters:
+            parameter.grad = None
+        if not loss.isfinite():
+            return None
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = float(
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.gradient_clip or math.inf)
+        )
+        if not math.isfinite(norm):
+            return None
+        for group, rate in zip(self._adam.param_groups, self._rates, strict=True):
+            group["lr"] = rate * self.learning_rate(step)
+        self._adam.step()
+        return norm
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Adam's moments and counters by name; copying into them restores the optimiser."""
+        return {
+            f"{index}.{name}": tensor
+            for index, parameter in enumerate(self._parameters)
+            for name, tensor in self._adam.state[parameter].items()
+        }

@@ -1,0 +1,168 @@
+"""Recipes: one YAML file that says all that a training run depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inverse_graphics.data.mnist import Source
+from inverse_graphics.data.multi_mnist import MultiMnistSettings
+from inverse_graphics.documents import parse_yaml, read_document, validated
+from inverse_graphics.errors import RecipeError
+from inverse_graphics.models.air2d import Air2DSettings
+from inverse_graphics.models.air_objective import AirSchedule
+from inverse_graphics.training.optimiser import OptimiserSettings
+
+RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads"})
+"""What may change between a run and its resumption."""
+
+
+class MultiMnistData(MultiMnistSettings):
+    """Multi-MNIST of training digits to learn from, of test digits to be judged on.
+
+    digits: "full" for the published set, "shipped" for the subset inside the package.
+    """
+
+    kind: Literal["multi_mnist"] = "multi_mnist"
+    digits: Source = "full"
+
+
+class EvaluationSettings(BaseModel):
+    """Judging on held-out data: every so many steps, and at the end, on `size` images of stream `seed`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(default=500, ge=1)
+    size: int = Field(default=2000, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+class Recipe(BaseModel):
+    """All that a training run depends on; frozen, stored beside the run and its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")
+    data: MultiMnistData = MultiMnistData()
+    model: Air2DSettings = Air2DSettings.model_validate({})
+    objective: AirSchedule = AirSchedule.model_validate({})
+    optimiser: OptimiserSettings = OptimiserSettings()
+    steps: int = Field(ge=1, le=10**9)
+    batch_size: int = Field(default=64, ge=1, le=2**20)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    evaluation: EvaluationSettings = EvaluationSettings()
+    checkpoint_every: int = Field(default=1000, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _model_fits_data(self) -> Self:
+        if self.model.image_size != self.data.size:
+            raise ValueError(f"model.image_size {self.model.image_size} is not data.size {self.data.size}")
+        if self.model.max_objects < self.data.largest_count:
+            raise ValueError(
+                f"model.max_objects {self.model.max_objects} is less than the {self.data.largest_count} "
+                "objects that data.count_weights allows"
+            )
+        return self
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults written out; reading it gives an equal recipe."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The shipped recipe of that name, or the one in that file, with `key=value` overrides.
+
+    overrides: dotted keys and YAML values, such as "optimiser.learning_rate=1e-3".
+
+    Raises:
+        RecipeError: no such recipe, or it or an override is not valid; one line.
+    """
+    name = str(name_or_path)
+    shipped = shipped_recipes()
+    if name in shipped:
+        with resources.as_file(shipped[name]) as path:
+            document = read_document(path, RecipeError)
+    elif Path(name).suffix in {".yaml", ".yml", ".json"} or Path(name).exists():
+        document = read_document(name, RecipeError)
+    else:
+        near = get_close_matches(name, shipped, n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        known = ", ".join(sorted(shipped)) or "none"
+        raise RecipeError(f"no recipe {name!r}: {hint}known recipes: {known}; or give a .yaml file")
+    if not isinstance(document, dict):
+        raise RecipeError(f"{name} is not a recipe: expected a mapping with name, steps, data, model, …")
+    return validated(Recipe, with_overrides(document, overrides), name, RecipeError)
+
+
+def shipped_recipes() -> dict[str, Traversable]:
+    """The recipes that ship with the package, by name."""
+    folder = resources.files("inverse_graphics.train")
+    return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
+
+
+def with_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A recipe's document with dotted keys set anew; the document given is not touched.
+
+    Raises:
+        RecipeError: an override is not key=value, its key is unknown, or its value is not YAML.
+    """
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"override {override!r} is not key=value, such as optimiser.learning_rate=1e-3")
+        _check_key(key)
+        document = _with(document, key.split("."), parse_yaml(text, f"override {key}", RecipeError))
+    return document
+
+
+def differences(one: Recipe, other: Recipe) -> list[str]:
+    """The dotted keys in which two recipes differ."""
+    return sorted(
+        key
+        for key in _leaves(Recipe)
+        if _at(one.model_dump(), key.split(".")) != _at(other.model_dump(), key.split("."))
+    )
+
+
+def _check_key(key: str) -> None:
+    known = set(_keys(Recipe))
+    if key in known:
+        return
+    by_last_part = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = sorted(by_last_part) or get_close_matches(key, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(Recipe.model_fields)}"
+    raise RecipeError(f"a recipe has no key {key!r}: {hint}")
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        yield prefix + name
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _keys(info.annotation, f"{prefix}{name}.")
+
+
+def _leaves(model: type[BaseModel]) -> list[str]:
+    keys = list(_keys(model))
+    return [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
+
+
+def _with(document: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    head, *rest = path
+    if not rest:
+        return {**document, head: value}
+    section = document.get(head)
+    return {**document, head: _with(section if isinstance(section, dict) else {}, rest, value)}
+
+
+def _at(document: Any, path: list[str]) -> Any:
+    for part in path:
+        document = document[part]
+    return document

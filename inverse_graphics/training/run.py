@@ -1,0 +1,164 @@
+"""A run of a recipe, from an empty folder or a checkpoint to trained weights.
+
+runs/<recipe>-seed<k>/
+    recipe.yaml      the recipe, defaults and overrides written out
+    history.jsonl    one line per evaluation: step, seconds of training, figures
+    checkpoints/     the latest two
+    tensorboard/     scalars and pictures
+    weights/         the trained model, once the run is done
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from inverse_graphics.documents import validated
+from inverse_graphics.errors import TrainingError
+from inverse_graphics.files import atomic_write, storage_error
+from inverse_graphics.training.air2d_task import build_air2d_task
+from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
+from inverse_graphics.training.interruption import StopWish
+from inverse_graphics.training.log import RunLog
+from inverse_graphics.training.progress import Display, display_for
+from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences
+from inverse_graphics.training.state import Row, TrainingState
+from inverse_graphics.training.task import Task
+from inverse_graphics.training.trainer import Trainer
+
+RECIPE, CHECKPOINTS, WEIGHTS = "recipe.yaml", "checkpoints", "weights"
+
+BuildTask = Callable[[Recipe], Task]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    finished: False if it was asked to stop before the last step.  history: one row per evaluation.
+    weights: the model folder, None unless finished.
+    """
+
+    folder: Path
+    step: int
+    seconds: float
+    finished: bool
+    history: tuple[Row, ...]
+    weights: Path | None
+
+
+def run_folder(recipe: Recipe, parent: Path = Path("runs")) -> Path:
+    """Where a run lies unless another place is named."""
+    return parent / f"{recipe.name}-seed{recipe.seed}"
+
+
+def run(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    build_task: BuildTask = build_air2d_task,
+    console: Console | None = None,
+    how_to_resume: str | None = None,
+) -> TrainingResult:
+    """Train a recipe in `folder`, beginning anew or, with `resume`, from its latest checkpoint.
+
+    Ctrl-C and SIGTERM end the run after the step in hand, with a checkpoint. build_task: makes of the
+    recipe what is trained. console: where progress is told, stderr unless given. how_to_resume: the
+    command that goes on, for the message of a run that was stopped.
+
+    Raises:
+        TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
+            with damaged checkpoints; or the training diverged.
+        StorageError: something could not be written; the latest checkpoint stands.
+    """
+    console = console or Console(stderr=True)
+    latest = _latest(recipe, folder, resume)
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    task = build_task(recipe)
+    state = TrainingState.begin(task.trainable, recipe.optimiser, recipe.steps, recipe.seed)
+    if latest is not None:
+        restore_checkpoint(latest, state)
+    _write_recipe(recipe, folder)
+    with (
+        RunLog(folder, state.counters.history) as log,
+        display_for(console, recipe.steps) as display,
+        StopWish() as stop,
+    ):
+        display.say(_opening(recipe, folder, state))
+        finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
+        if finished:
+            _export(task, state, folder, display)
+        else:
+            command = how_to_resume or f"inverse-graphics train {recipe.name} --resume"
+            display.say(f"stopped after step {state.counters.step:,} and saved; to go on: {command}")
+    return _result(folder, state, finished)
+
+
+def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from, None where the run is to begin."""
+    found = checkpoints(folder / CHECKPOINTS)
+    if found and not resume:
+        raise TrainingError(
+            f"{folder} already holds a run, at {found[-1].name}: add --resume to go on with it, delete the "
+            "folder, or choose another"
+        )
+    if resume and not found:
+        raise TrainingError(f"{folder} holds no checkpoint to resume: leave out --resume to begin")
+    if not found:
+        return None
+    document = read_document_of(found[-1])
+    if document.counters.step > recipe.steps:
+        raise TrainingError(
+            f"{folder} is at step {document.counters.step:,}, beyond the {recipe.steps:,} asked for: "
+            "set steps to more"
+        )
+    before = validated(Recipe, document.recipe, str(found[-1]), TrainingError)
+    changed = [key for key in differences(before, recipe) if key.partition(".")[0] not in RESUMABLE]
+    if changed:
+        raise TrainingError(
+            f"{folder} was trained with another recipe (other {', '.join(changed)}): resume it with the "
+            "same, or choose another folder"
+        )
+    return found[-1]
+
+
+def _write_recipe(recipe: Recipe, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    with atomic_write(folder / RECIPE, "w") as file:
+        file.write(recipe.to_yaml())
+
+
+def _opening(recipe: Recipe, folder: Path, state: TrainingState) -> str:
+    weights = sum(parameter.numel() for parameter in state.module.parameters())
+    return (
+        f"{'resuming' if state.counters.step else 'training'} {recipe.name}, seed {recipe.seed}, "
+        f"step {state.counters.step:,} of {recipe.steps:,}: {weights:,} weights, batches of "
+        f"{recipe.batch_size}, {torch.get_num_threads()} threads; everything goes to {folder}"
+    )
+
+
+def _export(task: Task, state: TrainingState, folder: Path, display: Display) -> None:
+    with state.judged():
+        task.export(folder / WEIGHTS, state.counters.history[-1]["held_out"])
+    display.say(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")
+
+
+def _result(folder: Path, state: TrainingState, finished: bool) -> TrainingResult:
+    counters = state.counters
+    return TrainingResult(
+        folder=folder,
+        step=counters.step,
+        seconds=counters.seconds,
+        finished=finished,
+        history=tuple(counters.history),
+        weights=folder / WEIGHTS if finished else None,
+    )

@@ -1,0 +1,107 @@
+"""Everything that a training run carries from one step to the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from torch import Tensor, nn
+
+from inverse_graphics.training.average import WeightAverage
+from inverse_graphics.training.optimiser import Optimiser, OptimiserSettings
+from inverse_graphics.training.task import Trainable
+
+Row = dict[str, Any]
+"""One line of a run's history: `step`, `seconds` of training, and figures."""
+
+
+class Counters(BaseModel):
+    """Where a run stands; plain numbers, the part of a checkpoint that is not tensors.
+
+    step: steps done.  seconds: spent training, evaluations not counted.  skipped: steps that were not
+    finite, so far and in a row.  sums: of each training metric since the last evaluation, and over how
+    many values.  history: one row per evaluation.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: NonNegativeInt = 0
+    seconds: NonNegativeFloat = 0.0
+    skipped: NonNegativeInt = 0
+    skipped_in_a_row: NonNegativeInt = 0
+    sums: dict[str, tuple[float, int]] = {}
+    history: list[Row] = []
+
+    def count(self, metrics: Mapping[str, Tensor | float]) -> None:
+        """Add the metrics of one step; values that are not finite are left out."""
+        for name, metric in metrics.items():
+            value = float(metric)
+            if math.isfinite(value):
+                total, number = self.sums.get(name, (0.0, 0))
+                self.sums[name] = total + value, number + 1
+
+    def means(self) -> dict[str, float]:
+        """The training metrics' means since the last evaluation."""
+        return {name: total / number for name, (total, number) in self.sums.items()}
+
+
+@dataclass
+class TrainingState:
+    """A network, its optimiser, the mean of its weights, the random state and the counters."""
+
+    module: nn.Module
+    optimiser: Optimiser
+    average: WeightAverage | None
+    generator: torch.Generator
+    counters: Counters = field(default_factory=Counters)
+
+    @classmethod
+    def begin(cls, trainable: Trainable, settings: OptimiserSettings, steps: int, seed: int) -> TrainingState:
+        """The state before the first step."""
+        module = trainable.module
+        device = next(module.parameters()).device
+        return cls(
+            module=module,
+            optimiser=Optimiser(trainable.parameter_groups(), settings, steps),
+            average=None if settings.average is None else WeightAverage(module, settings.average),
+            generator=torch.Generator(device).manual_seed(seed),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name, the generator's state included."""
+        average = {} if self.average is None else self.average.state_tensors()
+        return {
+            **{f"model.{name}": tensor for name, tensor in self.module.state_dict().items()},
+            **{f"optimiser.{name}": tensor for name, tensor in self.optimiser.state_tensors().items()},
+            **{f"average.{name}": tensor for name, tensor in average.items()},
+            "generator": self.generator.get_state(),
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor], counters: Counters) -> None:
+        """Become the state whose tensors these are."""
+        for name, tensor in self.tensors().items():
+            if name == "generator":
+                self.generator.set_state(tensors[name])
+            else:
+                tensor.copy_(tensors[name])
+        self.counters = counters
+
+    @contextmanager
+    def judged(self) -> Iterator[None]:
+        """Let the network be as it is judged and exported: averaged, in evaluation mode, no gradients."""
+        self.module.eval()
+        try:
+            with torch.no_grad():
+                if self.average is None:
+                    yield
+                else:
+                    with self.average.in_place():
+                        yield
+        finally:
+            self.module.train()

@@ -1,0 +1,114 @@
+"""The training loop: step, judge, save, until done or asked to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from inverse_graphics.errors import TrainingError
+from inverse_graphics.training.checkpoint import save_checkpoint
+from inverse_graphics.training.interruption import StopWish
+from inverse_graphics.training.log import RunLog
+from inverse_graphics.training.progress import Display
+from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.state import Row, TrainingState
+from inverse_graphics.training.task import Evaluation, Task
+
+
+@dataclass
+class Trainer:
+    """One run of a task: its state, and where it is logged, saved and shown.
+
+    Training time is wall time, batches, steps and checkpoints counted, evaluations not.
+    """
+
+    recipe: Recipe
+    task: Task
+    state: TrainingState
+    checkpoints: Path
+    log: RunLog
+    display: Display
+
+    def train(self, stop: StopWish) -> bool:
+        """Train to the last step or until told to stop; True if it was the last step.
+
+        Raises:
+            TrainingError: too many steps in a row were not finite.
+            StorageError: a checkpoint or the log could not be written; the one before still stands.
+        """
+        counters = self.state.counters
+        while counters.step < self.recipe.steps and not stop.wished:
+            begun = perf_counter()
+            self._step()
+            counters.seconds += perf_counter() - begun
+            if self._due(self.recipe.evaluation.every):
+                self._evaluate()
+            if self._due(self.recipe.checkpoint_every) or stop.wished:
+                self._save()
+        return counters.step >= self.recipe.steps
+
+    def _due(self, every: int) -> bool:
+        step = self.state.counters.step
+        return step % every == 0 or step == self.recipe.steps
+
+    def _step(self) -> None:
+        """One step; one that is not finite moves nothing and is counted."""
+        state, counters = self.state, self.state.counters
+        images = self.task.images(counters.step)
+        loss, metrics = self.task.trainable.loss(images, counters.step, state.generator)
+        norm = state.optimiser.apply(loss, counters.step)
+        counters.step += 1
+        if norm is None:
+            self._skip()
+            return
+        counters.skipped_in_a_row = 0
+        if state.average is not None:
+            state.average.update(counters.step)
+        counters.count({"loss": loss.detach(), "gradient_norm": norm, **metrics})
+        self.display.step(counters.step, counters.means(), self._images_per_second())
+
+    def _skip(self) -> None:
+        counters, limit = self.state.counters, self.recipe.optimiser.most_skipped_in_a_row
+        counters.skipped += 1
+        counters.skipped_in_a_row += 1
+        if counters.skipped_in_a_row >= limit:
+            raise TrainingError(
+                f"the loss or its gradient was not finite in {limit} steps in a row, the last of them step "
+                f"{counters.step}: try a smaller optimiser.learning_rate or an optimiser.gradient_clip"
+            )
+
+    def _images_per_second(self) -> float:
+        """Since the last evaluation."""
+        counters = self.state.counters
+        since: Row = counters.history[-1] if counters.history else {"step": 0, "seconds": 0.0}
+        steps, seconds = counters.step - since["step"], counters.seconds - since["seconds"]
+        return steps * self.recipe.batch_size / seconds if seconds > 0 else 0.0
+
+    def _evaluate(self) -> None:
+        with self.state.judged():
+            evaluation = self.task.evaluate()
+        row = self._row(evaluation)
+        counters = self.state.counters
+        counters.history.append(row)
+        counters.sums = {}
+        self.log.add(row, evaluation)
+        self.display.evaluated(row)
+
+    def _row(self, evaluation: Evaluation) -> dict[str, Any]:
+        counters = self.state.counters
+        return {
+            "step": counters.step,
+            "seconds": counters.seconds,
+            "images_per_second": self._images_per_second(),
+            "learning_rate": self.state.optimiser.learning_rate(counters.step - 1),
+            "skipped": counters.skipped,
+            "train": counters.means(),
+            "held_out": {name: float(value) for name, value in evaluation.metrics.items()},
+        }
+
+    def _save(self) -> None:
+        begun = perf_counter()
+        save_checkpoint(self.checkpoints, self.state, self.recipe.model_dump(mode="json"))
+        self.state.counters.seconds += perf_counter() - begun

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inverse_graphics.models.weights import load_model
+from inverse_graphics.training.air2d_task import build_air2d_task
+from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.run import run
+
+SMALL = {
+    "features": 16,
+    "hidden": 16,
+    "head": 16,
+    "what": 4,
+    "glimpse_size": 12,
+    "glimpse_hidden": 16,
+}
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "data": {"digits": "shipped"},
+            "model": SMALL,
+            "steps": 4,
+            "batch_size": 8,
+            "evaluation": {"every": 2, "size": 60},
+            "checkpoint_every": 2,
+        }
+    )
+
+
+def test_it_learns_from_training_digits_batch_by_batch(recipe: Recipe) -> None:
+    task = build_air2d_task(recipe)
+    images = task.images(3)
+    assert images.shape == (8, 1, 50, 50)
+    assert torch.equal(images, task.images(3))
+    assert not torch.equal(images, task.images(4))
+    assert not torch.equal(images, build_air2d_task(recipe.model_copy(update={"seed": 1})).images(3))
+
+
+def test_the_network_depends_on_the_seed_alone(recipe: Recipe) -> None:
+    before = torch.random.get_rng_state()
+    one, other = (build_air2d_task(recipe).trainable.module.state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    third = build_air2d_task(recipe.model_copy(update={"seed": 1})).trainable.module.state_dict()
+    assert not torch.equal(one["see.weight"], third["see.weight"])
+
+
+def test_an_evaluation_repeats_itself_and_adds_up(recipe: Recipe) -> None:
+    task = build_air2d_task(recipe)
+    with torch.no_grad():
+        first, second = task.evaluate(), task.evaluate()
+    assert first.metrics == second.metrics
+    m = first.metrics
+    assert m["elbo"] == pytest.approx(m["log_likelihood"] - m["kl_objects"] - m["kl_count"], rel=1e-4)
+    assert 0 <= m["count_accuracy"] <= 1
+    picture = first.pictures["reconstruction"]
+    assert picture.shape == (100, 400, 3)
+    assert picture.max() <= 1
+    assert np.array_equal(picture[:50, :, 0], picture[:50, :, 2])
+
+
+def test_a_run_ends_in_weights_that_load(recipe: Recipe, tmp_path: Path) -> None:
+    result = run(recipe, tmp_path / "run")
+    assert result.weights is not None
+    loaded = load_model(result.weights)
+    assert loaded.document.metrics == result.history[-1]["held_out"]
+    assert Recipe.model_validate(loaded.document.recipe) == recipe
+    card = (result.weights / "README.md").read_text()
+    assert "Held-out figures" in card
+    assert "log_likelihood_of_count" in card

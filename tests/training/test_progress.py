@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from inverse_graphics.training.progress import describe, display_for
+
+ROW = {
+    "step": 250,
+    "seconds": 10.0,
+    "images_per_second": 1600.4,
+    "train": {"elbo": 300.0},
+    "held_out": {"count_accuracy": 0.98765, "elbo": 512.34},
+}
+
+
+def told(terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=160, force_terminal=terminal)
+    with display_for(console, 1000) as display:
+        display.say("training [b]digits[/b] in runs/digits-seed0")
+        display.step(1, {"elbo": -5.0}, 10.0)
+        display.evaluated(ROW)
+        display.step(1000, {"elbo": 321.0, "loss": -1.0}, 1500.0)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_without_a_terminal_there_is_one_line_per_evaluation() -> None:
+    lines = told(terminal=False).splitlines()
+    assert lines == [
+        "training [b]digits[/b] in runs/digits-seed0",
+        "step 250 of 1,000  10.0 s  held-out: elbo 512.3  count accuracy 98.77 %  1600 images/s  30 s left",
+    ]
+
+
+@pytest.mark.parametrize("part", ["elbo 321", "count accuracy 98.77 %", "1500 images/s", "1000/1000", "left"])
+def test_a_terminal_shows_the_newest_figures_in_a_bar(part: str) -> None:
+    last = told(terminal=True).rpartition("\r")[2]
+    assert part in last
+
+
+def test_unknown_metrics_are_shown_too_but_not_all() -> None:
+    assert describe({"a_b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}) == "a b 1  c 2  d 3"
