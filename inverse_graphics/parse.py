@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
+Box = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True)
 class ParsedObject:
     """One object that the network found; pose fields are None in 2D.
 
-    box_px: x, y of the top left corner, width, height, in pixels of the image as it was given.
+    box_px: x, y of the top left corner, width, height, in pixels of the image as it was given: the
+    smallest box that holds what was drawn of the object.  window_px: likewise, the attention window,
+    which may reach beyond the image; None in 3D.
     position_m: x, y, z, world frame.  quaternion_xyzw: world from object.
     T_camera_object: 4×4, rows.  position_std_m: posterior standard deviation of x, y, z.
     """
 
-    box_px: tuple[float, float, float, float]
+    box_px: Box
     identity: str | None = None
     identity_probability: float | None = None
     position_m: tuple[float, float, float] | None = None
     quaternion_xyzw: tuple[float, float, float, float] | None = None
     T_camera_object: tuple[tuple[float, ...], ...] | None = None
     position_std_m: tuple[float, float, float] | None = None
+    window_px: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -60,4 +66,13 @@ class Parse:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that scripts lean on, as plain lists and numbers, without the pictures."""
-        raise NotImplementedError
+        return {
+            "image": self.image,
+            "model": self.model,
+            "count": self.count,
+            "count_probabilities": list(self.count_probabilities),
+            "log_likelihood": self.log_likelihood,
+            "warning": self.warning,
+            "objects": [asdict(found) for found in self.objects],
+            "camera": None if self.camera is None else asdict(self.camera),
+        }

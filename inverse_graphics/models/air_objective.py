@@ -1,0 +1,62 @@
+"""What AIR minimises in training: the negative bound, warmed up and annealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from inverse_graphics.distributions.count import truncated_geometric
+from inverse_graphics.distributions.gaussian import Reparameterised
+from inverse_graphics.models.air import AirModel, attend_infer_repeat
+from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+
+
+class AirSchedule(BaseModel):
+    """How training moves from its surrogate to the bound.
+
+    For the first `warm_up_steps` objects learn from every prefix, uniformly at first and by the inferred
+    count at the end. Over `annealing_steps` the log-odds of one object more move linearly from 0 (every
+    count alike) to `count_log_odds` (objects must earn their place).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    warm_up_steps: int = Field(2500, ge=0)
+    annealing_steps: int = Field(4000, ge=0)
+    count_log_odds: float = Field(-11.5, ge=-1000, le=1000, description="nats")
+
+    def trust(self, step: int) -> float:
+        """How far the inferred count weights what objects learn, from 0 to 1, after `step` steps."""
+        return _ramp(step, self.warm_up_steps)
+
+    def log_odds(self, step: int) -> float:
+        """The count prior's log-odds after `step` steps, nats."""
+        return self.count_log_odds * _ramp(step, self.annealing_steps)
+
+
+def _ramp(step: int, steps: int) -> float:
+    return 1.0 if step >= steps else step / steps
+
+
+class AirObjective:
+    """The loss of an AIR model at each step of its schedule."""
+
+    def __init__(self, model: AirModel, schedule: AirSchedule) -> None:
+        self.model = model
+        self.schedule = schedule
+
+    def loss(
+        self, images: Tensor, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The scalar to minimise, and what to watch.  images: (B, C, H, W) in [0, 1]."""
+        log_odds, trust = self.schedule.log_odds(step), self.schedule.trust(step)
+        prior = truncated_geometric(log_odds, self.model.max_objects).to(images)
+        inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
+        objective = warmed_up_objective(inference, prior, trust).mean()
+        with torch.no_grad():
+            bound = exact_count_elbo(inference, prior)
+        watched = {name: part.mean() for name, part in bound._asdict().items()}
+        return -objective, {**watched, "trust": trust, "count_log_odds": log_odds}
