@@ -13,11 +13,13 @@ import typer
 from inverse_graphics import __version__
 from inverse_graphics.errors import InverseGraphicsError
 
-from . import assets, doctor, infer, models, train
+from . import assets, demo, doctor, infer, models, render, train
 from .application import add, new_group
 from .streams import complain
 
 app = new_group("An image goes in, a scene comes out.")
+add(app, demo.demo, demo.EXAMPLES)
+add(app, render.render, render.EXAMPLES)
 add(app, infer.infer, infer.EXAMPLES)
 add(app, train.train, train.EXAMPLES)
 app.add_typer(assets.group, name="assets")

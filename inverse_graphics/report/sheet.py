@@ -16,27 +16,10 @@ from PIL import Image
 
 from inverse_graphics.files import atomic_write
 from inverse_graphics.formats import mask_colour, to_bytes
-from inverse_graphics.parse import Parse
+from inverse_graphics.parse import Box, Parse
 from inverse_graphics.report.colours import depth_colours, depth_range, step_colour
 from inverse_graphics.report.count_chart import count_chart
-
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class RenderedScene:
-    """A scene as an engine draws it.
-
-    picture: (H, W, 3) in [0, 1].  depth: (H, W), metres, infinite where nothing is.
-    mask: (H, W), number of the object in each pixel, from 1; 0 where there is none.
-    objects: their names, in the order of the mask's numbers.
-    """
-
-    name: str
-    picture: NDArray[np.float32]
-    depth: NDArray[np.float32]
-    mask: NDArray[np.integer]
-    objects: tuple[str, ...]
+from inverse_graphics.report.rendered_scene import RenderedScene
 
 
 @dataclass(frozen=True)
@@ -107,17 +90,17 @@ def _scene_card(scene: RenderedScene) -> str:
 
 def _parse_card(inferred: InferredImage) -> str:
     parse, image = inferred.parse, inferred.image
-    boxes = [found.box_px for found in parse.objects]
-    shrink = parse.observation.shape[1] / image.shape[1], parse.observation.shape[0] / image.shape[0]
     steps = [_figure(_picture(parse.prefixes[0]), "before step 1")]
-    for step, box in enumerate(boxes):
-        caption = (
-            f'<i class="badge" style="background:{step_colour(step)}">{step + 1}</i> after step {step + 1}'
+    for step, found in enumerate(parse.objects):
+        window = _on_canvas(found.window_px or found.box_px, image.shape, parse.observation.shape)
+        badge = f'<i class="badge" style="background:{step_colour(step)}">{step + 1}</i>'
+        steps.append(
+            _figure(_picture(parse.prefixes[step + 1], {step: window}), f"{badge} after step {step + 1}")
         )
-        steps.append(_figure(_picture(parse.prefixes[step + 1], {step: _scaled(box, shrink)}), caption))
+    boxes = {step: found.box_px for step, found in enumerate(parse.objects)}
     return (
         '<div class="card parse">'
-        + _figure(_picture(image, dict(enumerate(boxes))), f"input: {escape(parse.image)}")
+        + _figure(_picture(image, boxes), f"input: {escape(parse.image)}")
         + _figure(_picture(parse.reconstruction), "reconstruction")
         + f'<div class="steps">{"".join(steps)}</div>'
         + f"<div>{count_chart(parse.count_probabilities, parse.count)}{_verdict(inferred)}</div></div>"
@@ -164,6 +147,9 @@ def _data_uri(image: NDArray[np.floating]) -> str:
     return "data:image/png;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
 
 
-def _scaled(box: Box, scale: tuple[float, float]) -> Box:
-    x, y, width, height = box
-    return x * scale[0], y * scale[1], width * scale[0], height * scale[1]
+def _on_canvas(box: Box, image: tuple[int, ...], canvas: tuple[int, ...]) -> Box:
+    """Move a box from an image to the canvas that the image was fitted into, centred, to the pixel."""
+    scale = min(canvas[0] / image[0], canvas[1] / image[1])
+    left, top = (canvas[1] - scale * image[1]) / 2, (canvas[0] - scale * image[0]) / 2
+    x, y, width, height = (side * scale for side in box)
+    return x + left, y + top, width, height

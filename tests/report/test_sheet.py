@@ -10,7 +10,8 @@ from PIL import Image
 
 from inverse_graphics.parse import Parse, ParsedObject
 from inverse_graphics.report.count_chart import count_chart, share
-from inverse_graphics.report.sheet import InferredImage, RenderedScene, write_sheet
+from inverse_graphics.report.rendered_scene import RenderedScene
+from inverse_graphics.report.sheet import InferredImage, write_sheet
 
 VOID = {"meta", "image", "rect", "line"}
 

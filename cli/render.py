@@ -1,0 +1,103 @@
+"""`inverse-graphics render`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .streams import STDOUT, say, write_json
+
+if TYPE_CHECKING:
+    from inverse_graphics.report.rendered_scene import RenderedScene
+    from inverse_graphics.scene.scene import Scene
+
+EXAMPLES = """\
+inverse-graphics render breakfast -o breakfast.png
+inverse-graphics render my_scene.yaml -o out.png --depth depth.png --mask mask.png
+inverse-graphics render breakfast -o large.png --size 1280x960
+inverse-graphics render my_scene.yaml -o out.png --pack my_pack/ --json -"""
+
+
+def render(
+    scene: Annotated[
+        str, typer.Argument(metavar="SCENE", help="A scene's YAML or JSON file, or a shipped one's name.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: PNG, JPEG, BMP or WebP.")
+    ],
+    depth: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Depth as a 16-bit PNG in millimetres, 0 where nothing is."),
+    ] = None,
+    depth_preview: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Depth in colours, near bright and far dark.")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A palette PNG: 0, or the number of the object from 1."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Pixels; the height of the view stays, its sides follow."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")
+    ] = "embedded",
+    pack: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="An asset pack of one's own; may be given again.")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-", help="Write the camera and what is seen where as JSON to FILE, or - for stdout."
+        ),
+    ] = None,
+) -> None:
+    """Draw a scene: its picture and, if asked for, its depth and which object is in each pixel."""
+    from inverse_graphics.formats import write_depth, write_image, write_mask
+    from inverse_graphics.packs.pack import load_pack
+    from inverse_graphics.report.colours import depth_colours
+    from inverse_graphics.report.rendered_scene import render_scene, with_size
+    from inverse_graphics.scene.scene_file import read_scene
+
+    described = read_scene(scene)
+    if size is not None:
+        described = with_size(described, *_parsed_size(size))
+    drawn = render_scene(described, Path(scene).stem, engine, [load_pack(folder) for folder in pack or ()])
+    write_image(out, drawn.picture)
+    if depth is not None:
+        write_depth(depth, drawn.depth)
+    if depth_preview is not None:
+        write_image(depth_preview, depth_colours(drawn.depth))
+    if mask is not None:
+        write_mask(mask, drawn.mask)
+    if json is not None:
+        write_json(json, _facts(described, drawn))
+    if json != STDOUT:
+        say(f"wrote {', '.join(str(file) for file in (out, depth, depth_preview, mask) if file)}")
+
+
+def _parsed_size(text: str) -> tuple[int, int]:
+    parts = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
+    if parts is None or not all(1 <= int(side) <= 4096 for side in parts.groups()):
+        raise typer.BadParameter(f"got {text!r}, expected WIDTHxHEIGHT, each 1 to 4096", param_hint="--size")
+    return int(parts[1]), int(parts[2])
+
+
+def _facts(scene: Scene, drawn: RenderedScene) -> dict[str, Any]:
+    camera = scene.camera
+    return {
+        "scene": drawn.name,
+        "width": camera.width_px,
+        "height": camera.height_px,
+        "camera": {"K": camera.K, "T_world_camera": camera.T_world_camera},
+        "objects": [
+            {"asset": asset, "mask": number, "visible_px": pixels, "box_px": drawn.box(number)}
+            for number, (asset, pixels) in enumerate(
+                zip(drawn.objects, drawn.visible_pixels(), strict=True), start=1
+            )
+        ],
+    }

@@ -1,0 +1,87 @@
+"""A scene drawn for people and files: picture, depth and which object is where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inverse_graphics.errors import EngineError
+from inverse_graphics.packs.pack import Pack, load_library
+from inverse_graphics.parse import Box
+from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.render.rendering import render
+from inverse_graphics.scene.batch import SceneBatch
+from inverse_graphics.scene.scene import Camera, Scene
+
+MOST_LAYER_PIXELS = 100_000_000
+"""Objects times pixels that are drawn at once; more would need more than about 8 GB of memory."""
+
+
+@dataclass(frozen=True)
+class RenderedScene:
+    """A scene as an engine draws it.
+
+    picture: (H, W, 3) float32 in [0, 1].  depth: (H, W) float32, metres, infinite where nothing is.
+    mask: (H, W), number of the object seen in each pixel, from 1; 0 where there is none.
+    objects: their assets' names, in the order of the mask's numbers.
+    """
+
+    name: str
+    picture: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    mask: NDArray[np.integer]
+    objects: tuple[str, ...]
+
+    def visible_pixels(self) -> list[int]:
+        """In how many pixels each object is seen."""
+        return np.bincount(self.mask.ravel(), minlength=len(self.objects) + 1)[1:].tolist()
+
+    def box(self, number: int) -> Box | None:
+        """The smallest box, pixels, about what is seen of an object: x, y, width, height; None if nothing."""
+        rows, columns = np.nonzero(self.mask == number)
+        if not rows.size:
+            return None
+        left, top = int(columns.min()), int(rows.min())
+        return (left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
+
+
+def render_scene(
+    scene: Scene, name: str, engine: str = DEFAULT_ENGINE, packs: Sequence[Pack] = ()
+) -> RenderedScene:
+    """Draw one scene on the CPU.  packs: one's own; shipped ones are found by name.
+
+    Raises:
+        AssetError: an object's pack or mesh is missing or cannot be used.
+        EngineError: the engine is unknown or does not work here, or the picture is too large for it.
+    """
+    pixels = scene.camera.width_px * scene.camera.height_px * len(scene.objects)
+    if pixels > MOST_LAYER_PIXELS:
+        came = f"{len(scene.objects)} objects at {scene.camera.width_px}x{scene.camera.height_px} pixels"
+        raise EngineError(f"{came} are too much to draw at once: choose a smaller size")
+    library = load_library((placed.asset for placed in scene.objects), packs)
+    with torch.inference_mode():
+        drawn = render(SceneBatch.from_scenes([scene], library), make_engine(engine, library))
+    return RenderedScene(
+        name=name,
+        picture=drawn.image[0].permute(1, 2, 0).clamp(0, 1).numpy(),
+        depth=drawn.depth[0].numpy(),
+        mask=(drawn.instance_mask[0] + 1).clamp(min=0).numpy(),
+        objects=tuple(placed.asset for placed in scene.objects),
+    )
+
+
+def with_size(scene: Scene, width_px: int, height_px: int) -> Scene:
+    """The same view in another number of pixels: its height stays, its sides are extended or cut."""
+    camera = scene.camera
+    scale = height_px / camera.height_px
+    K = np.array(camera.K)
+    K[:2] *= scale
+    K[0, 2] += (width_px - camera.width_px * scale) / 2
+    resized = Camera(
+        width_px=width_px, height_px=height_px, K=K.tolist(), T_world_camera=camera.T_world_camera
+    )
+    return scene.model_copy(update={"camera": resized})
