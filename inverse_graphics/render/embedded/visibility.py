@@ -15,6 +15,8 @@ HIDDEN_BY = 1e-6  # a surface hides an edge if it is nearer by more than this sh
 ROUNDING = 1e-6  # pixels by which bounding boxes are enlarged; the exact tests follow
 SHORTEST = 1e-6  # pixels: edges that are shorter along their main direction cross nothing
 
+OUTER, INNER, HIDDEN = 0, 1, 2  # a point of an edge: nothing behind it, a surface behind it, one before it
+
 
 @dataclass(frozen=True)
 class Visibility:

@@ -23,8 +23,11 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.kernels import in_chunks, kernel
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import (
+    HIDDEN,
     HIDDEN_BY,
+    INNER,
     LARGEST,
+    OUTER,
     ROUNDING,
     SHORTEST,
     Clipping,
@@ -184,11 +187,12 @@ def _cross_rows(
     points: NDArray[np.float64],
     links: NDArray[np.int32],
     used: int,
+    state: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
     """Note where an edge passes between neighbouring pixel centres; along = 0: of one row, 1: of a column.
 
     points: x, y, depth, place between the two centres in [0, 1).  links: next point in the same gap,
-    edge, 1 once hidden.  heads: first point of the gap after each pixel.
+    edge, state (OUTER, INNER or HIDDEN).  heads: first point of the gap after each pixel.
     """
     across = 1 - along
     lines, gaps = (shape[0], shape[1]) if along == 0 else (shape[1], shape[0])
@@ -219,7 +223,7 @@ def _cross_rows(
         pixel = row * shape[1] + column
         links[used, 0] = heads[pixel]
         links[used, 1] = edge
-        links[used, 2] = 0
+        links[used, 2] = state
         heads[pixel] = used
         used += 1
     return points, links, used
@@ -254,17 +258,19 @@ def _cross_edges(
         flat = abs(h[i, 2] * h[j, 0] - h[i, 0] * h[j, 2])
         if not max(steep, flat) > SHORTEST * abs(h[i, 2] * h[j, 2]):
             continue
+        crease = edges[e, 3] >= 0 and facing[edges[e, 2] - first_face] == facing[edges[e, 3] - first_face]
+        state = INNER if crease else OUTER
         x0, x1, y0, y1 = _extent(h, i, j, near)
         along = 0 if steep >= flat else 1
         low, high = (y0, y1) if along == 0 else (x0, x1)
         points, links, used = _cross_rows(
-            h, i, j, e, along, low, high, shape, near, far, heads[along], points, links, used
+            h, i, j, e, along, low, high, shape, near, far, heads[along], points, links, used, state
         )
     return points, links, used
 
 
 @kernel
-def _hide(
+def _judge(
     first: int,
     side: NDArray[np.float64],
     scale: float,
@@ -274,10 +280,10 @@ def _hide(
     points: NDArray[np.float64],
     links: NDArray[np.int32],
 ) -> None:
-    """Mark those of the points linked from `first` that a face, not of their own edge, lies before."""
+    """Tell the points linked from `first` of a face that covers them: nearer, it hides them."""
     k = first
     while k >= 0:
-        if links[k, 2] == 0:
+        if links[k, 2] != HIDDEN:
             x, y = points[k, 0], points[k, 1]
             u = (side[0] * x + side[1] * y) + side[2]
             v = (side[3] * x + side[4] * y) + side[5]
@@ -285,8 +291,9 @@ def _hide(
             total = (u + v) + w
             if u >= 0 and v >= 0 and w >= 0 and total > 0:
                 own = edges[links[k, 1], 2] == face or edges[links[k, 1], 3] == face
-                if not own and near <= scale / total < points[k, 2] * (1.0 - HIDDEN_BY):
-                    links[k, 2] = 1
+                if not own and scale / total >= near:
+                    nearer = scale / total < points[k, 2] * (1.0 - HIDDEN_BY)
+                    links[k, 2] = HIDDEN if nearer else INNER
         k = links[k, 0]
 
 
@@ -360,22 +367,35 @@ def _rasterise(
             for column in range(before_left, after_right + 1):
                 first = heads[0, row * columns + column]
                 if first >= 0:
-                    _hide(first, side, scale, f + first_face, near, edges, points, links)
+                    _judge(first, side, scale, f + first_face, near, edges, points, links)
         for row in range(before_top, after_bottom + 1):
             for column in range(left, right + 1):
                 first = heads[1, row * columns + column]
                 if first >= 0:
-                    _hide(first, side, scale, f + first_face, near, edges, points, links)
+                    _judge(first, side, scale, f + first_face, near, edges, points, links)
 
 
 @kernel
-def _best(first: int, points: NDArray[np.float64], links: NDArray[np.int32]) -> int:
-    """The nearest point of a gap that is not hidden, of equals the first found; −1 if there is none."""
+def _best(first: int, before: int, after: int, points: NDArray[np.float64], links: NDArray[np.int32]) -> int:
+    """The point of a gap where what is seen changes from face `before` to `after`; −1 if there is none.
+
+    Beside an empty pixel the outermost point with nothing behind it, so that what lies between the
+    covered centre and the silhouette counts as covered; else the nearest point with something behind it.
+    Of equals the first found.
+    """
     best = -1
     k = first
+    wanted = OUTER if before < 0 or after < 0 else INNER
     while k >= 0:
-        if links[k, 2] == 0 and (best < 0 or points[k, 2] <= points[best, 2]):
-            best = k
+        if links[k, 2] == wanted:
+            if wanted == INNER:
+                better = best < 0 or points[k, 2] <= points[best, 2]
+            elif before < 0:
+                better = best < 0 or points[k, 3] <= points[best, 3]
+            else:
+                better = best < 0 or points[k, 3] >= points[best, 3]
+            if better:
+                best = k
         k = links[k, 0]
     return best
 
@@ -405,7 +425,7 @@ def _choose(
                 pixel = row * columns + column
                 if heads[axis, pixel] < 0 or owner[pixel] == owner[pixel + step]:
                     continue
-                point = _best(heads[axis, pixel], points, links)
+                point = _best(heads[axis, pixel], owner[pixel], owner[pixel + step], points, links)
                 if point < 0:
                     continue
                 second = 1 if points[point, 3] >= 0.5 else 0

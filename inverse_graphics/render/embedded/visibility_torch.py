@@ -14,8 +14,11 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import (
+    HIDDEN,
     HIDDEN_BY,
+    INNER,
     LARGEST,
+    OUTER,
     ROUNDING,
     SHORTEST,
     Clipping,
@@ -106,8 +109,8 @@ def _group(
     owner = _rasterise(triangles, faces, len(slot), clipping)
     edges = _parts(topology.first_edge, shown)
     points = _cross_edges(topology.edges.long(), edges, h, sound, triangles, vertices, faces, clipping)
-    points = _Points(*(part[~_hidden(points, triangles, faces, len(slot), clipping)] for part in points))
-    return _collect(_choose(points, owner, clipping), owner, faces, slot + group.start, clipping)
+    state = _states(points, triangles, faces, len(slot), clipping)
+    return _collect(_choose(points, state, owner, clipping), owner, faces, slot + group.start, clipping)
 
 
 def _project(library: MeshLibrary, matrices: Tensor, parts: _Parts) -> tuple[Tensor, Tensor]:
@@ -223,6 +226,7 @@ class _Points(NamedTuple):
 
     along: 0 between pixels of a row, 1 of a column.  pixel: the first of the two, in its layer.
     vertices, faces: (n, 2), of the edge, in the library.  place: between the two centres, in [0, 1).
+    state: INNER for creases, whose own faces lie on both sides, else OUTER.
     """
 
     layer: Tensor
@@ -234,6 +238,7 @@ class _Points(NamedTuple):
     y: Tensor
     depth: Tensor
     place: Tensor
+    state: Tensor
 
 
 def _cross_edges(
@@ -262,7 +267,9 @@ def _cross_edges(
     by_row, by_column = _span(extent[:, 2], extent[:, 3], rows), _span(extent[:, 0], extent[:, 1], columns)
     first, count = (torch.where(along == 0, a, b) for a, b in zip(by_row, by_column, strict=True))
     chosen, within = _ragged(torch.where(contour, count, 0))
-    return _at_lines(chosen, first[chosen] + within, along[chosen], i, j, edge, edges, clipping)
+    crease = (edge[:, 3] >= 0) & (triangles.facing[face[:, 0]] == triangles.facing[face[:, 1]])
+    state = torch.where(crease, INNER, OUTER)
+    return _at_lines(chosen, first[chosen] + within, along[chosen], i, j, edge, state, edges, clipping)
 
 
 def _at_lines(
@@ -272,6 +279,7 @@ def _at_lines(
     i: Tensor,
     j: Tensor,
     edge: Tensor,
+    state: Tensor,
     edges: _Parts,
     clipping: Clipping,
 ) -> _Points:
@@ -301,23 +309,25 @@ def _at_lines(
         y=torch.where(along == 0, centre, where),
         depth=depth[keep],
         place=(where + 0.5) - gap,
+        state=state[chosen],
     )
 
 
-def _hidden(points: _Points, triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
-    """Whether any face of the same layer, not of the same edge, lies before each point."""
+def _states(points: _Points, triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
+    """Whether a face of the same layer, not of the same edge, lies before or behind each point."""
     size = (clipping.height + 2) * (clipping.width + 2)
     gap = (points.layer * 2 + points.along) * size + points.pixel
     order = gap.argsort()
     filled = torch.bincount(gap, minlength=2 * layers * size)
     begin = filled.cumsum(0) - filled
-    hidden = torch.zeros(len(gap), dtype=torch.bool, device=gap.device)
+    state = points.state
     for face, at in _gaps(triangles, faces, clipping):
         used = (filled[at] > 0).nonzero()[:, 0]
         pair, within = _ragged(filled[at[used]])
         point = order[begin[at[used]][pair] + within]
-        hidden[point[_before(points, triangles, faces, point, face[used][pair], clipping)]] = True
-    return hidden
+        verdict = _verdict(points, triangles, faces, point, face[used][pair], clipping)
+        state = state.scatter_reduce(0, point, verdict, "amax")
+    return state
 
 
 def _gaps(triangles: _Triangles, faces: _Parts, clipping: Clipping) -> Iterator[tuple[Tensor, Tensor]]:
@@ -335,40 +345,49 @@ def _gaps(triangles: _Triangles, faces: _Parts, clipping: Clipping) -> Iterator[
             yield face, ((faces.layer[face] * 2 + along) * rows + row) * columns + column
 
 
-def _before(
+def _verdict(
     points: _Points, triangles: _Triangles, faces: _Parts, point: Tensor, face: Tensor, clipping: Clipping
 ) -> Tensor:
-    """Whether each face lies before its point, and is not one of the faces of its edge."""
+    """What each face does to its point: HIDDEN, INNER, or OUTER where it does not cover it."""
     inside, total = _inside(triangles.side[face], points.x[point], points.y[point])
     depth = triangles.scale[face] / total
-    inside &= (total > 0) & (depth >= clipping.near) & (depth < points.depth[point] * (1.0 - HIDDEN_BY))
-    return inside & (points.faces[point] != faces.row[face, None]).all(dim=1)
+    inside &= (total > 0) & (depth >= clipping.near)
+    inside &= (points.faces[point] != faces.row[face, None]).all(dim=1)
+    nearer = depth < points.depth[point] * (1.0 - HIDDEN_BY)
+    return torch.where(inside, torch.where(nearer, HIDDEN, INNER), OUTER)
 
 
-def _choose(points: _Points, owner: Tensor, clipping: Clipping) -> Tensor:
+def _choose(points: _Points, state: Tensor, owner: Tensor, clipping: Clipping) -> Tensor:
     """One crossing for each gap between unlike pixels, by layer, axis and pixel.
 
     Returns (k, 7): target and source pixel over all layers, layer, two vertices, along, second.
     """
     rows, columns = clipping.height + 2, clipping.width + 2
     size = rows * columns
-    gap = (points.layer * 2 + points.along) * size + points.pixel
-    gaps = 2 * len(owner)
-    nearest = torch.full((gaps,), torch.inf, dtype=torch.float64, device=owner.device)
-    nearest = nearest.scatter_reduce(0, gap, points.depth, "amin")
-    first = (points.depth == nearest[gap]).nonzero()[:, 0]
-    none = len(gap)
-    best = torch.full((gaps,), none, device=owner.device)
-    best = best.scatter_reduce(0, gap[first], first, "amin")
-    best = best[best < none]
-    layer, along = points.layer[best], points.along[best]
-    pixel = layer * size + points.pixel[best]
-    step = torch.where(along == 0, 1, columns)
+    pixel = points.layer * size + points.pixel
+    step = torch.where(points.along == 0, 1, columns)
+    before, after = owner[pixel], owner[pixel + step]
+    beside_nothing = (before < 0) | (after < 0)
+    usable = (before != after) & (state == torch.where(beside_nothing, OUTER, INNER))
+    outwards = torch.where(before < 0, points.place, -points.place)
+    rank = torch.where(beside_nothing, outwards, points.depth)
+    best = _first_least((points.layer * 2 + points.along) * size + points.pixel, rank, usable, 2 * len(owner))
     second = (points.place[best] >= 0.5).long()
-    target, source = pixel + second * step, pixel + (1 - second) * step
-    keep = (owner[pixel] != owner[pixel + step]) & _in_image(target, rows, columns)
-    found = torch.stack([target, source, layer, *points.vertices[best].unbind(1), along, second], dim=1)
-    return found[keep]
+    target, source = (pixel[best] + side * step[best] for side in (second, 1 - second))
+    vertices = points.vertices[best].unbind(1)
+    found = [target, source, points.layer[best], *vertices, points.along[best], second]
+    return torch.stack(found, dim=1)[_in_image(target, rows, columns)]
+
+
+def _first_least(group: Tensor, rank: Tensor, usable: Tensor, groups: int) -> Tensor:
+    """Of each group that has any usable row, the row of least rank, the first of equals; by group."""
+    rows = usable.nonzero()[:, 0]
+    least = torch.full((groups,), torch.inf, dtype=torch.float64, device=group.device)
+    least = least.scatter_reduce(0, group[rows], rank[rows], "amin")
+    rows = rows[rank[rows] == least[group[rows]]]
+    first = torch.full((groups,), len(group), device=group.device)
+    first = first.scatter_reduce(0, group[rows], rows, "amin")
+    return first[first < len(group)]
 
 
 def _in_image(pixel: Tensor, rows: int, columns: int) -> Tensor:
