@@ -33,9 +33,9 @@ class Display(Protocol):
         """Something to know."""
 
 
-def display_for(console: Console, steps: int) -> Display:
-    """A live bar if `console` is a terminal, plain lines if not."""
-    return LiveDisplay(console, steps) if console.is_terminal else PlainDisplay(console, steps)
+def display_for(console: Console, steps: int, done: int) -> Display:
+    """A live bar if `console` is a terminal, plain lines if not; `done` of `steps` were done before."""
+    return LiveDisplay(console, steps, done) if console.is_terminal else PlainDisplay(console, steps)
 
 
 class PlainDisplay:
@@ -65,8 +65,8 @@ class PlainDisplay:
 class LiveDisplay:
     """A bar with the newest figures; evaluations scroll by above it."""
 
-    def __init__(self, console: Console, steps: int) -> None:
-        self._steps = steps
+    def __init__(self, console: Console, steps: int, done: int) -> None:
+        self._steps, self._done = steps, done
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(bar_width=24),
@@ -83,7 +83,7 @@ class LiveDisplay:
 
     def __enter__(self) -> Self:
         self._bar.start()
-        self._task = self._bar.add_task("training", total=self._steps, figures="")
+        self._task = self._bar.add_task("training", total=self._steps, completed=self._done, figures="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,15 +92,19 @@ class LiveDisplay:
     def step(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
         """Move the bar, at most twice a second."""
         now = time.monotonic()
-        if now - self._shown > REFRESH_SECONDS or step == self._steps:
+        if now - self._shown > REFRESH_SECONDS:
             self._shown = now
-            figures = f"{describe({**self._held_out, **metrics})}  {images_per_second:.0f} images/s"
-            self._bar.update(self._task, completed=step, figures=figures)
+            self._move(step, metrics, images_per_second)
 
     def evaluated(self, row: Row) -> None:
         """One line above the bar, which from now on shows what only an evaluation knows."""
         self._held_out = row["held_out"]
+        self._move(row["step"], row["train"], row["images_per_second"])
         self.say(describe_row(row, self._steps))
+
+    def _move(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
+        figures = f"{describe({**self._held_out, **metrics})}  {images_per_second:.0f} images/s"
+        self._bar.update(self._task, completed=step, figures=figures)
 
     def say(self, text: str) -> None:
         """One line above the bar."""

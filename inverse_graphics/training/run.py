@@ -87,7 +87,7 @@ def run(
     _write_recipe(recipe, folder)
     with (
         RunLog(folder, state.counters.history) as log,
-        display_for(console, recipe.steps) as display,
+        display_for(console, recipe.steps, state.counters.step) as display,
         StopWish() as stop,
     ):
         display.say(_opening(recipe, folder, state))

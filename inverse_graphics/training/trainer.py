@@ -43,6 +43,7 @@ class Trainer:
             begun = perf_counter()
             self._step()
             counters.seconds += perf_counter() - begun
+            self.display.step(counters.step, counters.means(), self._images_per_second())
             if self._due(self.recipe.evaluation.every):
                 self._evaluate()
             if self._due(self.recipe.checkpoint_every) or stop.wished:
@@ -67,7 +68,6 @@ class Trainer:
         if state.average is not None:
             state.average.update(counters.step)
         counters.count({"loss": loss.detach(), "gradient_norm": norm, **metrics})
-        self.display.step(counters.step, counters.means(), self._images_per_second())
 
     def _skip(self) -> None:
         counters, limit = self.state.counters, self.recipe.optimiser.most_skipped_in_a_row

@@ -18,11 +18,10 @@ ROW = {
 
 def told(terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=160, force_terminal=terminal)
-    with display_for(console, 1000) as display:
+    with display_for(console, 1000, 0) as display:
         display.say("training [b]digits[/b] in runs/digits-seed0")
         display.step(1, {"elbo": -5.0}, 10.0)
         display.evaluated(ROW)
-        display.step(1000, {"elbo": 321.0, "loss": -1.0}, 1500.0)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -35,10 +34,18 @@ def test_without_a_terminal_there_is_one_line_per_evaluation() -> None:
     ]
 
 
-@pytest.mark.parametrize("part", ["elbo 321", "count accuracy 98.77 %", "1500 images/s", "1000/1000", "left"])
+@pytest.mark.parametrize("part", ["elbo 300", "count accuracy 98.77 %", "1600 images/s", "250/1000", "left"])
 def test_a_terminal_shows_the_newest_figures_in_a_bar(part: str) -> None:
     last = told(terminal=True).rpartition("\r")[2]
     assert part in last
+
+
+def test_a_resumed_run_begins_where_it_stood() -> None:
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    with display_for(console, 1000, 400):
+        pass
+    assert isinstance(console.file, io.StringIO)
+    assert "400/1000" in console.file.getvalue()
 
 
 def test_unknown_metrics_are_shown_too_but_not_all() -> None:
