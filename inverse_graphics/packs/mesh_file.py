@@ -21,9 +21,9 @@ from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.confined import read_confined
 from inverse_graphics.packs.glb import check_glb
 from inverse_graphics.packs.surface import TriangleSoup
+from inverse_graphics.packs.texture import decode_texture, open_image
 
 MAX_FACES = 200_000
-MAX_TEXTURE_SIDE = 4096
 SUFFIXES = (".glb", ".obj", ".ply", ".stl")
 DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 
@@ -36,7 +36,8 @@ logging.getLogger("trimesh").addHandler(logging.NullHandler())
 def read_mesh_file(folder: Path, name: str) -> tuple[TriangleSoup, NDArray[np.float32] | None]:
     """Read a mesh inside `folder` with its colours, its texture coordinates and its texture.
 
-    Returns triangles in the file's own unit and axes, and a texture (Ht, Wt, 3) in [0, 1] or None.
+    Returns triangles in the file's own unit and axes, with texture coordinates if all of them have some, and
+    a texture (Ht, Wt, 3) in [0, 1] or None.
 
     Raises:
         AssetError: the file, or one that it refers to, is missing, broken, too large or outside the folder;
@@ -54,40 +55,7 @@ def read_mesh_file(folder: Path, name: str) -> tuple[TriangleSoup, NDArray[np.fl
     if len(images) > 1:
         raise AssetError(f"the mesh has {len(images)} textures: expected one at most, bake them into one")
     texture = decode_texture(next(iter(images.values()))) if images else None
-    return _soup(parts, textured=texture is not None), texture
-
-
-def read_texture(folder: Path, name: str) -> NDArray[np.float32]:
-    """Read an image inside `folder` as a texture: (Ht, Wt, 3) in [0, 1].
-
-    Raises:
-        AssetError: missing, outside the folder, not an image, or larger than 4096 pixels a side.
-    """
-    content = read_confined(folder, name)
-    try:
-        image = _open_image(content)
-    except Exception as problem:
-        raise AssetError(f"texture '{name}' is not an image that can be read: use PNG or JPEG") from problem
-    return decode_texture(image)
-
-
-def decode_texture(image: Image.Image) -> NDArray[np.float32]:
-    """Turn an opened image, of which only the header is known, into a texture within bounds.
-
-    Raises:
-        AssetError: larger than 4096 pixels a side, or its pixels cannot be read.
-    """
-    width, height = image.size
-    if not (0 < width <= MAX_TEXTURE_SIDE and 0 < height <= MAX_TEXTURE_SIDE):
-        bound = f"{MAX_TEXTURE_SIDE}×{MAX_TEXTURE_SIDE}"
-        raise AssetError(f"texture of {width}×{height} pixels: expected at most {bound}, make it smaller")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of palettes and broken colour profiles
-            pixels = np.asarray(image.convert("RGB"))
-    except Exception as problem:
-        raise AssetError("the texture's pixels cannot be read: save it anew as PNG or JPEG") from problem
-    return (pixels / np.float32(255)).astype(np.float32)
+    return _soup(parts), texture
 
 
 class _PackFiles(Resolver):
@@ -102,7 +70,7 @@ class _PackFiles(Resolver):
             name = str(key).strip()
             content = read_confined(self._folder, name)
             if PurePosixPath(name).suffix.lower() != ".mtl":
-                _open_image(content)
+                open_image(content)
         except AssetError as problem:
             self.refused.append(str(problem))
             raise OSError(str(problem)) from problem
@@ -119,13 +87,6 @@ class _PackFiles(Resolver):
 
     def namespaced(self, namespace: str) -> _PackFiles:
         raise OSError(f"packs have no inner archives: {namespace}")
-
-
-def _open_image(content: bytes) -> Image.Image:
-    """Read the header of an image; its pixels come later, when its size has been checked."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures; `decode_texture` refuses them
-        return Image.open(BytesIO(content))
 
 
 def _load(content: bytes, kind: str, files: _PackFiles) -> trimesh.Scene:
@@ -166,12 +127,12 @@ def _placed_parts(scene: trimesh.Scene) -> list[tuple[Floats, trimesh.Trimesh]]:
     return parts
 
 
-def _soup(parts: list[tuple[Floats, trimesh.Trimesh]], *, textured: bool) -> TriangleSoup:
-    uv = np.concatenate([_corner_uv(mesh) for _, mesh in parts]) if textured else None
+def _soup(parts: list[tuple[Floats, trimesh.Trimesh]]) -> TriangleSoup:
+    uv = [corner_uv for _, mesh in parts if (corner_uv := _corner_uv(mesh)) is not None]
     return TriangleSoup(
         corners=np.concatenate([_corner_positions(transform, mesh) for transform, mesh in parts]),
         colours=np.concatenate([_corner_colours(mesh) for _, mesh in parts]),
-        uv=uv,
+        uv=np.concatenate(uv) if len(uv) == len(parts) else None,
     )
 
 
@@ -221,12 +182,10 @@ def _unit_rgb(colour: NDArray[Any]) -> Floats:
     return np.clip(np.nan_to_num(colour[..., :3].astype(np.float64) / full), 0.0, 1.0)
 
 
-def _corner_uv(mesh: trimesh.Trimesh) -> Floats:
+def _corner_uv(mesh: trimesh.Trimesh) -> Floats | None:
     uv = getattr(mesh.visual, "uv", None)
     if uv is None or np.shape(uv) != (len(mesh.vertices), 2) or not np.isfinite(uv).all():
-        raise AssetError(
-            "a part of the mesh has no texture coordinates: expected them wherever there is a texture"
-        )
+        return None
     return np.asarray(uv, np.float64)[np.asarray(mesh.faces)]
 
 

@@ -23,9 +23,10 @@ from inverse_graphics.packs.manifest import (
     ObjectSpec,
 )
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
-from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file, read_texture
+from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
+from inverse_graphics.packs.texture import read_texture
 
 MAX_METRES = 1000.0
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
@@ -161,12 +162,23 @@ def _mesh(folder: Path, spec: ObjectSpec) -> Mesh:
     soup, texture = read_mesh_file(folder, spec.mesh)
     if spec.texture is not None:
         texture = read_texture(folder, spec.texture)
-    colours = soup.colours if spec.colour is None else np.broadcast_to(spec.colour, soup.colours.shape)
-    soup = TriangleSoup(_upright_metres(soup.corners, spec), colours, soup.uv)
+    if texture is not None and soup.uv is None:
+        raise AssetError(
+            "it has a texture but not everywhere texture coordinates: add them, or drop the texture"
+        )
+    colours = _colours(soup, spec)
+    soup = TriangleSoup(_upright_metres(soup.corners, spec), colours, None if texture is None else soup.uv)
     mesh = mesh_from_soup(soup, spec.crease_degrees, texture)
     if not len(mesh.faces):
         raise AssetError("the mesh has 0 faces that have an area: expected a triangle mesh")
     return mesh
+
+
+def _colours(soup: TriangleSoup, spec: ObjectSpec) -> Floats:
+    """The file's own, unless the manifest gives a colour, or a texture that then stands for itself."""
+    if spec.colour is None and spec.texture is None:
+        return soup.colours
+    return np.broadcast_to(spec.colour or (1.0, 1.0, 1.0), soup.colours.shape)
 
 
 def _upright_metres(corners: Floats, spec: ObjectSpec) -> Floats:
