@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inverse_graphics.packs.pack import load_pack, shipped_packs
+from inverse_graphics.scene.scene_file import read_scene
+
+RECIPE = """\
+name: tiny
+steps: 2
+batch_size: 4
+data: {digits: shipped}
+model: {features: 8, hidden: 8, head: 8, what: 4, glimpse_hidden: 8}
+evaluation: {every: 1, size: 10}
+"""
+
+
+def test_doctor_finds_what_works_and_says_how_to_get_the_rest(run):
+    outcome = run("doctor", "--json", "-")
+    findings = json.loads(outcome.out)
+    assert outcome.status == int(any(finding["state"] == "broken" for finding in findings))
+    areas = {finding["area"] for finding in findings}
+    assert areas >= {"versions", "devices", "engines", "data", "packs"}
+    assert {"embedded", "cpu", *shipped_packs()} <= {f["name"] for f in findings if f["state"] == "works"}
+    assert all(finding["remedy"] for finding in findings if finding["state"] != "works")
+    shown = run("doctor").out
+    assert all(finding["name"] in shown and finding["detail"] in shown for finding in findings)
+
+
+def test_doctor_finds_what_is_broken(run, monkeypatch):
+    def broken() -> None:
+        raise ImportError("libtorch.so: cannot open")
+
+    monkeypatch.setattr("inverse_graphics.report.diagnosis._devices", broken)
+    outcome = run("doctor", "--json", "-")
+    assert outcome.status == 1
+    found = [finding for finding in json.loads(outcome.out) if finding["state"] == "broken"]
+    assert [finding["detail"] for finding in found] == ["ImportError: libtorch.so: cannot open"]
+
+
+def test_assets_are_listed_as_the_packs_hold_them(run):
+    facts = json.loads(run("assets", "list", "--json", "-").out)
+    assert [fact["asset"] for fact in facts] == [a for p in shipped_packs() for a in load_pack(p).asset_names]
+    mug = load_pack("crockery").mesh("mug")
+    fact = next(fact for fact in facts if fact["asset"] == "crockery/mug")
+    assert fact["faces"] == len(mug.faces)
+    np.testing.assert_allclose(fact["size_m"], np.ptp(mug.vertices, axis=0), atol=1e-6)
+    assert json.loads(run("assets", "show", "crockery/mug", "--json", "-").out) == fact
+    table = run("assets", "list").out
+    assert all(fact["asset"] in table for fact in facts)
+    assert "crockery/mug" in run("assets", "show", "crockery/mug").out
+
+
+def test_one_pack_can_be_listed_alone(run):
+    facts = json.loads(run("assets", "list", "--pack", "primitives", "--json", "-").out)
+    assert {fact["pack"] for fact in facts} == {"primitives"}
+
+
+def test_models_are_listed_and_shown(run, model_folder):
+    listed = json.loads(run("models", "list", "--json", "-").out)
+    assert all({"name", "kind", "metrics"} <= entry.keys() for entry in listed)
+    assert "# Untrained" in run("models", "show", model_folder).out
+    shown = json.loads(run("models", "show", model_folder, "--json", "-").out)
+    assert shown["kind"] == "air2d"
+
+
+def test_a_rendered_scene_s_files_agree_with_each_other(run, tmp_path):
+    files = {name: tmp_path / f"{name}.png" for name in ("picture", "depth", "mask", "preview")}
+    outcome = run(
+        "render", "breakfast", "-o", files["picture"], "--depth", files["depth"], "--mask", files["mask"],
+        "--depth-preview", files["preview"], "--size", "80x60", "--json", "-",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    facts = json.loads(outcome.out)
+    arrays = {name: np.asarray(Image.open(file)) for name, file in files.items()}
+    assert arrays["picture"].shape == arrays["preview"].shape == (60, 80, 3)
+    assert arrays["depth"].shape == arrays["mask"].shape == (60, 80)
+    assert [found["asset"] for found in facts["objects"]] == [
+        o.asset for o in read_scene("breakfast").objects
+    ]
+    for found in facts["objects"]:
+        seen = arrays["mask"] == found["mask"]
+        assert seen.sum() == found["visible_px"] > 20
+        assert (arrays["depth"][seen] > 500).all()
+        assert (arrays["depth"][seen] < 2000).all()
+        x, y, width, height = found["box_px"]
+        assert seen[y : y + height, x : x + width].sum() == seen.sum()
+        assert seen[y].any()
+        assert seen[:, x].any()
+
+
+def test_a_larger_picture_shows_the_same_view(run, tmp_path):
+    """Halving the larger picture by averaging gives the smaller one, but for the contours."""
+    pictures = []
+    for size in ("60x60", "120x120"):
+        assert run("render", "primitives", "-o", tmp_path / "a.png", "--size", size).status == 0
+        pictures.append(np.asarray(Image.open(tmp_path / "a.png")) / 255)
+    halved = pictures[1].reshape(60, 2, 60, 2, 3).mean(axis=(1, 3))
+    assert np.abs(halved - pictures[0]).mean() < 0.01
+    assert np.abs(np.roll(halved, 3, axis=1) - pictures[0]).mean() > 0.02
+
+
+def test_a_wider_picture_shows_more_at_the_sides_and_the_same_in_the_middle(run, tmp_path):
+    pictures = []
+    for size in ("60x60", "100x60"):
+        assert run("render", "primitives", "-o", tmp_path / "a.png", "--size", size).status == 0
+        pictures.append(np.asarray(Image.open(tmp_path / "a.png")).astype(int))
+    assert np.abs(pictures[1][:, 20:80] - pictures[0]).max() <= 1
+
+
+def test_a_recipe_is_trained_and_what_it_made_infers(run, tmp_path, image_folder):
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    train = ["train", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run"]
+    outcome = run(*train, "--set", "seed=3")
+    assert outcome.status == 0, outcome.err
+    weights = outcome.out.strip()
+    assert weights == str(tmp_path / "run" / "weights")
+    again = run(*train, "--set", "seed=3")
+    assert again.status == 1
+    assert "already holds a run" in again.err
+    further = run(*train, "--set", "seed=3", "--set", "steps=4", "--resume", "--json", "-")
+    assert further.status == 0, further.err
+    result = json.loads(further.out)
+    assert result["finished"]
+    assert [row["step"] for row in result["history"]] == [1, 2, 3, 4]
+    assert run("infer", image_folder, "--model", weights).status == 0
+
+
+def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
+    class Stopped:
+        wished = True
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("inverse_graphics.training.run.StopWish", Stopped)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    outcome = run("train", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run")
+    assert outcome.status == 130
+    assert outcome.out == ""
+    assert "--resume" in outcome.err
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_demonstration_s_page_and_pictures_are_there(run, tmp_path, seed):
+    arguments = ["demo", "--out", tmp_path / "demo", "--images", "3", "--seed", seed]
+    outcome = run(*arguments, "--json", tmp_path / "seen.json")
+    assert outcome.status == 0, outcome.err
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert len(seen) == 3
+    for answer in seen:
+        assert (tmp_path / "demo" / answer["image"]).is_file()
+        assert answer["image"] in outcome.out
+        assert answer["true_count"] in (0, 1, 2)
+    page = (tmp_path / "demo" / "index.html").read_text()
+    assert page.count("<image") > 3 * 4
+    assert str(tmp_path / "demo" / "index.html") in outcome.err
