@@ -6,9 +6,12 @@ overlapping views, one mesh drawn a million times. (glTF 2.0, sections 3.5, 3.6,
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from typing import Any
+
+from inverse_graphics.packs.texture import open_image
 
 MAX_JSON_BYTES = 2**20
 MAX_NODES = 1000
@@ -24,6 +27,7 @@ def check_glb(content: bytes) -> None:
 
     Raises:
         GlbError: not GLB 2.0, compressed by an extension, or beyond the bounds.
+        AssetError: an embedded picture that cannot be opened.
     """
     header = _header(content)
     if header.get("extensionsRequired"):
@@ -38,12 +42,25 @@ def check_glb(content: bytes) -> None:
     _within("mesh parts", len(primitives), MAX_NODES)
     if any(part.get("extensions") for part in primitives):
         raise GlbError("has parts in a glTF extension: export it without compression")
+    _check_images(header, content)
     used = [index for part in primitives for index in (part["attributes"]["POSITION"], part.get("indices"))]
     _within(
         "vertices and corners",
         sum(accessors[index]["count"] for index in used if index is not None),
         MAX_ITEMS,
     )
+
+
+def _check_images(header: dict[str, Any], content: bytes) -> None:
+    """Open every embedded picture; a loader that cannot would leave the mesh without one and say nothing."""
+    start = 28 + struct.unpack("<I", content[12:16])[0]  # after two chunk headers and the JSON
+    for number, image in enumerate(header.get("images", [])):
+        if "bufferView" in image:
+            view = header["bufferViews"][image["bufferView"]]
+            first = start + view.get("byteOffset", 0)
+            open_image(content[first : first + view["byteLength"]], f"its picture {number}")
+        elif "base64," in image.get("uri", ""):
+            open_image(base64.b64decode(image["uri"].partition("base64,")[2]), f"its picture {number}")
 
 
 def _header(content: bytes) -> dict[str, Any]:

@@ -28,6 +28,7 @@ SUFFIXES = (".glb", ".obj", ".ply", ".stl")
 DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 
 Floats = NDArray[np.float64]
+Part = tuple[Floats, trimesh.Trimesh]
 
 # trimesh logs what it swallows, tracebacks included; what matters of it is told here in one line
 logging.getLogger("trimesh").addHandler(logging.NullHandler())
@@ -47,10 +48,11 @@ def read_mesh_file(folder: Path, name: str) -> tuple[TriangleSoup, NDArray[np.fl
     if suffix not in SUFFIXES:
         raise AssetError(f"cannot read '{suffix}' meshes: expected one of {', '.join(SUFFIXES)}")
     files = _PackFiles(folder)
-    scene = _load(read_confined(folder, name), suffix.removeprefix("."), files)
+    parts = _load(read_confined(folder, name), suffix.removeprefix("."), files)
     if files.refused:
         raise AssetError(files.refused[0])
-    parts = _placed_parts(scene)
+    if not parts:
+        raise AssetError("the mesh has 0 faces: expected a triangle mesh")
     images = {id(image): image for _, mesh in parts if (image := _image(mesh)) is not None}
     if len(images) > 1:
         raise AssetError(f"the mesh has {len(images)} textures: expected one at most, bake them into one")
@@ -70,13 +72,10 @@ class _PackFiles(Resolver):
             name = str(key).strip()
             content = read_confined(self._folder, name)
             if PurePosixPath(name).suffix.lower() != ".mtl":
-                open_image(content)
+                open_image(content, f"file '{name}'")
         except AssetError as problem:
             self.refused.append(str(problem))
             raise OSError(str(problem)) from problem
-        except Exception as problem:
-            self.refused.append(f"file '{name}' is not an image that can be read: use PNG or JPEG")
-            raise OSError(name) from problem
         return content
 
     def keys(self) -> list[str]:
@@ -89,7 +88,7 @@ class _PackFiles(Resolver):
         raise OSError(f"packs have no inner archives: {namespace}")
 
 
-def _load(content: bytes, kind: str, files: _PackFiles) -> trimesh.Scene:
+def _load(content: bytes, kind: str, files: _PackFiles) -> list[Part]:
     try:
         if kind == "glb":
             check_glb(content)
@@ -97,7 +96,10 @@ def _load(content: bytes, kind: str, files: _PackFiles) -> trimesh.Scene:
             _check_ply(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return trimesh.load_scene(BytesIO(content), file_type=kind, resolver=files, process=False)
+            scene = trimesh.load_scene(BytesIO(content), file_type=kind, resolver=files, process=False)
+            return _placed_parts(scene)
+    except AssetError:
+        raise
     except Exception as problem:  # loaders of foreign formats fail in every way there is
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise AssetError(f"the file is not a {kind.upper()} mesh that can be read: {reason}") from problem
@@ -111,7 +113,7 @@ def _check_ply(content: bytes) -> None:
             raise ValueError(f"{count[:20].decode('ascii', 'replace')} elements '{name.decode()[:20]}'")
 
 
-def _placed_parts(scene: trimesh.Scene) -> list[tuple[Floats, trimesh.Trimesh]]:
+def _placed_parts(scene: trimesh.Scene) -> list[Part]:
     """Each mesh of the file with its place, (4, 4), in the file's frame; counted before any is copied."""
     parts, faces = [], 0
     for node in scene.graph.nodes_geometry:
@@ -122,12 +124,10 @@ def _placed_parts(scene: trimesh.Scene) -> list[tuple[Floats, trimesh.Trimesh]]:
             faces += len(mesh.faces)
             if faces > MAX_FACES:
                 raise AssetError(f"the mesh has more than {MAX_FACES:,} faces: simplify it")
-    if not faces:
-        raise AssetError("the mesh has 0 faces: expected a triangle mesh")
     return parts
 
 
-def _soup(parts: list[tuple[Floats, trimesh.Trimesh]]) -> TriangleSoup:
+def _soup(parts: list[Part]) -> TriangleSoup:
     uv = [corner_uv for _, mesh in parts if (corner_uv := _corner_uv(mesh)) is not None]
     return TriangleSoup(
         corners=np.concatenate([_corner_positions(transform, mesh) for transform, mesh in parts]),
@@ -142,9 +142,9 @@ def _corner_positions(transform: Floats, mesh: trimesh.Trimesh) -> Floats:
         raise AssetError(f"a face names vertex {faces.max()}: the mesh has {len(vertices)} vertices")
     with np.errstate(all="ignore"):
         placed = vertices @ transform[:3, :3].T + transform[:3, 3]
+        mirrored = np.linalg.det(transform[:3, :3]) < 0
     if not np.isfinite(placed[faces]).all():
         raise AssetError("the mesh has vertices that are NaN or infinite: expected finite numbers")
-    mirrored = np.linalg.det(transform[:3, :3]) < 0
     corners: Floats = placed[faces[:, ::-1] if mirrored else faces]
     return corners
 

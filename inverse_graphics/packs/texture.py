@@ -14,6 +14,7 @@ from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.confined import read_confined
 
 MAX_TEXTURE_SIDE = 4096
+_EXPECTED = f"expected at most {MAX_TEXTURE_SIDE}×{MAX_TEXTURE_SIDE}, make it smaller"
 
 
 def read_texture(folder: Path, name: str) -> NDArray[np.float32]:
@@ -22,12 +23,7 @@ def read_texture(folder: Path, name: str) -> NDArray[np.float32]:
     Raises:
         AssetError: missing, outside the folder, not an image, or larger than 4096 pixels a side.
     """
-    content = read_confined(folder, name)
-    try:
-        image = open_image(content)
-    except Exception as problem:
-        raise AssetError(f"texture '{name}' is not an image that can be read: use PNG or JPEG") from problem
-    return decode_texture(image)
+    return decode_texture(open_image(read_confined(folder, name), f"texture '{name}'"))
 
 
 def decode_texture(image: Image.Image) -> NDArray[np.float32]:
@@ -38,8 +34,7 @@ def decode_texture(image: Image.Image) -> NDArray[np.float32]:
     """
     width, height = image.size
     if not (0 < width <= MAX_TEXTURE_SIDE and 0 < height <= MAX_TEXTURE_SIDE):
-        bound = f"{MAX_TEXTURE_SIDE}×{MAX_TEXTURE_SIDE}"
-        raise AssetError(f"texture of {width}×{height} pixels: expected at most {bound}, make it smaller")
+        raise AssetError(f"texture of {width}×{height} pixels: {_EXPECTED}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of palettes and broken colour profiles
@@ -49,11 +44,17 @@ def decode_texture(image: Image.Image) -> NDArray[np.float32]:
     return (pixels / np.float32(255)).astype(np.float32)
 
 
-def open_image(content: bytes) -> Image.Image:
+def open_image(content: bytes, what: str) -> Image.Image:
     """Read the header of an image; its pixels come later, when its size has been checked.
 
-    Raises what Pillow raises for bytes that are no image.
+    Raises:
+        AssetError: the bytes are no image, or one of far too many pixels; `what` begins the line.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of large pictures; `decode_texture` refuses them
-        return Image.open(BytesIO(content))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures; `decode_texture` refuses them
+            return Image.open(BytesIO(content))
+    except Image.DecompressionBombError as problem:
+        raise AssetError(f"{what} has far too many pixels: {_EXPECTED}") from problem
+    except Exception as problem:
+        raise AssetError(f"{what} is not an image that can be read: use PNG or JPEG") from problem

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+
 from inverse_graphics.assets.generate_packs import (  # type: ignore[import-not-found]
     CROCKERY,
     write_packs,
 )
-
 from inverse_graphics.packs.pack import load_pack, shipped_packs
 from inverse_graphics.packs.symmetry import symmetric_angle
 
