@@ -62,7 +62,7 @@ class EmbeddedEngine:
         model = self._model(objects.position)
         mesh = objects.asset.reshape(-1)
         self._check(mesh)
-        no_light = LightBatch(*[torch.zeros_like(objects.position[:, 0])] * 3)
+        no_light = LightBatch(*[torch.zeros_like(camera.T_world_camera[:, :3, 3])] * 3)
         with torch.no_grad():
             parameters = layer_parameters(objects, camera, no_light)
             find = self._finder(parameters.device)
