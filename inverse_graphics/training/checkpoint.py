@@ -53,7 +53,8 @@ def save_checkpoint(folder: Path, state: TrainingState, recipe: dict[str, Any]) 
         save_tensors(state.tensors(), temporary / TENSORS)
         with atomic_write(temporary / DOCUMENT, "w") as file:
             file.write(document.model_dump_json(indent=1) + "\n")
-    for old in checkpoints(folder)[:-KEPT]:
+    killed_while_saving = folder.glob(".step-*.tmp")
+    for old in (*checkpoints(folder)[:-KEPT], *killed_while_saving):
         shutil.rmtree(old, ignore_errors=True)
     return target
 

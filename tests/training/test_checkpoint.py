@@ -77,6 +77,13 @@ def test_the_latest_two_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000003", "step-00000010"]
 
 
+def test_what_a_killed_run_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000002.abc.tmp").mkdir()
+    assert checkpoints(tmp_path) == []
+    save(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+
+
 @pytest.mark.parametrize("moment", [1, 3, 5, 6])  # the others synchronise folders, where failure is borne
 def test_a_disk_that_fills_up_leaves_the_checkpoint_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
