@@ -11,6 +11,7 @@ from PIL import Image
 from inverse_graphics.errors import ImageError, StorageError
 from inverse_graphics.formats import (
     MAX_SIDE,
+    PALETTE,
     expand_images,
     mask_colour,
     read_image,
@@ -198,8 +199,8 @@ def test_a_mask_keeps_its_numbers_and_neighbours_differ_in_colour(tmp_path):
         assert image.mode == "P"
         np.testing.assert_array_equal(np.asarray(image), mask)
         np.testing.assert_array_equal(np.asarray(image.convert("RGB"))[0, 1], mask_colour(1))
-    colours = [mask_colour(index) for index in range(12)]
-    assert len(set(colours)) == 12
+    colours = [mask_colour(index) for index in range(len(PALETTE))]
+    assert len(set(colours)) == len(PALETTE)
     assert (0, 0, 0) not in {mask_colour(index) for index in range(1, 256)}
 
 

@@ -76,16 +76,20 @@ def _page(title: str, scenes: Sequence[RenderedScene], inferred: Sequence[Inferr
 def _scene_card(scene: RenderedScene) -> str:
     near, far = depth_range(scene.depth)
     coloured = np.array([mask_colour(index) for index in range(256)], np.float32)[scene.mask] / 255
-    swatches = "".join(
-        f'<span class="key"><i style="background:rgb{mask_colour(index)}"></i>{escape(name)}</span> '
-        for index, name in enumerate(scene.objects, start=1)
-    )
     figures = (
         _figure(_picture(scene.picture, smooth=True), "picture")
         + _figure(_picture(depth_colours(scene.depth), smooth=True), f"depth, {near:.2f} to {far:.2f} m")
-        + _figure(_picture(coloured, smooth=True), swatches)
+        + _figure(_picture(coloured, smooth=True), "objects")
     )
-    return f'<div class="card"><h3>{escape(scene.name)}</h3><div class="triple">{figures}</div></div>'
+    legend = "".join(
+        f'<span class="key"><i style="background:rgb{mask_colour(index)}"></i>'
+        f"{escape(name.rpartition('/')[2])}</span> "
+        for index, name in enumerate(scene.objects, start=1)
+    )
+    return (
+        f'<div class="card"><h3>{escape(scene.name)}</h3><div class="triple">{figures}</div>'
+        f'<div class="legend">{legend}</div></div>'
+    )
 
 
 def _parse_card(inferred: InferredImage) -> str:
