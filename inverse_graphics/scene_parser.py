@@ -12,20 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from inverse_graphics.distributions.gaussian import AtMeans
 from inverse_graphics.errors import ImageError, ModelError
-from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.models.attention import window_box, write_window
-from inverse_graphics.models.familiarity import Familiarity
+from inverse_graphics.models.air2d_reading import Reading, read_images
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.parse import Box, Parse, ParsedObject
 
 DEFAULT_MODEL = "multi_mnist"
 BATCH = 256
 """Images that go through the network at once."""
-VISIBLE = 0.1
-"""The grey level from which a drawn pixel counts as part of its object."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class SceneParser:
         self.name = model.name
         self.device = torch.device(device)
         self.network = model.module.to(self.device).eval()
-        self.familiarity = Familiarity.from_document(model.document.warning)
+        self.familiarity = model.document.familiarity
 
     @classmethod
     def load(cls, model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
@@ -96,49 +91,33 @@ class SceneParser:
         if batch:
             yield from self._parse_batch(batch)
 
-    @torch.no_grad()
     def _parse_batch(self, batch: list[tuple[str, Tensor, Placement]]) -> Iterator[Parse]:
-        observed = torch.stack([canvas for _, canvas, _ in batch]).to(self.device)
-        inference = attend_infer_repeat(self.network, observed, AtMeans())
-        counts = inference.most_probable_count
-        evidence = inference.log_likelihood.gather(-1, counts[:, None])[:, 0]
-        canvases = torch.stack(self.network.prefixes(inference.objects), dim=1).clamp(0, 1)
-        pictures = canvases[:, :, 0, :, :, None].expand(-1, -1, -1, -1, 3).float().cpu().numpy()
-        probabilities = inference.log_count.exp().cpu()
-        boxes, windows = (part.cpu() for part in self._boxes(inference))
+        observed = torch.stack([canvas for _, canvas, _ in batch])
+        reading = Reading(*(part.cpu() for part in read_images(self.network, observed.to(self.device))))
+        familiarity, parsed = self.familiarity, reading.parsed_images()
+        warnings = [None] * len(batch) if familiarity is None else familiarity.warnings(parsed)
         for index, (name, canvas, placement) in enumerate(batch):
-            count = int(counts[index])
-            log_likelihood = float(evidence[index])
+            count = int(reading.counts[index])
+            prefixes = _grey_to_rgb(reading.prefixes[index, : count + 1])
             yield Parse(
                 image=name,
                 model=self.name,
                 count=count,
-                count_probabilities=tuple(probabilities[index].tolist()),
-                log_likelihood=log_likelihood,
-                warning=self._warning(count, log_likelihood),
+                count_probabilities=tuple(reading.count_probabilities[index].tolist()),
+                log_likelihood=float(reading.log_likelihoods[index]),
+                warning=warnings[index],
                 objects=tuple(
                     ParsedObject(
-                        box_px=placement.box_in_image(boxes[index, step].tolist()),
-                        window_px=placement.box_in_image(windows[index, step].tolist()),
+                        box_px=placement.box_in_image(reading.boxes[index, step].tolist()),
+                        window_px=placement.box_in_image(reading.windows[index, step].tolist()),
                     )
                     for step in range(count)
                 ),
                 camera=None,
-                observation=canvas[0][:, :, None].expand(-1, -1, 3).numpy(),
-                reconstruction=pictures[index, count],
-                prefixes=pictures[index, : count + 1],
+                observation=_grey_to_rgb(canvas[0]),
+                reconstruction=prefixes[count],
+                prefixes=prefixes,
             )
-
-    def _warning(self, count: int, log_likelihood: float) -> str | None:
-        return None if self.familiarity is None else self.familiarity.warning(count, log_likelihood)
-
-    def _boxes(self, inference: Inference) -> tuple[Tensor, Tensor]:
-        """Of each object, the box of its ink and its window: (B, N, 4) each, pixels of the canvas."""
-        size = self.network.settings.image_size
-        latents = [step.latents for step in inference.objects]
-        windows = torch.stack([window_box(z.where, size, size) for z in latents], dim=1)
-        ink = torch.stack([write_window(z.glimpse, z.where, size, size) for z in latents], dim=1)
-        return _ink_boxes(ink, windows), windows
 
 
 def place_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Placement]:
@@ -171,12 +150,6 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in a grey level (ITU-R BT.601)."""
 
 
-def _ink_boxes(ink: Tensor, windows: Tensor) -> Tensor:
-    """The smallest boxes that hold what is visible of pictures (B, N, H, W), or their windows: (B, N, 4)."""
-    visible = ink > VISIBLE
-    columns, rows = visible.any(-2).float(), visible.any(-1).float()
-    x, y = columns.argmax(-1), rows.argmax(-1)
-    right = columns.shape[-1] - columns.flip(-1).argmax(-1)
-    bottom = rows.shape[-1] - rows.flip(-1).argmax(-1)
-    boxes = torch.stack([x, y, right - x, bottom - y], dim=-1).to(windows.dtype)
-    return torch.where(visible.any(-1).any(-1)[..., None], boxes, windows)
+def _grey_to_rgb(grey: Tensor) -> NDArray[np.float32]:
+    """(..., H, W) to (..., H, W, 3)."""
+    return np.repeat(grey.numpy()[..., None], 3, axis=-1)

@@ -73,6 +73,13 @@ class Digits:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def divided(self, last: int) -> tuple[Digits, Digits]:
+        """All but the `last` digits, and the `last` ones."""
+        first = len(self) - last
+        return Digits(self.images[:first], self.labels[:first]), Digits(
+            self.images[first:], self.labels[first:]
+        )
+
 
 def load_digits(split: Split, source: Source = "full") -> Digits:
     """The digits of one split.

@@ -28,6 +28,7 @@ from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import ModelError
 from inverse_graphics.files import atomic_folder, atomic_write
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
+from inverse_graphics.models.familiarity import Familiarity
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
 FORMAT_VERSION = 1
@@ -48,7 +49,7 @@ class ModelDocument(BaseModel):
 
     kind, settings: which network, and its settings.  recipe: what it was trained by, None if unknown.
     asset_pack_sha256: of the assets that it knows, None in 2D.  metrics: on held-out data.
-    warning: statistics from which inputs unlike the training data are told, None where there are none.
+    familiarity: by what inputs unlike the training data are told, None if the model cannot tell.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +61,7 @@ class ModelDocument(BaseModel):
     versions: dict[str, str] = Field(default_factory=current_versions)
     asset_pack_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     metrics: dict[str, FiniteFloat] = {}
-    warning: dict[str, FiniteFloat] | None = None
+    familiarity: Familiarity | None = None
 
 
 @dataclass(frozen=True)

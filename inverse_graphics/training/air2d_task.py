@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from torch import Tensor
 from inverse_graphics.data.mnist import load_digits
 from inverse_graphics.data.multi_mnist import MultiMnist, MultiMnistBatch
 from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import AtMeans, Reparameterised
+from inverse_graphics.distributions.gaussian import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D
+from inverse_graphics.models.air2d_reading import read_images
 from inverse_graphics.models.air_objective import AirObjective
 from inverse_graphics.models.elbo import exact_count_elbo
-from inverse_graphics.models.familiarity import Familiarity
+from inverse_graphics.models.familiarity import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Recipe
@@ -29,11 +30,12 @@ BATCH = 500
 """Held-out images that go through the network at once."""
 SHOWN = 8
 """Held-out images whose reconstructions are logged."""
-CALIBRATION_SIZE = 10_000
-CALIBRATION_SEED_OFFSET = 1
-"""The warning's thresholds come from other held-out images than the metrics."""
-FLAGGED = 0.003
-"""Share of held-out images that the warning may flag."""
+CALIBRATION_SHARE = 12
+"""One in so many training digits is never learnt from: the warning's thresholds come from them."""
+CALIBRATION_SIZE = 20_000
+"""Images to which the warning's mixture is fitted, and images that set its thresholds."""
+FLAGGED = 0.004
+"""Share of familiar images that the warning may flag."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def build_air2d_task(recipe: Recipe) -> Task:
     Raises:
         DataError: the digits are missing and cannot be fetched.
     """
-    learnt = MultiMnist(load_digits("train", recipe.data.digits), recipe.data)
+    digits = load_digits("train", recipe.data.digits)
+    learnt, kept = (
+        MultiMnist(part, recipe.data) for part in digits.divided(len(digits) // CALIBRATION_SHARE)
+    )
     held_out = MultiMnist(load_digits("test", recipe.data.digits), recipe.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -71,14 +76,18 @@ def build_air2d_task(recipe: Recipe) -> Task:
         return to_network(learnt.batch(recipe.batch_size, recipe.seed, step).images)
 
     def export(folder: Path, metrics: Metrics) -> None:
-        seed = recipe.evaluation.seed + CALIBRATION_SEED_OFFSET
-        unseen = HeldOut(network, recipe, held_out.fixed_set(CALIBRATION_SIZE, seed))
+        known, calibration = (
+            read_all(network, stream.fixed_set(CALIBRATION_SIZE, recipe.evaluation.seed).images)
+            for stream in (learnt, kept)
+        )
+        familiarity = Familiarity.fit(known, calibration, FLAGGED)
+        judged = judge.evaluate_warning(familiarity) if familiarity else {}
         document = ModelDocument(
             kind="air2d",
             settings=recipe.model.model_dump(mode="json"),
             recipe=recipe.model_dump(mode="json"),
-            metrics=dict(metrics),
-            warning=unseen.familiarity().to_document(),
+            metrics={**metrics, **judged},
+            familiarity=familiarity,
         )
         save_model(folder, network, document, model_card(recipe, document))
 
@@ -89,6 +98,14 @@ def build_air2d_task(recipe: Recipe) -> Task:
 def to_network(images: NDArray[np.float32]) -> Tensor:
     """(B, H, W) as the network takes them: (B, 1, H, W)."""
     return torch.from_numpy(images)[:, None]
+
+
+def read_all(network: Air2D, images: NDArray[np.float32]) -> ParsedImages:
+    """What the network says of many images.  images: (M, H, W)."""
+    readings = [
+        read_images(network, block).parsed_images() for block in torch.split(to_network(images), BATCH)
+    ]
+    return ParsedImages(*(np.concatenate(parts) for parts in zip(*readings, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -104,8 +121,7 @@ class HeldOut:
 
         The bound is that of the schedule's last count prior, with one posterior sample an image.
         """
-        counts, _ = self._at_means()
-        right = counts == self.batch.counts
+        right = read_all(self.network, self.batch.images).counts == self.batch.counts
         by_count = {
             f"count_{n}_accuracy": float(right[self.batch.counts == n].mean())
             for n in np.unique(self.batch.counts).tolist()
@@ -113,29 +129,16 @@ class HeldOut:
         metrics = {"count_accuracy": float(right.mean()), **self._bound(), **by_count}
         return Evaluation(metrics, {"reconstruction": self._pictures()})
 
-    def familiarity(self) -> Familiarity:
-        """Thresholds of the warning, such that a few of these images would be flagged."""
-        counts, log_likelihoods = self._at_means()
-        return Familiarity.fit(counts, log_likelihoods, FLAGGED)
-
-    def _blocks(self) -> Iterator[Tensor]:
-        return iter(torch.split(to_network(self.batch.images), BATCH))
-
-    def _at_means(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The count reported for each image, and its log-likelihood, nats: (M,) each."""
-        counts, evidence = [], []
-        for images in self._blocks():
-            inference = attend_infer_repeat(self.network, images, AtMeans())
-            count = inference.most_probable_count
-            counts.append(count)
-            evidence.append(inference.log_likelihood.gather(-1, count[:, None])[:, 0])
-        return torch.cat(counts).numpy(), torch.cat(evidence).numpy()
+    def evaluate_warning(self, familiarity: Familiarity) -> dict[str, float]:
+        """The share of these familiar images that get a warning."""
+        warnings = familiarity.warnings(read_all(self.network, self.batch.images))
+        return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}
 
     def _bound(self) -> dict[str, float]:
         prior = truncated_geometric(self.recipe.objective.count_log_odds, self.network.max_objects)
         sampler = Reparameterised(torch.Generator().manual_seed(self.recipe.evaluation.seed))
         totals: dict[str, float] = {}
-        for images in self._blocks():
+        for images in torch.split(to_network(self.batch.images), BATCH):
             bound = exact_count_elbo(attend_infer_repeat(self.network, images, sampler), prior)
             for name, part in bound._asdict().items():
                 totals[name] = totals.get(name, 0.0) + float(part.sum())
@@ -144,8 +147,7 @@ class HeldOut:
     def _pictures(self) -> NDArray[np.float32]:
         """The first images above their reconstructions: (2 H, K W, 3)."""
         images = to_network(self.batch.images[:SHOWN])
-        inference = attend_infer_repeat(self.network, images, AtMeans())
-        canvases = torch.stack(self.network.prefixes(inference.objects), dim=1)
-        chosen = canvases[torch.arange(len(images)), inference.most_probable_count]
-        rows = [torch.cat(list(row[:, 0]), dim=-1) for row in (images, chosen)]
-        return torch.cat(rows).clamp(0, 1)[..., None].expand(-1, -1, 3).numpy()
+        reading = read_images(self.network, images)
+        chosen = reading.prefixes[torch.arange(len(images)), reading.counts]
+        rows = [torch.cat(list(row), dim=-1) for row in (images[:, 0], chosen)]
+        return torch.cat(rows)[..., None].expand(-1, -1, 3).numpy()

@@ -30,7 +30,7 @@ class RunLog:
         self._board: SummaryWriter
 
     def __enter__(self) -> Self:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - takes a second
+        from torch.utils.tensorboard import SummaryWriter
 
         self._write_history()
         purge = self._history[-1]["step"] + 1 if self._history else 0

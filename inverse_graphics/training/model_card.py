@@ -6,8 +6,10 @@ from inverse_graphics.models.weights import ModelDocument
 from inverse_graphics.training.recipe import Recipe
 
 _DIGITS = {
-    "full": "the 60,000 training digits of MNIST; judged on images of its 10,000 test digits",
-    "shipped": "the first 2,000 training digits of MNIST; judged on images of its first 1,000 test digits",
+    "full": "MNIST's 60,000 training digits, the last twelfth of them kept for the warning's thresholds; "
+    "judged on images of its 10,000 test digits",
+    "shipped": "MNIST's first 2,000 training digits, the last twelfth of them kept for the warning's "
+    "thresholds; judged on images of its first 1,000 test digits",
 }
 
 
@@ -46,11 +48,20 @@ def _table(figures: dict[str, float]) -> str:
 
 
 def _warning(document: ModelDocument) -> str:
-    if not document.warning:
+    known = document.familiarity
+    if known is None:
         return "These weights give none.\n"
+    thresholds = {
+        f"log-likelihood of the pixels, {count} found": value
+        for count, value in enumerate(known.log_likelihood, start=1)
+    }
+    thresholds["log-likelihood of an object's summary"] = known.summary_log_density
     return (
-        "An image is reported as unlike the training images when its log-likelihood, at the posterior means, "
-        "is below these thresholds, or when its count has none:\n\n" + _table(document.warning)
+        "An image is reported as unlike the training images when, at the posterior means, a log-likelihood "
+        "is below its threshold: that of the pixels given what was found (an image with no objects by the "
+        "threshold for one), or that of any object's summary (size, aspect, ink, edges, contrast and "
+        f"unexplained error; a mixture of {len(known.components)} Gaussians fitted to the training images). "
+        f"More than {len(known.log_likelihood)} objects are always reported. Nats:\n\n" + _table(thresholds)
     )
 
 

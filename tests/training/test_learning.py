@@ -1,0 +1,54 @@
+"""Seconds of training on the digits that ship, and the network counts digits it has never seen."""
+
+from pathlib import Path
+
+import pytest
+
+from inverse_graphics.data.mnist import Digits, Split
+from inverse_graphics.data.multi_mnist import MultiMnist
+from inverse_graphics.models.weights import load_model
+from inverse_graphics.scene_parser import SceneParser
+from inverse_graphics.training.recipe import load_recipe
+from inverse_graphics.training.run import run
+
+QUICK = (
+    "data.digits=shipped",
+    "steps=450",
+    "objective.warm_up_steps=300",
+    "objective.annealing_steps=300",
+    "evaluation.every=450",
+    "evaluation.size=600",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    result = run(load_recipe("multi_mnist", QUICK), tmp_path_factory.mktemp("learning") / "run")
+    assert result.weights is not None
+    return result.weights
+
+
+def test_it_counts_digits_it_has_never_seen(trained: Path) -> None:
+    """A third would be right by chance, and by counting the objects of an untrained network."""
+    metrics = load_model(trained).document.metrics
+    assert metrics["count_accuracy"] > 0.85
+
+
+def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: dict[Split, Digits]) -> None:
+    batch = MultiMnist(shipped_digits["test"]).fixed_set(200, seed=5)
+    overlaps = []
+    for parse, boxes, count in zip(
+        SceneParser.load(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True
+    ):
+        if parse.count == count:
+            overlaps += [max(overlap(found.box_px, box) for found in parse.objects) for box in boxes[:count]]
+    assert len(overlaps) > 100
+    assert sorted(overlaps)[len(overlaps) // 2] > 0.8
+
+
+def overlap(one, other) -> float:
+    """Intersection over union of two boxes x, y, width, height."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    shared = max(width, 0) * max(height, 0)
+    return float(shared / (one[2] * one[3] + other[2] * other[3] - shared))
