@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -19,12 +18,13 @@ from trimesh.visual.material import PBRMaterial
 
 from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.confined import read_confined
+from inverse_graphics.packs.counts import MAX_FACES, check_obj, check_ply, check_stl
 from inverse_graphics.packs.glb import check_glb
 from inverse_graphics.packs.surface import TriangleSoup
 from inverse_graphics.packs.texture import decode_texture, open_image
 
-MAX_FACES = 200_000
 SUFFIXES = (".glb", ".obj", ".ply", ".stl")
+_CHECKS = {"glb": check_glb, "obj": check_obj, "ply": check_ply, "stl": check_stl}
 DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 
 Floats = NDArray[np.float64]
@@ -90,10 +90,7 @@ class _PackFiles(Resolver):
 
 def _load(content: bytes, kind: str, files: _PackFiles) -> list[Part]:
     try:
-        if kind == "glb":
-            check_glb(content)
-        if kind == "ply":
-            _check_ply(content)
+        _CHECKS[kind](content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scene = trimesh.load_scene(BytesIO(content), file_type=kind, resolver=files, process=False)
@@ -103,14 +100,6 @@ def _load(content: bytes, kind: str, files: _PackFiles) -> list[Part]:
     except Exception as problem:  # loaders of foreign formats fail in every way there is
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise AssetError(f"the file is not a {kind.upper()} mesh that can be read: {reason}") from problem
-
-
-def _check_ply(content: bytes) -> None:
-    """Refuse counts that the loader would make room for before it looks for the data."""
-    header = content[: content.find(b"end_header")]
-    for name, count in re.findall(rb"element\s+(\w+)\s+(\S+)", header):
-        if len(count) > 9 or int(count) > 4 * MAX_FACES:
-            raise ValueError(f"{count[:20].decode('ascii', 'replace')} elements '{name.decode()[:20]}'")
 
 
 def _placed_parts(scene: trimesh.Scene) -> list[Part]:

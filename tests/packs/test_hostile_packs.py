@@ -224,7 +224,30 @@ def test_too_many_faces(pack_folder):
     vertices = np.random.default_rng(0).random((100, 3))
     faces = np.random.default_rng(1).integers(0, 100, (n, 3))
     content = trimesh.Trimesh(vertices, faces, process=False).export(file_type="ply")
-    assert "more than 200,000 faces: simplify it" in refusal(pack_folder, content, "thing.ply")
+    assert "200,001 elements 'face': expected at most 200,000" in refusal(pack_folder, content, "thing.ply")
+    binary = trimesh.Trimesh(vertices, faces, process=False).export(file_type="stl")
+    assert "more than 200,000 faces: simplify it" in refusal(pack_folder, binary, "thing.stl")
+
+
+CORNERS = b"v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+SOLID = b"solid a\nvertex 1 2 3\nvertex 1 2 3\nvertex 1 3 3\nendsolid\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("vertices.obj", b"v 0 0 0\n" * 2_000_000),
+        ("faces.obj", CORNERS + b"f 1 2 3\n" * 2_000_000),
+        ("materials.obj", CORNERS + b"usemtl a\nf 1 2 3\nusemtl b\nf 1 2 3\n" * 500_000),
+        ("corners.obj", CORNERS + b"f" + b" 1 2 3" * 2_000_000),
+        ("continued.obj", b"\\\n" * 8_000_000),
+        ("solids.stl", SOLID * 300_000),
+        ("unfinished.stl", b"solid\n" * 4_000_000),
+        ("corners.stl", b"solid a\n" + b"vertex 1 2 3\n" * 2_000_000 + b"endsolid\n"),
+    ],
+)
+def test_text_that_would_keep_a_loader_busy(pack_folder, name, content):
+    refusal(pack_folder, content, name)
 
 
 def test_few_triangles_drawn_very_often(pack_folder, monkeypatch):
