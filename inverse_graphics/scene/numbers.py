@@ -40,17 +40,18 @@ Metres = Annotated[Number, Field(ge=-1000, le=1000)]
 Length = Annotated[Number, Field(gt=0, le=1000)]
 Pixels = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=1, le=MAX_SIDE)]
 FieldOfView = Annotated[Number, Field(ge=0.1, le=179)]
+_Entry = Annotated[Number, Field(ge=-1e7, le=1e7)]
 _Share = Annotated[Number, Field(ge=0, le=1)]
 _Strength = Annotated[Number, Field(ge=0, le=10)]
 
 Point = Annotated[tuple[Metres, Metres, Metres], BeforeValidator(_list_of(3, "numbers [x, y, z], metres"))]
 Quaternion = Annotated[
-    tuple[Number, Number, Number, Number],
+    tuple[_Entry, _Entry, _Entry, _Entry],
     BeforeValidator(_list_of(4, "numbers [x, y, z, w]")),
     AfterValidator(_unit),
 ]
 Direction = Annotated[
-    tuple[Number, Number, Number], BeforeValidator(_list_of(3, "numbers [x, y, z]")), AfterValidator(_unit)
+    tuple[_Entry, _Entry, _Entry], BeforeValidator(_list_of(3, "numbers [x, y, z]")), AfterValidator(_unit)
 ]
 Colour = Annotated[
     tuple[_Share, _Share, _Share], BeforeValidator(_list_of(3, "numbers [red, green, blue] from 0 to 1"))
@@ -59,7 +60,7 @@ Intensity = Annotated[
     tuple[_Strength, _Strength, _Strength],
     BeforeValidator(_list_of(3, "numbers [red, green, blue] from 0 to 10")),
 ]
-_Row3 = Annotated[tuple[Number, Number, Number], BeforeValidator(_list_of(3, "numbers, a row"))]
-_Row4 = Annotated[tuple[Number, Number, Number, Number], BeforeValidator(_list_of(4, "numbers, a row"))]
+_Row3 = Annotated[tuple[_Entry, _Entry, _Entry], BeforeValidator(_list_of(3, "numbers, a row"))]
+_Row4 = Annotated[tuple[_Entry, _Entry, _Entry, _Entry], BeforeValidator(_list_of(4, "numbers, a row"))]
 Matrix3 = Annotated[tuple[_Row3, _Row3, _Row3], BeforeValidator(_list_of(3, "rows of 3 numbers"))]
 Matrix4 = Annotated[tuple[_Row4, _Row4, _Row4, _Row4], BeforeValidator(_list_of(4, "rows of 4 numbers"))]

@@ -199,6 +199,6 @@ def _camera_fields(view: LookAt | Orbit, width_px: int, height_px: int) -> dict[
 
 
 def _degrees(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"yaw_degrees: got {value!r}, expected a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e6 <= value <= 1e6:
+        raise ValueError(f"yaw_degrees: got {str(value)[:40]}, expected a number of degrees")
     return float(value)
