@@ -14,8 +14,8 @@ from inverse_graphics.training.run import run
 QUICK = (
     "data.digits=shipped",
     "steps=450",
-    "objective.warm_up_steps=300",
-    "objective.annealing_steps=300",
+    "optimiser.learning_rate=1e-3",
+    "optimiser.decay=constant",
     "evaluation.every=450",
     "evaluation.size=600",
 )
