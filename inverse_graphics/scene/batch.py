@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from inverse_graphics.documents import describe
 from inverse_graphics.errors import SceneError
 from inverse_graphics.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
 from inverse_graphics.packs.mesh import MeshLibrary
@@ -151,9 +153,15 @@ class SceneBatch:
         """Give one element as a `Scene`, without its empty slots.
 
         Raises:
-            SceneError: an asset index that the library does not have.
-            pydantic.ValidationError: values outside a scene's bounds, such as a colour above one.
+            SceneError: an asset index that the library does not have, or values outside a scene's bounds,
+                such as a colour above one.
         """
+        try:
+            return self._scene(index, library)
+        except ValidationError as problem:
+            raise SceneError(f"element {index} of the batch is no scene: {describe(problem)}") from problem
+
+    def _scene(self, index: int, library: MeshLibrary) -> Scene:
         slots = torch.nonzero(self.objects.asset[index] >= 0).squeeze(-1).tolist()
         size: list[float] = self.table.size[index].tolist()
         table = (

@@ -152,3 +152,10 @@ def test_an_asset_that_the_library_does_not_have():
     batch.objects.asset[0, 0] = 3
     with pytest.raises(SceneError, match="asset index 3: the library has 3 meshes"):
         batch.scene(0, LIBRARY)
+
+
+def test_values_that_no_scene_has():
+    batch = SceneBatch.from_scenes([SCENES[2]], LIBRARY)
+    batch.objects.tint[0, 1] = 2.0
+    with pytest.raises(SceneError, match=r"element 0 of the batch is no scene: tint\.0: .* got 2\.0"):
+        batch.scene(0, LIBRARY)
