@@ -23,7 +23,7 @@ def test_defaults_and_frozen_values():
     assert scene.objects == ()
     assert scene.table is None
     with pytest.raises(ValidationError):
-        scene.table = Table(size_m=(1, 1))
+        scene.table = Table(size_m=(1, 1))  # type: ignore[misc]
     hash(scene)
 
 
