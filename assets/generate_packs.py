@@ -25,17 +25,15 @@ CLAY: Colour = (0.72, 0.52, 0.38)
 
 
 def plate() -> Solid:
-    """A dinner plate, 26 cm across: flat well, rising flange, foot ring, blue band on the flange."""
+    """A dinner plate, 26 cm across: flat well, rising flange, foot ring, blue rim."""
     blue = (0.13, 0.27, 0.52)
     foot = [(0.0, 0.003), (0.070, 0.003), (0.072, 0.0), (0.078, 0.0)]
     rim = arc((0.1285, 0.0215), 0.0015, -45, 135, 4)
     return lathe(
         [
             Stroke(CLAY, foot),
-            Stroke(WHITE, [(0.081, 0.0025), *rim]),
-            Stroke(blue, [(0.1165, 0.0185)]),
-            Stroke(WHITE, [(0.113, 0.0177)]),
-            Stroke(blue, [(0.1115, 0.01735)]),
+            Stroke(WHITE, [(0.081, 0.0025), rim[0]]),
+            Stroke(blue, [*rim[1:], (0.1145, 0.0181)]),
             Stroke(WHITE, [(0.094, 0.012), (0.086, 0.0078), (0.078, 0.006), (0.0, 0.006)]),
         ],
         SEGMENTS,
@@ -105,7 +103,7 @@ def pan() -> Solid:
     body = lathe(
         [
             Stroke(iron, [(0.0, 0.0), (0.080, 0.0), (0.0855, 0.0025), (0.0885, 0.008), (0.1068, 0.042)]),
-            Stroke(steel, arc((0.1082, 0.0428), 0.0018, -30, 150, 4)),
+            Stroke(coating, arc((0.1082, 0.0428), 0.0018, -30, 150, 4)),
             Stroke(coating, [(0.0865, 0.0105), (0.0835, 0.006), (0.079, 0.004), (0.0, 0.004)]),
         ],
         SEGMENTS,
