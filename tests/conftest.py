@@ -19,11 +19,16 @@ def shipped_digits() -> dict[Split, Digits]:
 
 
 @pytest.fixture(scope="session")
-def full_mnist() -> Iterator[None]:
-    """The published MNIST files, where this machine has them; nothing is fetched for a test."""
+def data_beside_repository() -> Iterator[None]:
+    """Published data sets, where this machine has them; nothing is fetched for a test."""
     with pytest.MonkeyPatch.context() as patch:
         if BESIDE_REPOSITORY.is_dir():
             patch.setenv("INVERSE_GRAPHICS_DATA", str(BESIDE_REPOSITORY))
-        if missing := missing_files():
-            pytest.skip(f"{missing[0]} is not on this machine")
         yield
+
+
+@pytest.fixture(scope="session")
+def full_mnist(data_beside_repository: None) -> None:
+    """The published MNIST files, where this machine has them."""
+    if missing := missing_files():
+        pytest.skip(f"{missing[0]} is not on this machine")
