@@ -145,10 +145,10 @@ class Air2D(nn.Module):
     def _start_near_the_prior(self) -> None:
         """Objects are present, in the middle and of the prior's size, until the network learns better."""
         self.presence.bias.fill_(self.settings.presence_bias)
-        std = torch.tensor(INITIAL_WHERE_STD)
+        std = torch.tensor(INITIAL_WHERE_STD, device="cpu")  # expm1 on "meta" would import a compiler
         self.where.weight.mul_(0.1)
         self.where.bias[:WHERE] = 0
-        self.where.bias[WHERE:] = torch.log(torch.expm1(std))
+        self.where.bias[WHERE:] = torch.log(torch.expm1(std)).item()
 
 
 def _bounded(where: Tensor) -> Tensor:
