@@ -63,7 +63,8 @@ def _show(shown: Demonstration) -> None:
         parse = seen.parse
         boxes = "  ".join(f"[{', '.join(f'{side:.0f}' for side in found.box_px)}]" for found in parse.objects)
         style = "green" if parse.count == seen.true_count else "bold red"
-        count = Text(str(parse.count), style=style)
+        count = Text(str(parse.count), style="" if seen.true_count is None else style)
+        truth = "" if seen.true_count is None else str(seen.true_count)
         certainty = share(parse.count_probabilities[parse.count])
-        table.add_row(parse.image, count, str(seen.true_count), certainty, Text(boxes))
+        table.add_row(parse.image, count, truth, certainty, Text(parse.warning or boxes))
     console().print(table)

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from inverse_graphics.data.mnist import Digits, Split, load_digits, missing_files
+
+settings.register_profile("project", derandomize=True, deadline=None)  # alike on every run and machine
+settings.load_profile("project")
 
 BESIDE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
 

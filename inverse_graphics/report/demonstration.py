@@ -25,7 +25,10 @@ SHEET = "index.html"
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What was drawn and what was inferred, with the truth; seconds: what it took."""
+    """What was drawn, and what was inferred of images; seconds: what it took.
+
+    The last image is one of the scenes, for which the network was not made: it has no true count.
+    """
 
     scenes: tuple[RenderedScene, ...]
     inferred: tuple[InferredImage, ...]
@@ -42,12 +45,11 @@ def demonstrate(count: int, seed: int) -> Demonstration:
     scenes = tuple(render_scene(with_size(read_scene(name), *SIZE), name) for name in SCENES)
     digits = MultiMnist(load_digits("test", "shipped")).fixed_set(count, seed)
     images = [np.repeat(image[..., None], 3, axis=-1) for image in digits.images]
-    names = [f"digits-{index}.png" for index in range(1, count + 1)]
+    images.append(scenes[0].picture)  # of no digit at all, to be warned about
+    names = [*(f"digits-{index}.png" for index in range(1, count + 1)), f"{scenes[0].name}.png"]
     parses = SceneParser.load().parse(images, names)
-    inferred = tuple(
-        InferredImage(image, parse, int(truth))
-        for image, parse, truth in zip(images, parses, digits.counts, strict=True)
-    )
+    truths: list[int | None] = [*digits.counts.tolist(), None]
+    inferred = tuple(map(InferredImage, images, parses, truths))
     return Demonstration(scenes, inferred, perf_counter() - start)
 
 
@@ -65,11 +67,12 @@ def write_demonstration(shown: Demonstration, folder: Path) -> Path:
         write_image(folder / f"{scene.name}.png", scene.picture)
         write_depth(folder / f"{scene.name}-depth.png", scene.depth)
         write_mask(folder / f"{scene.name}-mask.png", scene.mask)
-    for inferred in shown.inferred:
+    for inferred in shown.inferred[:-1]:
         write_image(folder / inferred.parse.image, inferred.image)
-    footer = f"inverse-graphics {__version__}, {shown.seconds:.1f} s"
-    if shown.inferred:
-        footer += f", model {shown.inferred[0].parse.model}; digits from MNIST's test set, never learnt from"
+    footer = (
+        f"inverse-graphics {__version__}, model {shown.inferred[0].parse.model}, {shown.seconds:.1f} s. The "
+        "digits are from MNIST's test set and were never learnt from; the last image is none of digits."
+    )
     title = "An image goes in, a scene comes out"
     write_sheet(folder / SHEET, title, shown.scenes, shown.inferred, footer)
     return folder / SHEET

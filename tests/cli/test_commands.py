@@ -6,6 +6,7 @@ from PIL import Image
 
 from inverse_graphics.packs.pack import load_pack, shipped_packs
 from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.training import air2d_task
 
 RECIPE = """\
 name: tiny
@@ -15,6 +16,12 @@ data: {digits: shipped}
 model: {features: 8, hidden: 8, head: 8, what: 4, glimpse_hidden: 8}
 evaluation: {every: 1, size: 10}
 """
+
+
+@pytest.fixture
+def quick_calibration(monkeypatch):
+    """The warning's thresholds are fitted to a few images, since nothing here asks how good they are."""
+    monkeypatch.setattr(air2d_task, "CALIBRATION_SIZE", 600)
 
 
 def test_doctor_finds_what_works_and_says_how_to_get_the_rest(run):
@@ -110,7 +117,7 @@ def test_a_wider_picture_shows_more_at_the_sides_and_the_same_in_the_middle(run,
     assert np.abs(pictures[1][:, 20:80] - pictures[0]).max() <= 1
 
 
-def test_a_recipe_is_trained_and_what_it_made_infers(run, tmp_path, image_folder):
+def test_a_recipe_is_trained_and_what_it_made_infers(run, tmp_path, image_folder, quick_calibration):
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     train = ["train", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run"]
     outcome = run(*train, "--set", "seed=3")
@@ -146,17 +153,52 @@ def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
     assert "--resume" in outcome.err
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_demonstration_s_page_and_pictures_are_there(run, tmp_path, seed):
-    arguments = ["demo", "--out", tmp_path / "demo", "--images", "3", "--seed", seed]
-    outcome = run(*arguments, "--json", tmp_path / "seen.json")
+def test_the_demonstration_s_page_and_pictures_are_there_and_its_digits_are_counted(run, tmp_path):
+    outcome = run("demo", "--out", tmp_path / "demo", "--images", "5", "--json", tmp_path / "seen.json")
     assert outcome.status == 0, outcome.err
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    assert len(seen) == 3
-    for answer in seen:
-        assert (tmp_path / "demo" / answer["image"]).is_file()
-        assert answer["image"] in outcome.out
-        assert answer["true_count"] in (0, 1, 2)
+    *digits, foreign = json.loads((tmp_path / "seen.json").read_text())
+    assert len(digits) == 5
+    assert [seen["count"] for seen in digits] == [seen["true_count"] for seen in digits]
+    assert all(seen["warning"] is None for seen in digits)
+    assert foreign["true_count"] is None
+    assert foreign["warning"]
+    for seen in [*digits, foreign]:
+        assert (tmp_path / "demo" / seen["image"]).is_file()
+        assert seen["image"] in outcome.out
     page = (tmp_path / "demo" / "index.html").read_text()
-    assert page.count("<image") > 3 * 4
+    assert foreign["warning"] in page
     assert str(tmp_path / "demo" / "index.html") in outcome.err
+
+
+def test_what_the_demonstration_wrote_is_inferred_alike(run, tmp_path):
+    """Through a file an image is rounded to 256 levels, and nothing else happens to it."""
+    seen = json.loads(run("demo", "--out", tmp_path, "--images", "5", "--seed", "3", "--json", "-").out)
+    for answer in seen[:-1]:
+        again = json.loads(run("infer", tmp_path / answer["image"], "--json", "-").out)
+        assert again["count_probabilities"] == pytest.approx(answer["count_probabilities"], abs=1e-4)
+        assert again["model"] == "multi_mnist"
+
+
+def test_the_default_model_is_named_on_stderr(run, tmp_path):
+    Image.new("L", (50, 50)).save(tmp_path / "black.png")
+    outcome = run("infer", tmp_path / "black.png")
+    assert outcome.err == "model: multi_mnist, the default (--model chooses another)\n"
+    assert "black.png" in outcome.out
+
+
+def test_a_parser_is_measured(run):
+    rows = json.loads(run("benchmark", "infer", "--images", "40", "--json", "-").out)
+    by_kind = {row["images"]: row for row in rows}
+    assert by_kind["multi-MNIST"]["number"] == 40
+    assert by_kind["multi-MNIST"]["count_accuracy"] > 0.9
+    assert by_kind["uniform noise"]["warned"] == 1
+    assert by_kind["uniform noise"]["count_accuracy"] is None
+
+
+def test_a_recipe_is_measured_over_seeds(run, tmp_path, quick_calibration):
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    measure = ["benchmark", "train", tmp_path / "tiny.yaml", "--runs", tmp_path]
+    rows = json.loads(run(*measure, "--seeds", "0, 1", "--json", "-").out)
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert all(row["steps"] == 2 for row in rows)
+    assert run(*measure, "--seeds", "one").status == 2

@@ -20,7 +20,9 @@ COMMANDS = [
     ["assets", "show"],
     ["models", "list"],
     ["models", "show"],
+    ["benchmark", "infer"],
     ["benchmark", "render"],
+    ["benchmark", "train"],
     ["doctor"],
 ]
 
