@@ -1,4 +1,4 @@
-"""`inverse-graphics benchmark infer|train`."""
+"""`inverse-graphics benchmark infer|render|train`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from inverse_graphics.errors import EngineError
+
 from .application import add, new_group
+from .sizes import parsed_size
 from .streams import STDOUT, console, say, write_json
 
 if TYPE_CHECKING:
@@ -19,6 +22,11 @@ group = new_group("Measure how good and how fast this is, here.")
 INFER_EXAMPLES = """\
 inverse-graphics benchmark infer
 inverse-graphics benchmark infer --model runs/multi_mnist-seed1/weights --digits full --json figures.json"""
+
+RENDER_EXAMPLES = """\
+inverse-graphics benchmark render
+inverse-graphics benchmark render --size 64x64 --size 128x128 --batch 1 --batch 64 --json figures.json
+inverse-graphics benchmark render --device cuda --batch 512"""
 
 TRAIN_EXAMPLES = """\
 inverse-graphics benchmark train multi_mnist --seeds 0,1,2,3,4
@@ -51,6 +59,40 @@ def infer(
     _report(rows, json)
 
 
+def render(
+    engine: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="The render engine; may be given again.")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(metavar="WxH", help="Pixels, 64x64 if not given; may be given again.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", min=1, max=65536, help="Scenes at once, 64 if not given; may be given again."
+        ),
+    ] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the engine works.")] = "cpu",
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.01, max=600, help="How long each figure is measured.")
+    ] = 2.0,
+    json: Json = None,
+) -> None:
+    """Measure how many scenes of three objects are drawn in a second, without and with gradients.
+
+    Colour, depth, alpha and mask, composited over a table.
+    """
+    from inverse_graphics.render.engines import DEFAULT_ENGINE
+    from inverse_graphics.report.render_benchmark import benchmark_render
+
+    _check_device(device)
+    sizes = [(height, width) for width, height in map(parsed_size, size or ["64x64"])]
+    rows = benchmark_render(
+        engine or [DEFAULT_ENGINE], sizes, batch or [64], device=device, seconds=seconds, progress=say
+    )
+    _report(list(rows), json)
+
+
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The name of a recipe, or a YAML file.")],
     seeds: Annotated[str, typer.Option(metavar="N,N,…", help="One run for each seed.")] = "0",
@@ -72,6 +114,15 @@ def train(
 
     loaded = load_recipe(recipe, overrides or ())
     _report(list(benchmark_training(loaded, _parsed_seeds(seeds), runs, progress=say)), json)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EngineError(
+            "no GPU that torch can use: choose --device cpu; `inverse-graphics doctor` says more"
+        )
 
 
 def _parsed_seeds(text: str) -> list[int]:
@@ -113,4 +164,5 @@ def _figure(value: object) -> str:
 
 
 add(group, infer, INFER_EXAMPLES)
+add(group, render, RENDER_EXAMPLES)
 add(group, train, TRAIN_EXAMPLES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .sizes import parsed_size
 from .streams import STDOUT, say, write_json
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def render(
 
     described = read_scene(scene)
     if size is not None:
-        described = with_size(described, *_parsed_size(size))
+        described = with_size(described, *parsed_size(size))
     drawn = render_scene(described, Path(scene).stem, engine, [load_pack(folder) for folder in pack or ()])
     write_image(out, drawn.picture)
     if depth is not None:
@@ -78,13 +78,6 @@ def render(
         write_json(json, _facts(described, drawn))
     if json != STDOUT:
         say(f"wrote {', '.join(str(file) for file in (out, depth, depth_preview, mask) if file)}")
-
-
-def _parsed_size(text: str) -> tuple[int, int]:
-    parts = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
-    if parts is None or not all(1 <= int(side) <= 4096 for side in parts.groups()):
-        raise typer.BadParameter(f"got {text!r}, expected WIDTHxHEIGHT, each 1 to 4096", param_hint="--size")
-    return int(parts[1]), int(parts[2])
 
 
 def _facts(scene: Scene, drawn: RenderedScene) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 
@@ -195,6 +196,11 @@ def test_unknown_assets(run):
 def test_unknown_engines(run, tmp_path):
     outcome = run("render", "single_mug", "-o", tmp_path / "out.png", "--engine", "povray")
     assert_one_line(outcome, "unknown render engine 'povray'", "embedded")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here there is a GPU")
+def test_a_device_that_is_not_there(run):
+    assert_one_line(run("benchmark", "render", "--device", "cuda"), "no GPU that torch can use")
 
 
 def test_pictures_that_are_too_large_or_have_no_known_suffix(run, tmp_path):

@@ -186,6 +186,19 @@ def test_the_default_model_is_named_on_stderr(run, tmp_path):
     assert "black.png" in outcome.out
 
 
+def test_an_engine_is_measured_with_the_fields_that_scripts_lean_on(run):
+    sizes = ["--size", "16x12", "--size", "8x8", "--batch", "2", "--seconds", "0.01"]
+    rows = json.loads(run("benchmark", "render", *sizes, "--json", "-").out)
+    assert [(row["width"], row["height"]) for row in rows] == [(16, 12), (8, 8)]
+    for row in rows:
+        assert row["engine"] == "embedded"
+        assert row["device"] == "cpu"
+        assert row["batch"] == 2
+        assert row["faces"] > 1000
+        assert row["forward_scenes_per_second"] > row["forward_backward_scenes_per_second"] > 0
+    assert "embedded" in run("benchmark", "render", *sizes).out
+
+
 def test_a_parser_is_measured(run):
     rows = json.loads(run("benchmark", "infer", "--images", "40", "--json", "-").out)
     by_kind = {row["images"]: row for row in rows}
