@@ -22,11 +22,10 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile with numba at the first call; keep the machine code on disk if there is room."""
     import numba  # noqa: PLC0415 (half a second that only those who render should pay)
 
-    settings = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     try:
-        return numba.njit(function, cache=True, **settings)
+        return numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # no folder that could hold the cache can be written
-        return numba.njit(function, **settings)
+        return numba.njit(function, nogil=True, error_model="numpy")
 
 
 def in_chunks(task: Callable[[int, int], Result], count: int) -> list[Result]:
