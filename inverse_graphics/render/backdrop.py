@@ -1,4 +1,8 @@
-"""What lies behind every object: the table, a lit rectangle at z = 0, on a plain background."""
+"""What lies behind every object: the table, a lit rectangle at z = 0, on a plain background.
+
+On the CPU one compiled pass draws it (`backdrop_numba`); `paint_in_torch` is the path of every other device,
+and the oracle of that one.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,21 @@ class Backdrop(NamedTuple):
     depth: Tensor
 
 
+class Plan(NamedTuple):
+    """All that the backdrop of B scenes depends on, in pixels.
+
+    sides: (B, 4, 3), a·x + b·y + c is the distance of a pixel inside each side of the table, in pixels along
+    the row or column that the side crosses more steeply.  inverse_depth: (B, 3), likewise 1/depth of the
+    plane z = 0.  table, background: (B, 3), colours; the table's is lit.  present: (B,), 1 or 0.
+    """
+
+    sides: Tensor
+    inverse_depth: Tensor
+    table: Tensor
+    background: Tensor
+    present: Tensor
+
+
 def table_and_background(
     table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch
 ) -> Backdrop:
@@ -34,26 +53,27 @@ def table_and_background(
     row or column that the side crosses more steeply, in pixels: as the objects' edges are blended.
     The table is lit as a matte surface whose normal points up (down if it is seen from below).
     """
-    centres = _pixel_centres(camera, background)
+    plan = _plan(table, background, camera, light)
+    if background.device.type == "cpu":
+        from inverse_graphics.render.backdrop_numba import Paint
+
+        rgb, coverage, depth = Paint.apply(camera.height, camera.width, *plan)  # type: ignore[no-untyped-call]
+        return Backdrop(rgb, coverage, depth)
+    return paint_in_torch(plan, camera.height, camera.width)
+
+
+def _plan(table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch) -> Plan:
     camera_height = camera.T_world_camera[:, 2, 3]
     above = torch.sign(camera_height.detach())
     lines = _sides(table, camera) * above[:, None, None]
-    steepness = lines[..., :2].abs().amax(dim=-1).clamp(min=TINIEST)
-    distance = torch.einsum("bkc,chw->bkhw", lines / steepness[..., None], centres)
-    present = (table.size.prod(dim=1) > 0) & (above != 0)
-    coverage = (distance + 0.5).clamp(0, 1).prod(dim=1) * present[:, None, None]
+    steepness = lines[..., :2].abs().amax(dim=-1, keepdim=True).clamp(min=TINIEST)
+    fall = torch.linalg.solve(camera.K.transpose(1, 2), camera.T_world_camera[:, 2, :3, None])[..., 0]
+    present = (table.size.detach().prod(dim=1) > 0) & (above != 0)
+    steady = torch.where(above == 0, 1.0, -camera_height)
     lit = light.ambient + light.diffuse * (light.direction[:, 2] * above).clamp(min=0)[:, None]
-    share = coverage[:, None]
-    rgb = share * (table.colour * lit)[..., None, None] + (1 - share) * background[..., None, None]
-    return Backdrop(rgb, coverage, _depth(camera, centres, coverage))
-
-
-def _pixel_centres(camera: CameraBatch, like: Tensor) -> Tensor:
-    """Homogeneous pixel centres, (3, H, W)."""
-    x = torch.arange(camera.width, device=like.device, dtype=like.dtype) + 0.5
-    y = torch.arange(camera.height, device=like.device, dtype=like.dtype) + 0.5
-    down, right = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([right, down, torch.ones_like(right)])
+    return Plan(
+        lines / steepness, fall / steady[:, None], table.colour * lit, background, present.to(lit.dtype)
+    )
 
 
 def _sides(table: TableBatch, camera: CameraBatch) -> Tensor:
@@ -65,10 +85,22 @@ def _sides(table: TableBatch, camera: CameraBatch) -> Tensor:
     return torch.linalg.cross(pixels, pixels.roll(-1, dims=1))
 
 
-def _depth(camera: CameraBatch, centres: Tensor, coverage: Tensor) -> Tensor:
-    """Where the ray of each pixel meets z = 0."""
-    fall = (camera.T_world_camera[:, 2:3, :3] @ torch.linalg.inv(camera.K))[:, 0]
-    slope = torch.einsum("bc,chw->bhw", fall, centres)
-    seen = (coverage.detach() >= NOTHING) & (slope.detach().abs() > TINIEST)
-    depth = -camera.T_world_camera[:, 2, 3, None, None] / torch.where(seen, slope, torch.ones_like(slope))
-    return torch.where(seen & (depth.detach() > 0), depth, torch.inf)
+def paint_in_torch(plan: Plan, height: int, width: int) -> Backdrop:
+    """Draw what `plan` says in plain torch."""
+    centres = _pixel_centres(height, width, plan.background)
+    distance = torch.einsum("bkc,chw->bkhw", plan.sides, centres)
+    coverage = (distance + 0.5).clamp(0, 1).prod(dim=1) * plan.present[:, None, None]
+    share = coverage[:, None]
+    rgb = share * plan.table[..., None, None] + (1 - share) * plan.background[..., None, None]
+    inverse = torch.einsum("bc,chw->bhw", plan.inverse_depth, centres)
+    seen = (coverage.detach() >= NOTHING) & (inverse.detach() > TINIEST)
+    depth = torch.where(seen, 1 / torch.where(seen, inverse, torch.ones_like(inverse)), torch.inf)
+    return Backdrop(rgb, coverage, depth)
+
+
+def _pixel_centres(height: int, width: int, like: Tensor) -> Tensor:
+    """Homogeneous pixel centres, (3, H, W)."""
+    x = torch.arange(width, device=like.device, dtype=like.dtype) + 0.5
+    y = torch.arange(height, device=like.device, dtype=like.dtype) + 0.5
+    down, right = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([right, down, torch.ones_like(right)])

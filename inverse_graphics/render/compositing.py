@@ -1,6 +1,12 @@
-"""Layers laid over each other and over the backdrop, by depth, pixel by pixel."""
+"""Layers laid over each other and over the backdrop, by depth, pixel by pixel.
+
+On the CPU one compiled pass does it (`compositing_numba`); what stands here in plain torch is the path of
+every other device, and the oracle of that one.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,21 +18,61 @@ TABLE = -1
 BACKGROUND = -2
 
 
-def composite(layers: Layers, backdrop: Backdrop) -> Tensor:
-    """Lay all objects over the backdrop; (B, 3, H, W), differentiable in both.
+class Composite(NamedTuple):
+    """Layers and backdrop as one picture.
+
+    image: (B, 3, H, W), linear colour.  alpha: (B, H, W), the share of the pixel that objects cover.
+    depth: (B, H, W), metres, of what `mask` names, +inf on the background: taken from one surface and not
+    mixed, so that no point floats between an object and what is behind it.
+    mask: (B, H, W) int64, what is seen most: an object's slot, or TABLE (−1), or BACKGROUND (−2).
+    """
+
+    image: Tensor
+    alpha: Tensor
+    depth: Tensor
+    mask: Tensor
+
+
+def compose(layers: Layers, backdrop: Backdrop) -> Composite:
+    """Lay all objects over the backdrop; differentiable in both but for the mask.
 
     Per pixel the nearer layer lies over the farther one (Porter & Duff 1984, "over"; equal depths keep the
     order of the slots); table and background always come last.
     """
-    front, through = visible_shares(layers)
-    return _over(layers.rgb, front, backdrop.rgb, through)
+    if _compiled(layers):
+        images, alpha, depth, mask = _compose(layers, backdrop, layers.alpha.shape[1])
+        return Composite(images[:, 0], alpha, depth, mask)
+    return compose_in_torch(layers, backdrop)
+
+
+def composite(layers: Layers, backdrop: Backdrop) -> Tensor:
+    """Only the image of `compose`; (B, 3, H, W)."""
+    return compose(layers, backdrop).image
 
 
 def composite_prefixes(layers: Layers, backdrop: Backdrop) -> Tensor:
     """Images of each scene's first 0, 1, … N objects from one rendering of N; (B, N + 1, 3, H, W)."""
+    if _compiled(layers):
+        return _compose(layers, backdrop, 0)[0]
+    return prefixes_in_torch(layers, backdrop)
+
+
+def compose_in_torch(layers: Layers, backdrop: Backdrop) -> Composite:
+    """`compose` in plain torch."""
+    front, through = visible_shares(layers)
+    mask = _mask(layers, backdrop, front.detach(), through.detach())
+    return Composite(
+        _over(layers.rgb, front, backdrop.rgb, through), 1 - through, _depth(layers, backdrop, mask), mask
+    )
+
+
+def prefixes_in_torch(layers: Layers, backdrop: Backdrop) -> Tensor:
+    """`composite_prefixes` in plain torch."""
     images = [backdrop.rgb]
     for count in range(1, layers.alpha.shape[1] + 1):
-        images.append(composite(Layers(*(part[:, :count] for part in layers)), backdrop))
+        first = Layers(*(part[:, :count] for part in layers))
+        front, through = visible_shares(first)
+        images.append(_over(first.rgb, front, backdrop.rgb, through))
     return torch.stack(images, dim=1)
 
 
@@ -51,19 +97,13 @@ def visible_shares(layers: Layers) -> tuple[Tensor, Tensor]:
     return torch.stack(front, dim=1), clear.prod(dim=1)
 
 
-def instance_mask(layers: Layers, backdrop: Backdrop) -> Tensor:
-    """Which object is seen most in each pixel; (B, H, W) int64, its slot, or TABLE (−1), BACKGROUND (−2)."""
-    front, through = visible_shares(Layers(*(part.detach() for part in layers)))
+def _mask(layers: Layers, backdrop: Backdrop, front: Tensor, through: Tensor) -> Tensor:
     table = through * backdrop.coverage.detach()
     shares = torch.cat([(through - table)[:, None], table[:, None], front * layers.alpha.detach()], dim=1)
     return shares.argmax(dim=1) + BACKGROUND
 
 
-def depth_image(layers: Layers, backdrop: Backdrop, mask: Tensor) -> Tensor:
-    """Depth of what `instance_mask` says is seen; (B, H, W) metres, +inf on the background.
-
-    Taken from one surface and not mixed, so that no point floats between an object and what is behind it.
-    """
+def _depth(layers: Layers, backdrop: Backdrop, mask: Tensor) -> Tensor:
     behind = torch.full_like(backdrop.depth, torch.inf)
     choices = torch.cat([behind[:, None], backdrop.depth[:, None], layers.depth], dim=1)
     return choices.gather(1, (mask - BACKGROUND)[:, None])[:, 0]
@@ -78,3 +118,14 @@ def _nearer(depth: Tensor, first: int, second: int) -> Tensor:
     if first < second:
         return depth[:, first] <= depth[:, second]
     return depth[:, first] < depth[:, second]
+
+
+def _compiled(layers: Layers) -> bool:
+    return layers.alpha.device.type == "cpu" and layers.alpha.numel() > 0
+
+
+def _compose(layers: Layers, backdrop: Backdrop, first: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from inverse_graphics.render.compositing_numba import Compose
+
+    images, alpha, depth, mask = Compose.apply(*layers, *backdrop, first)  # type: ignore[no-untyped-call]
+    return images, alpha, depth, mask

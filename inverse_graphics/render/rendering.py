@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import composite, depth_image, instance_mask
+from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.scene.batch import SceneBatch
 
@@ -31,10 +31,5 @@ def render(scene: SceneBatch, engine: RenderEngine) -> Rendering:
     """Draw scenes; differentiable in image, depth and alpha where the engine is."""
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-    mask = instance_mask(layers, backdrop)
-    return Rendering(
-        image=composite(layers, backdrop),
-        depth=depth_image(layers, backdrop, mask),
-        alpha=1 - (1 - layers.alpha).prod(dim=1),
-        instance_mask=mask,
-    )
+    drawn = compose(layers, backdrop)
+    return Rendering(drawn.image, drawn.depth, drawn.alpha, drawn.mask)

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0911, PLR0912, PLR0915, PLR0917 (compiled kernels are flat: a call with a structure costs more than arguments)
+# ruff: noqa: PLR0912, PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
 """Stage 1 on the CPU: compiled, one layer after the other, each with its own depth buffer.
 
 Faces are rasterised in homogeneous coordinates (Olano & Greer 1997, "Triangle scan conversion using 2D
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.kernels import in_chunks, kernel
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import (
     HIDDEN,
@@ -33,6 +32,7 @@ from inverse_graphics.render.embedded.visibility import (
     Clipping,
     Visibility,
 )
+from inverse_graphics.render.kernels import in_chunks, kernel
 
 
 def find_visibility(

@@ -20,7 +20,7 @@ CHUNKS_PER_THREAD = 4
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile with numba at the first call; keep the machine code on disk if there is room."""
-    import numba  # noqa: PLC0415 (half a second that only those who render should pay)
+    import numba
 
     try:
         return numba.njit(function, cache=True, nogil=True, error_model="numpy")
