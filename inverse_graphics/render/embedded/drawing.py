@@ -8,6 +8,7 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.coverage import blend, shares
 from inverse_graphics.render.embedded.shading import Corners, shade
+from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 
 NOTHING = 1e-6  # a pixel that an object covers by less has no depth
@@ -18,12 +19,12 @@ def draw(
     visibility: Visibility,
     library: MeshLibrary,
     corners: Corners,
+    textures: Textures,
     clipping: Clipping,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
     fragments, crossings = visibility.fragments, visibility.crossings
-    textured = bool(library.texels.shape[0])
-    rgb, depth = shade(parameters, fragments[: visibility.covered], corners, library, textured)
+    rgb, depth = shade(parameters, fragments[: visibility.covered], corners, textures)
     centres = torch.cat([rgb, depth[None], torch.ones_like(depth)[None]])
     values = torch.nn.functional.pad(centres, (0, len(fragments) - visibility.covered))
     values = blend(values, crossings, shares(parameters, crossings, library))

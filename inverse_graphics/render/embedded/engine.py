@@ -14,6 +14,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.drawing import draw
 from inverse_graphics.render.embedded.layer_parameters import layer_parameters
 from inverse_graphics.render.embedded.shading import Corners
+from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import Clipping, FindVisibility, Visibility
 from inverse_graphics.render.engine import Layers
@@ -74,7 +75,9 @@ class EmbeddedEngine:
         """Stage 2 alone: shade what is visible and blend its edges."""
         model = self._model(objects.position)
         parameters = layer_parameters(objects, camera, light)
-        rgb, depth, alpha = draw(parameters, visibility, model.library, model.corners, self._clipping(camera))
+        rgb, depth, alpha = draw(
+            parameters, visibility, model.library, model.corners, model.textures, self._clipping(camera)
+        )
         slots = objects.asset.shape
         return Layers(
             rgb.reshape(*slots, *rgb.shape[1:]),
@@ -127,3 +130,7 @@ class _Model:
     @cached_property
     def corners(self) -> Corners:
         return Corners.of(self.library)
+
+    @cached_property
+    def textures(self) -> Textures:
+        return Textures.of(self.library)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.texture import sample_texture
+from inverse_graphics.render.embedded.texture import Textures, sample_textures
 
 OUTSIDE = 0.01  # barycentric coordinates may leave [0, 1] by this much, for rounding, and no farther
 TINIEST = 1e-30
@@ -48,12 +48,11 @@ def _at_corners(values: Tensor, faces: Tensor) -> Tensor:
 
 
 def shade(
-    parameters: Tensor, fragments: Tensor, corners: Corners, library: MeshLibrary, textured: bool
+    parameters: Tensor, fragments: Tensor, corners: Corners, textures: Textures
 ) -> tuple[Tensor, Tensor]:
     """Colour and depth of fragments.
 
     parameters: (L, 21) as `layer_parameters` makes them.  fragments: (n, 4), all with a face.
-    textured: whether any mesh of the library has a texture.
     Returns rgb (3, n) and depth (n,), metres. Perspective-correct barycentric coordinates come from the
     homogeneous coordinates of the corners, taken relative to the pixel so that float32 keeps its digits.
     """
@@ -71,9 +70,12 @@ def shade(
     length = (normal.square().sum(dim=0) + NORMAL_FLOOR).sqrt()
     cosine = -facing * (normal * row[12:15]).sum(dim=0) / length
     albedo = (weight * corners.colours.index_select(1, face)).sum(dim=2)
-    if textured:
-        uv = (weight * corners.uv.index_select(1, face)).sum(dim=2)
-        albedo = albedo * sample_texture(library, corners.mesh.index_select(0, face), uv)
+    if len(textures.texels):
+        uv = corners.uv.index_select(1, face)
+        steps = _steps(weight.detach(), right.detach(), down.detach(), forward.detach())
+        by_x, by_y = ((step * uv).sum(dim=2) for step in steps)
+        mesh = corners.mesh.index_select(0, face)
+        albedo = albedo * sample_textures(textures, mesh, (weight * uv).sum(dim=2), by_x, by_y)
     return albedo * (row[15:18] + row[18:21] * cosine.clamp(min=0)), depth
 
 
@@ -89,3 +91,16 @@ def _barycentric(right: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     facing = torch.where(total.detach() < 0, -1.0, 1.0).to(total.dtype)
     total = torch.where(total.detach().abs() < TINIEST, facing * TINIEST, total)
     return (area / total).clamp(-OUTSIDE, 1 + OUTSIDE), facing[:, 0]
+
+
+def _steps(weight: Tensor, right: Tensor, down: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
+    """What a pixel to the right, and one down, adds to the barycentric coordinates; (n, 3) each."""
+    total = (right.roll(-1, 1) * down.roll(-2, 1) - right.roll(-2, 1) * down.roll(-1, 1)).sum(1, keepdim=True)
+    total = torch.where(total.abs() < TINIEST, TINIEST, total)
+    z1, z2 = forward.roll(-1, 1), forward.roll(-2, 1)
+    by_x = z2 * down.roll(-1, 1) - z1 * down.roll(-2, 1)
+    by_y = z1 * right.roll(-2, 1) - z2 * right.roll(-1, 1)
+    return (
+        (by_x - weight * by_x.sum(1, keepdim=True)) / total,
+        (by_y - weight * by_y.sum(1, keepdim=True)) / total,
+    )
