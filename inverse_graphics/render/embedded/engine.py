@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -20,17 +20,20 @@ from inverse_graphics.render.embedded.visibility import Clipping, FindVisibility
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
+if TYPE_CHECKING:
+    from inverse_graphics.render.embedded.drawing_numba import Tables
+
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
     """near, far: metres, the depths between which surfaces are drawn.
 
-    visibility: "numba" (CPU only), "torch" (anywhere), or "auto": numba on the CPU, torch elsewhere.
+    kernels: "numba" (CPU only), "torch" (anywhere), or "auto": numba on the CPU, torch elsewhere.
     """
 
     near: float = 0.01
     far: float = 1000.0
-    visibility: Literal["auto", "numba", "torch"] = "auto"
+    kernels: Literal["auto", "numba", "torch"] = "auto"
 
 
 class EmbeddedEngine:
@@ -75,15 +78,22 @@ class EmbeddedEngine:
         """Stage 2 alone: shade what is visible and blend its edges."""
         model = self._model(objects.position)
         parameters = layer_parameters(objects, camera, light)
-        rgb, depth, alpha = draw(
-            parameters, visibility, model.library, model.corners, model.textures, self._clipping(camera)
-        )
+        rgb, depth, alpha = self._drawn(parameters, visibility, model, self._clipping(camera))
         slots = objects.asset.shape
         return Layers(
             rgb.reshape(*slots, *rgb.shape[1:]),
             depth.reshape(*slots, *depth.shape[1:]),
             alpha.reshape(*slots, *alpha.shape[1:]),
         )
+
+    def _drawn(
+        self, parameters: Tensor, visibility: Visibility, model: _Model, clipping: Clipping
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if self._compiled(parameters.device):
+            from inverse_graphics.render.embedded import drawing_numba
+
+            return drawing_numba.draw(parameters, visibility, model.tables, clipping)
+        return draw(parameters, visibility, model.library, model.corners, model.textures, clipping)
 
     def _clipping(self, camera: CameraBatch) -> Clipping:
         return Clipping(camera.height, camera.width, self.settings.near, self.settings.far)
@@ -98,18 +108,18 @@ class EmbeddedEngine:
         return self._models[key]
 
     def _finder(self, device: torch.device) -> FindVisibility:
-        wanted = self.settings.visibility
-        if wanted == "numba" and device.type != "cpu":
-            raise EngineError(
-                f"visibility 'numba' works on the CPU, not on {device}: choose 'auto' or 'torch'"
-            )
-        if wanted == "torch" or device.type != "cpu":
-            from inverse_graphics.render.embedded import visibility_torch
+        if self._compiled(device):
+            from inverse_graphics.render.embedded import visibility_numba
 
-            return visibility_torch.find_visibility
-        from inverse_graphics.render.embedded import visibility_numba
+            return visibility_numba.find_visibility
+        from inverse_graphics.render.embedded import visibility_torch
 
-        return visibility_numba.find_visibility
+        return visibility_torch.find_visibility
+
+    def _compiled(self, device: torch.device) -> bool:
+        if self.settings.kernels == "numba" and device.type != "cpu":
+            raise EngineError(f"kernels 'numba' work on the CPU, not on {device}: choose 'auto' or 'torch'")
+        return self.settings.kernels != "torch" and device.type == "cpu"
 
     def _check(self, mesh: Tensor) -> None:
         known = len(self.library.names)
@@ -130,6 +140,12 @@ class _Model:
     @cached_property
     def corners(self) -> Corners:
         return Corners.of(self.library)
+
+    @cached_property
+    def tables(self) -> Tables:
+        from inverse_graphics.render.embedded.drawing_numba import Tables
+
+        return Tables.of(self.library, self.corners, self.textures)
 
     @cached_property
     def textures(self) -> Textures:

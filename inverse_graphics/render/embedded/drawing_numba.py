@@ -1,0 +1,556 @@
+# ruff: noqa: PLR0912, PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
+"""Stage 2 on the CPU: one compiled pass over the fragments forward, and one backward by hand.
+
+`drawing`, `shading`, `coverage` and `texture` say the same in plain torch, and are the oracle of this. A layer
+depends on its mesh, which is constant, and on its 21 parameters, so the way back ends in 21 sums per layer.
+Numbers are float64 within. All kernels stand in this one file because numba's disk cache does not notice a
+change in another; constants likewise.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.shading import Corners
+from inverse_graphics.render.embedded.texture import Textures
+from inverse_graphics.render.embedded.visibility import Clipping, Visibility
+from inverse_graphics.render.kernels import in_chunks, kernel
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Rows = NDArray[np.int32]
+
+OUTSIDE = 0.01  # as in `shading`
+TINIEST = 1e-30  # as in `shading` and `coverage`
+NORMAL_FLOOR = 1e-12  # as in `shading`
+NOTHING = 1e-6  # as in `drawing`
+
+
+class Tables(NamedTuple):
+    """What a library's faces carry, by face and corner; never differentiated.
+
+    vertices, normals, colours: (F, 3, 3).  uv: (F, 3, 2).  mesh: (F,).  places: (V, 3), all vertices.
+    texels, first, size, levels: as in `Textures`.
+    """
+
+    vertices: Floats
+    normals: Floats
+    colours: Floats
+    uv: Floats
+    mesh: Integers
+    places: Floats
+    texels: Floats
+    first: Integers
+    size: Integers
+    levels: Integers
+
+    @classmethod
+    def of(cls, library: MeshLibrary, corners: Corners, textures: Textures) -> Tables:
+        """Turn the tensors of a library around, so that what one fragment needs lies together."""
+
+        def by_face(values: Tensor) -> Floats:
+            return np.ascontiguousarray(values.permute(1, 2, 0).double().numpy())
+
+        return cls(
+            vertices=by_face(corners.vertices[:3]),
+            normals=by_face(corners.normals),
+            colours=by_face(corners.colours),
+            uv=by_face(corners.uv),
+            mesh=corners.mesh.numpy(),
+            places=library.vertices.double().numpy(),
+            texels=textures.texels.double().numpy(),
+            first=textures.first.numpy(),
+            size=textures.size.numpy(),
+            levels=textures.levels.numpy(),
+        )
+
+
+def draw(
+    parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
+    return Draw.apply(parameters, visibility, tables, clipping)  # type: ignore[no-untyped-call]
+
+
+class Draw(torch.autograd.Function):
+    """`draw`, with its way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Shade, blend, and write every layer."""
+        rows = parameters.detach().double().contiguous().numpy()
+        seen = _Seen.of(visibility, len(rows))
+        work = _Work.empty(seen)
+        picture = parameters.new_empty(5, len(rows), clipping.height, clipping.width)
+        planes = [picture[:3].transpose(0, 1).contiguous(), picture[3], picture[4]]
+        arrays = [plane.numpy() for plane in planes]
+        in_chunks(lambda start, stop: _forward(start, stop, rows, *seen, *tables, *work, *arrays), len(rows))
+        ctx.kept = (rows, seen, tables, work)
+        ctx.dtype = parameters.dtype
+        return planes[0], planes[1], planes[2]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        """Sum what all fragments of a layer ask of its parameters."""
+        rows, seen, tables, work = ctx.kept
+        given = [gradient.contiguous().numpy() for gradient in gradients]
+        sums = np.zeros_like(rows)
+        in_chunks(
+            lambda start, stop: _backward(start, stop, rows, *seen, *tables, *work, *given, sums), len(rows)
+        )
+        return torch.from_numpy(sums).to(ctx.dtype), None, None, None
+
+
+class _Seen(NamedTuple):
+    """A `Visibility` as arrays, with where each layer's part of them begins: (L + 1,) each."""
+
+    fragments: Rows
+    crossings: Rows
+    covered_from: Integers
+    bare_from: Integers
+    crossings_from: Integers
+
+    @classmethod
+    def of(cls, visibility: Visibility, layers: int) -> _Seen:
+        fragments, crossings = visibility.fragments.numpy(), visibility.crossings.numpy()
+        covered = visibility.covered
+        edges = np.arange(layers + 1)
+        return cls(
+            fragments,
+            crossings,
+            np.searchsorted(fragments[:covered, 0], edges),
+            covered + np.searchsorted(fragments[covered:, 0], edges),
+            np.searchsorted(crossings[:, 2], edges),
+        )
+
+
+class _Work(NamedTuple):
+    """What the way back wants to know of the way forward.
+
+    centres: (n, 5), r, g, b, depth, covered at each pixel centre.  kept: (n, 2), how much of it horizontal
+    and vertical neighbours leave.  mixed: (n, 5), after blending.  share: (k,), of each crossing.
+    """
+
+    centres: Floats
+    kept: Floats
+    mixed: Floats
+    share: Floats
+
+    @classmethod
+    def empty(cls, seen: _Seen) -> _Work:
+        count = len(seen.fragments)
+        return cls(
+            np.empty((count, 5)), np.empty((count, 2)), np.empty((count, 5)), np.empty(len(seen.crossings))
+        )
+
+
+@kernel
+def _frame(row: Floats, x: float, y: float, vertices: Floats, frame: Floats) -> float:
+    """Corners of a face relative to a pixel's centre; returns twice the signed area.
+
+    frame: (5, 3), by corner: right · z, down · z, z, the area opposite to it, barycentric coordinate.
+    """
+    for i in range(3):
+        a, b, c = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        z = row[8] * a + row[9] * b + row[10] * c + row[11]
+        frame[0, i] = row[0] * a + row[1] * b + row[2] * c + row[3] - x * z
+        frame[1, i] = row[4] * a + row[5] * b + row[6] * c + row[7] - y * z
+        frame[2, i] = z
+    total = 0.0
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        frame[3, i] = frame[0, j] * frame[1, k] - frame[0, k] * frame[1, j]
+        total += frame[3, i]
+    if abs(total) < TINIEST:
+        total = -TINIEST if total < 0 else TINIEST
+    for i in range(3):
+        frame[4, i] = min(max(frame[3, i] / total, -OUTSIDE), 1 + OUTSIDE)
+    return total
+
+
+@kernel
+def _level(frame: Floats, total: float, uv: Floats, width: int, height: int, levels: int) -> float:
+    """The mip level at which the longer of the steps to the next pixels is one texel."""
+    longest = 1.0
+    for axis in range(2):
+        step = 0.0
+        parts = frame[1 - axis]
+        sum_u, sum_v, u, v = 0.0, 0.0, 0.0, 0.0
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            area = frame[2, k] * parts[j] - frame[2, j] * parts[k]
+            if axis == 1:
+                area = -area
+            step += area
+            sum_u += area * uv[i, 0]
+            sum_v += area * uv[i, 1]
+            u += frame[4, i] * uv[i, 0]
+            v += frame[4, i] * uv[i, 1]
+        by_u, by_v = (sum_u - u * step) / total * width, (sum_v - v * step) / total * height
+        longest = max(longest, by_u * by_u + by_v * by_v)
+    return min(0.5 * np.log2(longest), levels - 1.0)
+
+
+@kernel
+def _bilinear(
+    texels: Floats, first: int, height: int, width: int, u: float, v: float, weight: float, out: Floats
+) -> None:
+    """Add to out (3, 3) a texture's colour at u, v, and its slopes in u and in v, times a weight."""
+    column, row = u * width - 0.5, (1 - v) * height - 0.5
+    left, top = np.floor(column), np.floor(row)
+    a, b = column - left, row - top
+    c0, r0 = int(left) % width, int(top) % height
+    c1, r1 = (c0 + 1) % width, (r0 + 1) % height
+    for c in range(3):
+        nw, ne = texels[first + r0 * width + c0, c], texels[first + r0 * width + c1, c]
+        sw, se = texels[first + r1 * width + c0, c], texels[first + r1 * width + c1, c]
+        upper, lower = nw + (ne - nw) * a, sw + (se - sw) * a
+        out[0, c] += weight * (upper + (lower - upper) * b)
+        out[1, c] += weight * width * ((ne - nw) * (1 - b) + (se - sw) * b)
+        out[2, c] -= weight * height * (lower - upper)
+
+
+@kernel
+def _texture(
+    frame: Floats,
+    total: float,
+    uv: Floats,
+    mesh: int,
+    texels: Floats,
+    first: Integers,
+    size: Integers,
+    levels: Integers,
+    out: Floats,
+) -> None:
+    """Colour of the texture (out[0]) and its slopes in u (out[1]) and v (out[2]); white without one."""
+    out[:] = 0.0
+    if levels[mesh] == 0:
+        out[0] = 1.0
+        return
+    u = frame[4, 0] * uv[0, 0] + frame[4, 1] * uv[1, 0] + frame[4, 2] * uv[2, 0]
+    v = frame[4, 0] * uv[0, 1] + frame[4, 1] * uv[1, 1] + frame[4, 2] * uv[2, 1]
+    level = _level(frame, total, uv, size[mesh, 0, 1], size[mesh, 0, 0], levels[mesh])
+    fine = int(np.floor(level))
+    coarse = min(fine + 1, levels[mesh] - 1)
+    share = level - fine
+    for k, weight in ((fine, 1 - share), (coarse, share)):
+        _bilinear(texels, first[mesh, k], size[mesh, k, 0], size[mesh, k, 1], u, v, weight, out)
+
+
+@kernel
+def _distance(row: Floats, crossing: Rows, places: Floats, ends: Floats) -> tuple[float, float]:
+    """Where an edge crosses between two pixel centres, and the denominator of that quotient.
+
+    ends: (3, 2), for start and end of the edge: along the two pixels, across them, z; the first two times z
+    and relative to the first pixel's centre.
+    """
+    x, y = crossing[5] + 0.5, crossing[6] + 0.5
+    upright = crossing[7] >= 2
+    for e in range(2):
+        a, b, c = places[crossing[3 + e], 0], places[crossing[3 + e], 1], places[crossing[3 + e], 2]
+        z = row[8] * a + row[9] * b + row[10] * c + row[11]
+        right = row[0] * a + row[1] * b + row[2] * c + row[3] - x * z
+        down = row[4] * a + row[5] * b + row[6] * c + row[7] - y * z
+        ends[0, e] = down if upright else right
+        ends[1, e] = right if upright else down
+        ends[2, e] = z
+    denominator = ends[2, 1] * ends[1, 0] - ends[2, 0] * ends[1, 1]
+    if abs(denominator) < TINIEST:
+        denominator = TINIEST
+    return (ends[0, 1] * ends[1, 0] - ends[0, 0] * ends[1, 1]) / denominator, denominator
+
+
+@kernel
+def _shade(
+    row: Floats,
+    frame: Floats,
+    total: float,
+    normals: Floats,
+    colours: Floats,
+    texture: Floats,
+    centre: Floats,
+) -> None:
+    """Write colour, depth and 1 of a fragment to centre (5,)."""
+    nx, ny, nz, depth = 0.0, 0.0, 0.0, 0.0
+    for i in range(3):
+        w = frame[4, i]
+        nx += w * normals[i, 0]
+        ny += w * normals[i, 1]
+        nz += w * normals[i, 2]
+        depth += w * frame[2, i]
+    cosine = (nx * row[12] + ny * row[13] + nz * row[14]) / np.sqrt(
+        nx * nx + ny * ny + nz * nz + NORMAL_FLOOR
+    )
+    lit = max(cosine if total < 0 else -cosine, 0.0)
+    for c in range(3):
+        albedo = frame[4, 0] * colours[0, c] + frame[4, 1] * colours[1, c] + frame[4, 2] * colours[2, c]
+        centre[c] = albedo * texture[0, c] * (row[15 + c] + row[18 + c] * lit)
+    centre[3] = depth
+    centre[4] = 1.0
+
+
+@kernel
+def _blend(
+    crossings: Rows, start: int, stop: int, centres: Floats, kept: Floats, mixed: Floats, share: Floats
+) -> None:
+    """Mix each pixel with those beside it that reach into it; mixed holds the kept parts already."""
+    for k in range(start, stop):
+        target, source, axis = crossings[k, 0], crossings[k, 1], crossings[k, 7] // 2
+        taken = share[k] * (1 + kept[target, 1 - axis]) / 2
+        for c in range(5):
+            mixed[target, c] += taken * centres[source, c]
+
+
+@kernel
+def _forward(
+    start: int,
+    stop: int,
+    rows: Floats,
+    fragments: Rows,
+    crossings: Rows,
+    covered_from: Integers,
+    bare_from: Integers,
+    crossings_from: Integers,
+    vertices: Floats,
+    normals: Floats,
+    colours: Floats,
+    uv: Floats,
+    meshes: Integers,
+    places: Floats,
+    texels: Floats,
+    first: Integers,
+    size: Integers,
+    levels: Integers,
+    centres: Floats,
+    kept: Floats,
+    mixed: Floats,
+    share: Floats,
+    rgb: NDArray[Any],
+    depth: NDArray[Any],
+    alpha: NDArray[Any],
+) -> None:
+    """Layers start … stop − 1."""
+    height, width = alpha.shape[1], alpha.shape[2]
+    frame, texture, ends = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2))
+    for layer in range(start, stop):
+        row = rows[layer]
+        rgb[layer] = 0
+        alpha[layer] = 0
+        depth[layer] = np.inf
+        for i in range(covered_from[layer], covered_from[layer + 1]):
+            face = fragments[i, 3]
+            total = _frame(row, fragments[i, 1] + 0.5, fragments[i, 2] + 0.5, vertices[face], frame)
+            _texture(frame, total, uv[face], meshes[face], texels, first, size, levels, texture)
+            _shade(row, frame, total, normals[face], colours[face], texture, centres[i])
+            kept[i] = 1.0
+        for i in range(bare_from[layer], bare_from[layer + 1]):
+            centres[i] = 0.0
+            kept[i] = 1.0
+        for k in range(crossings_from[layer], crossings_from[layer + 1]):
+            distance, _ = _distance(row, crossings[k], places, ends)
+            share[k] = min(max(distance - 0.5 if crossings[k, 7] % 2 == 1 else 0.5 - distance, 0.0), 0.5)
+            kept[crossings[k, 0], crossings[k, 7] // 2] -= share[k]
+        for part in range(2):
+            begin = covered_from if part == 0 else bare_from
+            for i in range(begin[layer], begin[layer + 1]):
+                own = kept[i, 0] * kept[i, 1]
+                for c in range(5):
+                    mixed[i, c] = own * centres[i, c]
+        _blend(crossings, crossings_from[layer], crossings_from[layer + 1], centres, kept, mixed, share)
+        for part in range(2):
+            begin = covered_from if part == 0 else bare_from
+            for i in range(begin[layer], begin[layer + 1]):
+                x, y = fragments[i, 1], fragments[i, 2]
+                if 0 <= x < width and 0 <= y < height:
+                    for c in range(3):
+                        rgb[layer, c, y, x] = mixed[i, c]
+                    alpha[layer, y, x] = mixed[i, 4]
+                    if mixed[i, 4] >= NOTHING:
+                        depth[layer, y, x] = mixed[i, 3] / mixed[i, 4]
+
+
+@kernel
+def _give(into: Floats, first: int, axis_shift: float, point: Floats, amount: float) -> None:
+    """Add the gradient of (row[first:first + 4] − axis_shift · row[8:12]) · (point, 1)."""
+    for c in range(3):
+        into[first + c] += amount * point[c]
+        into[8 + c] -= axis_shift * amount * point[c]
+    into[first + 3] += amount
+    into[11] -= axis_shift * amount
+
+
+@kernel
+def _unshade(
+    row: Floats,
+    frame: Floats,
+    total: float,
+    vertices: Floats,
+    normals: Floats,
+    colours: Floats,
+    uv: Floats,
+    texture: Floats,
+    x: float,
+    y: float,
+    given: Floats,
+    weight: Floats,
+    into: Floats,
+) -> None:
+    """The way back of `_frame`, `_texture` and `_shade`; given: (5,), by colour and depth."""
+    nx, ny, nz = 0.0, 0.0, 0.0
+    for i in range(3):
+        nx += frame[4, i] * normals[i, 0]
+        ny += frame[4, i] * normals[i, 1]
+        nz += frame[4, i] * normals[i, 2]
+    length = np.sqrt(nx * nx + ny * ny + nz * nz + NORMAL_FLOOR)
+    sign = 1.0 if total < 0 else -1.0
+    along = nx * row[12] + ny * row[13] + nz * row[14]
+    lit = max(sign * along / length, 0.0)
+    by_lit, by_u, by_v = 0.0, 0.0, 0.0
+    for i in range(3):
+        weight[i] = given[3] * frame[2, i]
+    for c in range(3):
+        base = frame[4, 0] * colours[0, c] + frame[4, 1] * colours[1, c] + frame[4, 2] * colours[2, c]
+        albedo = base * texture[0, c]
+        light = row[15 + c] + row[18 + c] * lit
+        into[15 + c] += given[c] * albedo
+        into[18 + c] += given[c] * albedo * lit
+        by_lit += given[c] * albedo * row[18 + c]
+        by_u += given[c] * light * base * texture[1, c]
+        by_v += given[c] * light * base * texture[2, c]
+        for i in range(3):
+            weight[i] += given[c] * light * texture[0, c] * colours[i, c]
+    if lit > 0:
+        by_normal = sign * by_lit / length
+        into[12] += by_normal * nx
+        into[13] += by_normal * ny
+        into[14] += by_normal * nz
+        shrink = along / (length * length)
+        for i in range(3):
+            weight[i] += by_normal * (
+                (row[12] - shrink * nx) * normals[i, 0]
+                + (row[13] - shrink * ny) * normals[i, 1]
+                + (row[14] - shrink * nz) * normals[i, 2]
+            )
+    by_total = 0.0
+    for i in range(3):
+        weight[i] += by_u * uv[i, 0] + by_v * uv[i, 1]
+        share = frame[3, i] / total
+        if share < -OUTSIDE or share > 1 + OUTSIDE:
+            weight[i] = 0.0
+        weight[i] /= total
+        by_total -= weight[i] * share
+    for i in range(3):
+        if abs(total) > TINIEST:
+            weight[i] += by_total
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        _give(into, 0, x, vertices[i], weight[k] * frame[1, j] - weight[j] * frame[1, k])
+        _give(into, 4, y, vertices[i], weight[j] * frame[0, k] - weight[k] * frame[0, j])
+        _give(into, 8, 0.0, vertices[i], given[3] * frame[4, i])
+
+
+@kernel
+def _backward(
+    start: int,
+    stop: int,
+    rows: Floats,
+    fragments: Rows,
+    crossings: Rows,
+    covered_from: Integers,
+    bare_from: Integers,
+    crossings_from: Integers,
+    vertices: Floats,
+    normals: Floats,
+    colours: Floats,
+    uv: Floats,
+    meshes: Integers,
+    places: Floats,
+    texels: Floats,
+    first: Integers,
+    size: Integers,
+    levels: Integers,
+    centres: Floats,
+    kept: Floats,
+    mixed: Floats,
+    share: Floats,
+    from_rgb: NDArray[Any],
+    from_depth: NDArray[Any],
+    from_alpha: NDArray[Any],
+    sums: Floats,
+) -> None:
+    """Layers start … stop − 1."""
+    height, width = from_alpha.shape[1], from_alpha.shape[2]
+    frame, texture, ends, weight = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2)), np.empty(3)
+    for layer in range(start, stop):
+        row, into = rows[layer], sums[layer]
+        covered, covered_stop = covered_from[layer], covered_from[layer + 1]
+        bare, bare_stop = bare_from[layer], bare_from[layer + 1]
+        count = covered_stop - covered + bare_stop - bare
+        shift = bare - (covered_stop - covered)
+        by_mixed, by_centre, by_kept = np.zeros((count, 5)), np.empty((count, 5)), np.empty((count, 2))
+        for n in range(count):
+            i = covered + n if covered + n < covered_stop else shift + n
+            x, y = fragments[i, 1], fragments[i, 2]
+            if 0 <= x < width and 0 <= y < height:
+                for c in range(3):
+                    by_mixed[n, c] = from_rgb[layer, c, y, x]
+                by_mixed[n, 4] = from_alpha[layer, y, x]
+                if mixed[i, 4] >= NOTHING:
+                    by_mixed[n, 3] = from_depth[layer, y, x] / mixed[i, 4]
+                    by_mixed[n, 4] -= by_mixed[n, 3] * mixed[i, 3] / mixed[i, 4]
+            along = 0.0
+            for c in range(5):
+                along += by_mixed[n, c] * centres[i, c]
+                by_centre[n, c] = kept[i, 0] * kept[i, 1] * by_mixed[n, c]
+            by_kept[n, 0] = kept[i, 1] * along
+            by_kept[n, 1] = kept[i, 0] * along
+        for k in range(crossings_from[layer], crossings_from[layer + 1]):
+            target, source, axis = crossings[k, 0], crossings[k, 1], crossings[k, 7] // 2
+            n = target - covered if target < covered_stop else target - shift
+            m = source - covered if source < covered_stop else source - shift
+            half = (1 + kept[target, 1 - axis]) / 2
+            along = 0.0
+            for c in range(5):
+                along += by_mixed[n, c] * centres[source, c]
+                by_centre[m, c] += share[k] * half * by_mixed[n, c]
+            by_kept[n, 1 - axis] += share[k] / 2 * along
+        for k in range(crossings_from[layer], crossings_from[layer + 1]):
+            target, source, axis = crossings[k, 0], crossings[k, 1], crossings[k, 7] // 2
+            n = target - covered if target < covered_stop else target - shift
+            along = 0.0
+            for c in range(5):
+                along += by_mixed[n, c] * centres[source, c]
+            slope = (1 + kept[target, 1 - axis]) / 2 * along - by_kept[n, axis]
+            if share[k] <= 0 or share[k] >= 0.5 or slope == 0:
+                continue
+            if crossings[k, 7] % 2 == 0:
+                slope = -slope
+            distance, denominator = _distance(row, crossings[k], places, ends)
+            slope /= denominator
+            x, y = crossings[k, 5] + 0.5, crossings[k, 6] + 0.5
+            one, one_shift, two, two_shift = (0, x, 4, y) if axis == 0 else (4, y, 0, x)
+            for e in range(2):
+                other = 1 - e
+                point = places[crossings[k, 3 + e]]
+                flip = -1.0 if e == 0 else 1.0
+                _give(into, one, one_shift, point, flip * slope * ends[1, other])
+                by_across = -flip * slope * (ends[0, other] - distance * ends[2, other])
+                _give(into, two, two_shift, point, by_across)
+                _give(into, 8, 0.0, point, -flip * slope * distance * ends[1, other])
+        for i in range(covered, covered_stop):
+            face = fragments[i, 3]
+            x, y = fragments[i, 1] + 0.5, fragments[i, 2] + 0.5
+            total = _frame(row, x, y, vertices[face], frame)
+            _texture(frame, total, uv[face], meshes[face], texels, first, size, levels, texture)
+            _unshade(
+                row, frame, total, vertices[face], normals[face], colours[face], uv[face], texture, x, y,
+                by_centre[i - covered], weight, into,
+            )  # fmt: skip
