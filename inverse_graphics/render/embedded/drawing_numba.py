@@ -1,7 +1,7 @@
 # ruff: noqa: PLR0912, PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
 """Stage 2 on the CPU: one compiled pass over the fragments forward, and one backward by hand.
 
-`drawing`, `shading`, `coverage` and `texture` say the same in plain torch, and are the oracle of this. A layer
+`drawing`, `shading`, `coverage` and `texture` say the same in plain torch: the oracle of this. A layer
 depends on its mesh, which is constant, and on its 21 parameters, so the way back ends in 21 sums per layer.
 Numbers are float64 within. All kernels stand in this one file because numba's disk cache does not notice a
 change in another; constants likewise.

@@ -48,7 +48,7 @@ def _pyramid(library: MeshLibrary, mesh: int) -> list[Tensor]:
         return []
     pictures = [library.texels[start : start + height * width].reshape(height, width, 3)]
     while max(pictures[-1].shape[:2]) > 1:
-        half = [max(1, side // 2) for side in pictures[-1].shape[:2]]
+        half = (max(1, pictures[-1].shape[0] // 2), max(1, pictures[-1].shape[1] // 2))
         planes = torch.nn.functional.adaptive_avg_pool2d(pictures[-1].permute(2, 0, 1), half)
         pictures.append(planes.permute(1, 2, 0))
     return pictures
