@@ -40,6 +40,7 @@ def test_enumerated_weights_stay_finite_at_extreme_logits():
     log_halt = run(logits, Enumerated()).log_halt
     (log_halt.exp() * log_halt).sum().backward()
     assert torch.isfinite(log_halt).all()
+    assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
 
 

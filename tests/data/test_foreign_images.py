@@ -12,6 +12,8 @@ def test_they_are_images_and_repeat_with_the_seed(kind, data_beside_repository):
     if first is None:
         assert kind in {"Omniglot", "Omniglot, inverted", "sprites"}
         return
+    assert second is not None
+    assert other is not None
     assert len(first) == 5
     for image in first:
         assert image.dtype == np.float32

@@ -37,6 +37,7 @@ def test_draws_have_the_mean_and_spread_and_carry_gradient():
     assert torch.allclose(draws.mean(0), mean, atol=0.04)
     assert torch.allclose(draws.std(0), std, rtol=0.02)
     draws.mean().backward()
+    assert mean.grad is not None
     assert torch.allclose(mean.grad, torch.tensor([0.5, 0.5]))
     assert (AtMeans()(Gaussian(mean, std)) == mean).all()
 
