@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from inverse_graphics.errors import EngineError
@@ -19,8 +20,14 @@ class EngineStatus(NamedTuple):
     reason: str
 
 
+class _Entry(NamedTuple):
+    """How an engine is made, and whether it works here."""
+
+    make: Callable[[MeshLibrary], RenderEngine]
+    status: Callable[[str], EngineStatus]
+
+
 _PLANNED = {
-    "pytorch3d": "conda install -c conda-forge pytorch3d",
     "open3d": "pip install open3d",
     "mujoco": "pip install mujoco",
 }
@@ -28,13 +35,7 @@ _PLANNED = {
 
 def available_engines() -> tuple[EngineStatus, ...]:
     """Every engine that the project knows of, the default first."""
-    planned = (
-        EngineStatus(
-            name, False, f"this version has no adapter for it yet (a later one will, after `{install}`)"
-        )
-        for name, install in _PLANNED.items()
-    )
-    return (_embedded_status(), *planned)
+    return tuple(_status(name) for name in (*_ENGINES, *_PLANNED))
 
 
 def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
@@ -43,26 +44,65 @@ def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
     Raises:
         EngineError: no engine has that name, or it does not work here; says which do.
     """
-    status = {engine.name: engine for engine in available_engines()}
-    working = ", ".join(engine.name for engine in status.values() if engine.works)
-    if name not in status:
-        known = ", ".join(status)
-        raise EngineError(f"unknown render engine '{name}': available here: {working}; known: {known}")
-    if not status[name].works:
+    if name not in (*_ENGINES, *_PLANNED):
+        known = ", ".join((*_ENGINES, *_PLANNED))
+        raise EngineError(f"unknown render engine '{name}': available here: {_working()}; known: {known}")
+    status = _status(name)
+    if not status.works:
         raise EngineError(
-            f"render engine '{name}' does not work here: {status[name].reason}; available: {working}"
+            f"render engine '{name}' does not work here: {status.reason}; available: {_working()}"
         )
+    return _ENGINES[name].make(library)
+
+
+def _status(name: str) -> EngineStatus:
+    if name in _ENGINES:
+        return _ENGINES[name].status(name)
+    later = f"this version has no adapter for it yet (a later one will, after `{_PLANNED[name]}`)"
+    return EngineStatus(name, False, later)
+
+
+def _working() -> str:
+    return ", ".join(engine.name for engine in available_engines() if engine.works)
+
+
+def _make_embedded(library: MeshLibrary) -> RenderEngine:
     from inverse_graphics.render.embedded.engine import EmbeddedEngine
 
     return EmbeddedEngine(library)
 
 
-def _embedded_status() -> EngineStatus:
+def _make_shared(library: MeshLibrary) -> RenderEngine:
+    from inverse_graphics.render.pytorch3d.shared import SharedEngine
+
+    return SharedEngine(library)
+
+
+def _make_native(library: MeshLibrary) -> RenderEngine:
+    from inverse_graphics.render.pytorch3d.native import NativeEngine
+
+    return NativeEngine(library)
+
+
+def _embedded_status(name: str) -> EngineStatus:
     """Numba may be missing or broken; the torch path then still draws."""
     try:
         import numba  # noqa: F401
     except ImportError as problem:
-        return EngineStatus(
-            "embedded", True, f"slow on the CPU: numba does not import ({problem}): pip install numba"
-        )
-    return EngineStatus("embedded", True, "")
+        slow = f"slow on the CPU: numba does not import ({problem}): pip install numba"
+        return EngineStatus(name, True, slow)
+    return EngineStatus(name, True, "")
+
+
+def _pytorch3d_status(name: str) -> EngineStatus:
+    from inverse_graphics.render.pytorch3d.installation import why_not
+
+    reason = why_not()
+    return EngineStatus(name, not reason, reason)
+
+
+_ENGINES = {
+    DEFAULT_ENGINE: _Entry(_make_embedded, _embedded_status),
+    "pytorch3d": _Entry(_make_shared, _pytorch3d_status),
+    "pytorch3d-native": _Entry(_make_native, _pytorch3d_status),
+}

@@ -67,4 +67,4 @@ def facings(homogeneous: Tensor, corners: Tensor) -> Tensor:
     homogeneous: (n, 3).  corners: (F, 3) into it.
     """
     i, j, k = homogeneous.detach().double()[corners].unbind(dim=1)
-    return (i * torch.linalg.cross(j, k)).sum(dim=1).sign()
+    return (i * torch.linalg.cross(j, k)).sum(dim=1).sign().to(homogeneous.dtype)

@@ -51,11 +51,11 @@ def rasterise(
 ) -> Hits:
     """Find the `most` nearest faces in every pixel.
 
-    ndc: (V, 3), the vertices of P meshes end to end, as `ndc_from_pixels` gives them.  faces: (F, 3) into them,
-    likewise end to end.  vertex_counts, face_counts: (P,).
-    reach: how far outside a face a pixel may lie and still hit it, in normalised device coordinates: PyTorch3D
-    wants it squared. With reach > 0 it still keeps faces by *depth*: the nearest border is among them only if
-    `most` is as large as the number of faces within reach.
+    ndc: (V, 3), the vertices of P meshes end to end, as `ndc_from_pixels` gives them.  faces: (F, 3) into
+    them, likewise end to end.  vertex_counts, face_counts: (P,).
+    reach: how far outside a face a pixel may lie and still hit it, in normalised device coordinates (it is
+    PyTorch3D that wants it squared). With reach > 0 it still keeps faces by *depth*: the nearest border is
+    among them only if `most` is as large as the number of faces within reach.
     PyTorch3D works in float32 alone; faces are clipped at `near`, and what lies beyond `far` is dropped.
     """
     pictures = len(vertex_counts)
@@ -64,8 +64,8 @@ def rasterise(
     pytorch3d = load_pytorch3d()
     first = torch.repeat_interleave(vertex_counts.cumsum(0) - vertex_counts, face_counts)
     meshes = pytorch3d.Meshes(
-        verts=list(ndc.float().split(vertex_counts.tolist())),
-        faces=list((faces - first[:, None]).split(face_counts.tolist())),
+        verts=list(torch.split(ndc.float(), vertex_counts.tolist())),
+        faces=list(torch.split(faces - first[:, None], face_counts.tolist())),
     )
     face, depth, weight, squared = pytorch3d.rasterize_meshes(
         meshes,

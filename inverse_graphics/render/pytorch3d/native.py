@@ -1,0 +1,155 @@
+"""The *native* form: PyTorch3D's own differentiable fragments, and its soft silhouette for each object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.errors import EngineError
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.layer_parameters import layer_parameters
+from inverse_graphics.render.embedded.texture import Textures
+from inverse_graphics.render.embedded.topology import MeshTopology
+from inverse_graphics.render.engine import Layers
+from inverse_graphics.render.pytorch3d.axes import ndc_per_pixel
+from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
+from inverse_graphics.render.pytorch3d.native_shading import Fragments, shade
+from inverse_graphics.render.pytorch3d.outline import Ring, ring, signed_distance
+from inverse_graphics.render.pytorch3d.packing import check_assets
+from inverse_graphics.render.pytorch3d.rasterising import Frame, Hits
+from inverse_graphics.render.pytorch3d.surfaces import Surfaces
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+
+MARGIN = 2  # pixels outside the picture on each side, whose distances those at its border need
+REACH = 1.1  # pixels: how far outside an object its outline is looked for
+NOTHING = 1e-6  # a pixel that an object covers by less has no depth
+
+
+@dataclass(frozen=True)
+class NativeSettings:
+    """blur_px: pixels on each side of an outline over which an object fades, in (0, 1], at any resolution.
+
+    faces_per_pixel: how many faces along the outline PyTorch3D keeps in a pixel. It keeps the nearest in
+    depth, not the nearest to the pixel: too few, and outlines of fine meshes get ragged.
+    near, far: metres.  bin_size: PyTorch3D's bins on CUDA, in pixels; None lets it choose, 0 does without.
+    """
+
+    blur_px: float = 0.5
+    faces_per_pixel: int = 16
+    near: float = 0.01
+    far: float = 1000.0
+    bin_size: int | None = None
+
+
+class NativeEngine:
+    """PyTorch3D from rasterisation to gradients, each object alone, as layers.
+
+    Alpha is a property of the object, not of its faces: ½ on its outline, 0 and 1 at `blur_px` from it, by
+    PyTorch3D's distances. Outlines carry gradient; contours *within* an object (a mug's handle before its
+    body) are hard and carry none. PyTorch3D computes in float32, whatever the dtype of the batch.
+
+    Raises:
+        EngineError: PyTorch3D is not installed, or settings that are out of bounds.
+    """
+
+    name = "pytorch3d-native"
+    differentiable = True
+
+    def __init__(self, library: MeshLibrary, settings: NativeSettings | None = None) -> None:
+        load_pytorch3d()
+        self.settings = settings or NativeSettings()
+        if not 0 < self.settings.blur_px <= 1 or self.settings.faces_per_pixel < 1:
+            raise EngineError(
+                f"blur_px {self.settings.blur_px}, faces_per_pixel {self.settings.faces_per_pixel}: "
+                "expected a blur above 0 and up to 1 pixel, and at least one face"
+            )
+        self.library = library
+        self._topology = MeshTopology.of(library)
+        self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
+
+    def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
+        """Draw every object of every scene alone; differentiable in all but `asset`."""
+        check_assets(objects.asset, self.library)
+        mesh = objects.asset.reshape(-1)
+        slot = (mesh >= 0).nonzero()[:, 0]
+        parameters = layer_parameters(objects, camera, light)
+        planes = self._draw(parameters[slot], mesh[slot], camera)
+        empty = parameters.new_zeros(len(mesh), *planes.shape[1:])
+        rgb, depth, alpha = empty.index_copy(0, slot, planes).tensor_split((3, 4), dim=1)
+        some = alpha.detach() >= NOTHING
+        return Layers(
+            rgb.reshape(*objects.asset.shape, *rgb.shape[1:]),
+            torch.where(some, depth, torch.inf).reshape(*objects.asset.shape, *depth.shape[2:]),
+            alpha.reshape(*objects.asset.shape, *alpha.shape[2:]),
+        )
+
+    def _draw(self, parameters: Tensor, mesh: Tensor, camera: CameraBatch) -> Tensor:
+        """Associated colour, depth and alpha of P layers that all show something, (P, 5, H, W)."""
+        model, frame = self._model(parameters), self._frame(camera)
+        surfaces = Surfaces.of(parameters, mesh, model.library, model.topology, frame, MARGIN)
+        drawn, outline = surfaces.drawn.nonzero()[:, 0], surfaces.outline()
+        hard = surfaces.rasterise(drawn, frame)
+        covered = hard.face[..., 0] >= 0
+        around = self._ring(surfaces, outline, covered, frame)
+        distance = signed_distance(covered, around).to(parameters.dtype)
+        alpha = (0.5 + distance / (2 * self.settings.blur_px)).clamp(0, 1)
+        fragments = _fragments(surfaces, parameters, mesh, (hard, drawn, covered), (around, outline))
+        rgb = shade(fragments, model.library, model.textures)
+        colour = rgb * alpha.reshape(-1)[fragments.pixel, None]
+        values = torch.cat([colour, fragments.depth[:, None]], dim=1)
+        dense = values.new_zeros(alpha.numel(), 4).index_copy(0, fragments.pixel, values)
+        dense = dense.reshape(*alpha.shape, 4).permute(0, 3, 1, 2)
+        return torch.cat([dense, alpha[:, None]], dim=1)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+    def _model(self, like: Tensor) -> _Model:
+        key = (like.device, like.dtype)
+        if key not in self._models:
+            library = self.library.to(*key)
+            self._models[key] = _Model(library, self._topology.to(like.device), Textures.of(library))
+        return self._models[key]
+
+    def _frame(self, camera: CameraBatch) -> Frame:
+        settings = self.settings
+        height, width = camera.height + 2 * MARGIN, camera.width + 2 * MARGIN
+        return Frame(height, width, settings.near, settings.far, settings.bin_size)
+
+    def _ring(self, surfaces: Surfaces, outline: Tensor, covered: Tensor, frame: Frame) -> Ring:
+        scale = ndc_per_pixel(frame.height, frame.width)
+        soft = surfaces.rasterise(outline, frame, self.settings.faces_per_pixel, REACH * scale)
+        corners = surfaces.ndc[surfaces.corners[outline]][..., :2]
+        return ring(soft, covered, corners, surfaces.whole[outline], scale)
+
+
+class _Model(NamedTuple):
+    """A library on one device and in one dtype, with what is derived from it."""
+
+    library: MeshLibrary
+    topology: MeshTopology
+    textures: Textures
+
+
+def _fragments(
+    surfaces: Surfaces,
+    parameters: Tensor,
+    mesh: Tensor,
+    seen: tuple[Hits, Tensor, Tensor],
+    beside: tuple[Ring, Tensor],
+) -> Fragments:
+    """Covered pixels by the face that is seen there, those around by the nearest face of the outline."""
+    (hard, drawn, covered), (around, outline) = seen, beside
+    pixel = covered.reshape(-1).nonzero()[:, 0]
+    row = torch.cat([drawn[hard.face.reshape(-1)[pixel]], outline[around.face]])
+    layer = surfaces.faces.layer[row]
+    return Fragments(
+        pixel=torch.cat([pixel, around.pixel]),
+        mesh=mesh[layer],
+        face=surfaces.faces.row[row],
+        facing=surfaces.facing[row],
+        corners=surfaces.homogeneous[surfaces.corners[row]],
+        depth=torch.cat([hard.depth.reshape(-1)[pixel], around.depth]).to(parameters.dtype),
+        weight=torch.cat([hard.weight.reshape(-1, 3)[pixel], around.weight]).to(parameters.dtype),
+        light=parameters[layer, 12:],
+    )
