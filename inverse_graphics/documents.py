@@ -18,7 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from inverse_graphics.errors import InverseGraphicsError
 
-MAX_BYTES = 2**20
+MAX_BYTES = {"YAML": 2**20, "JSON": 2**24}
+"""YAML takes seconds a MiB to parse; JSON does not, and a long run's checkpoint holds a long history."""
 MAX_DEPTH = 32
 MAX_NODES = 50_000
 
@@ -33,10 +34,9 @@ def read_document(path: Path | str, error: ErrorKind) -> Any:
         error: the file is missing, too large, not UTF-8 or not a valid document; one line that names it.
     """
     path = Path(path)
-    text = _read_text(path, error)
-    return (
-        parse_json(text, str(path), error) if path.suffix == ".json" else parse_yaml(text, str(path), error)
-    )
+    if path.suffix == ".json":
+        return parse_json(_read_text(path, MAX_BYTES["JSON"], error), str(path), error)
+    return parse_yaml(_read_text(path, MAX_BYTES["YAML"], error), str(path), error)
 
 
 def parse_yaml(text: str, name: str, error: ErrorKind) -> Any:
@@ -46,7 +46,7 @@ def parse_yaml(text: str, name: str, error: ErrorKind) -> Any:
         error: not YAML, more than one document, a tag, an alias, a repeated key, too deep or too large.
     """
     try:
-        _check_size(text, name, error)
+        _check_size(text, name, MAX_BYTES["YAML"], error)
         _check_structure(text, name, error)
         return yaml.load(text, Loader=_CoreLoader)  # noqa: S506 - derived from SafeLoader
     except yaml.MarkedYAMLError as problem:
@@ -64,7 +64,7 @@ def parse_json(text: str, name: str, error: ErrorKind) -> Any:
         error: not JSON, a repeated key, NaN or Infinity, too deep or too large.
     """
     try:
-        _check_size(text, name, error)
+        _check_size(text, name, MAX_BYTES["JSON"], error)
         document = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_refuse_constant)
         _check_depth(document, name, error)
     except json.JSONDecodeError as problem:
@@ -142,10 +142,10 @@ _CoreLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 _CoreLoader.add_constructor("tag:yaml.org,2002:float", _real)
 
 
-def _read_text(path: Path, error: ErrorKind) -> str:
+def _read_text(path: Path, most: int, error: ErrorKind) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(most + 1)
         return content.decode("utf-8-sig")
     except FileNotFoundError as problem:
         raise error(f"no such file: {path}") from problem
@@ -154,18 +154,18 @@ def _read_text(path: Path, error: ErrorKind) -> str:
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
-        if len(content) > MAX_BYTES:  # the bound may cut a character in two
-            raise error(_too_large(str(path))) from problem
+        if len(content) > most:  # the bound may cut a character in two
+            raise error(_too_large(str(path), most)) from problem
         raise error(f"{path}: not a text file in UTF-8 (byte {problem.start})") from problem
 
 
-def _check_size(text: str, name: str, error: ErrorKind) -> None:
-    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
-        raise error(_too_large(name))
+def _check_size(text: str, name: str, most: int, error: ErrorKind) -> None:
+    if len(text) > most or len(text.encode()) > most:
+        raise error(_too_large(name, most))
 
 
-def _too_large(name: str) -> str:
-    return f"{name}: larger than {MAX_BYTES // 2**20} MiB, the most that is read as a document"
+def _too_large(name: str, most: int) -> str:
+    return f"{name}: larger than {most // 2**20} MiB, the most that is read as a document"
 
 
 def _check_structure(text: str, name: str, error: ErrorKind) -> None:

@@ -90,7 +90,7 @@ BILLION_LAUGHS = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
         ("a: 1\n---\nb: 2", "second document"),
         ("\x00", "not valid YAML"),
         ("9" * 10_000, "not valid YAML"),
-        ("x" * (MAX_BYTES + 1), "larger than"),
+        ("x" * (MAX_BYTES["YAML"] + 1), "larger than"),
         ("[" + "1," * 250_000 + "1]", "more than"),
     ],
     ids=lambda text: text[:20].replace("\x00", "nul"),
@@ -132,7 +132,7 @@ def test_files_are_read_by_their_suffix(tmp_path):
 
 def test_files_that_cannot_be_read_are_one_line_each(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    (tmp_path / "large").write_bytes("é".encode() * (MAX_BYTES // 2 + 1))
+    (tmp_path / "large").write_bytes("é".encode() * (MAX_BYTES["YAML"] // 2 + 1))
     reasons = {"none": "no such file", ".": "is a folder", "binary": "UTF-8", "large": "larger than"}
     for name, reason in reasons.items():
         with pytest.raises(SceneError, match=reason):
