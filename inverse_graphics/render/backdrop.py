@@ -67,7 +67,7 @@ def _plan(table: TableBatch, background: Tensor, camera: CameraBatch, light: Lig
     above = torch.sign(camera_height.detach())
     lines = _sides(table, camera) * above[:, None, None]
     steepness = lines[..., :2].abs().amax(dim=-1, keepdim=True).clamp(min=TINIEST)
-    fall = torch.linalg.solve(camera.K.transpose(1, 2), camera.T_world_camera[:, 2, :3, None])[..., 0]
+    fall = _per_pixel(camera.T_world_camera[:, 2, :3], camera.K)
     present = (table.size.detach().prod(dim=1) > 0) & (above != 0)
     steady = torch.where(above == 0, 1.0, -camera_height)
     lit = light.ambient + light.diffuse * (light.direction[:, 2] * above).clamp(min=0)[:, None]
@@ -83,6 +83,13 @@ def _sides(table: TableBatch, camera: CameraBatch) -> Tensor:
     from_camera = corners - camera.T_world_camera[:, None, :3, 3]
     pixels = from_camera @ camera.T_world_camera[:, :3, :3] @ camera.K.transpose(1, 2)
     return torch.linalg.cross(pixels, pixels.roll(-1, dims=1))
+
+
+def _per_pixel(row: Tensor, K: Tensor) -> Tensor:
+    """`row` K⁻¹, (B, 3): what is linear in the camera's rays, as linear in its pixels."""
+    a = row[:, 0] / K[:, 0, 0]
+    b = (row[:, 1] - a * K[:, 0, 1]) / K[:, 1, 1]
+    return torch.stack([a, b, row[:, 2] - a * K[:, 0, 2] - b * K[:, 1, 2]], dim=1)
 
 
 def paint_in_torch(plan: Plan, height: int, width: int) -> Backdrop:

@@ -40,8 +40,7 @@ def compose(layers: Layers, backdrop: Backdrop) -> Composite:
     order of the slots); table and background always come last.
     """
     if _compiled(layers):
-        images, alpha, depth, mask = _compose(layers, backdrop, layers.alpha.shape[1])
-        return Composite(images[:, 0], alpha, depth, mask)
+        return Composite(*_compose(layers, backdrop, layers.alpha.shape[1]))
     return compose_in_torch(layers, backdrop)
 
 

@@ -91,7 +91,7 @@ def _forward(engine: RenderEngine, scenes: SceneBatch) -> None:
 
 
 def _backward(engine: RenderEngine, scenes: SceneBatch) -> None:
-    """Gradients of a sum over image, depth and alpha with respect to all that an engine may move."""
+    """Gradients of the sum of image, depth and alpha with respect to all that an engine may move."""
 
     def leaf(value: Tensor) -> Tensor:
         return value.detach().clone().requires_grad_()
@@ -109,8 +109,8 @@ def _backward(engine: RenderEngine, scenes: SceneBatch) -> None:
         light=replace(light, direction=leaf(light.direction)),
     )
     drawn = render(moving, engine)
-    depth = torch.where(drawn.depth.isfinite(), drawn.depth, 0.0)
-    torch.autograd.backward(drawn.image.square().sum() + depth.sum() + drawn.alpha.sum())
+    outputs = (drawn.image, drawn.depth, drawn.alpha)
+    torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])
     _finish(scenes.background)
 
 

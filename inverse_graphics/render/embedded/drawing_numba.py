@@ -89,8 +89,8 @@ class Draw(torch.autograd.Function):
         rows = parameters.detach().double().contiguous().numpy()
         seen = _Seen.of(visibility, len(rows))
         work = _Work.empty(seen)
-        picture = parameters.new_empty(5, len(rows), clipping.height, clipping.width)
-        planes = [picture[:3].transpose(0, 1).contiguous(), picture[3], picture[4]]
+        size = (len(rows), clipping.height, clipping.width)
+        planes = [parameters.new_empty(size[0], 3, *size[1:]), *parameters.new_empty(2, *size)]
         arrays = [plane.numpy() for plane in planes]
         in_chunks(lambda start, stop: _forward(start, stop, rows, *seen, *tables, *work, *arrays), len(rows))
         ctx.kept = (rows, seen, tables, work)

@@ -89,9 +89,9 @@ def _room(rows: NDArray[Any], used: int, more: int) -> NDArray[Any]:
 @kernel
 def _span(low: float, high: float, shift: float, size: int) -> tuple[int, int]:
     """First and last of 0 … size − 1 whose value i − 0.5 (shift 0.5) lies in [low, high]."""
-    first = np.ceil(low + shift - ROUNDING)
-    last = np.floor(high + shift + ROUNDING)
-    return int(min(max(first, 0.0), float(size))), int(min(max(last, -1.0), size - 1.0))
+    first = min(max(low + shift - ROUNDING, 0.0), float(size))
+    last = min(max(high + shift + ROUNDING, -1.0), size - 1.0)
+    return int(np.ceil(first)), int(np.floor(last))
 
 
 @kernel
@@ -100,7 +100,7 @@ def _extent(h: NDArray[np.float64], i: int, j: int, near: float) -> tuple[float,
     x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
     for k in (i, j):
         if h[k, 2] >= near:
-            x, y = h[k, 0] / h[k, 2], h[k, 1] / h[k, 2]
+            x, y = h[k, 3], h[k, 4]
             x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
     if (h[i, 2] >= near) != (h[j, 2] >= near):
         t = (near - h[i, 2]) / (h[j, 2] - h[i, 2])
@@ -118,8 +118,12 @@ def _project(
     near: float,
     rows: int,
     columns: int,
-) -> tuple[int, int, int, int]:
-    """Project a mesh into `h`; returns the pixels (columns, then rows; first, last) that it may touch."""
+) -> tuple[int, int, int, int, bool]:
+    """Project a mesh; returns the pixels (columns, then rows; first, last) that it may touch,
+    and whether all of it is in front of the near plane.
+
+    h: (V, 5): x · z, y · z, z, and where z ≥ near also x, y, in pixels.
+    """
     x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
     front = False
     whole = True
@@ -129,20 +133,28 @@ def _project(
             h[v, k] = ((matrix[4 * k] * a + matrix[4 * k + 1] * b) + matrix[4 * k + 2] * c) + matrix[
                 4 * k + 3
             ]
-        sound = abs(h[v, 0]) <= LARGEST and abs(h[v, 1]) <= LARGEST and abs(h[v, 2]) <= LARGEST
-        if sound and h[v, 2] >= near:
-            front = True
+        if h[v, 2] >= near:
             x, y = h[v, 0] / h[v, 2], h[v, 1] / h[v, 2]
+            h[v, 3], h[v, 4] = x, y
+        else:
+            x, y = np.nan, np.nan
+        if abs(h[v, 0]) <= LARGEST and abs(h[v, 1]) <= LARGEST and near <= h[v, 2] <= LARGEST:
+            front = True
             x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
         else:
             whole = False
     if not front:
-        return 0, -1, 0, -1
+        return 0, -1, 0, -1, whole
     if not whole:
-        return 0, columns - 1, 0, rows - 1
+        return 0, columns - 1, 0, rows - 1, whole
     left, right = _span(x0 - 1.0, x1 + 1.0, 0.5, columns)
     top, bottom = _span(y0 - 1.0, y1 + 1.0, 0.5, rows)
-    return left, right, top, bottom
+    return left, right, top, bottom, whole
+
+
+@kernel
+def _sound(h: NDArray[np.float64], v: int) -> bool:
+    return abs(h[v, 0]) <= LARGEST and abs(h[v, 1]) <= LARGEST and abs(h[v, 2]) <= LARGEST
 
 
 @kernel
@@ -151,16 +163,14 @@ def _facings(
     faces: NDArray[np.int64],
     solid: NDArray[np.bool_],
     first_vertex: int,
+    whole: bool,
     facing: NDArray[np.int8],
     determinant: NDArray[np.float64],
 ) -> None:
     """Which side of each face the camera sees: −1 the front, 1 the back, 0 neither or not to be drawn."""
     for f in range(len(faces)):
         i, j, k = faces[f, 0] - first_vertex, faces[f, 1] - first_vertex, faces[f, 2] - first_vertex
-        sound = solid[f]
-        for v in (i, j, k):
-            for axis in range(3):
-                sound = sound and abs(h[v, axis]) <= LARGEST
+        sound = solid[f] and (whole or (_sound(h, i) and _sound(h, j) and _sound(h, k)))
         facing[f] = 0
         if sound:
             x = h[j, 1] * h[k, 2] - h[j, 2] * h[k, 1]
@@ -199,8 +209,9 @@ def _cross_rows(
     first, last = _span(low, high, 0.5, lines)
     if last < first:
         return points, links, used
-    points = _room(points, used, last - first + 1)
-    links = _room(links, used, last - first + 1)
+    if used + last - first + 1 > len(points):
+        points = _room(points, used, last - first + 1)
+        links = _room(links, used, last - first + 1)
     for line in range(first, last + 1):
         centre = line - 0.5
         p = h[i, across] - centre * h[i, 2]
@@ -249,10 +260,7 @@ def _cross_edges(
         if edges[e, 4] == 0 and facing[edges[e, 2] - first_face] == facing[edges[e, 3] - first_face]:
             continue
         i, j = edges[e, 0] - first_vertex, edges[e, 1] - first_vertex
-        sound = max(h[i, 2], h[j, 2]) >= near
-        for axis in range(3):
-            sound = sound and abs(h[i, axis]) <= LARGEST and abs(h[j, axis]) <= LARGEST
-        if not sound:
+        if not (max(h[i, 2], h[j, 2]) >= near and _sound(h, i) and _sound(h, j)):
             continue
         steep = abs(h[i, 1] * h[j, 2] - h[i, 2] * h[j, 1])
         flat = abs(h[i, 2] * h[j, 0] - h[i, 0] * h[j, 2])
@@ -309,6 +317,17 @@ def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float, side: ND
 
 
 @kernel
+def _cut_bounds(
+    h: NDArray[np.float64], i: int, j: int, k: int, near: float
+) -> tuple[float, float, float, float]:
+    """Bounds of the part of a face in front of the near plane; empty if there is none."""
+    a0, a1, b0, b1 = _extent(h, i, j, near)
+    c0, c1, d0, d1 = _extent(h, j, k, near)
+    e0, e1, f0, f1 = _extent(h, k, i, near)
+    return min(a0, c0, e0), max(a1, c1, e1), min(b0, d0, f0), max(b1, d1, f1)
+
+
+@kernel
 def _rasterise(
     h: NDArray[np.float64],
     faces: NDArray[np.int64],
@@ -317,6 +336,7 @@ def _rasterise(
     edges: NDArray[np.int32],
     first_vertex: int,
     first_face: int,
+    whole: bool,
     shape: tuple[int, int],
     near: float,
     far: float,
@@ -333,21 +353,20 @@ def _rasterise(
         if facing[f] == 0:
             continue
         i, j, k = faces[f, 0] - first_vertex, faces[f, 1] - first_vertex, faces[f, 2] - first_vertex
-        if not max(h[i, 2], h[j, 2], h[k, 2]) >= near:
-            continue
-        a0, a1, b0, b1 = _extent(h, i, j, near)
-        c0, c1, d0, d1 = _extent(h, j, k, near)
-        x0, x1, y0, y1 = min(a0, c0), max(a1, c1), min(b0, d0), max(b1, d1)
-        if h[i, 2] < near or h[k, 2] < near:
-            a0, a1, b0, b1 = _extent(h, k, i, near)
-            x0, x1, y0, y1 = min(x0, a0), max(x1, a1), min(y0, b0), max(y1, b1)
+        if whole:
+            x0, x1 = min(h[i, 3], h[j, 3], h[k, 3]), max(h[i, 3], h[j, 3], h[k, 3])
+            y0, y1 = min(h[i, 4], h[j, 4], h[k, 4]), max(h[i, 4], h[j, 4], h[k, 4])
+        else:
+            x0, x1, y0, y1 = _cut_bounds(h, i, j, k, near)
         left, right = _span(x0, x1, 0.5, columns)
         top, bottom = _span(y0, y1, 0.5, rows)
         if right < left and bottom < top:
             continue
         sign = float(facing[f])
         scale = sign * determinant[f]
-        _sides(h, i, j, k, sign, side)
+        ready = left <= right and top <= bottom
+        if ready:
+            _sides(h, i, j, k, sign, side)
         for row in range(top, bottom + 1):
             y = row - 0.5
             for column in range(left, right + 1):
@@ -361,17 +380,21 @@ def _rasterise(
                     if near <= depth <= far and depth < nearest[pixel]:
                         nearest[pixel] = depth
                         owner[pixel] = f
-        before_left, after_right = _span(x0 - 1.0, x1, 0.5, columns)
-        before_top, after_bottom = _span(y0 - 1.0, y1, 0.5, rows)
         for row in range(top, bottom + 1):
-            for column in range(before_left, after_right + 1):
+            for column in range(max(left - 1, 0), right + 1):
                 first = heads[0, row * columns + column]
                 if first >= 0:
+                    if not ready:
+                        _sides(h, i, j, k, sign, side)
+                        ready = True
                     _judge(first, side, scale, f + first_face, near, edges, points, links)
-        for row in range(before_top, after_bottom + 1):
+        for row in range(max(top - 1, 0), bottom + 1):
             for column in range(left, right + 1):
                 first = heads[1, row * columns + column]
                 if first >= 0:
+                    if not ready:
+                        _sides(h, i, j, k, sign, side)
+                        ready = True
                     _judge(first, side, scale, f + first_face, near, edges, points, links)
 
 
@@ -433,7 +456,8 @@ def _choose(
                 r, c = target // columns, target % columns
                 if not (0 < r < rows - 1 and 0 < c < columns - 1):
                     continue
-                chosen = _room(chosen, used, 1)
+                if used == len(chosen):
+                    chosen = _room(chosen, used, 1)
                 chosen[used, 0] = target
                 chosen[used, 1] = pixel + (1 - second) * step
                 chosen[used, 2] = point
@@ -470,7 +494,7 @@ def _layers(
     for m in range(len(first_vertex) - 1):
         most_vertices = max(most_vertices, first_vertex[m + 1] - first_vertex[m])
         most_faces = max(most_faces, first_face[m + 1] - first_face[m])
-    h = np.empty((most_vertices, 3))
+    h = np.empty((most_vertices, 5))
     facing = np.empty(most_faces, np.int8)
     determinant = np.empty(most_faces)
     nearest = np.full(rows * columns, np.inf)
@@ -492,13 +516,13 @@ def _layers(
         own_vertices = vertices[v0 : first_vertex[m + 1]]
         own_faces = faces[f0 : first_face[m + 1]]
         own_edges = edges[first_edge[m] : first_edge[m + 1]]
-        left, right, top, bottom = _project(matrices[layer], own_vertices, h, near, rows, columns)
+        left, right, top, bottom, whole = _project(matrices[layer], own_vertices, h, near, rows, columns)
         if right < left or bottom < top:
             continue
-        _facings(h, own_faces, solid[f0 : first_face[m + 1]], v0, facing, determinant)
+        _facings(h, own_faces, solid[f0 : first_face[m + 1]], v0, whole, facing, determinant)
         points, links, _ = _cross_edges(h, own_edges, facing, v0, f0, shape, near, far, heads, points, links)
         _rasterise(
-            h, own_faces, facing, determinant, own_edges, v0, f0, shape, near, far,
+            h, own_faces, facing, determinant, own_edges, v0, f0, whole, shape, near, far,
             heads, points, links, nearest, owner,
         )  # fmt: skip
         chosen, chosen_count = _choose(
