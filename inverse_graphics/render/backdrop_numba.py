@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.render.kernels import in_chunks, kernel
+from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 NOTHING = 1e-6  # as in `backdrop`; kernels keep their constants beside them, for numba's disk cache
 TINIEST = 1e-30
@@ -42,7 +42,7 @@ class Paint(torch.autograd.Function):
         return (None, None, *(torch.from_numpy(array) for array in sums), None)
 
 
-@kernel
+@inner
 def _distance(line: NDArray[Any], column: int, row: int) -> float:
     return line[0] * (column + 0.5) + line[1] * (row + 0.5) + line[2]
 
@@ -93,10 +93,9 @@ def _backward(
     to_background: NDArray[Any],
 ) -> None:
     """Scenes start … stop − 1; sums run in float64."""
-    lines, depths, tables, backgrounds = np.empty((4, 3)), np.empty(3), np.empty(3), np.empty(3)
     factor = np.empty(4)
     for b in range(start, stop):
-        lines[:], depths[:], tables[:], backgrounds[:] = 0.0, 0.0, 0.0, 0.0
+        lines, depths, tables, backgrounds = np.zeros((4, 3)), np.zeros(3), np.zeros(3), np.zeros(3)
         for row in range(coverage.shape[1]):
             for column in range(coverage.shape[2]):
                 share = float(coverage[b, row, column])
@@ -121,4 +120,7 @@ def _backward(
                     depths[0] += by_depth * x
                     depths[1] += by_depth * y
                     depths[2] += by_depth
-        to_sides[b], to_inverse_depth[b], to_table[b], to_background[b] = lines, depths, tables, backgrounds
+        for c in range(3):
+            to_inverse_depth[b, c], to_table[b, c], to_background[b, c] = depths[c], tables[c], backgrounds[c]
+            for k in range(4):
+                to_sides[b, k, c] = lines[k, c]

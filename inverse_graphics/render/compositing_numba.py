@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.render.kernels import in_chunks, kernel
+from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 
 class Compose(torch.autograd.Function):
@@ -68,7 +68,7 @@ def _planes(tensor: Tensor, size: int) -> NDArray[Any]:
     return tensor.detach().view(*tensor.shape[:-2], size).numpy()
 
 
-@kernel
+@inner
 def _sort(order: NDArray[np.int64], depth: NDArray[Any], scene: int, pixel: int) -> None:
     """Order the layers of a pixel from near to far; equals keep theirs."""
     for n in range(len(order)):
@@ -147,7 +147,7 @@ def _forward(
                 seen_depth[b, p] = table_depth[b, p] if best == -1 else np.inf
 
 
-@kernel
+@inner
 def _backward_where_empty(
     first: int,
     behind: NDArray[Any],
@@ -158,18 +158,19 @@ def _backward_where_empty(
     to_behind: NDArray[Any],
 ) -> None:
     """The way back of one scene as if no pixel were covered: plane by plane, which is much faster."""
-    layers = len(to_alpha)
-    to_alpha[:] = 0
-    to_behind[:] = 0
-    to_rgb[:] = 0
-    for i in range(len(from_images)):
-        to_behind += from_images[i]
-        for n in range(min(i + first, layers)):
-            to_rgb[n] += from_images[i]
-            if i + first == layers:
-                to_alpha[n] += from_total
-            for c in range(3):
-                for p in range(to_alpha.shape[1]):
+    layers, pixels = to_alpha.shape
+    for n in range(layers):
+        for p in range(pixels):
+            to_alpha[n, p] = from_total[p]
+    for c in range(3):
+        for i in range(len(from_images)):
+            for p in range(pixels):
+                to_behind[c, p] = from_images[i, c, p] + (to_behind[c, p] if i > 0 else 0)
+        for n in range(layers):
+            begin = max(n + 1 - first, 0)
+            for i in range(begin, len(from_images)):
+                for p in range(pixels):
+                    to_rgb[n, c, p] = from_images[i, c, p] + (to_rgb[n, c, p] if i > begin else 0)
                     to_alpha[n, p] -= from_images[i, c, p] * behind[c, p]
 
 
@@ -201,9 +202,10 @@ def _backward(
         _backward_where_empty(
             first, behind[b], from_images[b], from_total[b], to_rgb[b], to_alpha[b], to_behind[b]
         )
-        to_depth[b] = 0
-        to_coverage[b] = 0
         for p in range(alpha.shape[2]):
+            for n in range(layers):
+                to_depth[b, n, p] = 0
+            to_coverage[b, p] = 0
             to_table_depth[b, p] = from_depth[b, p] if mask[b, p] == -1 else 0
             empty = True
             for n in range(layers):

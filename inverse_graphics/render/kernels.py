@@ -28,6 +28,15 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(function, nogil=True, error_model="numpy")
 
 
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call; it becomes part of them, and of what they keep on disk."""
+    import numba
+
+    # the last two are missing from numba's stubs; they leave out what only calls from Python need
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(function, nogil=True, error_model="numpy", **options)
+
+
 def in_chunks(task: Callable[[int, int], Result], count: int) -> list[Result]:
     """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order."""
     threads = torch.get_num_threads()

@@ -20,7 +20,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.shading import Corners
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
-from inverse_graphics.render.kernels import in_chunks, kernel
+from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -152,7 +152,7 @@ class _Work(NamedTuple):
         )
 
 
-@kernel
+@inner
 def _frame(row: Floats, x: float, y: float, vertices: Floats, frame: Floats) -> float:
     """Corners of a face relative to a pixel's centre; returns twice the signed area.
 
@@ -176,7 +176,7 @@ def _frame(row: Floats, x: float, y: float, vertices: Floats, frame: Floats) -> 
     return total
 
 
-@kernel
+@inner
 def _level(frame: Floats, total: float, uv: Floats, width: int, height: int, levels: int) -> float:
     """The mip level at which the longer of the steps to the next pixels is one texel."""
     longest = 1.0
@@ -199,7 +199,7 @@ def _level(frame: Floats, total: float, uv: Floats, width: int, height: int, lev
     return min(0.5 * np.log2(longest), levels - 1.0)
 
 
-@kernel
+@inner
 def _bilinear(
     texels: Floats, first: int, height: int, width: int, u: float, v: float, weight: float, out: Floats
 ) -> None:
@@ -218,7 +218,7 @@ def _bilinear(
         out[2, c] -= weight * height * (lower - upper)
 
 
-@kernel
+@inner
 def _texture(
     frame: Floats,
     total: float,
@@ -231,9 +231,10 @@ def _texture(
     out: Floats,
 ) -> None:
     """Colour of the texture (out[0]) and its slopes in u (out[1]) and v (out[2]); white without one."""
-    out[:] = 0.0
-    if levels[mesh] == 0:
-        out[0] = 1.0
+    white = levels[mesh] == 0
+    for c in range(3):
+        out[0, c], out[1, c], out[2, c] = 1.0 if white else 0.0, 0.0, 0.0
+    if white:
         return
     u = frame[4, 0] * uv[0, 0] + frame[4, 1] * uv[1, 0] + frame[4, 2] * uv[2, 0]
     v = frame[4, 0] * uv[0, 1] + frame[4, 1] * uv[1, 1] + frame[4, 2] * uv[2, 1]
@@ -245,7 +246,7 @@ def _texture(
         _bilinear(texels, first[mesh, k], size[mesh, k, 0], size[mesh, k, 1], u, v, weight, out)
 
 
-@kernel
+@inner
 def _distance(row: Floats, crossing: Rows, places: Floats, ends: Floats) -> tuple[float, float]:
     """Where an edge crosses between two pixel centres, and the denominator of that quotient.
 
@@ -268,7 +269,7 @@ def _distance(row: Floats, crossing: Rows, places: Floats, ends: Floats) -> tupl
     return (ends[0, 1] * ends[1, 0] - ends[0, 0] * ends[1, 1]) / denominator, denominator
 
 
-@kernel
+@inner
 def _shade(
     row: Floats,
     frame: Floats,
@@ -297,7 +298,7 @@ def _shade(
     centre[4] = 1.0
 
 
-@kernel
+@inner
 def _blend(
     crossings: Rows, start: int, stop: int, centres: Floats, kept: Floats, mixed: Floats, share: Floats
 ) -> None:
@@ -342,18 +343,24 @@ def _forward(
     frame, texture, ends = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2))
     for layer in range(start, stop):
         row = rows[layer]
-        rgb[layer] = 0
-        alpha[layer] = 0
-        depth[layer] = np.inf
+        for y in range(height):
+            for x in range(width):
+                alpha[layer, y, x] = 0
+                depth[layer, y, x] = np.inf
+        for c in range(3):
+            for y in range(height):
+                for x in range(width):
+                    rgb[layer, c, y, x] = 0
         for i in range(covered_from[layer], covered_from[layer + 1]):
             face = fragments[i, 3]
             total = _frame(row, fragments[i, 1] + 0.5, fragments[i, 2] + 0.5, vertices[face], frame)
             _texture(frame, total, uv[face], meshes[face], texels, first, size, levels, texture)
             _shade(row, frame, total, normals[face], colours[face], texture, centres[i])
-            kept[i] = 1.0
+            kept[i, 0], kept[i, 1] = 1.0, 1.0
         for i in range(bare_from[layer], bare_from[layer + 1]):
-            centres[i] = 0.0
-            kept[i] = 1.0
+            for c in range(5):
+                centres[i, c] = 0.0
+            kept[i, 0], kept[i, 1] = 1.0, 1.0
         for k in range(crossings_from[layer], crossings_from[layer + 1]):
             distance, _ = _distance(row, crossings[k], places, ends)
             share[k] = min(max(distance - 0.5 if crossings[k, 7] % 2 == 1 else 0.5 - distance, 0.0), 0.5)
@@ -377,7 +384,7 @@ def _forward(
                         depth[layer, y, x] = mixed[i, 3] / mixed[i, 4]
 
 
-@kernel
+@inner
 def _give(into: Floats, first: int, axis_shift: float, point: Floats, amount: float) -> None:
     """Add the gradient of (row[first:first + 4] − axis_shift · row[8:12]) · (point, 1)."""
     for c in range(3):
@@ -387,7 +394,7 @@ def _give(into: Floats, first: int, axis_shift: float, point: Floats, amount: fl
     into[11] -= axis_shift * amount
 
 
-@kernel
+@inner
 def _unshade(
     row: Floats,
     frame: Floats,

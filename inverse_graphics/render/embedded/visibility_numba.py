@@ -32,7 +32,7 @@ from inverse_graphics.render.embedded.visibility import (
     Clipping,
     Visibility,
 )
-from inverse_graphics.render.kernels import in_chunks, kernel
+from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 
 def find_visibility(
@@ -76,17 +76,19 @@ def _joined(parts: list[tuple[NDArray[np.int32], ...]]) -> Visibility:
     )
 
 
-@kernel
+@inner
 def _room(rows: NDArray[Any], used: int, more: int) -> NDArray[Any]:
     """`rows`, or a larger copy if `more` rows do not fit behind the `used` ones."""
     if used + more <= len(rows):
         return rows
     larger = np.empty((2 * (used + more), rows.shape[1]), rows.dtype)
-    larger[:used] = rows[:used]
+    for i in range(used):
+        for j in range(rows.shape[1]):
+            larger[i, j] = rows[i, j]
     return larger
 
 
-@kernel
+@inner
 def _span(low: float, high: float, shift: float, size: int) -> tuple[int, int]:
     """First and last of 0 … size − 1 whose value i − 0.5 (shift 0.5) lies in [low, high]."""
     first = min(max(low + shift - ROUNDING, 0.0), float(size))
@@ -94,7 +96,7 @@ def _span(low: float, high: float, shift: float, size: int) -> tuple[int, int]:
     return int(np.ceil(first)), int(np.floor(last))
 
 
-@kernel
+@inner
 def _extent(h: NDArray[np.float64], i: int, j: int, near: float) -> tuple[float, float, float, float]:
     """Bounds (x, y; low, high) of the part of the segment i j in front of the near plane; empty if none."""
     x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
@@ -110,7 +112,7 @@ def _extent(h: NDArray[np.float64], i: int, j: int, near: float) -> tuple[float,
     return x0, x1, y0, y1
 
 
-@kernel
+@inner
 def _project(
     matrix: NDArray[np.float64],
     vertices: NDArray[np.float64],
@@ -152,12 +154,12 @@ def _project(
     return left, right, top, bottom, whole
 
 
-@kernel
+@inner
 def _sound(h: NDArray[np.float64], v: int) -> bool:
     return abs(h[v, 0]) <= LARGEST and abs(h[v, 1]) <= LARGEST and abs(h[v, 2]) <= LARGEST
 
 
-@kernel
+@inner
 def _facings(
     h: NDArray[np.float64],
     faces: NDArray[np.int64],
@@ -181,7 +183,7 @@ def _facings(
             facing[f] = 1 if d > 0 else (-1 if d < 0 else 0)
 
 
-@kernel
+@inner
 def _cross_rows(
     h: NDArray[np.float64],
     i: int,
@@ -240,7 +242,7 @@ def _cross_rows(
     return points, links, used
 
 
-@kernel
+@inner
 def _cross_edges(
     h: NDArray[np.float64],
     edges: NDArray[np.int32],
@@ -255,7 +257,7 @@ def _cross_edges(
     links: NDArray[np.int32],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
     """Walk every edge that is a discontinuity from here; heads: (2, pixels)."""
-    used = 0
+    used = np.int64(0)  # a plain 0 would compile everything below twice, for a constant and for a variable
     for e in range(len(edges)):
         if edges[e, 4] == 0 and facing[edges[e, 2] - first_face] == facing[edges[e, 3] - first_face]:
             continue
@@ -277,7 +279,7 @@ def _cross_edges(
     return points, links, used
 
 
-@kernel
+@inner
 def _judge(
     first: int,
     side: NDArray[np.float64],
@@ -305,7 +307,7 @@ def _judge(
         k = links[k, 0]
 
 
-@kernel
+@inner
 def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float, side: NDArray[np.float64]) -> None:
     """The three edge functions of a face, all ≥ 0 at the pixels in it; pairs in the order jk, ki, ij."""
     n = 0
@@ -316,7 +318,7 @@ def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float, side: ND
         n += 3
 
 
-@kernel
+@inner
 def _cut_bounds(
     h: NDArray[np.float64], i: int, j: int, k: int, near: float
 ) -> tuple[float, float, float, float]:
@@ -327,7 +329,7 @@ def _cut_bounds(
     return min(a0, c0, e0), max(a1, c1, e1), min(b0, d0, f0), max(b1, d1, f1)
 
 
-@kernel
+@inner
 def _rasterise(
     h: NDArray[np.float64],
     faces: NDArray[np.int64],
@@ -398,7 +400,7 @@ def _rasterise(
                     _judge(first, side, scale, f + first_face, near, edges, points, links)
 
 
-@kernel
+@inner
 def _best(first: int, before: int, after: int, points: NDArray[np.float64], links: NDArray[np.int32]) -> int:
     """The point of a gap where what is seen changes from face `before` to `after`; −1 if there is none.
 
@@ -423,7 +425,7 @@ def _best(first: int, before: int, after: int, points: NDArray[np.float64], link
     return best
 
 
-@kernel
+@inner
 def _choose(
     bounds: tuple[int, int, int, int],
     shape: tuple[int, int],
@@ -440,7 +442,7 @@ def _choose(
     """
     rows, columns = shape
     left, right, top, bottom = bounds
-    used = 0
+    used = np.int64(0)
     for axis in range(2):
         step = 1 if axis == 0 else columns
         for row in range(top, bottom + 1):
@@ -457,7 +459,7 @@ def _choose(
                 if not (0 < r < rows - 1 and 0 < c < columns - 1):
                     continue
                 if used == len(chosen):
-                    chosen = _room(chosen, used, 1)
+                    chosen = _room(chosen, used, used)
                 chosen[used, 0] = target
                 chosen[used, 1] = pixel + (1 - second) * step
                 chosen[used, 2] = point
@@ -507,7 +509,7 @@ def _layers(
     covered = np.empty((256 * (stop - start) + 16, 4), np.int32)
     bare = np.empty((64 * (stop - start) + 16, 4), np.int32)
     crossings = np.empty((128 * (stop - start) + 16, 8), np.int32)
-    covered_count, bare_count, crossing_count = 0, 0, 0
+    covered_count, bare_count, crossing_count = np.int64(0), np.int64(0), np.int64(0)
     for layer in range(start, stop):
         m = meshes[layer]
         if m < 0:
