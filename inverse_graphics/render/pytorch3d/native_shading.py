@@ -67,7 +67,7 @@ def _steps(fragments: Fragments) -> tuple[Tensor, Tensor]:
 
 def _interpolate(weight: Tensor, attributes: Tensor) -> Tensor:
     """Mix each fragment's own three corners; weight: (n, 3), attributes: (n, 3, D).  Returns (n, D)."""
-    count = len(weight)
+    count, width = len(weight), attributes.shape[-1]
     own = torch.arange(count, device=weight.device).reshape(1, 1, count, 1)
     mix = load_pytorch3d().interpolate_face_attributes
-    return mix(own, weight.reshape(1, 1, count, 1, 3), attributes.to(weight.dtype)).reshape(count, -1)
+    return mix(own, weight.reshape(1, 1, count, 1, 3), attributes).reshape(count, width)

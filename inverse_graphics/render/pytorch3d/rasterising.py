@@ -9,6 +9,10 @@ from torch import Tensor
 
 from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
 
+# At blur 0 PyTorch3D gives a pixel centre that lies on the edge of two faces to neither of them. Moving all
+# vertices by some float32 roundings decides every such tie alike, as if the picture were shifted.
+NUDGE = (1.0e-6, 0.6e-6)
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -63,8 +67,9 @@ def rasterise(
         return _nothing(pictures, frame, most, ndc)
     pytorch3d = load_pytorch3d()
     first = torch.repeat_interleave(vertex_counts.cumsum(0) - vertex_counts, face_counts)
+    nudged = ndc.float() + ndc.new_tensor([*NUDGE, 0.0], dtype=torch.float32)
     meshes = pytorch3d.Meshes(
-        verts=list(torch.split(ndc.float(), vertex_counts.tolist())),
+        verts=list(torch.split(nudged, vertex_counts.tolist())),
         faces=list(torch.split(faces - first[:, None], face_counts.tolist())),
     )
     face, depth, weight, squared = pytorch3d.rasterize_meshes(

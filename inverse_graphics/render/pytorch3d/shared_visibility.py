@@ -15,9 +15,6 @@ from inverse_graphics.render.pytorch3d.axes import ndc_from_pixels
 from inverse_graphics.render.pytorch3d.rasterising import Frame, rasterise
 
 MARGIN = 1  # pixels outside the picture on each side, which edges at its border need
-# At blur 0 PyTorch3D gives a pixel centre that lies on the edge of two faces to neither of them. Moving all
-# vertices by some float32 roundings decides every such tie alike, as if the picture were shifted.
-NUDGE = (1.0e-6, 0.6e-6)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,6 @@ class PyTorch3DVisibility:
     ) -> Tensor:
         """The face seen at each pixel centre, (layers · rows · columns), a row of `faces`; −1: none."""
         ndc = ndc_from_pixels(h, clipping.height, clipping.width, MARGIN)
-        ndc = ndc + ndc.new_tensor([*NUDGE, 0.0])
         kept = drawn.nonzero()[:, 0]
         frame = Frame(
             clipping.height + 2 * MARGIN,

@@ -1,0 +1,24 @@
+"""What every render engine must do, as checks that any engine can be put through.
+
+An adapter's tests need no more than this:
+
+    from inverse_graphics.render.conformance import CHECKS, Tolerance
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    def test_my_engine_conforms(check):
+        check(MyEngine, Tolerance())
+
+A check takes a factory `library -> RenderEngine` and a `Tolerance`, and raises AssertionError with what it
+found and what it expected. References are analytic: hulls of projected points, planes and spheres met by
+rays, Lambert's law; never another engine.
+"""
+
+from inverse_graphics.render.conformance.outlines import OUTLINE_CHECKS
+from inverse_graphics.render.conformance.robustness import ROBUSTNESS_CHECKS
+from inverse_graphics.render.conformance.surfaces import SURFACE_CHECKS
+from inverse_graphics.render.conformance.tolerance import Check, EngineFactory, Tolerance
+from inverse_graphics.render.conformance.whole_scenes import SCENE_CHECKS
+
+CHECKS: tuple[Check, ...] = (*OUTLINE_CHECKS, *SURFACE_CHECKS, *SCENE_CHECKS, *ROBUSTNESS_CHECKS)
+
+__all__ = ["CHECKS", "Check", "EngineFactory", "Tolerance"]
