@@ -257,7 +257,9 @@ def _cross_edges(
     links: NDArray[np.int32],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
     """Walk every edge that is a discontinuity from here; heads: (2, pixels)."""
-    used = np.int64(0)  # a plain 0 would compile everything below twice, for a constant and for a variable
+    used: Any = np.int64(
+        0
+    )  # a plain 0 would compile everything below twice, for a constant and for a variable
     for e in range(len(edges)):
         if edges[e, 4] == 0 and facing[edges[e, 2] - first_face] == facing[edges[e, 3] - first_face]:
             continue
@@ -442,7 +444,7 @@ def _choose(
     """
     rows, columns = shape
     left, right, top, bottom = bounds
-    used = np.int64(0)
+    used: Any = np.int64(0)
     for axis in range(2):
         step = 1 if axis == 0 else columns
         for row in range(top, bottom + 1):
