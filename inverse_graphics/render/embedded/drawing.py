@@ -40,7 +40,7 @@ def _spread(
     outside = (x < 0) | (x >= width) | (y < 0) | (y >= height)
     size = layers * height * width
     pixel = torch.where(outside, size, (layer * height + y) * width + x)
-    alpha = values[4]
+    alpha = values[4].clamp(max=1)  # sums of shares may exceed it by rounding
     some = alpha.detach() >= NOTHING
     depth = torch.where(some, values[3] / torch.where(some, alpha, torch.ones_like(alpha)), torch.inf)
     flat = values.new_zeros(4, size + 1).index_copy(1, pixel, torch.cat([values[:3], alpha[None]]))

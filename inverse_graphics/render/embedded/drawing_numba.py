@@ -379,7 +379,7 @@ def _forward(
                 if 0 <= x < width and 0 <= y < height:
                     for c in range(3):
                         rgb[layer, c, y, x] = mixed[i, c]
-                    alpha[layer, y, x] = mixed[i, 4]
+                    alpha[layer, y, x] = min(mixed[i, 4], 1.0)  # rounding may exceed it
                     if mixed[i, 4] >= NOTHING:
                         depth[layer, y, x] = mixed[i, 3] / mixed[i, 4]
 

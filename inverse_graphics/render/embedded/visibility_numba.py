@@ -203,7 +203,7 @@ def _cross_rows(
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
     """Note where an edge passes between neighbouring pixel centres; along = 0: of one row, 1: of a column.
 
-    points: x, y, depth, place between the two centres in [0, 1).  links: next point in the same gap,
+    points: x, y, depth, place between the two centres in (0, 1].  links: next point in the same gap,
     edge, state (OUTER, INNER or HIDDEN).  heads: first point of the gap after each pixel.
     """
     across = 1 - along
@@ -225,9 +225,9 @@ def _cross_rows(
         if not near <= depth <= far:
             continue
         where = (h[i, along] + t * (h[j, along] - h[i, along])) / depth
-        if not -0.5 <= where < gaps - 1.5:
+        if not -0.5 < where <= gaps - 1.5:
             continue
-        gap = int(np.floor(where + 0.5))
+        gap = int(np.ceil(where + 0.5)) - 1
         row, column = (line, gap) if along == 0 else (gap, line)
         points[used, along] = where
         points[used, across] = centre
@@ -311,13 +311,24 @@ def _judge(
 
 @inner
 def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float, side: NDArray[np.float64]) -> None:
-    """The three edge functions of a face, all ≥ 0 at the pixels in it; pairs in the order jk, ki, ij."""
+    """The three edge functions of a face, all ≥ 0 at the pixels in it; pairs in the order jk, ki, ij.
+
+    Last, 1 for each edge on which a pixel centre counts as inside: the left and the upper ones, so that
+    of two faces with a common edge one has it, and an edge through a centre is met from its left or above.
+    """
     n = 0
     for a, b in ((j, k), (k, i), (i, j)):
         side[n] = sign * (h[a, 1] * h[b, 2] - h[a, 2] * h[b, 1])
         side[n + 1] = sign * (h[a, 2] * h[b, 0] - h[a, 0] * h[b, 2])
         side[n + 2] = sign * (h[a, 0] * h[b, 1] - h[a, 1] * h[b, 0])
+        leading = side[n] if abs(side[n]) >= abs(side[n + 1]) else side[n + 1]
+        side[9 + n // 3] = 1.0 if leading > 0 else 0.0
         n += 3
+
+
+@inner
+def _within(value: float, closed: float) -> bool:
+    return value > 0 or (value == 0 and closed > 0)
 
 
 @inner
@@ -351,7 +362,7 @@ def _rasterise(
     owner: NDArray[np.int32],
 ) -> None:
     """Fill the depth buffer `nearest` and its faces `owner` (numbered from 0), and hide crossing points."""
-    side = np.empty(9)
+    side = np.empty(12)
     rows, columns = shape
     for f in range(len(faces)):
         if facing[f] == 0:
@@ -378,7 +389,7 @@ def _rasterise(
                 u = (side[0] * x + side[1] * y) + side[2]
                 v = (side[3] * x + side[4] * y) + side[5]
                 w = (side[6] * x + side[7] * y) + side[8]
-                if u >= 0 and v >= 0 and w >= 0:
+                if _within(u, side[9]) and _within(v, side[10]) and _within(w, side[11]):
                     depth = scale / ((u + v) + w)
                     pixel = row * columns + column
                     if near <= depth <= far and depth < nearest[pixel]:

@@ -187,12 +187,20 @@ def _pieces(count: Tensor) -> Iterator[slice]:
         start += size
 
 
-def _inside(side: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether points lie in their faces, and the sums of the edge functions there."""
-    u = (side[:, 0] * x + side[:, 1] * y) + side[:, 2]
-    v = (side[:, 3] * x + side[:, 4] * y) + side[:, 5]
-    w = (side[:, 6] * x + side[:, 7] * y) + side[:, 8]
-    return (u >= 0) & (v >= 0) & (w >= 0), (u + v) + w
+def _inside(side: Tensor, x: Tensor, y: Tensor, closed: bool) -> tuple[Tensor, Tensor]:
+    """Whether points lie in their faces, and the sums of the edge functions there.
+
+    closed: whether a face has all of its edges, or only the left and the upper ones.
+    """
+    inside = torch.ones_like(x, dtype=torch.bool)
+    values = []
+    for n in range(0, 9, 3):
+        a, b = side[:, n], side[:, n + 1]
+        value = (a * x + b * y) + side[:, n + 2]
+        leading = torch.where(a.abs() >= b.abs(), a, b) > 0
+        inside &= (value > 0) | ((value == 0) & (leading | closed))
+        values.append(value)
+    return inside, (values[0] + values[1]) + values[2]
 
 
 def _rasterise(triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
@@ -208,7 +216,7 @@ def _rasterise(triangles: _Triangles, faces: _Parts, layers: int, clipping: Clip
         face, within = _ragged(count[piece])
         face = face + piece.start
         row, column = top[face] + within // wide[face], left[face] + within % wide[face]
-        inside, total = _inside(triangles.side[face], column - 0.5, row - 0.5)
+        inside, total = _inside(triangles.side[face], column - 0.5, row - 0.5, closed=False)
         depth = triangles.scale[face] / total
         hit = (inside & (depth >= clipping.near) & (depth <= clipping.far)).nonzero()[:, 0]
         pixel = (faces.layer[face] * rows + row)[hit] * columns + column[hit]
@@ -225,7 +233,7 @@ class _Points(NamedTuple):
     """Where edges pass between pixel centres.
 
     along: 0 between pixels of a row, 1 of a column.  pixel: the first of the two, in its layer.
-    vertices, faces: (n, 2), of the edge, in the library.  place: between the two centres, in [0, 1).
+    vertices, faces: (n, 2), of the edge, in the library.  place: between the two centres, in (0, 1].
     state: INNER for creases, whose own faces lie on both sides, else OUTER.
     """
 
@@ -295,8 +303,8 @@ def _at_lines(
     where = (i_along + t * (j_along - i_along)) / depth
     gaps = torch.where(along == 0, columns, rows)
     keep = ((p >= 0) != (q >= 0)) & (depth >= clipping.near) & (depth <= clipping.far)
-    keep = (keep & (where >= -0.5) & (where < gaps - 1.5)).nonzero()[:, 0]
-    gap = (where[keep] + 0.5).floor().long()
+    keep = (keep & (where > -0.5) & (where <= gaps - 1.5)).nonzero()[:, 0]
+    gap = (where[keep] + 0.5).ceil().long() - 1
     along, line, where, centre, chosen = (part[keep] for part in (along, line, where, centre, chosen))
     row, column = torch.where(along == 0, line, gap), torch.where(along == 0, gap, line)
     return _Points(
@@ -349,7 +357,7 @@ def _verdict(
     points: _Points, triangles: _Triangles, faces: _Parts, point: Tensor, face: Tensor, clipping: Clipping
 ) -> Tensor:
     """What each face does to its point: HIDDEN, INNER, or OUTER where it does not cover it."""
-    inside, total = _inside(triangles.side[face], points.x[point], points.y[point])
+    inside, total = _inside(triangles.side[face], points.x[point], points.y[point], closed=True)
     depth = triangles.scale[face] / total
     inside &= (total > 0) & (depth >= clipping.near)
     inside &= (points.faces[point] != faces.row[face, None]).all(dim=1)
