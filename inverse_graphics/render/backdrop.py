@@ -14,6 +14,7 @@ from torch import Tensor
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, TableBatch
 
 TINIEST = 1e-30
+EDGE_ON = 1e-9  # metres above the table, below which a camera sees nothing of it
 NOTHING = 1e-6  # a pixel that the table covers by less has no depth
 
 
@@ -64,7 +65,7 @@ def table_and_background(
 
 def _plan(table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch) -> Plan:
     camera_height = camera.T_world_camera[:, 2, 3]
-    above = torch.sign(camera_height.detach())
+    above = torch.where(camera_height.detach().abs() > EDGE_ON, camera_height.detach().sign(), 0.0)
     lines = _sides(table, camera) * above[:, None, None]
     steepness = lines[..., :2].abs().amax(dim=-1, keepdim=True).clamp(min=TINIEST)
     fall = _per_pixel(camera.T_world_camera[:, 2, :3], camera.K)
@@ -81,6 +82,7 @@ def _sides(table: TableBatch, camera: CameraBatch) -> Tensor:
     signs = table.size.new_tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
     corners = torch.nn.functional.pad(table.size[:, None] * signs / 2, (0, 1))
     from_camera = corners - camera.T_world_camera[:, None, :3, 3]
+    from_camera = from_camera / from_camera.detach().abs().amax(dim=2, keepdim=True).clamp(min=TINIEST)
     pixels = from_camera @ camera.T_world_camera[:, :3, :3] @ camera.K.transpose(1, 2)
     return torch.linalg.cross(pixels, pixels.roll(-1, dims=1))
 

@@ -1,0 +1,49 @@
+import numpy as np
+import trimesh
+from table_scenes import as_mesh, ball, bowl, cube, tile
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.topology import MeshTopology
+
+
+def edges_of(mesh):
+    return MeshTopology.of(MeshLibrary.from_meshes([("mesh", mesh)])).edges.numpy()
+
+
+def test_a_closed_smooth_mesh_has_three_edges_for_two_faces_and_no_crease():
+    edges = edges_of(ball())
+    assert len(edges) == len(ball().faces) * 3 / 2
+    assert (edges[:, 3] >= 0).all()
+    assert (edges[:, 4] == 0).all()
+
+
+def test_corners_that_share_a_place_are_joined_and_creased():
+    """The cube's faces have corners of their own: 12 creases, and 6 diagonals that are none."""
+    edges = edges_of(cube())
+    assert len(edges) == 18
+    assert (edges[:, 3] >= 0).all()
+    assert edges[:, 4].sum() == 12
+
+
+def test_the_rim_of_an_open_mesh_is_a_boundary():
+    edges = edges_of(bowl())
+    rim = edges[edges[:, 3] < 0]
+    assert len(rim) == 20
+    assert (rim[:, 4] == 1).all()
+    np.testing.assert_allclose(bowl().vertices[rim[:, :2]][..., 2], 0.06, atol=1e-6)
+    assert len(edges_of(tile())) == 5
+
+
+def test_meshes_keep_to_themselves_and_faces_without_area_are_left_out():
+    shape = trimesh.creation.box((1, 1, 1))
+    shape.faces = np.concatenate([shape.faces, [[0, 0, 1], [2, 2, 2]]])
+    library = MeshLibrary.from_meshes([("ball", ball()), ("box", as_mesh(shape)), ("ball", ball())])
+    topology = MeshTopology.of(library)
+    assert topology.first_edge.tolist() == [0, 480, 498, 978]
+    assert (~topology.solid).sum() == 2
+    for m in range(3):
+        edges = topology.edges[topology.first_edge[m] : topology.first_edge[m + 1]]
+        assert (edges[:, :2] >= library.first_vertex[m]).all()
+        assert (edges[:, :2] < library.first_vertex[m + 1]).all()
+        assert (edges[:, 2:4] >= library.first_face[m]).all()
+        assert (edges[:, 2:4] < library.first_face[m + 1]).all()
