@@ -16,7 +16,7 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, S
 FOCAL = 1.3  # focal length over image side
 
 
-def as_mesh(shape: trimesh.Trimesh, colour=None, seed: int = 0) -> Mesh:
+def as_mesh(shape, colour=None, seed: int = 0) -> Mesh:
     """A trimesh as ours, smooth normals, each vertex of its own colour unless one is given."""
     generator = np.random.default_rng(seed)
     count = len(shape.vertices)

@@ -28,14 +28,16 @@ def test_compiled_backdrop_and_its_gradients_equal_plain_torch():
     sides = sides * torch.tensor([0.5, 0.5, 3.0]) + torch.tensor([0.0, 0.0, 3.0])
     leaves = [sides, *(torch.rand(4, 3, generator=generator, dtype=torch.float64) for _ in range(3))]
     leaves = [leaf.requires_grad_() for leaf in leaves]
-    plan = Plan(*leaves, torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64))
+    present = torch.tensor([1.0, 1.0, 0.0, 1.0], dtype=torch.float64)
+    plan = Plan(leaves[0], leaves[1], leaves[2], leaves[3], present)
     oracle = paint_in_torch(plan, 9, 11)
     compiled = Paint.apply(9, 11, *plan)
     weights = [torch.randn_like(part) for part in oracle]
 
     def gradients(parts):
         seen = [torch.where(part.isfinite(), part, 0.0) for part in parts]
-        return torch.autograd.grad(sum((p * w).sum() for p, w in zip(seen, weights, strict=True)), leaves)
+        sums = [(part * weight).sum() for part, weight in zip(seen, weights, strict=True)]
+        return torch.autograd.grad(sums, leaves)
 
     assert 0.1 < oracle.coverage.mean() < 0.9
     for mine, other in zip(compiled, oracle, strict=True):

@@ -22,4 +22,5 @@ def test_rows_hold_what_was_asked_for():
         assert (row.engine, row.device) == ("embedded", "cpu")
         assert row.faces >= 1000
         assert row.forward_scenes_per_second > 0
+        assert row.forward_backward_scenes_per_second is not None
         assert row.forward_backward_scenes_per_second > 0
