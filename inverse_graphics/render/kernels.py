@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from typing import Any, TypeVar
 
 import torch
@@ -18,14 +19,24 @@ Result = TypeVar("Result")
 CHUNKS_PER_THREAD = 4
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba at the first call; keep the machine code on disk if there is room."""
     import numba
 
+    uncached = numba.njit(function, nogil=True, error_model="numpy")
     try:
-        return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        cached = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # no folder that could hold the cache can be written
-        return numba.njit(function, nogil=True, error_model="numpy")
+        return uncached
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return cached(*arguments)
+        except OSError:  # the disk is full, or the folder is gone; kernels themselves touch no files
+            return uncached(*arguments)
+
+    return call
 
 
 def inner(function: Callable[..., Any]) -> Any:
