@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
+import torch
 import trimesh
-from table_scenes import as_mesh, ball, bowl, cube, tile
+from table_scenes import as_mesh, ball, bowl, cube, handled, random_scenes, ring, tile
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.embedded.topology import MeshTopology
 
 
@@ -47,3 +51,29 @@ def test_meshes_keep_to_themselves_and_faces_without_area_are_left_out():
         assert (edges[:, :2] < library.first_vertex[m + 1]).all()
         assert (edges[:, 2:4] >= library.first_face[m]).all()
         assert (edges[:, 2:4] < library.first_face[m + 1]).all()
+
+
+def test_only_meshes_without_holes_that_look_outwards_are_closed():
+    inside_out = as_mesh(trimesh.creation.box((1, 1, 1)))
+    inside_out = replace(inside_out, faces=inside_out.faces[:, ::-1].copy())
+    two = trimesh.util.concatenate([trimesh.creation.box((1, 1, 1)), trimesh.creation.icosphere(1, 0.2)])
+    shapes = {
+        "cube": cube(), "ball": ball(), "two": as_mesh(two), "handled": handled(),
+        "bowl": bowl(), "tile": tile(), "inside out": inside_out,
+    }  # fmt: skip
+    library = MeshLibrary.from_meshes(list(shapes.items()))
+    assert MeshTopology.of(library).closed.tolist() == [True] * 4 + [False] * 3
+
+
+def test_leaving_out_the_backs_of_closed_meshes_changes_nothing_that_is_seen():
+    meshes = MeshLibrary.from_meshes([("ring", ring()), ("handled", handled()), ("cube", cube())])
+    engine, thorough = EmbeddedEngine(meshes), EmbeddedEngine(meshes)
+    topology = thorough._original.topology
+    open_ones = replace(topology, closed=torch.zeros_like(topology.closed))
+    thorough._original = replace(thorough._original, topology=open_ones)
+    for distance in (0.5, 0.15):
+        scenes = random_scenes(meshes, 8, 2, 40, seed=6, distance=distance)
+        first = engine.layers(scenes.objects, scenes.camera, scenes.light)
+        second = thorough.layers(scenes.objects, scenes.camera, scenes.light)
+        for mine, oracle in zip(first, second, strict=True):
+            torch.testing.assert_close(mine, oracle)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
@@ -23,11 +25,14 @@ class MeshTopology:
     drawn as a discontinuity from every side (a boundary, more than two faces, a crease), else 0.
     first_edge: (M + 1,) int64; mesh m owns rows first_edge[m] : first_edge[m + 1].
     solid: (F,) bool, false for faces without area, which are never drawn.
+    closed: (M,) bool, true for meshes without a hole, whose faces all look outwards: of those the backs of
+    faces are never seen from outside.
     """
 
     edges: Tensor
     first_edge: Tensor
     solid: Tensor
+    closed: Tensor
 
     @classmethod
     def of(cls, library: MeshLibrary) -> MeshTopology:
@@ -38,6 +43,7 @@ class MeshTopology:
         faces = library.faces.cpu().numpy()
         first_vertex, first_face = library.first_vertex.tolist(), library.first_face.tolist()
         solid = np.zeros(len(faces), bool)
+        closed = np.zeros(len(library.names), bool)
         parts = [np.zeros((0, 5), np.int32)]
         for m in range(len(library.names)):
             own_vertices = slice(first_vertex[m], first_vertex[m + 1])
@@ -47,16 +53,18 @@ class MeshTopology:
             solid[own_faces] = _solid_faces(vertices, place, faces[own_faces])
             drawn = np.flatnonzero(solid[own_faces]) + first_face[m]
             parts.append(_edges_of(drawn, faces, place, normals, colours))
+            closed[m] = _is_closed(vertices, place[faces[drawn]], faces[drawn])
         first_edge = np.cumsum([0] + [len(part) for part in parts[1:]])
         return cls(
             edges=torch.from_numpy(np.concatenate(parts)),
             first_edge=torch.from_numpy(first_edge.astype(np.int64)),
             solid=torch.from_numpy(solid),
+            closed=torch.from_numpy(closed),
         )
 
     def to(self, device: torch.device | str) -> MeshTopology:
         """The same topology on another device."""
-        return MeshTopology(self.edges.to(device), self.first_edge.to(device), self.solid.to(device))
+        return MeshTopology(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 def _weld(vertices: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -83,6 +91,23 @@ def _solid_faces(
 
 def _squares(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.square(vectors).sum(axis=1)
+
+
+def _is_closed(vertices: NDArray[np.float64], welded: NDArray[np.int64], faces: NDArray[np.int64]) -> bool:
+    """Whether each edge is walked once each way, and each connected part encloses a positive volume."""
+    if not len(faces):
+        return False
+    size = int(welded.max()) + 1
+    there = np.stack([welded, np.roll(welded, -1, axis=1)], axis=2).reshape(-1, 2)
+    ways, counts = np.unique(there[:, 0] * size + there[:, 1], return_counts=True)
+    back = np.unique(there[:, 1] * size + there[:, 0])
+    if (counts != 1).any() or not np.array_equal(ways, back):
+        return False
+    graph = coo_array((np.ones(len(there)), (there[:, 0], there[:, 1])), shape=(size, size))
+    _, part = connected_components(graph, directed=False)
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    volume = np.bincount(part[welded[:, 0]], (a * np.cross(b, c)).sum(axis=1))
+    return bool((volume[np.unique(part[welded])] > 0).all())
 
 
 def _edges_of(

@@ -45,6 +45,7 @@ def find_visibility(
         library.vertices.double().numpy(),
         library.faces.numpy(),
         topology.solid.numpy(),
+        topology.closed.numpy(),
         topology.edges.numpy(),
         library.first_vertex.numpy(),
         library.first_face.numpy(),
@@ -249,6 +250,7 @@ def _cross_edges(
     facing: NDArray[np.int8],
     first_vertex: int,
     first_face: int,
+    fronts: bool,
     shape: tuple[int, int],
     near: float,
     far: float,
@@ -256,12 +258,14 @@ def _cross_edges(
     points: NDArray[np.float64],
     links: NDArray[np.int32],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
-    """Walk every edge that is a discontinuity from here; heads: (2, pixels)."""
+    """Walk every edge that is a discontinuity from here; heads: (2, pixels); fronts as in `_rasterise`."""
     used: Any = np.int64(
         0
     )  # a plain 0 would compile everything below twice, for a constant and for a variable
     for e in range(len(edges)):
-        if edges[e, 4] == 0 and facing[edges[e, 2] - first_face] == facing[edges[e, 3] - first_face]:
+        one = facing[edges[e, 2] - first_face]
+        other = facing[edges[e, 3] - first_face] if edges[e, 3] >= 0 else one
+        if (edges[e, 4] == 0 and one == other) or (fronts and one >= 0 and other >= 0):
             continue
         i, j = edges[e, 0] - first_vertex, edges[e, 1] - first_vertex
         if not (max(h[i, 2], h[j, 2]) >= near and _sound(h, i) and _sound(h, j)):
@@ -270,8 +274,7 @@ def _cross_edges(
         flat = abs(h[i, 2] * h[j, 0] - h[i, 0] * h[j, 2])
         if not max(steep, flat) > SHORTEST * abs(h[i, 2] * h[j, 2]):
             continue
-        crease = edges[e, 3] >= 0 and facing[edges[e, 2] - first_face] == facing[edges[e, 3] - first_face]
-        state = INNER if crease else OUTER
+        state = INNER if edges[e, 3] >= 0 and one == other else OUTER
         x0, x1, y0, y1 = _extent(h, i, j, near)
         along = 0 if steep >= flat else 1
         low, high = (y0, y1) if along == 0 else (x0, x1)
@@ -352,6 +355,7 @@ def _rasterise(
     first_vertex: int,
     first_face: int,
     whole: bool,
+    fronts: bool,
     shape: tuple[int, int],
     near: float,
     far: float,
@@ -361,11 +365,14 @@ def _rasterise(
     nearest: NDArray[np.float64],
     owner: NDArray[np.int32],
 ) -> None:
-    """Fill the depth buffer `nearest` and its faces `owner` (numbered from 0), and hide crossing points."""
+    """Fill the depth buffer `nearest` and its faces `owner` (numbered from 0), and judge crossing points.
+
+    whole: all vertices are in front of the near plane.  fronts: only the fronts of faces can be seen.
+    """
     side = np.empty(12)
     rows, columns = shape
     for f in range(len(faces)):
-        if facing[f] == 0:
+        if facing[f] == 0 or (fronts and facing[f] > 0):
             continue
         i, j, k = faces[f, 0] - first_vertex, faces[f, 1] - first_vertex, faces[f, 2] - first_vertex
         if whole:
@@ -492,6 +499,7 @@ def _layers(
     vertices: NDArray[np.float64],
     faces: NDArray[np.int64],
     solid: NDArray[np.bool_],
+    closed: NDArray[np.bool_],
     edges: NDArray[np.int32],
     first_vertex: NDArray[np.int64],
     first_face: NDArray[np.int64],
@@ -535,9 +543,12 @@ def _layers(
         if right < left or bottom < top:
             continue
         _facings(h, own_faces, solid[f0 : first_face[m + 1]], v0, whole, facing, determinant)
-        points, links, _ = _cross_edges(h, own_edges, facing, v0, f0, shape, near, far, heads, points, links)
+        fronts = closed[m] and whole
+        points, links, _ = _cross_edges(
+            h, own_edges, facing, v0, f0, fronts, shape, near, far, heads, points, links
+        )
         _rasterise(
-            h, own_faces, facing, determinant, own_edges, v0, f0, whole, shape, near, far,
+            h, own_faces, facing, determinant, own_edges, v0, f0, whole, fronts, shape, near, far,
             heads, points, links, nearest, owner,
         )  # fmt: skip
         chosen, chosen_count = _choose(

@@ -106,9 +106,15 @@ def _group(
     faces = _parts(library.first_face, shown)
     corners = library.faces[faces.row] + vertices.shift[faces.layer, None]
     triangles = _triangles(h, sound, corners, topology.solid[faces.row], clipping.near)
+    fronts = topology.closed[shown] & _whole(h, sound, vertices, len(shown), clipping.near)
+    triangles = triangles._replace(
+        seen=(triangles.facing != 0) & ~(fronts[faces.layer] & (triangles.facing > 0))
+    )
     owner = _rasterise(triangles, faces, len(slot), clipping)
     edges = _parts(topology.first_edge, shown)
-    points = _cross_edges(topology.edges.long(), edges, h, sound, triangles, vertices, faces, clipping)
+    points = _cross_edges(
+        topology.edges.long(), edges, h, sound, triangles, vertices, faces, fronts, clipping
+    )
     state = _states(points, triangles, faces, len(slot), clipping)
     return _collect(_choose(points, state, owner, clipping), owner, faces, slot + group.start, clipping)
 
@@ -125,18 +131,26 @@ def _project(library: MeshLibrary, matrices: Tensor, parts: _Parts) -> tuple[Ten
     return torch.where(sound[:, None], h, 0.0), sound
 
 
+def _whole(h: Tensor, sound: Tensor, vertices: _Parts, layers: int, near: float) -> Tensor:
+    """Whether all vertices of each layer are in front of the near plane, (layers,)."""
+    amiss = ~sound | (h[:, 2] < near)
+    return torch.bincount(vertices.layer[amiss], minlength=layers) == 0
+
+
 class _Triangles(NamedTuple):
     """Faces as seen.
 
     facing: (n,), −1 front, 1 back, 0 not drawn.
     side: (n, 9), the edge functions.  scale: (n,), divided by their sum it is the depth.
     bounds: (n, 4), lowest and highest x, lowest and highest y, of what is in front of the near plane.
+    seen: (n,), whether the side that faces the camera can be seen.
     """
 
     facing: Tensor
     side: Tensor
     scale: Tensor
     bounds: Tensor
+    seen: Tensor
 
 
 def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: float) -> _Triangles:
@@ -154,7 +168,7 @@ def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: f
     extents = torch.stack([_extent(i, j, near), _extent(j, k, near), _extent(k, i, near)])
     low, high = extents[..., 0::2].amin(dim=0), extents[..., 1::2].amax(dim=0)
     bounds = torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], dim=1)
-    return _Triangles(facing, torch.stack(sides, dim=1), facing * determinant, bounds)
+    return _Triangles(facing, torch.stack(sides, dim=1), facing * determinant, bounds, facing != 0)
 
 
 def _extent(p: Tensor, q: Tensor, near: float) -> Tensor:
@@ -208,7 +222,7 @@ def _rasterise(triangles: _Triangles, faces: _Parts, layers: int, clipping: Clip
     rows, columns = clipping.height + 2, clipping.width + 2
     left, wide = _span(triangles.bounds[:, 0], triangles.bounds[:, 1], columns)
     top, high = _span(triangles.bounds[:, 2], triangles.bounds[:, 3], rows)
-    count = torch.where(triangles.facing != 0, wide * high, 0)
+    count = torch.where(triangles.seen, wide * high, 0)
     device = count.device
     nearest = torch.full((layers * rows * columns,), torch.inf, dtype=torch.float64, device=device)
     hits = []
@@ -257,13 +271,18 @@ def _cross_edges(
     triangles: _Triangles,
     vertices: _Parts,
     faces: _Parts,
+    fronts: Tensor,
     clipping: Clipping,
 ) -> _Points:
     """Walk every edge that is a discontinuity from here."""
     rows, columns, near = clipping.height + 2, clipping.width + 2, clipping.near
     edge = table[edges.row]
     face = (edge[:, 2:4] + faces.shift[edges.layer, None]).clamp(min=0)
-    contour = (edge[:, 4] == 1) | (triangles.facing[face[:, 0]] != triangles.facing[face[:, 1]])
+    single = edge[:, 3] < 0
+    one = triangles.facing[face[:, 0]]
+    other = torch.where(single, one, triangles.facing[face[:, 1]])
+    contour = (edge[:, 4] == 1) | (one != other)
+    contour &= ~(fronts[edges.layer] & (one >= 0) & (other >= 0))
     ends = edge[:, :2] + vertices.shift[edges.layer, None]
     i, j = h[ends[:, 0]], h[ends[:, 1]]
     steep = (i[:, 1] * j[:, 2] - i[:, 2] * j[:, 1]).abs()
@@ -275,8 +294,7 @@ def _cross_edges(
     by_row, by_column = _span(extent[:, 2], extent[:, 3], rows), _span(extent[:, 0], extent[:, 1], columns)
     first, count = (torch.where(along == 0, a, b) for a, b in zip(by_row, by_column, strict=True))
     chosen, within = _ragged(torch.where(contour, count, 0))
-    crease = (edge[:, 3] >= 0) & (triangles.facing[face[:, 0]] == triangles.facing[face[:, 1]])
-    state = torch.where(crease, INNER, OUTER)
+    state = torch.where(~single & (one == other), INNER, OUTER)
     return _at_lines(chosen, first[chosen] + within, along[chosen], i, j, edge, state, edges, clipping)
 
 
@@ -345,7 +363,7 @@ def _gaps(triangles: _Triangles, faces: _Parts, clipping: Clipping) -> Iterator[
     for along in range(2):
         left, wide = _span(x0 - 1.0 if along == 0 else x0, x1, columns)
         top, high = _span(y0 - 1.0 if along == 1 else y0, y1, rows)
-        count = torch.where(triangles.facing != 0, wide * high, 0)
+        count = torch.where(triangles.seen, wide * high, 0)
         for piece in _pieces(count):
             face, within = _ragged(count[piece])
             face = face + piece.start
