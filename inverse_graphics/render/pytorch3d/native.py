@@ -16,8 +16,9 @@ from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.pytorch3d.axes import ndc_per_pixel
 from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
+from inverse_graphics.render.pytorch3d.native_blending import blend
 from inverse_graphics.render.pytorch3d.native_shading import Fragments, shade
-from inverse_graphics.render.pytorch3d.outline import Ring, ring, signed_distance
+from inverse_graphics.render.pytorch3d.outline import Beside, Outline, Seen, pixels_beside, pixels_inside
 from inverse_graphics.render.pytorch3d.packing import check_assets
 from inverse_graphics.render.pytorch3d.rasterising import Frame, Hits
 from inverse_graphics.render.pytorch3d.surfaces import Surfaces
@@ -48,8 +49,8 @@ class NativeEngine:
     """PyTorch3D from rasterisation to gradients, each object alone, as layers.
 
     Alpha is a property of the object, not of its faces: ½ on its outline, 0 and 1 at `blur_px` from it, by
-    PyTorch3D's distances. Outlines carry gradient; contours *within* an object (a mug's handle before its
-    body) are hard and carry none. PyTorch3D computes in float32, whatever the dtype of the batch.
+    PyTorch3D's distances; contours and creases within an object (a mug's handle before its body) are mixed
+    alike, so that they carry gradient too. PyTorch3D computes in float32, whatever the dtype of the batch.
 
     Raises:
         EngineError: PyTorch3D is not installed, or settings that are out of bounds.
@@ -76,33 +77,50 @@ class NativeEngine:
         mesh = objects.asset.reshape(-1)
         slot = (mesh >= 0).nonzero()[:, 0]
         parameters = layer_parameters(objects, camera, light)
-        planes = self._draw(parameters[slot], mesh[slot], camera)
+        metres_per_pixel = (1 / camera.K[:, 0, 0].detach()).repeat_interleave(objects.asset.shape[1])
+        if len(slot):
+            planes = self._draw(parameters[slot], mesh[slot], metres_per_pixel[slot], camera)
+        else:
+            planes = parameters.new_zeros(0, 5, camera.height, camera.width)
         empty = parameters.new_zeros(len(mesh), *planes.shape[1:])
         rgb, depth, alpha = empty.index_copy(0, slot, planes).tensor_split((3, 4), dim=1)
         some = alpha.detach() >= NOTHING
+        depth = torch.where(some, depth / torch.where(some, alpha, 1.0), torch.inf)
         return Layers(
             rgb.reshape(*objects.asset.shape, *rgb.shape[1:]),
-            torch.where(some, depth, torch.inf).reshape(*objects.asset.shape, *depth.shape[2:]),
+            depth.reshape(*objects.asset.shape, *depth.shape[2:]),
             alpha.reshape(*objects.asset.shape, *alpha.shape[2:]),
         )
 
-    def _draw(self, parameters: Tensor, mesh: Tensor, camera: CameraBatch) -> Tensor:
-        """Associated colour, depth and alpha of P layers that all show something, (P, 5, H, W)."""
+    def _draw(
+        self, parameters: Tensor, mesh: Tensor, metres_per_pixel: Tensor, camera: CameraBatch
+    ) -> Tensor:
+        """Colour, depth, both times alpha, and alpha of P layers that all show something, (P, 5, H, W)."""
         model, frame = self._model(parameters), self._frame(camera)
         surfaces = Surfaces.of(parameters, mesh, model.library, model.topology, frame, MARGIN)
         drawn, outline = surfaces.drawn.nonzero()[:, 0], surfaces.outline()
         hard = surfaces.rasterise(drawn, frame)
-        covered = hard.face[..., 0] >= 0
-        around = self._ring(surfaces, outline, covered, frame)
-        distance = signed_distance(covered, around).to(parameters.dtype)
-        alpha = (0.5 + distance / (2 * self.settings.blur_px)).clamp(0, 1)
-        fragments = _fragments(surfaces, parameters, mesh, (hard, drawn, covered), (around, outline))
+        seen = _seen(hard, drawn)
+        beside = self._beside(surfaces, outline, seen, metres_per_pixel, frame)
+        inside = pixels_inside(seen, beside, metres_per_pixel)
+        pixel = (seen.face >= 0).reshape(-1).nonzero()[:, 0]
+        fragments = _fragments(surfaces, parameters, mesh, hard, seen, beside, outline)
         rgb = shade(fragments, model.library, model.textures)
-        colour = rgb * alpha.reshape(-1)[fragments.pixel, None]
-        values = torch.cat([colour, fragments.depth[:, None]], dim=1)
-        dense = values.new_zeros(alpha.numel(), 4).index_copy(0, fragments.pixel, values)
-        dense = dense.reshape(*alpha.shape, 4).permute(0, 3, 1, 2)
-        return torch.cat([dense, alpha[:, None]], dim=1)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+        ones = torch.ones_like(fragments.depth)
+        values = torch.cat([rgb, fragments.depth[:, None], ones[:, None]], dim=1)
+        centres = values.new_zeros(seen.face.numel(), 5).index_copy(0, pixel, values[: len(pixel)])
+        blended = blend(centres, values[len(pixel) :], beside, inside, self.settings.blur_px)
+        planes = blended.reshape(*seen.face.shape, 5).permute(0, 3, 1, 2)
+        return planes[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+    def _beside(
+        self, surfaces: Surfaces, outline: Outline, seen: Seen, metres_per_pixel: Tensor, frame: Frame
+    ) -> Beside:
+        scale = ndc_per_pixel(frame.height, frame.width)
+        hits = surfaces.rasterise(outline.face, frame, self.settings.faces_per_pixel, REACH * scale)
+        corners = surfaces.ndc[surfaces.corners[outline.face]][..., :2]
+        whole = surfaces.whole[outline.face]
+        return pixels_beside(hits, seen, outline, corners, whole, metres_per_pixel, scale)
 
     def _model(self, like: Tensor) -> _Model:
         key = (like.device, like.dtype)
@@ -116,12 +134,6 @@ class NativeEngine:
         height, width = camera.height + 2 * MARGIN, camera.width + 2 * MARGIN
         return Frame(height, width, settings.near, settings.far, settings.bin_size)
 
-    def _ring(self, surfaces: Surfaces, outline: Tensor, covered: Tensor, frame: Frame) -> Ring:
-        scale = ndc_per_pixel(frame.height, frame.width)
-        soft = surfaces.rasterise(outline, frame, self.settings.faces_per_pixel, REACH * scale)
-        corners = surfaces.ndc[surfaces.corners[outline]][..., :2]
-        return ring(soft, covered, corners, surfaces.whole[outline], scale)
-
 
 class _Model(NamedTuple):
     """A library on one device and in one dtype, with what is derived from it."""
@@ -131,25 +143,39 @@ class _Model(NamedTuple):
     textures: Textures
 
 
+def _seen(hard: Hits, drawn: Tensor) -> Seen:
+    face = hard.face[..., 0]
+    if not len(drawn):
+        return Seen(face, torch.full_like(hard.depth[..., 0], torch.inf))
+    depth = torch.where(face >= 0, hard.depth[..., 0].detach(), torch.inf)
+    return Seen(torch.where(face >= 0, drawn[face.clamp(min=0)], -1), depth)
+
+
 def _fragments(
     surfaces: Surfaces,
     parameters: Tensor,
     mesh: Tensor,
-    seen: tuple[Hits, Tensor, Tensor],
-    beside: tuple[Ring, Tensor],
+    hard: Hits,
+    seen: Seen,
+    beside: Beside,
+    outline: Outline,
 ) -> Fragments:
-    """Covered pixels by the face that is seen there, those around by the nearest face of the outline."""
-    (hard, drawn, covered), (around, outline) = seen, beside
-    pixel = covered.reshape(-1).nonzero()[:, 0]
-    row = torch.cat([drawn[hard.face.reshape(-1)[pixel]], outline[around.face]])
+    """What is coloured: first the faces that are seen, pixel by pixel, then those that end beside pixels."""
+    pixel = (seen.face >= 0).reshape(-1).nonzero()[:, 0]
+    row = torch.cat([seen.face.reshape(-1)[pixel], outline.face[beside.face]])
     layer = surfaces.faces.layer[row]
+    corners = surfaces.corners[row]
+    # of a face that is seen edge-on, the gradient of weights explodes; beside it, nothing is lost without
+    weight = torch.cat([hard.weight.reshape(-1, 3)[pixel], beside.weight.detach()])
+    ends = surfaces.ndc[corners[len(pixel) :], 2]
     return Fragments(
-        pixel=torch.cat([pixel, around.pixel]),
         mesh=mesh[layer],
         face=surfaces.faces.row[row],
         facing=surfaces.facing[row],
-        corners=surfaces.homogeneous[surfaces.corners[row]],
-        depth=torch.cat([hard.depth.reshape(-1)[pixel], around.depth]).to(parameters.dtype),
-        weight=torch.cat([hard.weight.reshape(-1, 3)[pixel], around.weight]).to(parameters.dtype),
+        corners=surfaces.homogeneous[corners],
+        depth=torch.cat([hard.depth.reshape(-1)[pixel], (weight[len(pixel) :] * ends).sum(dim=1)]).to(
+            parameters.dtype
+        ),
+        weight=weight.to(parameters.dtype),
         light=parameters[layer, 12:],
     )

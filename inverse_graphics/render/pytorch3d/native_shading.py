@@ -18,13 +18,12 @@ TINIEST = 1e-30
 class Fragments(NamedTuple):
     """Points of surfaces that are to be coloured.
 
-    pixel: (n,), where to, flat.  mesh, face: (n,), rows of the library.  facing: (n,), −1 where the front of
+    mesh, face: (n,), rows of the library.  facing: (n,), −1 where the front of
     the face is seen, 1 where its back.  corners: (n, 3, 3), its corners as (x·z, y·z, z), a constant.
     depth: (n,), metres.  weight: (n, 3), barycentric coordinates.  light: (n, 9): direction towards the light
     in the object's frame, ambient and diffuse light times tint.
     """
 
-    pixel: Tensor
     mesh: Tensor
     face: Tensor
     facing: Tensor

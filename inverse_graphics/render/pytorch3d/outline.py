@@ -1,4 +1,4 @@
-"""Where an object ends in the picture: the faces along its outline, and how far pixels lie from it."""
+"""Where what is seen of an object changes: outline, contours, creases; and how far pixels lie from them."""
 
 from __future__ import annotations
 
@@ -9,39 +9,75 @@ from torch import Tensor
 
 from inverse_graphics.render.pytorch3d.rasterising import Hits
 
-ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel says which way is out
-SIDEWAYS = 1.0  # pixels along the outline within which its tangent stands for it
 THINNEST = 1e-7  # PyTorch3D skips faces below an area of 1e-8, in squared normalised device coordinates
+ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel says which way is out
+SIDEWAYS = 1.0  # pixels along an edge within which its tangent stands for it
+IN_FRONT = 1e-4  # a surface lies before another if it is nearer by more than this share of its depth
+TIED = 1e-3  # two sides of a face are as near as each other within this share of the squared distance
 NEIGHBOURS = ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1))
 
 
-def outline_faces(edges: Tensor, facing: Tensor, corners: Tensor, ndc: Tensor) -> Tensor:
-    """Choose one face for every edge at which a surface ends or turns away; (n,), sorted rows of `corners`.
+class Edges(NamedTuple):
+    """The edges of all layers' meshes.
 
-    edges: (E, 2), the two faces of each edge as rows of `corners`, the second −1 where there is none.
-    facing: (F,), see `facings`.  corners: (F, 3) into ndc, (V, 3). The nearest point of an object to a pixel
+    faces: (E, 2), the two that meet there, the second −1 where there is none.  side: (E, 2), which side of
+    each it is: n for the side from corner n to the next.  crease: (E,), true where colour or normal jumps.
+    """
+
+    faces: Tensor
+    side: Tensor
+    crease: Tensor
+
+
+class Outline(NamedTuple):
+    """Faces at whose sides what is seen changes.
+
+    face: (n,), sorted.  contour: (n, 3), true for sides where the surface ends or turns away.
+    crease: (n, 3), true for sides at which it goes on with another colour or normal.
+    """
+
+    face: Tensor
+    contour: Tensor
+    crease: Tensor
+
+
+def find_outline(edges: Edges, facing: Tensor, corners: Tensor, ndc: Tensor) -> Outline:
+    """Choose one face for every edge at which what is seen may change.
+
+    facing: (F,), see `facings`.  corners: (F, 3) into ndc, (V, 3). The nearest point of a surface to a pixel
     beside it lies on one of these faces, and they are few: PyTorch3D, which keeps faces by depth and not by
     distance, then has them all among its K. The front is chosen where it has area, so that its colour shows.
     """
-    first, second = edges[:, 0], edges[:, 1]
+    first, second = edges.faces.unbind(dim=1)
     border = second < 0
     second = torch.where(border, first, second)
     flat = ndc.detach()[corners][..., :2]
     a, b = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
-    thick = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs() > THINNEST
-    shown = (facing != 0) & thick
-    at_edge = border | (facing[first] != facing[second])
-    prefer_second = ~shown[first] | (shown[second] & (facing[first] > 0))
-    chosen = torch.where(prefer_second, second, first)
-    return torch.unique(chosen[at_edge & shown[chosen]])
+    shown = (facing != 0) & ((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs() > THINNEST)
+    contour = border | (facing[first] != facing[second])
+    other = ~shown[first] | (shown[second] & (facing[first] > 0))
+    chosen = torch.where(other, second, first)
+    side = torch.where(other & ~border, edges.side[:, 1], edges.side[:, 0])
+    used = shown[chosen] & (contour | edges.crease)
+    face, number = torch.unique(chosen[used], return_inverse=True)
+    flags = torch.zeros(2, 3 * len(face), dtype=torch.bool, device=face.device)
+    flags[(~contour[used]).long(), 3 * number + side[used]] = True
+    return Outline(face, flags[0].reshape(-1, 3), flags[1].reshape(-1, 3))
 
 
-class Ring(NamedTuple):
-    """The uncovered pixels beside an object; everything (n,) unless said otherwise.
+class Seen(NamedTuple):
+    """What is seen at pixel centres, (P, H, W) each: face, −1 where none is, and depth, metres."""
 
-    pixel: flat index into P · H · W.  face: row among the outline faces.  depth: metres.  weight: (n, 3).
-    distance: pixels to the object, differentiable.  outwards: (n, 2), unit, in pixels (x right, y down),
-    from the nearest point of the object to the pixel; a constant.
+    face: Tensor
+    depth: Tensor
+
+
+class Beside(NamedTuple):
+    """The pixels that lie just beside a surface which ends before them; n of them, everything (n,) or (n, …).
+
+    pixel: flat index into P · H · W.  face: number in the outline.  depth: metres.  weight: (n, 3),
+    barycentric coordinates of the surface's nearest point.  distance: pixels to it, differentiable.
+    outwards: (n, 2), unit, x right and y down, from there to the pixel, a constant; 0 where it is not known.
     """
 
     pixel: Tensor
@@ -52,34 +88,52 @@ class Ring(NamedTuple):
     outwards: Tensor
 
 
-def ring(hits: Hits, covered: Tensor, corners: Tensor, whole: Tensor, ndc_per_pixel: float) -> Ring:
-    """Pick the nearest outline face of every pixel that has one and is not covered.
+def pixels_beside(
+    hits: Hits,
+    seen: Seen,
+    outline: Outline,
+    corners: Tensor,
+    whole: Tensor,
+    metres_per_pixel: Tensor,
+    ndc_per_pixel: float,
+) -> Beside:
+    """Pick for every pixel the nearest side at which what is seen changes.
 
-    covered: (P, H, W).  corners: (F, 3, 2), the outline faces in normalised device coordinates.
-    whole: (F,), false for faces that are partly behind the camera, whose corners mean nothing.
+    hits: of the outline's faces.  seen: faces by their row, as in `Outline.face`.  corners: (n, 3, 2), the
+    outline's faces in normalised device coordinates.  whole: (n,), false for those that are partly behind the
+    camera, whose corners mean nothing; they get no `outwards`.  metres_per_pixel: (P,), at depth 1.
+    Where nothing is seen any side counts; elsewhere a contour that lies before what is seen, or a crease that
+    is about as deep.
     """
     most = hits.face.shape[-1]
-    face, squared = hits.face.reshape(-1, most), hits.squared_distance.reshape(-1, most)
-    pixel = ((face >= 0).any(dim=1) & ~covered.reshape(-1)).nonzero()[:, 0]
-    face, squared = face[pixel], squared[pixel]
-    outside = torch.where(face >= 0, squared.detach().abs(), torch.inf)
-    nearest = outside.argmin(dim=1, keepdim=True)
-
-    def chosen(values: Tensor) -> Tensor:
-        return values.gather(1, nearest)[:, 0]
-
-    weight = hits.weight.reshape(-1, most, 3)[pixel]
-    own = chosen(face)
-    distance = chosen(squared).abs().clamp(min=(ON_THE_LINE * ndc_per_pixel / 10) ** 2).sqrt() / ndc_per_pixel
-    centre = _centres(pixel, covered.shape, ndc_per_pixel)
-    outwards = _outwards(centre, corners.detach()[own], ON_THE_LINE * ndc_per_pixel)
-    return Ring(
-        pixel=pixel,
-        face=own,
-        depth=chosen(hits.depth.reshape(-1, most)[pixel]),
-        weight=weight.gather(1, nearest[..., None].expand(-1, 1, 3))[:, 0],
-        distance=distance,
-        outwards=torch.where(whole[own, None], outwards, 0.0),
+    pixel = (hits.face.reshape(-1, most) >= 0).any(dim=1).nonzero()[:, 0]
+    face = hits.face.reshape(-1, most)[pixel]
+    squared, depth = (part.reshape(-1, most)[pixel] for part in (hits.squared_distance, hits.depth))
+    own = face.clamp(min=0)
+    near = _nearest_sides(
+        _centres(pixel, seen.face.shape, ndc_per_pixel), corners.detach()[own], outline, own
+    )
+    behind = seen.depth.reshape(-1)[pixel, None]
+    visible, size = seen.face.reshape(-1)[pixel, None], metres_per_pixel[pixel // seen.face[0].numel(), None]
+    at = depth.detach()
+    contour = near.contour & whole[own] & (at < behind * (1 - IN_FRONT))
+    crease = near.crease & whole[own] & (at < behind + 0.5 * size * at)
+    usable = (face >= 0) & (squared.detach() > 0) & (visible != outline.face[own])
+    usable &= (visible < 0) | contour | crease
+    distance = torch.where(usable, squared.detach(), torch.inf)
+    best = distance.argmin(dim=1)
+    kept = distance.amin(dim=1).isfinite().nonzero()[:, 0]
+    row, best = kept, best[kept]
+    least = (ON_THE_LINE * ndc_per_pixel / 10) ** 2
+    outwards = near.outwards(row, best, ON_THE_LINE * ndc_per_pixel)
+    chosen = face[row, best]
+    return Beside(
+        pixel=pixel[row],
+        face=chosen,
+        depth=depth[row, best],
+        weight=hits.weight.reshape(-1, most, 3)[pixel[row], best],
+        distance=squared[row, best].clamp(min=least).sqrt() / ndc_per_pixel,
+        outwards=torch.where(whole[chosen, None], outwards, 0.0),
     )
 
 
@@ -91,52 +145,124 @@ def _centres(pixel: Tensor, shape: torch.Size, ndc_per_pixel: float) -> Tensor:
     return torch.stack([x, y], dim=1) * ndc_per_pixel
 
 
-def _outwards(point: Tensor, triangle: Tensor, least: float) -> Tensor:
-    """Unit vectors from the nearest point of each triangle to points outside it, x right and y down, (n, 2).
+class _Nearest(NamedTuple):
+    """Sides of triangles that are nearest to points; all (n, K) or (n, K, 2), x left and y up.
 
-    point: (n, 2) and triangle: (n, 3, 2), x left and y up. Within `least` of an edge: its normal.
+    gap: from there to the point.  normal: of that side, away from the triangle.  contour, crease: whether it
+    is one; at a corner of two sides, whether one of them is.
     """
-    start, end = triangle, triangle.roll(-1, dims=1)
-    along = end - start
+
+    gap: Tensor
+    normal: Tensor
+    contour: Tensor
+    crease: Tensor
+
+    def outwards(self, row: Tensor, best: Tensor, least: float) -> Tensor:
+        """Unit vectors to the point, x right and y down, (n, 2); the side's normal within `least` of it."""
+        gap, normal = self.gap[row, best], self.normal[row, best]
+        far = gap.norm(dim=1, keepdim=True) > least
+        return -torch.nn.functional.normalize(torch.where(far, gap, normal), dim=1, eps=1e-20)
+
+
+def _nearest_sides(point: Tensor, triangle: Tensor, outline: Outline, face: Tensor) -> _Nearest:
+    """point: (n, 2), triangle: (n, K, 3, 2), of the outline's faces `face`, (n, K)."""
+    along = triangle.roll(-1, dims=2) - triangle
     length = along.square().sum(dim=-1).clamp(min=1e-20)
-    share = (((point[:, None] - start) * along).sum(dim=-1) / length).clamp(0, 1)
-    gap = point[:, None] - (start + share[..., None] * along)
-    nearest = gap.square().sum(dim=-1).argmin(dim=1)
-    row = torch.arange(len(point), device=point.device)
-    gap, along = gap[row, nearest], along[row, nearest]
-    normal = torch.stack([along[:, 1], -along[:, 0]], dim=1)
-    third = triangle.roll(-2, dims=1)[row, nearest] - start[row, nearest]
-    normal = torch.where((normal * third).sum(dim=1, keepdim=True) > 0, -normal, normal)
-    far = gap.norm(dim=1, keepdim=True) > least
-    return -torch.nn.functional.normalize(torch.where(far, gap, normal), dim=1, eps=1e-20)
+    share = (((point[:, None, None] - triangle) * along).sum(dim=-1) / length).clamp(0, 1)
+    gaps = point[:, None, None] - (triangle + share[..., None] * along)
+    squared = gaps.square().sum(dim=-1)
+    least = squared.amin(dim=-1, keepdim=True)
+    as_near = squared <= least * (1 + TIED)
+    contours, creases = outline.contour[face] & as_near, outline.crease[face] & as_near
+    rank = squared + torch.where(contours, 0.0, torch.where(creases, 1.0, 2.0)) * 2 * TIED * least
+    side = rank.argmin(dim=-1)
+
+    def chosen(values: Tensor) -> Tensor:
+        return values.gather(2, side[..., None, None].expand(*side.shape, 1, 2))[:, :, 0]
+
+    line, third = chosen(along), chosen(triangle.roll(-2, dims=2) - triangle)
+    normal = torch.stack([line[..., 1], -line[..., 0]], dim=-1)
+    inwards = (normal * third).sum(dim=-1, keepdim=True) > 0
+    return _Nearest(
+        chosen(gaps), torch.where(inwards, -normal, normal), contours.any(dim=-1), creases.any(dim=-1)
+    )
 
 
-def signed_distance(covered: Tensor, around: Ring) -> Tensor:
-    """Distance of every pixel centre to its object's outline in pixels, positive inside; (P, H, W).
+class Inside(NamedTuple):
+    """How far pixels lie within the surface that they show, (P, H, W) each.
 
-    Exact for a straight outline within a pixel of it, ±inf farther away. PyTorch3D measures distances from
-    outside; a covered pixel takes those of the uncovered ones about it, whose outline it sees as the tangent
-    at their nearest points. So both sides of an outline carry its gradient, and neither makes it larger.
+    distance: pixels, differentiable, +inf where no end of it is near.  beyond: flat index of the pixel that
+    shows what comes after its end; the pixel itself where there is none.
     """
-    empty = covered.new_full(covered.shape, torch.inf, dtype=around.distance.dtype).reshape(-1)
-    distance = empty.index_copy(0, around.pixel, around.distance).reshape(covered.shape)
-    outwards = around.outwards.new_zeros(covered.numel(), 2).index_copy(0, around.pixel, around.outwards)
-    outwards = outwards.reshape(*covered.shape, 2)
-    inside = torch.full_like(distance, torch.inf)
+
+    distance: Tensor
+    beyond: Tensor
+
+
+def pixels_inside(seen: Seen, beside: Beside, metres_per_pixel: Tensor) -> tuple[Inside, Inside]:
+    """Turn distances around: PyTorch3D measures them from outside a surface, this from within.
+
+    Exact for a straight edge within a pixel of it. A pixel takes the distances of the eight about it, whose
+    edge it sees as the tangent at their nearest points. So both sides of an edge carry its gradient, and
+    neither makes the object larger.
+    Returns how far pixels lie from where another surface of the object is seen, and from where it ends.
+    """
+    shape, count = seen.face.shape, seen.face.numel()
+
+    def spread(values: Tensor, fill: float) -> Tensor:
+        dense = values.new_full((count, *values.shape[1:]), fill)
+        return dense.index_copy(0, beside.pixel, values).reshape(*shape, *values.shape[1:])
+
+    place = torch.arange(count, device=seen.face.device).reshape(shape)
+    sides = _Sides(
+        spread(beside.distance, torch.inf),
+        spread(beside.outwards, 0.0),
+        spread(beside.depth.detach(), torch.inf),
+    )
+    nothing = Inside(torch.full_like(sides.distance, torch.inf), place)
+    within, whole = nothing, nothing
     for right, down in NEIGHBOURS:
-        there = _shifted(distance, right, down, torch.inf)
-        normal = _shifted(outwards, right, down, 0.0)
-        step = there.new_tensor([right, down])
-        normal = torch.where((normal == 0).all(dim=-1, keepdim=True), step / step.norm(), normal)
-        nearest = step - normal * torch.where(there.isfinite(), there.detach(), 0.0)[..., None]
-        depth = (normal * step).sum(dim=-1) - there
-        sideways = (nearest - normal * depth.detach().nan_to_num(0, 0, 0)[..., None]).square().sum(dim=-1)
-        usable = there.isfinite() & (sideways <= SIDEWAYS**2)
-        inside = torch.minimum(inside, torch.where(usable, depth.clamp(min=0), torch.inf))
-    return torch.where(covered, inside, -distance)
+        other = _Sides(
+            *(_shifted(*part, right, down) for part in zip(sides, (torch.inf, 0.0, torch.inf), strict=True))
+        )
+        face, there = _shifted(seen.face, -2, right, down), _shifted(place, 0, right, down)
+        depth, usable = _depth_within(other, right, down)
+        usable &= seen.face >= 0
+        alike = (seen.depth - other.depth).abs() < 2 * metres_per_pixel[:, None, None] * seen.depth
+        within = _nearer(within, depth, there, usable & (face >= 0) & (face != seen.face) & alike)
+        whole = _nearer(whole, depth, there, usable & (face == -1))
+    return within, whole
 
 
-def _shifted(values: Tensor, right: int, down: int, fill: float) -> Tensor:
+class _Sides(NamedTuple):
+    """`Beside` spread over the picture: distance, outwards and depth, (P, H, W) and (P, H, W, 2)."""
+
+    distance: Tensor
+    outwards: Tensor
+    depth: Tensor
+
+
+def _depth_within(other: _Sides, right: int, down: int) -> tuple[Tensor, Tensor]:
+    """How far each pixel lies within the side that its neighbour sees, and whether that is near."""
+    found = other.distance.isfinite()
+    step = other.outwards.new_tensor([right, down])
+    unknown = (other.outwards == 0).all(dim=-1, keepdim=True)
+    normal = torch.where(unknown, step / step.norm(), other.outwards)
+    length = torch.where(found, other.distance, 0.0)
+    depth = (normal * step).sum(dim=-1) - length
+    nearest = step - normal * length.detach()[..., None]
+    sideways = (nearest - normal * depth.detach()[..., None]).square().sum(dim=-1)
+    return depth, found & (sideways <= SIDEWAYS**2) & (depth.detach() > -ON_THE_LINE)
+
+
+def _nearer(best: Inside, depth: Tensor, beyond: Tensor, usable: Tensor) -> Inside:
+    better = usable & (depth.detach() < best.distance.detach())
+    return Inside(
+        torch.where(better, depth.clamp(min=0), best.distance), torch.where(better, beyond, best.beyond)
+    )
+
+
+def _shifted(values: Tensor, fill: float, right: int, down: int) -> Tensor:
     """What stands at (row + down, column + right), (P, H, W, …), `fill` beyond the border."""
     result = torch.full_like(values, fill)
     height, width = values.shape[1:3]

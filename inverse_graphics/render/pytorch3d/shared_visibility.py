@@ -58,10 +58,13 @@ class PyTorch3DVisibility:
         faces = pairs._parts(library.first_face, shown)
         corners = library.faces[faces.row] + vertices.shift[faces.layer, None]
         triangles = pairs._triangles(h, sound, corners, topology.solid[faces.row], clipping.near)
+        fronts = topology.closed[shown] & pairs._whole(h, sound, vertices, len(shown), clipping.near)
+        backs = fronts[faces.layer] & (triangles.facing > 0)
+        triangles = triangles._replace(seen=(triangles.facing != 0) & ~backs)
         owner = self._owner(h, vertices, corners, faces, triangles.facing != 0, len(slot), clipping)
         edges = pairs._parts(topology.first_edge, shown)
         points = pairs._cross_edges(
-            topology.edges.long(), edges, h, sound, triangles, vertices, faces, clipping
+            topology.edges.long(), edges, h, sound, triangles, vertices, faces, fronts, clipping
         )
         state = pairs._states(points, triangles, faces, len(slot), clipping)
         found = pairs._choose(points, state, owner, clipping)

@@ -10,7 +10,7 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.pytorch3d.axes import ndc_from_pixels
-from inverse_graphics.render.pytorch3d.outline import outline_faces
+from inverse_graphics.render.pytorch3d.outline import Edges, Outline, find_outline
 from inverse_graphics.render.pytorch3d.packing import Table, facings, project_layers
 from inverse_graphics.render.pytorch3d.rasterising import Frame, Hits, rasterise
 
@@ -22,8 +22,7 @@ class Surfaces:
     ndc: (V, 3), differentiable.  homogeneous: (V, 3), the same as (x·z, y·z, z), pixels; a constant.
     vertices, faces: which rows of the library they are.
     corners: (F, 3) into ndc.  facing: (F,), see `facings`.  drawn: (F,), false for faces without area.
-    whole: (F,), true where all corners are in front of the near plane.
-    edges: (E, 2), the faces that meet at each edge, rows of `corners`, the second −1 where there is none.
+    whole: (F,), true where all corners are in front of the near plane.  edges: between rows of `corners`.
     """
 
     ndc: Tensor
@@ -34,7 +33,7 @@ class Surfaces:
     facing: Tensor
     drawn: Tensor
     whole: Tensor
-    edges: Tensor
+    edges: Edges
 
     @classmethod
     def of(
@@ -66,12 +65,12 @@ class Surfaces:
             facing=facing,
             drawn=facing != 0,
             whole=(homogeneous.detach()[corners][..., 2] >= frame.near).all(dim=1),
-            edges=_edges(topology, mesh, faces),
+            edges=_edges(topology, library, mesh, faces),
         )
 
-    def outline(self) -> Tensor:
-        """Rows of the faces along the outlines; see `outline_faces`."""
-        return outline_faces(self.edges, self.facing, self.corners, self.ndc)
+    def outline(self) -> Outline:
+        """Find the faces at whose sides what is seen changes."""
+        return find_outline(self.edges, self.facing, self.corners, self.ndc)
 
     def rasterise(self, rows: Tensor, frame: Frame, most: int = 1, reach: float = 0.0) -> Hits:
         """Rasterise some of the faces, rows (n,), sorted; `Hits.face` counts through them."""
@@ -79,7 +78,18 @@ class Surfaces:
         return rasterise(self.ndc, self.vertices.count, self.corners[rows], counts, frame, most, reach)
 
 
-def _edges(topology: MeshTopology, mesh: Tensor, faces: Table) -> Tensor:
+def _edges(topology: MeshTopology, library: MeshLibrary, mesh: Tensor, faces: Table) -> Edges:
     table = Table.of(topology.first_edge, mesh)
-    pair = topology.edges[table.row, 2:4].long()
-    return torch.where(pair >= 0, pair + faces.shift[table.layer, None], -1)
+    edge = topology.edges[table.row].long()
+    pair = edge[:, 2:4]
+    ends = library.vertices[edge[:, :2]].mean(dim=1)
+    sides = torch.stack([_side(library, pair[:, n].clamp(min=0), ends) for n in range(2)], dim=1)
+    placed = torch.where(pair >= 0, pair + faces.shift[table.layer, None], -1)
+    return Edges(placed, sides, edge[:, 4] == 1)
+
+
+def _side(library: MeshLibrary, face: Tensor, middle: Tensor) -> Tensor:
+    """Which side of each face has its middle there, (E,): corners at one place may have several numbers."""
+    corners = library.vertices[library.faces[face]]
+    middles = (corners + corners.roll(-1, dims=1)) / 2
+    return (middles - middle[:, None]).square().sum(dim=-1).argmin(dim=1)
