@@ -31,12 +31,15 @@ class FaceAgreement(NamedTuple):
 
     pixels: how many either of them covers with a face.  same_face: the share of those where both see the
     same.  same_face_of_all: the same share of all pixels of all layers, empty ones included.
-    colour: the largest difference of colour, and depth: the largest relative one of depth, where both do.
+    same_colour: of the pixels where both see the same face, the share whose colours lie within 1/255.
+    colour, depth: the largest difference of colour, and the largest relative one of depth, where both see the
+    same faces in a pixel and in the eight about it, with which edges mix it.
     """
 
     pixels: int
     same_face: float
     same_face_of_all: float
+    same_colour: float
     colour: float
     depth: float
 
@@ -48,15 +51,18 @@ def compare_faces(one: TwoStageEngine, other: TwoStageEngine, scenes: SceneBatch
         faces, others = (face_images(engine.visibility(*arguments), scenes) for engine in (one, other))
         drawn, redrawn = (engine.layers(*arguments, scenes.light) for engine in (one, other))
     covered, same = (faces >= 0) | (others >= 0), faces == others
-    both = covered & same
-    off = (drawn.rgb - redrawn.rgb).abs().amax(dim=2)[both]
-    apart = ((drawn.depth - redrawn.depth).abs() / drawn.depth)[both]
+    off = (drawn.rgb - redrawn.rgb).abs().amax(dim=2)
+    apart = (drawn.depth - redrawn.depth).abs() / drawn.depth
+    apart = torch.where(covered & (drawn.depth != redrawn.depth), apart, 0.0)
+    around = torch.nn.functional.max_pool2d((~same).double().flatten(0, 1), 3, stride=1, padding=1)
+    undisturbed = (around == 0).reshape(same.shape)
     return FaceAgreement(
         pixels=int(covered.sum()),
         same_face=float(same[covered].double().mean()),
         same_face_of_all=float(same.double().mean()),
-        colour=float(off.max()) if len(off) else 0.0,
-        depth=float(apart.max()) if len(apart) else 0.0,
+        same_colour=float((off[covered & same] <= 1 / 255).double().mean()),
+        colour=float(torch.where(undisturbed, off, 0.0).max()),
+        depth=float(torch.where(undisturbed, apart, 0.0).max()),
     )
 
 
