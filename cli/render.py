@@ -18,6 +18,7 @@ EXAMPLES = """\
 inverse-graphics render breakfast -o breakfast.png
 inverse-graphics render my_scene.yaml -o out.png --depth depth.png --mask mask.png
 inverse-graphics render breakfast -o large.png --size 1280x960
+inverse-graphics render breakfast -o small.png --size 64x48 --supersample 3
 inverse-graphics render my_scene.yaml -o out.png --pack my_pack/ --json -"""
 
 
@@ -46,6 +47,9 @@ def render(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")
     ] = "embedded",
+    supersample: Annotated[
+        int, typer.Option(metavar="N", min=1, max=16, help="Samples a pixel along each side, then averaged.")
+    ] = 1,
     pack: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="An asset pack of one's own; may be given again.")
     ] = None,
@@ -66,7 +70,8 @@ def render(
     described = read_scene(scene)
     if size is not None:
         described = with_size(described, *parsed_size(size))
-    drawn = render_scene(described, Path(scene).stem, engine, [load_pack(folder) for folder in pack or ()])
+    packs = [load_pack(folder) for folder in pack or ()]
+    drawn = render_scene(described, Path(scene).stem, engine, packs, supersample)
     write_image(out, drawn.picture)
     if depth is not None:
         write_depth(depth, drawn.depth)

@@ -14,6 +14,7 @@ from inverse_graphics.packs.pack import Pack, load_library
 from inverse_graphics.parse import Box
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.render.rendering import render
+from inverse_graphics.render.supersampled import Supersampled
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Camera, Scene
 
@@ -50,21 +51,29 @@ class RenderedScene:
 
 
 def render_scene(
-    scene: Scene, name: str, engine: str = DEFAULT_ENGINE, packs: Sequence[Pack] = ()
+    scene: Scene,
+    name: str,
+    engine: str = DEFAULT_ENGINE,
+    packs: Sequence[Pack] = (),
+    supersample: int = 1,
 ) -> RenderedScene:
-    """Draw one scene on the CPU.  packs: one's own; shipped ones are found by name.
+    """Draw one scene on the CPU.
+
+    packs: one's own; shipped ones are found by name.  supersample: samples a pixel along each side.
 
     Raises:
         AssetError: an object's pack or mesh is missing or cannot be used.
         EngineError: the engine is unknown or does not work here, or the picture is too large for it.
     """
-    pixels = scene.camera.width_px * scene.camera.height_px * len(scene.objects)
+    pixels = scene.camera.width_px * scene.camera.height_px * len(scene.objects) * supersample**2
     if pixels > MOST_LAYER_PIXELS:
         came = f"{len(scene.objects)} objects at {scene.camera.width_px}x{scene.camera.height_px} pixels"
+        came += f", {supersample}x{supersample} samples each," if supersample > 1 else ""
         raise EngineError(f"{came} are too much to draw at once: choose a smaller size")
     library = load_library((placed.asset for placed in scene.objects), packs)
+    drawing = Supersampled(make_engine(engine, library), supersample)
     with torch.inference_mode():
-        drawn = render(SceneBatch.from_scenes([scene], library), make_engine(engine, library))
+        drawn = render(SceneBatch.from_scenes([scene], library), drawing)
     return RenderedScene(
         name=name,
         picture=drawn.image[0].permute(1, 2, 0).clamp(0, 1).numpy(),

@@ -54,6 +54,14 @@ def test_a_picture_that_would_not_fit_into_memory_is_refused():
         render_scene(with_size(read_scene("crowded"), 4096, 4096), "large")
 
 
+def test_supersampling_is_nearer_to_a_picture_of_very_many_samples():
+    scene = with_size(read_scene("breakfast"), 48, 36)
+    plain, twice, best = (render_scene(scene, "s", supersample=n).picture for n in (1, 2, 8))
+    assert np.abs(twice - best).mean() < 0.7 * np.abs(plain - best).mean()
+    with pytest.raises(EngineError, match="2x2 samples each, are too much"):
+        render_scene(with_size(read_scene("crowded"), 2400, 2400), "large", supersample=2)
+
+
 def test_facts_of_a_pack_tell_sizes_and_symmetries():
     facts = {fact.asset: fact for fact in facts_of_pack(load_pack("primitives"))}
     assert facts["primitives/cube"].faces == 12
