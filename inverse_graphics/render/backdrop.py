@@ -54,7 +54,7 @@ def table_and_background(
     row or column that the side crosses more steeply, in pixels: as the objects' edges are blended.
     The table is lit as a matte surface whose normal points up (down if it is seen from below).
     """
-    plan = _plan(table, background, camera, light)
+    plan = plan_of(table, background, camera, light)
     if background.device.type == "cpu":
         from inverse_graphics.render.backdrop_numba import Paint
 
@@ -63,7 +63,8 @@ def table_and_background(
     return paint_in_torch(plan, camera.height, camera.width)
 
 
-def _plan(table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch) -> Plan:
+def plan_of(table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch) -> Plan:
+    """Work out what the backdrop of each scene depends on; differentiable in all arguments."""
     camera_height = camera.T_world_camera[:, 2, 3]
     above = torch.where(camera_height.detach().abs() > EDGE_ON, camera_height.detach().sign(), 0.0)
     lines = _sides(table, camera) * above[:, None, None]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
+Arrays = list[NDArray[Any]]
+
 NOTHING = 1e-6  # as in `backdrop`; kernels keep their constants beside them, for numba's disk cache
 TINIEST = 1e-30
 
@@ -26,25 +28,55 @@ class Paint(torch.autograd.Function):
         scenes = len(plan[0])
         rgb = plan[0].new_empty(scenes, 3, height, width)
         coverage, depth = plan[0].new_empty(2, scenes, height, width)
-        arrays = [tensor.numpy() for tensor in (*plan, rgb, coverage, depth)]
-        in_chunks(lambda start, stop: _forward(start, stop, *arrays), scenes)
-        ctx.save_for_backward(*plan, coverage, depth)
+        paint([tensor.numpy() for tensor in plan], rgb.numpy(), coverage.numpy(), depth.numpy())
+        ctx.save_for_backward(*plan)
         return rgb, coverage, depth
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """Sum what all pixels ask of each number of the plan."""
-        sides, inverse_depth, table, background, _, coverage, depth = (t.numpy() for t in ctx.saved_tensors)
-        saved = (sides, table, background, coverage, depth)
-        given = [gradient.contiguous().numpy() for gradient in gradients]
-        sums = [np.zeros_like(array) for array in (sides, inverse_depth, table, background)]
-        in_chunks(lambda start, stop: _backward(start, stop, *saved, *given, *sums), len(sides))
+        plan = [tensor.numpy() for tensor in ctx.saved_tensors]
+        sums = [np.zeros_like(array) for array in plan[:4]]
+        from_rgb, from_coverage, from_depth = (gradient.contiguous().numpy() for gradient in gradients)
+        unpaint(plan, from_rgb, from_coverage, from_depth, sums)
         return (None, None, *(torch.from_numpy(array) for array in sums), None)
+
+
+def paint(plan: Arrays, rgb: NDArray[Any], coverage: NDArray[Any], depth: NDArray[Any]) -> None:
+    """Draw the backdrop of B scenes; plan: the five tensors of a `Plan`, as arrays."""
+    in_chunks(lambda start, stop: _forward(start, stop, *plan, rgb, coverage, depth), len(rgb))
+
+
+def unpaint(
+    plan: Arrays,
+    from_rgb: NDArray[Any],
+    from_coverage: NDArray[Any],
+    from_depth: NDArray[Any],
+    sums: Arrays,
+) -> None:
+    """The way back of `paint`; writes to sums: like the first four of the plan."""
+    given = (from_rgb, from_coverage, from_depth)
+    in_chunks(lambda start, stop: _backward(start, stop, *plan, *given, *sums), len(from_rgb))
 
 
 @inner
 def _distance(line: NDArray[Any], column: int, row: int) -> float:
     return line[0] * (column + 0.5) + line[1] * (row + 0.5) + line[2]
+
+
+@inner
+def _shares(
+    row: int, sides: NDArray[Any], present: float, inverse_depth: NDArray[Any], out: NDArray[np.float64]
+) -> None:
+    """The table's share of each pixel of a row, and its depth there, +inf for none; out: (2, W)."""
+    for column in range(out.shape[1]):
+        share = float(present)
+        for k in range(4):
+            share *= min(max(_distance(sides[k], column, row) + 0.5, 0.0), 1.0)
+        inverse = _distance(inverse_depth, column, row)
+        seen = share >= NOTHING and inverse > TINIEST
+        out[0, column] = share
+        out[1, column] = 1 / inverse if seen else np.inf
 
 
 @kernel
@@ -61,18 +93,18 @@ def _forward(
     depth: NDArray[Any],
 ) -> None:
     """Scenes start … stop − 1."""
+    width = coverage.shape[2]
+    line = np.empty((2, width))
     for b in range(start, stop):
         for row in range(coverage.shape[1]):
-            for column in range(coverage.shape[2]):
-                share = float(present[b])
-                for k in range(4):
-                    share *= min(max(_distance(sides[b, k], column, row) + 0.5, 0.0), 1.0)
-                coverage[b, row, column] = share
-                for c in range(3):
-                    rgb[b, c, row, column] = share * table[b, c] + (1 - share) * background[b, c]
-                inverse = _distance(inverse_depth[b], column, row)
-                seen = share >= NOTHING and inverse > TINIEST
-                depth[b, row, column] = 1 / inverse if seen else np.inf
+            _shares(row, sides[b], present[b], inverse_depth[b], line)
+            for column in range(width):
+                coverage[b, row, column] = line[0, column]
+                depth[b, row, column] = line[1, column]
+            for c in range(3):
+                on, off = table[b, c], background[b, c]
+                for column in range(width):
+                    rgb[b, c, row, column] = line[0, column] * on + (1 - line[0, column]) * off
 
 
 @kernel
@@ -80,10 +112,10 @@ def _backward(
     start: int,
     stop: int,
     sides: NDArray[Any],
+    inverse_depth: NDArray[Any],
     table: NDArray[Any],
     background: NDArray[Any],
-    coverage: NDArray[Any],
-    depth: NDArray[Any],
+    present: NDArray[Any],
     from_rgb: NDArray[Any],
     from_coverage: NDArray[Any],
     from_depth: NDArray[Any],
@@ -93,33 +125,40 @@ def _backward(
     to_background: NDArray[Any],
 ) -> None:
     """Scenes start … stop − 1; sums run in float64."""
-    factor = np.empty(4)
+    width = from_depth.shape[2]
+    line = np.empty((2, width))
     for b in range(start, stop):
         lines, depths, tables, backgrounds = np.zeros((4, 3)), np.zeros(3), np.zeros(3), np.zeros(3)
-        for row in range(coverage.shape[1]):
-            for column in range(coverage.shape[2]):
-                share = float(coverage[b, row, column])
-                slope = float(from_coverage[b, row, column])
-                for c in range(3):
-                    given = from_rgb[b, c, row, column]
-                    tables[c] += given * share
-                    backgrounds[c] += given * (1 - share)
-                    slope += given * (table[b, c] - background[b, c])
-                x, y = column + 0.5, row + 0.5
-                if share > 0 and share < 1:
-                    for k in range(4):
-                        factor[k] = min(max(_distance(sides[b, k], column, row) + 0.5, 0.0), 1.0)
-                    for k in range(4):
-                        if 0 < factor[k] < 1:
-                            by_side = slope * share / factor[k]
-                            lines[k, 0] += by_side * x
-                            lines[k, 1] += by_side * y
-                            lines[k, 2] += by_side
-                if depth[b, row, column] < np.inf:
-                    by_depth = -from_depth[b, row, column] * float(depth[b, row, column]) ** 2
+        for row in range(from_depth.shape[1]):
+            _shares(row, sides[b], present[b], inverse_depth[b], line)
+            y = row + 0.5
+            for c in range(3):
+                by_table, by_background = 0.0, 0.0
+                for column in range(width):
+                    by_table += from_rgb[b, c, row, column] * line[0, column]
+                    by_background += from_rgb[b, c, row, column] * (1 - line[0, column])
+                tables[c] += by_table
+                backgrounds[c] += by_background
+            for column in range(width):
+                x = column + 0.5
+                if line[1, column] < np.inf:
+                    by_depth = -from_depth[b, row, column] * line[1, column] ** 2
                     depths[0] += by_depth * x
                     depths[1] += by_depth * y
                     depths[2] += by_depth
+                share = line[0, column]
+                if not 0 < share < 1:
+                    continue
+                slope = float(from_coverage[b, row, column])
+                for c in range(3):
+                    slope += from_rgb[b, c, row, column] * (table[b, c] - background[b, c])
+                for k in range(4):
+                    factor = _distance(sides[b, k], column, row) + 0.5
+                    if 0 < factor < 1:
+                        by_side = slope * share / factor
+                        lines[k, 0] += by_side * x
+                        lines[k, 1] += by_side * y
+                        lines[k, 2] += by_side
         for c in range(3):
             to_inverse_depth[b, c], to_table[b, c], to_background[b, c] = depths[c], tables[c], backgrounds[c]
             for k in range(4):

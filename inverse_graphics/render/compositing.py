@@ -11,8 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.render.backdrop import Backdrop
-from inverse_graphics.render.engine import Layers
+from inverse_graphics.render.backdrop import Backdrop, table_and_background
+from inverse_graphics.render.engine import Layers, RenderEngine
+from inverse_graphics.scene.batch import SceneBatch
 
 TABLE = -1
 BACKGROUND = -2
@@ -42,6 +43,12 @@ def compose(layers: Layers, backdrop: Backdrop) -> Composite:
     if _compiled(layers):
         return Composite(*_compose(layers, backdrop, layers.alpha.shape[1]))
     return compose_in_torch(layers, backdrop)
+
+
+def picture_of_layers(scene: SceneBatch, engine: RenderEngine) -> Composite:
+    """Draw whole scenes with any engine: each object alone, then all of them over the backdrop."""
+    layers = engine.layers(scene.objects, scene.camera, scene.light)
+    return compose(layers, table_and_background(scene.table, scene.background, scene.camera, scene.light))
 
 
 def composite(layers: Layers, backdrop: Backdrop) -> Tensor:

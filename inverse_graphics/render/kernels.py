@@ -7,6 +7,7 @@ times faster, balance uneven layers, and may be entered from any thread (as auto
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
@@ -48,9 +49,15 @@ def inner(function: Callable[..., Any]) -> Any:
     return numba.njit(function, nogil=True, error_model="numpy", **options)
 
 
+_within = threading.local()
+
+
 def in_chunks(task: Callable[[int, int], Result], count: int) -> list[Result]:
-    """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order."""
-    threads = torch.get_num_threads()
+    """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order.
+
+    A piece that asks for chunks itself gets a single one: the threads are busy already.
+    """
+    threads = 1 if getattr(_within, "chunk", False) else torch.get_num_threads()
     pieces = min(count, threads * CHUNKS_PER_THREAD if threads > 1 else 1)
     if pieces <= 1:
         return [task(0, count)]
@@ -65,5 +72,7 @@ def _executor(threads: int) -> ThreadPoolExecutor:
     """One pool per process and size: threads do not survive a fork."""
     key = (os.getpid(), threads)
     if key not in _executors:
-        _executors[key] = ThreadPoolExecutor(threads, thread_name_prefix="inverse-graphics-render")
+        _executors[key] = ThreadPoolExecutor(
+            threads, "inverse-graphics-render", initializer=lambda: setattr(_within, "chunk", True)
+        )
     return _executors[key]

@@ -79,3 +79,16 @@ def test_errors_in_chunks_reach_the_caller():
 
     with pytest.raises(ValueError, match="broken"):
         in_chunks(fail, 10)
+
+
+def test_chunks_within_chunks_are_single_pieces():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        pieces = in_chunks(
+            lambda start, stop: in_chunks(lambda a, b: (start + a, start + b), stop - start), 40
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert [len(piece) for piece in pieces] == [1] * len(pieces)
+    assert [i for ((start, stop),) in pieces for i in range(start, stop)] == list(range(40))

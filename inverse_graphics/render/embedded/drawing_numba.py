@@ -86,13 +86,13 @@ class Draw(torch.autograd.Function):
         ctx: Any, parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Shade, blend, and write every layer."""
-        rows = parameters.detach().double().contiguous().numpy()
-        seen = _Seen.of(visibility, len(rows))
-        work = _Work.empty(seen)
+        rows = as_rows(parameters)
+        seen = Seen.of(visibility, len(rows))
+        work = shade(rows, seen, tables, parameters.dtype)
         size = (len(rows), clipping.height, clipping.width)
         planes = [parameters.new_empty(size[0], 3, *size[1:]), *parameters.new_empty(2, *size)]
         arrays = [plane.numpy() for plane in planes]
-        in_chunks(lambda start, stop: _forward(start, stop, rows, *seen, *tables, *work, *arrays), len(rows))
+        in_chunks(lambda start, stop: _spread(start, stop, *seen.parts, work.drawn, *arrays), len(rows))
         ctx.kept = (rows, seen, tables, work)
         ctx.dtype = parameters.dtype
         return planes[0], planes[1], planes[2]
@@ -102,14 +102,18 @@ class Draw(torch.autograd.Function):
         """Sum what all fragments of a layer ask of its parameters."""
         rows, seen, tables, work = ctx.kept
         given = [gradient.contiguous().numpy() for gradient in gradients]
-        sums = np.zeros_like(rows)
-        in_chunks(
-            lambda start, stop: _backward(start, stop, rows, *seen, *tables, *work, *given, sums), len(rows)
-        )
+        by_drawn = np.empty_like(work.mixed)
+        in_chunks(lambda start, stop: _gather(start, stop, *seen.parts, *given, by_drawn), len(rows))
+        sums = unshade(rows, seen, tables, work, by_drawn)
         return torch.from_numpy(sums).to(ctx.dtype), None, None, None
 
 
-class _Seen(NamedTuple):
+def as_rows(parameters: Tensor) -> Floats:
+    """The parameters of layers as kernels take them."""
+    return np.ascontiguousarray(parameters.detach().double().numpy())
+
+
+class Seen(NamedTuple):
     """A `Visibility` as arrays, with where each layer's part of them begins: (L + 1,) each."""
 
     fragments: Rows
@@ -119,7 +123,8 @@ class _Seen(NamedTuple):
     crossings_from: Integers
 
     @classmethod
-    def of(cls, visibility: Visibility, layers: int) -> _Seen:
+    def of(cls, visibility: Visibility, layers: int) -> Seen:
+        """Find where each of the layers begins."""
         fragments, crossings = visibility.fragments.numpy(), visibility.crossings.numpy()
         covered = visibility.covered
         edges = np.arange(layers + 1)
@@ -131,25 +136,49 @@ class _Seen(NamedTuple):
             np.searchsorted(crossings[:, 2], edges),
         )
 
+    @property
+    def parts(self) -> tuple[Rows, Integers, Integers]:
+        """Fragments, and where those of each layer begin."""
+        return self.fragments, self.covered_from, self.bare_from
 
-class _Work(NamedTuple):
-    """What the way back wants to know of the way forward.
+
+class Work(NamedTuple):
+    """What becomes of n fragments, and what the way back wants to know of it.
 
     centres: (n, 5), r, g, b, depth, covered at each pixel centre.  kept: (n, 2), how much of it horizontal
     and vertical neighbours leave.  mixed: (n, 5), after blending.  share: (k,), of each crossing.
+    drawn: (n, 5), r, g, b, depth, alpha as a layer shows them, in its precision.
     """
 
     centres: Floats
     kept: Floats
     mixed: Floats
     share: Floats
+    drawn: NDArray[Any]
 
-    @classmethod
-    def empty(cls, seen: _Seen) -> _Work:
-        count = len(seen.fragments)
-        return cls(
-            np.empty((count, 5)), np.empty((count, 2)), np.empty((count, 5)), np.empty(len(seen.crossings))
-        )
+
+def shade(rows: Floats, seen: Seen, tables: Tables, dtype: torch.dtype) -> Work:
+    """Shade and blend the fragments of all layers."""
+    count = len(seen.fragments)
+    work = Work(
+        np.empty((count, 5)),
+        np.empty((count, 2)),
+        np.empty((count, 5)),
+        np.empty(len(seen.crossings)),
+        np.empty((count, 5), np.float64 if dtype == torch.float64 else np.float32),
+    )
+    in_chunks(lambda start, stop: _forward(start, stop, rows, *seen, *tables, *work), len(rows))
+    return work
+
+
+def unshade(rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floats) -> Floats:
+    """The way back of `shade`, from gradients of `work.drawn` (n, 5) to those of the rows (L, 21)."""
+    sums = np.zeros_like(rows)
+    kept = work[:4]
+    in_chunks(
+        lambda start, stop: _backward(start, stop, rows, *seen, *tables, *kept, by_drawn, sums), len(rows)
+    )
+    return sums
 
 
 @inner
@@ -334,23 +363,12 @@ def _forward(
     kept: Floats,
     mixed: Floats,
     share: Floats,
-    rgb: NDArray[Any],
-    depth: NDArray[Any],
-    alpha: NDArray[Any],
+    drawn: NDArray[Any],
 ) -> None:
     """Layers start … stop − 1."""
-    height, width = alpha.shape[1], alpha.shape[2]
     frame, texture, ends = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2))
     for layer in range(start, stop):
         row = rows[layer]
-        for y in range(height):
-            for x in range(width):
-                alpha[layer, y, x] = 0
-                depth[layer, y, x] = np.inf
-        for c in range(3):
-            for y in range(height):
-                for x in range(width):
-                    rgb[layer, c, y, x] = 0
         for i in range(covered_from[layer], covered_from[layer + 1]):
             face = fragments[i, 3]
             total = _frame(row, fragments[i, 1] + 0.5, fragments[i, 2] + 0.5, vertices[face], frame)
@@ -375,13 +393,65 @@ def _forward(
         for part in range(2):
             begin = covered_from if part == 0 else bare_from
             for i in range(begin[layer], begin[layer + 1]):
+                for c in range(3):
+                    drawn[i, c] = mixed[i, c]
+                drawn[i, 3] = mixed[i, 3] / mixed[i, 4] if mixed[i, 4] >= NOTHING else np.inf
+                drawn[i, 4] = min(mixed[i, 4], 1.0)  # rounding may exceed it
+
+
+@kernel
+def _spread(
+    start: int,
+    stop: int,
+    fragments: Rows,
+    covered_from: Integers,
+    bare_from: Integers,
+    drawn: NDArray[Any],
+    rgb: NDArray[Any],
+    depth: NDArray[Any],
+    alpha: NDArray[Any],
+) -> None:
+    """Write layers start … stop − 1 with all their pixels."""
+    height, width = alpha.shape[1], alpha.shape[2]
+    for layer in range(start, stop):
+        alpha[layer] = 0
+        depth[layer] = np.inf
+        rgb[layer] = 0
+        for part in range(2):
+            begin = covered_from if part == 0 else bare_from
+            for i in range(begin[layer], begin[layer + 1]):
                 x, y = fragments[i, 1], fragments[i, 2]
                 if 0 <= x < width and 0 <= y < height:
                     for c in range(3):
-                        rgb[layer, c, y, x] = mixed[i, c]
-                    alpha[layer, y, x] = min(mixed[i, 4], 1.0)  # rounding may exceed it
-                    if mixed[i, 4] >= NOTHING:
-                        depth[layer, y, x] = mixed[i, 3] / mixed[i, 4]
+                        rgb[layer, c, y, x] = drawn[i, c]
+                    depth[layer, y, x] = drawn[i, 3]
+                    alpha[layer, y, x] = drawn[i, 4]
+
+
+@kernel
+def _gather(
+    start: int,
+    stop: int,
+    fragments: Rows,
+    covered_from: Integers,
+    bare_from: Integers,
+    from_rgb: NDArray[Any],
+    from_depth: NDArray[Any],
+    from_alpha: NDArray[Any],
+    by_drawn: Floats,
+) -> None:
+    """The way back of `_spread`: what the pixels of layers start … stop − 1 ask of their fragments."""
+    height, width = from_alpha.shape[1], from_alpha.shape[2]
+    for layer in range(start, stop):
+        for part in range(2):
+            begin = covered_from if part == 0 else bare_from
+            for i in range(begin[layer], begin[layer + 1]):
+                x, y = fragments[i, 1], fragments[i, 2]
+                inside = 0 <= x < width and 0 <= y < height
+                for c in range(3):
+                    by_drawn[i, c] = from_rgb[layer, c, y, x] if inside else 0.0
+                by_drawn[i, 3] = from_depth[layer, y, x] if inside else 0.0
+                by_drawn[i, 4] = from_alpha[layer, y, x] if inside else 0.0
 
 
 @inner
@@ -488,13 +558,10 @@ def _backward(
     kept: Floats,
     mixed: Floats,
     share: Floats,
-    from_rgb: NDArray[Any],
-    from_depth: NDArray[Any],
-    from_alpha: NDArray[Any],
+    by_drawn: Floats,
     sums: Floats,
 ) -> None:
-    """Layers start … stop − 1."""
-    height, width = from_alpha.shape[1], from_alpha.shape[2]
+    """Layers start … stop − 1; by_drawn: (n, 5), gradients of what `_forward` draws."""
     frame, texture, ends, weight = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2)), np.empty(3)
     for layer in range(start, stop):
         row, into = rows[layer], sums[layer]
@@ -502,17 +569,15 @@ def _backward(
         bare, bare_stop = bare_from[layer], bare_from[layer + 1]
         count = covered_stop - covered + bare_stop - bare
         shift = bare - (covered_stop - covered)
-        by_mixed, by_centre, by_kept = np.zeros((count, 5)), np.empty((count, 5)), np.empty((count, 2))
+        by_mixed, by_centre, by_kept = np.empty((count, 5)), np.empty((count, 5)), np.empty((count, 2))
         for n in range(count):
             i = covered + n if covered + n < covered_stop else shift + n
-            x, y = fragments[i, 1], fragments[i, 2]
-            if 0 <= x < width and 0 <= y < height:
-                for c in range(3):
-                    by_mixed[n, c] = from_rgb[layer, c, y, x]
-                by_mixed[n, 4] = from_alpha[layer, y, x]
-                if mixed[i, 4] >= NOTHING:
-                    by_mixed[n, 3] = from_depth[layer, y, x] / mixed[i, 4]
-                    by_mixed[n, 4] -= by_mixed[n, 3] * mixed[i, 3] / mixed[i, 4]
+            for c in range(3):
+                by_mixed[n, c] = by_drawn[i, c]
+            by_mixed[n, 3] = by_drawn[i, 3] / mixed[i, 4] if mixed[i, 4] >= NOTHING else 0.0
+            by_mixed[n, 4] = by_drawn[i, 4]
+            if mixed[i, 4] >= NOTHING:
+                by_mixed[n, 4] -= by_mixed[n, 3] * mixed[i, 3] / mixed[i, 4]
             along = 0.0
             for c in range(5):
                 along += by_mixed[n, c] * centres[i, c]

@@ -11,17 +11,19 @@ from torch import Tensor
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.backdrop import plan_of
+from inverse_graphics.render.compositing import Composite, picture_of_layers
 from inverse_graphics.render.embedded.drawing import draw
 from inverse_graphics.render.embedded.layer_parameters import layer_parameters
 from inverse_graphics.render.embedded.shading import Corners
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.topology import MeshTopology
-from inverse_graphics.render.embedded.visibility import Clipping, FindVisibility, Visibility
+from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 if TYPE_CHECKING:
-    from inverse_graphics.render.embedded.drawing_numba import Tables
+    from inverse_graphics.render.embedded import picture_numba
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ class EmbeddedEngine:
         no_light = LightBatch(*[torch.zeros_like(camera.T_world_camera[:, :3, 3])] * 3)
         with torch.no_grad():
             parameters = layer_parameters(objects, camera, no_light)
-            find = self._finder(parameters.device)
-            return find(model.library, model.topology, parameters, mesh, self._clipping(camera))
+            return self._found(parameters, mesh, model, self._clipping(camera))
 
     def draw(
         self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch, visibility: Visibility
@@ -86,13 +87,39 @@ class EmbeddedEngine:
             alpha.reshape(*slots, *alpha.shape[1:]),
         )
 
+    def picture(self, scene: SceneBatch) -> Composite:
+        """Draw whole scenes; as `picture_of_layers`, but that on the CPU no layer is ever written out."""
+        objects, camera, light = scene.objects, scene.camera, scene.light
+        if not self._compiled(objects.position.device):
+            return picture_of_layers(scene, self)
+        from inverse_graphics.render.embedded import picture_numba
+
+        self._check(objects.asset)
+        return picture_numba.picture(
+            layer_parameters(objects, camera, light),
+            plan_of(scene.table, scene.background, camera, light),
+            objects.asset,
+            self._model(objects.position).compiled,
+            self._clipping(camera),
+        )
+
+    def _found(self, parameters: Tensor, mesh: Tensor, model: _Model, clipping: Clipping) -> Visibility:
+        if self._compiled(parameters.device):
+            from inverse_graphics.render.embedded import drawing_numba, visibility_numba
+
+            geometry, rows = model.compiled.geometry, drawing_numba.as_rows(parameters)
+            return visibility_numba.find_in(geometry, rows, mesh.numpy(), clipping)
+        from inverse_graphics.render.embedded import visibility_torch
+
+        return visibility_torch.find_visibility(model.library, model.topology, parameters, mesh, clipping)
+
     def _drawn(
         self, parameters: Tensor, visibility: Visibility, model: _Model, clipping: Clipping
     ) -> tuple[Tensor, Tensor, Tensor]:
         if self._compiled(parameters.device):
             from inverse_graphics.render.embedded import drawing_numba
 
-            return drawing_numba.draw(parameters, visibility, model.tables, clipping)
+            return drawing_numba.draw(parameters, visibility, model.compiled.tables, clipping)
         return draw(parameters, visibility, model.library, model.corners, model.textures, clipping)
 
     def _clipping(self, camera: CameraBatch) -> Clipping:
@@ -106,15 +133,6 @@ class EmbeddedEngine:
                 original.library.to(like.device, like.dtype), original.topology.to(like.device)
             )
         return self._models[key]
-
-    def _finder(self, device: torch.device) -> FindVisibility:
-        if self._compiled(device):
-            from inverse_graphics.render.embedded import visibility_numba
-
-            return visibility_numba.find_visibility
-        from inverse_graphics.render.embedded import visibility_torch
-
-        return visibility_torch.find_visibility
 
     def _compiled(self, device: torch.device) -> bool:
         if self.settings.kernels == "numba" and device.type != "cpu":
@@ -142,10 +160,13 @@ class _Model:
         return Corners.of(self.library)
 
     @cached_property
-    def tables(self) -> Tables:
-        from inverse_graphics.render.embedded.drawing_numba import Tables
+    def compiled(self) -> picture_numba.Model:
+        from inverse_graphics.render.embedded import drawing_numba, picture_numba, visibility_numba
 
-        return Tables.of(self.library, self.corners, self.textures)
+        return picture_numba.Model(
+            visibility_numba.Geometry.of(self.library, self.topology),
+            drawing_numba.Tables.of(self.library, self.corners, self.textures),
+        )
 
     @cached_property
     def textures(self) -> Textures:

@@ -12,12 +12,11 @@ All kernels stand in this one file because numba's disk cache does not notice a 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.topology import MeshTopology
@@ -35,26 +34,39 @@ from inverse_graphics.render.embedded.visibility import (
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 
-def find_visibility(
-    library: MeshLibrary, topology: MeshTopology, parameters: Tensor, mesh: Tensor, clipping: Clipping
+class Geometry(NamedTuple):
+    """A `MeshLibrary` and its `MeshTopology` as kernels take them."""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int64]
+    solid: NDArray[np.bool_]
+    closed: NDArray[np.bool_]
+    edges: NDArray[np.int32]
+    first_vertex: NDArray[np.int64]
+    first_face: NDArray[np.int64]
+    first_edge: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, library: MeshLibrary, topology: MeshTopology) -> Geometry:
+        """Turn the tensors around once, for all pictures."""
+        return cls(
+            library.vertices.double().numpy(),
+            library.faces.numpy(),
+            topology.solid.numpy(),
+            topology.closed.numpy(),
+            topology.edges.numpy(),
+            library.first_vertex.numpy(),
+            library.first_face.numpy(),
+            topology.first_edge.numpy(),
+        )
+
+
+def find_in(
+    geometry: Geometry, rows: NDArray[np.float64], meshes: NDArray[np.int64], clipping: Clipping
 ) -> Visibility:
     """Find what is visible in each layer; see `FindVisibility`."""
-    pixel_from_object = np.ascontiguousarray(parameters.detach()[:, :12].double().numpy())
-    meshes = mesh.numpy()
-    geometry = (
-        library.vertices.double().numpy(),
-        library.faces.numpy(),
-        topology.solid.numpy(),
-        topology.closed.numpy(),
-        topology.edges.numpy(),
-        library.first_vertex.numpy(),
-        library.first_face.numpy(),
-        topology.first_edge.numpy(),
-    )
     frame = (clipping.height, clipping.width, clipping.near, clipping.far)
-    parts = in_chunks(
-        lambda start, stop: _layers(start, stop, pixel_from_object, meshes, *geometry, *frame), len(meshes)
-    )
+    parts = in_chunks(lambda start, stop: _layers(start, stop, rows, meshes, *geometry, *frame), len(meshes))
     return _joined(parts)
 
 
