@@ -39,7 +39,7 @@ class NativeSettings:
     """
 
     blur_px: float = 0.5
-    faces_per_pixel: int = 16
+    faces_per_pixel: int = 32
     near: float = 0.01
     far: float = 1000.0
     bin_size: int | None = None
@@ -100,7 +100,7 @@ class NativeEngine:
         surfaces = Surfaces.of(parameters, mesh, model.library, model.topology, frame, MARGIN)
         drawn, outline = surfaces.drawn.nonzero()[:, 0], surfaces.outline()
         hard = surfaces.rasterise(drawn, frame)
-        seen = _seen(hard, drawn)
+        seen = _seen(hard, drawn, surfaces.facing)
         beside = self._beside(surfaces, outline, seen, metres_per_pixel, frame)
         inside = pixels_inside(seen, beside, metres_per_pixel)
         pixel = (seen.face >= 0).reshape(-1).nonzero()[:, 0]
@@ -143,12 +143,13 @@ class _Model(NamedTuple):
     textures: Textures
 
 
-def _seen(hard: Hits, drawn: Tensor) -> Seen:
+def _seen(hard: Hits, drawn: Tensor, facing: Tensor) -> Seen:
     face = hard.face[..., 0]
     if not len(drawn):
-        return Seen(face, torch.full_like(hard.depth[..., 0], torch.inf))
+        return Seen(face, torch.zeros_like(face), torch.full_like(hard.depth[..., 0], torch.inf))
+    row = drawn[face.clamp(min=0)]
     depth = torch.where(face >= 0, hard.depth[..., 0].detach(), torch.inf)
-    return Seen(torch.where(face >= 0, drawn[face.clamp(min=0)], -1), depth)
+    return Seen(torch.where(face >= 0, row, -1), torch.where(face >= 0, facing[row], 0), depth)
 
 
 def _fragments(

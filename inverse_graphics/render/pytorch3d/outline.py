@@ -32,11 +32,12 @@ class Edges(NamedTuple):
 class Outline(NamedTuple):
     """Faces at whose sides what is seen changes.
 
-    face: (n,), sorted.  contour: (n, 3), true for sides where the surface ends or turns away.
-    crease: (n, 3), true for sides at which it goes on with another colour or normal.
+    face: (n,), sorted.  facing: (n,), see `facings`.  contour: (n, 3), true for sides where the surface ends
+    or turns away.  crease: (n, 3), true for sides at which it goes on with another colour or normal.
     """
 
     face: Tensor
+    facing: Tensor
     contour: Tensor
     crease: Tensor
 
@@ -62,13 +63,14 @@ def find_outline(edges: Edges, facing: Tensor, corners: Tensor, ndc: Tensor) -> 
     face, number = torch.unique(chosen[used], return_inverse=True)
     flags = torch.zeros(2, 3 * len(face), dtype=torch.bool, device=face.device)
     flags[(~contour[used]).long(), 3 * number + side[used]] = True
-    return Outline(face, flags[0].reshape(-1, 3), flags[1].reshape(-1, 3))
+    return Outline(face, facing[face], flags[0].reshape(-1, 3), flags[1].reshape(-1, 3))
 
 
 class Seen(NamedTuple):
-    """What is seen at pixel centres, (P, H, W) each: face, −1 where none is, and depth, metres."""
+    """What is seen at pixel centres, (P, H, W) each: face, −1 if none, its facing, and depth, metres."""
 
     face: Tensor
+    facing: Tensor
     depth: Tensor
 
 
@@ -103,7 +105,7 @@ def pixels_beside(
     outline's faces in normalised device coordinates.  whole: (n,), false for those that are partly behind the
     camera, whose corners mean nothing; they get no `outwards`.  metres_per_pixel: (P,), at depth 1.
     Where nothing is seen any side counts; elsewhere a contour that lies before what is seen, or a crease that
-    is about as deep.
+    is about as deep and faces the same way.
     """
     most = hits.face.shape[-1]
     pixel = (hits.face.reshape(-1, most) >= 0).any(dim=1).nonzero()[:, 0]
@@ -117,7 +119,8 @@ def pixels_beside(
     visible, size = seen.face.reshape(-1)[pixel, None], metres_per_pixel[pixel // seen.face[0].numel(), None]
     at = depth.detach()
     contour = near.contour & whole[own] & (at < behind * (1 - IN_FRONT))
-    crease = near.crease & whole[own] & (at < behind + 0.5 * size * at)
+    same_way = outline.facing[own] == seen.facing.reshape(-1)[pixel, None]
+    crease = near.crease & whole[own] & same_way & (at < behind + 0.5 * size * at)
     usable = (face >= 0) & (squared.detach() > 0) & (visible != outline.face[own])
     usable &= (visible < 0) | contour | crease
     distance = torch.where(usable, squared.detach(), torch.inf)
