@@ -1,21 +1,16 @@
-"""`inverse-graphics benchmark infer|render|train`."""
+"""`inverse-graphics benchmark infer|train`, and the group that all benchmarks are in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from inverse_graphics.errors import EngineError
-
+from . import benchmark_render
 from .application import add, new_group
-from .sizes import parsed_size
-from .streams import STDOUT, console, say, write_json
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from .figures import Json, report
+from .streams import say
 
 group = new_group("Measure how good and how fast this is, here.")
 
@@ -23,16 +18,9 @@ INFER_EXAMPLES = """\
 inverse-graphics benchmark infer
 inverse-graphics benchmark infer --model runs/multi_mnist-seed1/weights --digits full --json figures.json"""
 
-RENDER_EXAMPLES = """\
-inverse-graphics benchmark render
-inverse-graphics benchmark render --size 64x64 --size 128x128 --batch 1 --batch 64 --json figures.json
-inverse-graphics benchmark render --device cuda --batch 512"""
-
 TRAIN_EXAMPLES = """\
 inverse-graphics benchmark train multi_mnist --seeds 0,1,2,3,4
 inverse-graphics benchmark train multi_mnist --seeds 0 --set steps=2000 --json -"""
-
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
 
 
 def infer(
@@ -56,41 +44,7 @@ def infer(
     from inverse_graphics.scene_parser import SceneParser
 
     rows = list(benchmark_infer(SceneParser.load(model), images, digits, seed, progress=say))
-    _report(rows, json)
-
-
-def render(
-    engine: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="The render engine; may be given again.")
-    ] = None,
-    size: Annotated[
-        list[str] | None, typer.Option(metavar="WxH", help="Pixels, 64x64 if not given; may be given again.")
-    ] = None,
-    batch: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="N", min=1, max=65536, help="Scenes at once, 64 if not given; may be given again."
-        ),
-    ] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the engine works.")] = "cpu",
-    seconds: Annotated[
-        float, typer.Option(metavar="S", min=0.01, max=600, help="How long each figure is measured.")
-    ] = 2.0,
-    json: Json = None,
-) -> None:
-    """Measure how many scenes of three objects are drawn in a second, without and with gradients.
-
-    Colour, depth, alpha and mask, composited over a table.
-    """
-    from inverse_graphics.render.engines import DEFAULT_ENGINE
-    from inverse_graphics.report.render_benchmark import benchmark_render
-
-    _check_device(device)
-    sizes = [(height, width) for width, height in map(parsed_size, size or ["64x64"])]
-    rows = benchmark_render(
-        engine or [DEFAULT_ENGINE], sizes, batch or [64], device=device, seconds=seconds, progress=say
-    )
-    _report(list(rows), json)
+    report(rows, json)
 
 
 def train(
@@ -113,16 +67,7 @@ def train(
     from inverse_graphics.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    _report(list(benchmark_training(loaded, _parsed_seeds(seeds), runs, progress=say)), json)
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise EngineError(
-            "no GPU that torch can use: choose --device cpu; `inverse-graphics doctor` says more"
-        )
+    report(list(benchmark_training(loaded, _parsed_seeds(seeds), runs, progress=say)), json)
 
 
 def _parsed_seeds(text: str) -> list[int]:
@@ -132,37 +77,7 @@ def _parsed_seeds(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _report(rows: Sequence[DataclassInstance], json: str | None) -> None:
-    """Print rows of figures as a table and, where asked for, as JSON."""
-    from dataclasses import asdict
-
-    records = [asdict(row) for row in rows]
-    if json != STDOUT:
-        _print_table(records)
-    if json is not None:
-        write_json(json, records)
-
-
-def _print_table(records: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for name, value in (records[0] if records else {}).items():
-        table.add_column(name.replace("_", " "), justify="left" if isinstance(value, str) else "right")
-    for record in records:
-        table.add_row(*(Text(_figure(value)) for value in record.values()))
-    console().print(table)
-
-
-def _figure(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 add(group, infer, INFER_EXAMPLES)
-add(group, render, RENDER_EXAMPLES)
+add(group, benchmark_render.render, benchmark_render.EXAMPLES)
+add(group, benchmark_render.render_fuzz, benchmark_render.FUZZ_EXAMPLES, name="render-fuzz")
 add(group, train, TRAIN_EXAMPLES)

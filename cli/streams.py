@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -61,6 +61,16 @@ def write_json(target: str, value: Any) -> None:
         file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
     if target != STDOUT:
         say(f"wrote {Path(target)}")
+
+
+@contextmanager
+def advancing(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far something has come, on a terminal: call what this yields with what is done so far."""
+    from rich.progress import Progress
+
+    with Progress(console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _shows_colours(stream: IO[str]) -> bool:

@@ -1,24 +1,22 @@
-"""How fast the render engines are here: scenes of crockery on a table, drawn whole."""
+"""How fast the render engines are here: scenes of crockery on a table, drawn whole, engines side by side."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines, make_engine
+from inverse_graphics.report.ball_scenes import ball_library
+from inverse_graphics.report.render_timing import time_engine
+from inverse_graphics.report.table_top import table_top_scenes
 from inverse_graphics.scene.batch import SceneBatch
-from inverse_graphics.scene.scene import Scene
+
+__all__ = ["RenderRow", "benchmark_render", "measured_row", "table_top_scenes", "working_engines"]
 
 OBJECTS = 3
 PACK = "crockery"
@@ -30,6 +28,7 @@ class RenderRow:
 
     forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward: the same with
     gradients of all of them with respect to poses, tints, cameras and lights.  objects, faces: a scene's.
+    covered: pixels that the objects of a scene cover, each by itself, added up.
     """
 
     engine: str
@@ -41,6 +40,7 @@ class RenderRow:
     forward_scenes_per_second: float
     forward_backward_scenes_per_second: float | None
     objects: int
+    covered: int
 
 
 def benchmark_render(
@@ -49,28 +49,37 @@ def benchmark_render(
     batches: Sequence[int] = (64,),
     device: str = "cpu",
     seconds: float = 2.0,
+    faces: Sequence[int | None] = (None,),
+    objects: Sequence[int] = (OBJECTS,),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RenderRow]:
-    """Time each engine at each size (height, width) and batch; the median over about `seconds` each way.
+    """Time each engine at each size (height, width), batch, number of faces and of objects.
+
+    faces: of each object, which is then a ball; None for crockery, of about 1,000.  objects: in each scene.
+    Figures are medians over about `seconds` each way; all engines are given the same scenes.
 
     Raises:
         EngineError: an unknown engine, or one that does not work here.
     """
-    library = load_pack(PACK).library()
-    for name in engines:
-        engine = make_engine(name, library)
+    for count in faces:
+        library = load_pack(PACK).library() if count is None else ball_library(count)
+        made = [make_engine(name, library) for name in engines]
         for height, width in sizes:
             for batch in batches:
-                progress(f"{name}, {height}×{width}, batch {batch}")
-                scenes = table_top_scenes(batch, height, width, library).to(device)
-                yield _row(engine, scenes, library, seconds)
+                for slots in objects:
+                    scenes = table_top_scenes(batch, height, width, library, slots).to(device)
+                    for engine in made:
+                        progress(f"{engine.name}, {height}×{width}, batch {batch}, {slots} objects")
+                        yield measured_row(engine, scenes, library, seconds)
 
 
-def _row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary, seconds: float) -> RenderRow:
+def measured_row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary, seconds: float) -> RenderRow:
+    """Time one engine on given scenes."""
     batch, objects = scenes.objects.asset.shape
     faces = library.first_face.diff()[scenes.objects.asset.cpu()].sum(dim=1)
-    forward = _seconds_per_call(lambda: _forward(engine, scenes), seconds)
-    both = _seconds_per_call(lambda: _backward(engine, scenes), seconds) if engine.differentiable else None
+    forward, both = time_engine(engine, scenes, seconds)
+    with torch.no_grad():
+        alpha = engine.layers(scenes.objects, scenes.camera, scenes.light).alpha
     return RenderRow(
         engine=engine.name,
         device=scenes.background.device.type,
@@ -81,90 +90,10 @@ def _row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary, seconds
         forward_scenes_per_second=batch / forward,
         forward_backward_scenes_per_second=None if both is None else batch / both,
         objects=objects,
+        covered=round(float((alpha > 0).sum()) / batch),
     )
 
 
-def _forward(engine: RenderEngine, scenes: SceneBatch) -> None:
-    with torch.no_grad():
-        render(scenes, engine)
-    _finish(scenes.background)
-
-
-def _backward(engine: RenderEngine, scenes: SceneBatch) -> None:
-    """Gradients of the sum of image, depth and alpha with respect to all that an engine may move."""
-
-    def leaf(value: Tensor) -> Tensor:
-        return value.detach().clone().requires_grad_()
-
-    objects, camera, light = scenes.objects, scenes.camera, scenes.light
-    moving = replace(
-        scenes,
-        objects=replace(
-            objects,
-            position=leaf(objects.position),
-            rotation=leaf(objects.rotation),
-            tint=leaf(objects.tint),
-        ),
-        camera=replace(camera, T_world_camera=leaf(camera.T_world_camera)),
-        light=replace(light, direction=leaf(light.direction)),
-    )
-    drawn = render(moving, engine)
-    outputs = (drawn.image, drawn.depth, drawn.alpha)
-    torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])
-    _finish(scenes.background)
-
-
-def _finish(value: Tensor) -> None:
-    if value.is_cuda:
-        torch.cuda.synchronize(value.device)
-
-
-def _seconds_per_call(call: Callable[[], None], seconds: float) -> float:
-    """Median time of a call, after two that warm up; at least five are timed."""
-    call()
-    call()
-    times: list[float] = []
-    while len(times) < 5 or sum(times) < seconds:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return median(times)
-
-
-def table_top_scenes(
-    count: int, height: int, width: int, library: MeshLibrary, objects: int = OBJECTS, seed: int = 0
-) -> SceneBatch:
-    """Scenes with `objects` objects each, standing apart on a table, seen from around it."""
-    generator = np.random.default_rng(seed)
-    return SceneBatch.from_scenes(
-        [_scene(generator, height, width, library, objects) for _ in range(count)], library
-    )
-
-
-def _scene(
-    generator: np.random.Generator, height: int, width: int, library: MeshLibrary, objects: int
-) -> Scene:
-    kinds = generator.integers(len(library.names), size=objects)
-    turn = generator.uniform(0, 2 * math.pi)
-    around = turn + np.arange(objects) * 2 * math.pi / objects
-    far = generator.uniform(0.12, 0.2, objects)
-    yaws = generator.uniform(-180, 180, objects)
-    orbit = {
-        "azimuth_degrees": generator.uniform(-180, 180),
-        "elevation_degrees": generator.uniform(20, 60),
-        "distance_m": generator.uniform(0.9, 1.2),
-    }
-    return Scene.model_validate(
-        {
-            "camera": {"width_px": width, "height_px": height, "orbit": orbit},
-            "table": {"size_m": (0.7, 0.7)},
-            "objects": [
-                {
-                    "asset": library.names[kind],
-                    "position_m": (distance * math.cos(angle), distance * math.sin(angle), 0.0),
-                    "yaw_degrees": yaw,
-                }
-                for kind, angle, distance, yaw in zip(kinds, around, far, yaws, strict=True)
-            ],
-        }
-    )
+def working_engines() -> tuple[str, ...]:
+    """Names of all engines that work here, the default first."""
+    return tuple(engine.name for engine in available_engines() if engine.works)

@@ -199,6 +199,29 @@ def test_an_engine_is_measured_with_the_fields_that_scripts_lean_on(run):
     assert "embedded" in run("benchmark", "render", *sizes).out
 
 
+def test_sweeps_are_fitted_and_drawn(run, tmp_path, monkeypatch):
+    from inverse_graphics.report.render_sweeps import SWEEPS
+
+    monkeypatch.setitem(SWEEPS, "objects", SWEEPS["objects"][:2])
+    figures, picture = tmp_path / "figures.json", tmp_path / "sweep.svg"
+    sweep = ["--sweep", "objects", "--batch", "2", "--seconds", "0.01"]
+    outcome = run("benchmark", "render", *sweep, "--json", figures, "--plot", picture)
+    assert outcome.status == 0
+    assert "slope" in outcome.out
+    assert [row["objects"] for row in json.loads(figures.read_text())] == [1, 2]
+    assert "<svg" in picture.read_text()
+    assert run("benchmark", "render", *sweep, "--faces", "100").status == 2
+    assert run("benchmark", "render", *sweep, "--plot", tmp_path / "sweep.bmp").status == 1
+
+
+def test_the_fuzz_counts_what_is_not_finite(run):
+    fuzz = ["benchmark", "render-fuzz", "--scenes", "20", "--size", "12x8"]
+    (row,) = json.loads(run(*fuzz, "--json", "-").out)
+    assert (row["engine"], row["width"], row["height"], row["scenes"]) == ("embedded", 12, 8, 20)
+    assert row["non_finite"] == 0
+    assert "non finite" in run(*fuzz).out
+
+
 def test_a_parser_is_measured(run):
     rows = json.loads(run("benchmark", "infer", "--images", "40", "--json", "-").out)
     by_kind = {row["images"]: row for row in rows}

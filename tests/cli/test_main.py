@@ -22,6 +22,7 @@ COMMANDS = [
     ["models", "show"],
     ["benchmark", "infer"],
     ["benchmark", "render"],
+    ["benchmark", "render-fuzz"],
     ["benchmark", "train"],
     ["doctor"],
 ]

@@ -24,3 +24,16 @@ def test_rows_hold_what_was_asked_for():
         assert row.forward_scenes_per_second > 0
         assert row.forward_backward_scenes_per_second is not None
         assert row.forward_backward_scenes_per_second > 0
+
+
+def test_faces_and_objects_are_what_was_asked_for_and_engines_draw_the_same():
+    rows = list(
+        benchmark_render(
+            ("embedded", "embedded"), ((16, 16),), (2,), faces=(100, 1000), objects=(1, 4), seconds=0.001
+        )
+    )
+    assert [row.objects for row in rows] == [1, 1, 4, 4] * 2
+    for row, faces in zip(rows, [100, 100, 400, 400, 1000, 1000, 4000, 4000], strict=True):
+        assert abs(row.faces / faces - 1) < 0.03
+    for one, other in zip(rows[::2], rows[1::2], strict=True):
+        assert (one.covered, one.faces) == (other.covered, other.faces)

@@ -1,0 +1,172 @@
+"""`inverse-graphics benchmark render|render-fuzz`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from inverse_graphics.errors import EngineError
+
+from .figures import Json, report
+from .sizes import parsed_size
+from .streams import STDOUT, advancing, say
+
+EXAMPLES = """\
+inverse-graphics benchmark render
+inverse-graphics benchmark render --engine all --size 64x64 --size 256x256 --json figures.json
+inverse-graphics benchmark render --faces 100 --faces 10000 --objects 1 --objects 8 --batch 16
+inverse-graphics benchmark render --sweep faces --sweep covered --plot growth.svg
+inverse-graphics benchmark render --device cuda --batch 512"""
+
+FUZZ_EXAMPLES = """\
+inverse-graphics benchmark render-fuzz
+inverse-graphics benchmark render-fuzz --scenes 100000 --json -"""
+
+
+class Sweep(StrEnum):
+    """What a sweep varies: names in `report.render_sweeps.SWEEPS`."""
+
+    FACES = "faces"
+    OBJECTS = "objects"
+    COVERED = "covered"
+    PIXELS = "pixels"
+
+
+Engines = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="The render engine, or `all` that work here; may be given again."),
+]
+Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the engine works.")]
+
+
+def render(
+    engine: Engines = None,
+    size: Annotated[
+        list[str] | None, typer.Option(metavar="WxH", help="Pixels, 64x64 if not given; may be given again.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", min=1, max=65536, help="Scenes at once, 64 if not given; may be given again."
+        ),
+    ] = None,
+    faces: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", min=6, max=1_000_000, help="Balls of so many faces instead of crockery; again."
+        ),
+    ] = None,
+    objects: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", min=1, max=64, help="Objects in a scene, 3 if not given; again."),
+    ] = None,
+    sweep: Annotated[
+        list[Sweep] | None,
+        typer.Option(help="Vary one thing in several steps instead, and fit how the cost grows; again."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the sweeps, all four if none is named.")
+    ] = None,
+    device: Device = "cpu",
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.01, max=600, help="How long each figure is measured.")
+    ] = 2.0,
+    json: Json = None,
+) -> None:
+    """Measure how many scenes are drawn in a second, without and with gradients, by engines side by side.
+
+    Colour, depth, alpha and mask, composited over a table. Sweeps draw balls that cover a known number of
+    pixels, in batches of 16 unless --batch says otherwise: "pixels" enlarges the picture alone.
+    """
+    from inverse_graphics.report.render_benchmark import OBJECTS, benchmark_render
+
+    _check_device(device)
+    engines = _engines(engine)
+    if sweep or plot:
+        if size or faces or objects:
+            raise typer.BadParameter("a sweep chooses --size, --faces and --objects: leave them out")
+        return _sweep(
+            [each.value for each in dict.fromkeys(sweep or ())],
+            engines,
+            (batch or [16])[0],
+            device,
+            seconds,
+            plot,
+            json,
+        )
+    sizes = [(height, width) for width, height in map(parsed_size, size or ["64x64"])]
+    rows = benchmark_render(
+        engines, sizes, batch or [64], device, seconds, faces or [None], objects or [OBJECTS], progress=say
+    )
+    return report(list(rows), json)
+
+
+def render_fuzz(
+    scenes: Annotated[int, typer.Option(metavar="N", min=1, help="How many scenes.")] = 10_000,
+    engine: Engines = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Pixels.")] = "32x32",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which scenes.")] = 0,
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """Draw random scenes that no one would want to draw, and count values and gradients that are not finite.
+
+    Objects and cameras a micrometre to a million metres away and inside each other, scales from 0 up, any
+    focal length. The exit status is 1 if a single value is not finite; the seeds of such scenes are told.
+    """
+    from inverse_graphics.report.render_fuzz import fuzz_engine
+
+    _check_device(device)
+    width, height = parsed_size(size)
+    results = []
+    for name in _engines(engine):
+        with advancing(name, scenes) as advance:
+            results.append(fuzz_engine(name, scenes, height, width, seed, device, advance))
+    report(results, json)
+    for result in results:
+        result.check()
+
+
+def _sweep(
+    varied: list[str],
+    engines: list[str],
+    batch: int,
+    device: str,
+    seconds: float,
+    plot: Path | None,
+    json: str | None,
+) -> None:
+    from inverse_graphics.report.render_sweeps import SWEEPS, benchmark_sweeps, growth_rows
+    from inverse_graphics.report.sweep_plot import check_plot_name, plot_sweeps
+
+    if plot:
+        check_plot_name(plot)
+    rows = list(benchmark_sweeps(varied or list(SWEEPS), engines, batch, device, seconds, progress=say))
+    report(rows, json)
+    if json != STDOUT:
+        report(list(growth_rows(rows)), None)
+    if plot:
+        plot_sweeps(rows, plot)
+        say(f"wrote {plot}")
+
+
+def _engines(names: list[str] | None) -> list[str]:
+    from inverse_graphics.render.engines import DEFAULT_ENGINE
+    from inverse_graphics.report.render_benchmark import working_engines
+
+    chosen = [
+        one for name in names or [DEFAULT_ENGINE] for one in (working_engines() if name == "all" else (name,))
+    ]
+    return list(dict.fromkeys(chosen))
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EngineError(
+            "no GPU that torch can use: choose --device cpu; `inverse-graphics doctor` says more"
+        )
