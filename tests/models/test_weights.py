@@ -140,7 +140,7 @@ def without_bias(folder: Path) -> None:
         (lambda folder: (folder / "model.json").write_text("[" * 10**5), "model.json"),
         (lambda folder: (folder / "model.json").write_text("[]"), "model.json"),
         (lambda folder: (folder / "model.json").write_text('{"kind": NaN}'), "NaN"),
-        (lambda folder: (folder / "model.json").write_text(" " * 2**23), "larger than"),
+        (lambda folder: (folder / "model.json").write_text(" " * 2**25), "larger than"),
         (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe"), "UTF-8"),
     ],
 )
