@@ -16,6 +16,9 @@ from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 
 
+TOO_LONG = 10  # times the seconds that were asked for
+
+
 class Timing(NamedTuple):
     """Seconds for a batch.  forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward:
     the same with gradients of all of them with respect to poses, tints, cameras and lights, None without.
@@ -26,7 +29,7 @@ class Timing(NamedTuple):
 
 
 def time_engine(engine: RenderEngine, scenes: SceneBatch, seconds: float) -> Timing:
-    """Take medians over about `seconds` each way, after two calls that warm up."""
+    """Take medians over about `seconds` each way, at most ten times that and a call, after a warm-up."""
     forward = _seconds_per_call(lambda: _forward(engine, scenes), seconds)
     if not engine.differentiable:
         return Timing(forward, None)
@@ -69,12 +72,17 @@ def _finish(value: Tensor) -> None:
 
 
 def _seconds_per_call(call: Callable[[], None], seconds: float) -> float:
-    """Median time of a call, after two that warm up; at least five are timed."""
-    call()
-    call()
-    times: list[float] = []
-    while len(times) < 5 or sum(times) < seconds:
-        start = time.perf_counter()
+    """Median time of a call, after two that warm up: of five or more, of fewer where they take too long."""
+    patience = TOO_LONG * seconds
+    if _timed(call) < patience:
         call()
-        times.append(time.perf_counter() - start)
+    times = [_timed(call)]
+    while sum(times) < seconds or (len(times) < 5 and sum(times) < patience):
+        times.append(_timed(call))
     return median(times)
+
+
+def _timed(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
