@@ -15,7 +15,6 @@ from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 
-
 TOO_LONG = 10  # times the seconds that were asked for
 
 
