@@ -80,4 +80,5 @@ def _parsed_seeds(text: str) -> list[int]:
 add(group, infer, INFER_EXAMPLES)
 add(group, benchmark_render.render, benchmark_render.EXAMPLES)
 add(group, benchmark_render.render_fuzz, benchmark_render.FUZZ_EXAMPLES, name="render-fuzz")
+add(group, benchmark_render.render_gradients, benchmark_render.GRADIENT_EXAMPLES, name="render-gradients")
 add(group, train, TRAIN_EXAMPLES)

@@ -1,4 +1,4 @@
-"""`inverse-graphics benchmark render|render-fuzz`."""
+"""`inverse-graphics benchmark render|render-fuzz|render-gradients`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ class Sweep(StrEnum):
     OBJECTS = "objects"
     COVERED = "covered"
     PIXELS = "pixels"
+
+
+GRADIENT_EXAMPLES = """\
+inverse-graphics benchmark render-gradients
+inverse-graphics benchmark render-gradients --engine all --supersample 1 --scenes 24 --json -"""
 
 
 Engines = Annotated[
@@ -128,6 +133,32 @@ def render_fuzz(
     report(results, json)
     for result in results:
         result.check()
+
+
+def render_gradients(
+    scenes: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many scenes.")] = 48,
+    engine: Engines = None,
+    supersample: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", min=1, max=16, help="Samples a pixel along each side: 1, 2, 3; again."),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Pixels.")] = "64x64",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which scenes.")] = 0,
+    json: Json = None,
+) -> None:
+    """Compare gradients with finite differences of half a pixel: how often they point the same way.
+
+    One and three objects of crockery on a table; the picture is blurred by a pixel, the differences are taken
+    of many samples a pixel.
+    """
+    from inverse_graphics.report.gradient_benchmark import benchmark_gradients
+
+    width, height = parsed_size(size)
+    factors = supersample or [1, 2, 3]
+    rows = benchmark_gradients(
+        _engines(engine), factors, ((height, width),), scenes=scenes, seed=seed, progress=say
+    )
+    report(list(rows), json)
 
 
 def _sweep(

@@ -215,6 +215,14 @@ def test_sweeps_are_fitted_and_drawn(run, tmp_path, monkeypatch):
     assert run("benchmark", "render", *sweep, "--plot", tmp_path / "sweep.bmp").status == 1
 
 
+def test_gradients_are_compared(run):
+    arguments = ["--scenes", "2", "--size", "24x16", "--supersample", "1", "--supersample", "2"]
+    rows = json.loads(run("benchmark", "render-gradients", *arguments, "--json", "-").out)
+    assert [row["engine"] for row in rows] == ["embedded", "embedded", "embedded×2", "embedded×2"] * 2
+    assert all((row["width"], row["height"], row["scenes"]) == (24, 16, 2) for row in rows)
+    assert all(-1 <= row["lowest"] <= row["median"] <= 1 for row in rows)
+
+
 def test_the_fuzz_counts_what_is_not_finite(run):
     fuzz = ["benchmark", "render-fuzz", "--scenes", "20", "--size", "12x8"]
     (row,) = json.loads(run(*fuzz, "--json", "-").out)

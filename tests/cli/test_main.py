@@ -23,6 +23,7 @@ COMMANDS = [
     ["benchmark", "infer"],
     ["benchmark", "render"],
     ["benchmark", "render-fuzz"],
+    ["benchmark", "render-gradients"],
     ["benchmark", "train"],
     ["doctor"],
 ]
