@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0912, PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
+# ruff: noqa: PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
 """Stage 1 on the CPU: compiled, one layer after the other, each with its own depth buffer.
 
 Faces are rasterised in homogeneous coordinates (Olano & Greer 1997, "Triangle scan conversion using 2D
@@ -33,12 +33,17 @@ from inverse_graphics.render.embedded.visibility import (
 )
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
+LEAST = 5e-324  # the least positive float64
+
 
 class Geometry(NamedTuple):
-    """A `MeshLibrary` and its `MeshTopology` as kernels take them."""
+    """A `MeshLibrary` and its `MeshTopology` as kernels take them.
+
+    In faces (F, 3) and edges (E, 5) vertices and faces are counted from the first ones of their mesh.
+    """
 
     vertices: NDArray[np.float64]
-    faces: NDArray[np.int64]
+    faces: NDArray[np.int32]
     solid: NDArray[np.bool_]
     closed: NDArray[np.bool_]
     edges: NDArray[np.int32]
@@ -49,15 +54,22 @@ class Geometry(NamedTuple):
     @classmethod
     def of(cls, library: MeshLibrary, topology: MeshTopology) -> Geometry:
         """Turn the tensors around once, for all pictures."""
+        first_vertex, first_face = library.first_vertex.numpy(), library.first_face.numpy()
+        first_edge = topology.first_edge.numpy()
+        edges = topology.edges.numpy().copy()
+        edges[:, :2] -= np.repeat(first_vertex[:-1], np.diff(first_edge))[:, None].astype(np.int32)
+        paired = np.where(edges[:, 2:4] < 0, 0, np.repeat(first_face[:-1], np.diff(first_edge))[:, None])
+        edges[:, 2:4] -= paired.astype(np.int32)
+        own = library.faces.numpy() - np.repeat(first_vertex[:-1], np.diff(first_face))[:, None]
         return cls(
             library.vertices.double().numpy(),
-            library.faces.numpy(),
+            own.astype(np.int32),
             topology.solid.numpy(),
             topology.closed.numpy(),
-            topology.edges.numpy(),
-            library.first_vertex.numpy(),
-            library.first_face.numpy(),
-            topology.first_edge.numpy(),
+            edges,
+            first_vertex,
+            first_face,
+            first_edge,
         )
 
 
@@ -102,10 +114,10 @@ def _room(rows: NDArray[Any], used: int, more: int) -> NDArray[Any]:
 
 
 @inner
-def _span(low: float, high: float, shift: float, size: int) -> tuple[int, int]:
-    """First and last of 0 … size − 1 whose value i − 0.5 (shift 0.5) lies in [low, high]."""
-    first = min(max(low + shift - ROUNDING, 0.0), float(size))
-    last = min(max(high + shift + ROUNDING, -1.0), size - 1.0)
+def _span(low: float, high: float, size: int) -> tuple[int, int]:
+    """First and last of 0 … size − 1 whose centre i − 0.5 lies in [low, high]."""
+    first = min(max(low + 0.5 - ROUNDING, 0.0), float(size))
+    last = min(max(high + 0.5 + ROUNDING, -1.0), size - 1.0)
     return int(np.ceil(first)), int(np.floor(last))
 
 
@@ -162,8 +174,8 @@ def _project(
         return 0, -1, 0, -1, whole
     if not whole:
         return 0, columns - 1, 0, rows - 1, whole
-    left, right = _span(x0 - 1.0, x1 + 1.0, 0.5, columns)
-    top, bottom = _span(y0 - 1.0, y1 + 1.0, 0.5, rows)
+    left, right = _span(x0 - 1.0, x1 + 1.0, columns)
+    top, bottom = _span(y0 - 1.0, y1 + 1.0, rows)
     return left, right, top, bottom, whole
 
 
@@ -175,16 +187,15 @@ def _sound(h: NDArray[np.float64], v: int) -> bool:
 @inner
 def _facings(
     h: NDArray[np.float64],
-    faces: NDArray[np.int64],
+    faces: NDArray[np.int32],
     solid: NDArray[np.bool_],
-    first_vertex: int,
     whole: bool,
     facing: NDArray[np.int8],
     determinant: NDArray[np.float64],
 ) -> None:
     """Which side of each face the camera sees: −1 the front, 1 the back, 0 neither or not to be drawn."""
     for f in range(len(faces)):
-        i, j, k = faces[f, 0] - first_vertex, faces[f, 1] - first_vertex, faces[f, 2] - first_vertex
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         sound = solid[f] and (whole or (_sound(h, i) and _sound(h, j) and _sound(h, k)))
         facing[f] = 0
         if sound:
@@ -197,153 +208,135 @@ def _facings(
 
 
 @inner
-def _cross_rows(
-    h: NDArray[np.float64],
-    i: int,
-    j: int,
-    edge: int,
-    along: int,
-    low: float,
-    high: float,
-    shape: tuple[int, int],
-    near: float,
-    far: float,
-    heads: NDArray[np.int32],
-    points: NDArray[np.float64],
-    links: NDArray[np.int32],
-    used: int,
-    state: int,
-) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
-    """Note where an edge passes between neighbouring pixel centres; along = 0: of one row, 1: of a column.
-
-    points: x, y, depth, place between the two centres in (0, 1].  links: next point in the same gap,
-    edge, state (OUTER, INNER or HIDDEN).  heads: first point of the gap after each pixel.
-    """
-    across = 1 - along
-    lines, gaps = (shape[0], shape[1]) if along == 0 else (shape[1], shape[0])
-    first, last = _span(low, high, 0.5, lines)
-    if last < first:
-        return points, links, used
-    if used + last - first + 1 > len(points):
-        points = _room(points, used, last - first + 1)
-        links = _room(links, used, last - first + 1)
-    for line in range(first, last + 1):
-        centre = line - 0.5
-        p = h[i, across] - centre * h[i, 2]
-        q = h[j, across] - centre * h[j, 2]
-        if (p >= 0) == (q >= 0):
-            continue
-        t = p / (p - q)
-        depth = h[i, 2] + t * (h[j, 2] - h[i, 2])
-        if not near <= depth <= far:
-            continue
-        where = (h[i, along] + t * (h[j, along] - h[i, along])) / depth
-        if not -0.5 < where <= gaps - 1.5:
-            continue
-        gap = int(np.ceil(where + 0.5)) - 1
-        row, column = (line, gap) if along == 0 else (gap, line)
-        points[used, along] = where
-        points[used, across] = centre
-        points[used, 2] = depth
-        points[used, 3] = (where + 0.5) - gap
-        pixel = row * shape[1] + column
-        links[used, 0] = heads[pixel]
-        links[used, 1] = edge
-        links[used, 2] = state
-        heads[pixel] = used
-        used += 1
-    return points, links, used
-
-
-@inner
-def _cross_edges(
+def _contours(
     h: NDArray[np.float64],
     edges: NDArray[np.int32],
     facing: NDArray[np.int8],
-    first_vertex: int,
-    first_face: int,
     fronts: bool,
     shape: tuple[int, int],
     near: float,
-    far: float,
-    heads: NDArray[np.int32],
-    points: NDArray[np.float64],
-    links: NDArray[np.int32],
-) -> tuple[NDArray[np.float64], NDArray[np.int32], int]:
-    """Walk every edge that is a discontinuity from here; heads: (2, pixels); fronts as in `_rasterise`."""
-    used: Any = np.int64(
-        0
-    )  # a plain 0 would compile everything below twice, for a constant and for a variable
+    walks: NDArray[np.int32],
+) -> tuple[int, int]:
+    """List the edges that are discontinuities from here; returns how many, and how many lines they reach.
+
+    walks: edge, 0 if it is to be followed from row to row or 1 from column to column, first and last of
+    these, and the state of its points.  fronts as in `_candidates`.
+    """
+    count: Any = np.int64(0)  # a plain 0 would compile what follows twice, for a constant and a variable
+    lines: Any = np.int64(0)
     for e in range(len(edges)):
-        one = facing[edges[e, 2] - first_face]
-        other = facing[edges[e, 3] - first_face] if edges[e, 3] >= 0 else one
-        if (edges[e, 4] == 0 and one == other) or (fronts and one >= 0 and other >= 0):
-            continue
-        i, j = edges[e, 0] - first_vertex, edges[e, 1] - first_vertex
+        one = facing[edges[e, 2]]
+        other = facing[edges[e, 3]] if edges[e, 3] >= 0 else one
+        walks[count, 0] = e
+        walks[count, 4] = INNER if edges[e, 3] >= 0 and one == other else OUTER
+        smooth = edges[e, 4] == 0 and one == other
+        count += 0 if smooth or (fronts and one >= 0 and other >= 0) else 1
+    listed = count
+    count = np.int64(0)
+    for n in range(listed):
+        e = walks[n, 0]
+        i, j = edges[e, 0], edges[e, 1]
         if not (max(h[i, 2], h[j, 2]) >= near and _sound(h, i) and _sound(h, j)):
             continue
         steep = abs(h[i, 1] * h[j, 2] - h[i, 2] * h[j, 1])
         flat = abs(h[i, 2] * h[j, 0] - h[i, 0] * h[j, 2])
         if not max(steep, flat) > SHORTEST * abs(h[i, 2] * h[j, 2]):
             continue
-        state = INNER if edges[e, 3] >= 0 and one == other else OUTER
         x0, x1, y0, y1 = _extent(h, i, j, near)
         along = 0 if steep >= flat else 1
-        low, high = (y0, y1) if along == 0 else (x0, x1)
-        points, links, used = _cross_rows(
-            h, i, j, e, along, low, high, shape, near, far, heads[along], points, links, used, state
-        )
-    return points, links, used
+        first, last = _span(y0, y1, shape[0]) if along == 0 else _span(x0, x1, shape[1])
+        walks[count, 0], walks[count, 1], walks[count, 4] = e, along, walks[n, 4]
+        walks[count, 2], walks[count, 3] = first, last
+        if first <= last:
+            count += 1
+            lines += last - first + 1
+    return count, lines
 
 
 @inner
-def _judge(
-    first: int,
-    side: NDArray[np.float64],
-    scale: float,
-    face: int,
-    near: float,
+def _walk(
+    h: NDArray[np.float64],
     edges: NDArray[np.int32],
+    walks: NDArray[np.int32],
+    count: int,
+    shape: tuple[int, int],
+    near: float,
+    far: float,
+    heads: NDArray[np.int32],
     points: NDArray[np.float64],
     links: NDArray[np.int32],
-) -> None:
-    """Tell the points linked from `first` of a face that covers them: nearer, it hides them."""
-    k = first
-    while k >= 0:
-        if links[k, 2] != HIDDEN:
-            x, y = points[k, 0], points[k, 1]
-            u = (side[0] * x + side[1] * y) + side[2]
-            v = (side[3] * x + side[4] * y) + side[5]
-            w = (side[6] * x + side[7] * y) + side[8]
-            total = (u + v) + w
-            if u >= 0 and v >= 0 and w >= 0 and total > 0:
-                own = edges[links[k, 1], 2] == face or edges[links[k, 1], 3] == face
-                if not own and scale / total >= near:
-                    nearer = scale / total < points[k, 2] * (1.0 - HIDDEN_BY)
-                    links[k, 2] = HIDDEN if nearer else INNER
-        k = links[k, 0]
+) -> int:
+    """Note where the listed edges pass between neighbouring pixel centres of a row, or of a column.
 
-
-@inner
-def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float, side: NDArray[np.float64]) -> None:
-    """The three edge functions of a face, all ≥ 0 at the pixels in it; pairs in the order jk, ki, ij.
-
-    Last, 1 for each edge on which a pixel centre counts as inside: the left and the upper ones, so that
-    of two faces with a common edge one has it, and an edge through a centre is met from its left or above.
+    points: x, y, depth, place between the two centres in (0, 1].  links: next point in the same gap,
+    edge, state (OUTER, INNER or HIDDEN), pixel before the gap, along.  heads: (2, pixels), first point of the
+    gap after each pixel.  Returns the number of points.
     """
-    n = 0
-    for a, b in ((j, k), (k, i), (i, j)):
-        side[n] = sign * (h[a, 1] * h[b, 2] - h[a, 2] * h[b, 1])
-        side[n + 1] = sign * (h[a, 2] * h[b, 0] - h[a, 0] * h[b, 2])
-        side[n + 2] = sign * (h[a, 0] * h[b, 1] - h[a, 1] * h[b, 0])
-        leading = side[n] if abs(side[n]) >= abs(side[n + 1]) else side[n + 1]
-        side[9 + n // 3] = 1.0 if leading > 0 else 0.0
-        n += 3
+    used: Any = np.int64(0)
+    for n in range(count):
+        e, along = walks[n, 0], walks[n, 1]
+        across = 1 - along
+        gaps = shape[1] if along == 0 else shape[0]
+        i, j = edges[e, 0], edges[e, 1]
+        for line in range(walks[n, 2], walks[n, 3] + 1):
+            centre = line - 0.5
+            p = h[i, across] - centre * h[i, 2]
+            q = h[j, across] - centre * h[j, 2]
+            if (p >= 0) == (q >= 0):
+                continue
+            t = p / (p - q)
+            depth = h[i, 2] + t * (h[j, 2] - h[i, 2])
+            if not near <= depth <= far:
+                continue
+            where = (h[i, along] + t * (h[j, along] - h[i, along])) / depth
+            if not -0.5 < where <= gaps - 1.5:
+                continue
+            gap = int(np.ceil(where + 0.5)) - 1
+            row, column = (line, gap) if along == 0 else (gap, line)
+            pixel = row * shape[1] + column
+            points[used, along] = where
+            points[used, across] = centre
+            points[used, 2] = depth
+            points[used, 3] = (where + 0.5) - gap
+            links[used, 0] = heads[along, pixel]
+            links[used, 1] = e
+            links[used, 2] = walks[n, 4]
+            links[used, 3], links[used, 4] = pixel, along
+            heads[along, pixel] = used
+            used += 1
+    return used
+
+
+Sides = tuple[float, float, float, float, float, float, float, float, float]
 
 
 @inner
-def _within(value: float, closed: float) -> bool:
-    return value > 0 or (value == 0 and closed > 0)
+def _side(h: NDArray[np.float64], a: int, b: int, sign: float) -> tuple[float, float, float]:
+    return (
+        sign * (h[a, 1] * h[b, 2] - h[a, 2] * h[b, 1]),
+        sign * (h[a, 2] * h[b, 0] - h[a, 0] * h[b, 2]),
+        sign * (h[a, 0] * h[b, 1] - h[a, 1] * h[b, 0]),
+    )
+
+
+@inner
+def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float) -> Sides:
+    """The three edge functions of a face, all ≥ 0 at the pixels in it; pairs in the order jk, ki, ij."""
+    a, b, c = _side(h, j, k, sign)
+    d, e, f = _side(h, k, i, sign)
+    p, q, r = _side(h, i, j, sign)
+    return a, b, c, d, e, f, p, q, r
+
+
+@inner
+def _on(a: float, b: float) -> float:
+    """The least value of an edge function a·x + b·y + c at which a pixel centre counts as inside.
+
+    0 for the left and the upper edges, else the least positive number: of two faces with a common edge one
+    has it, and an edge through a centre is met from its left or above.
+    """
+    leading = a if abs(a) >= abs(b) else b
+    return 0.0 if leading > 0 else LEAST
 
 
 @inner
@@ -358,49 +351,63 @@ def _cut_bounds(
 
 
 @inner
-def _rasterise(
+def _candidates(
     h: NDArray[np.float64],
-    faces: NDArray[np.int64],
+    faces: NDArray[np.int32],
     facing: NDArray[np.int8],
-    determinant: NDArray[np.float64],
-    edges: NDArray[np.int32],
-    first_vertex: int,
-    first_face: int,
     whole: bool,
     fronts: bool,
     shape: tuple[int, int],
     near: float,
-    far: float,
-    heads: NDArray[np.int32],
-    points: NDArray[np.float64],
-    links: NDArray[np.int32],
-    nearest: NDArray[np.float64],
-    owner: NDArray[np.int32],
-) -> None:
-    """Fill the depth buffer `nearest` and its faces `owner` (numbered from 0), and judge crossing points.
+    boxes: NDArray[np.int32],
+) -> int:
+    """List the faces whose bounding box reaches the centre of a row or of a column; returns how many.
 
-    whole: all vertices are in front of the near plane.  fronts: only the fronts of faces can be seen.
+    boxes: face, first and last column, first and last row whose centres are in it.  whole: all vertices are
+    in front of the near plane.  fronts: only the fronts of faces can be seen.
     """
-    side = np.empty(12)
     rows, columns = shape
+    count: Any = np.int64(0)
     for f in range(len(faces)):
         if facing[f] == 0 or (fronts and facing[f] > 0):
             continue
-        i, j, k = faces[f, 0] - first_vertex, faces[f, 1] - first_vertex, faces[f, 2] - first_vertex
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         if whole:
             x0, x1 = min(h[i, 3], h[j, 3], h[k, 3]), max(h[i, 3], h[j, 3], h[k, 3])
             y0, y1 = min(h[i, 4], h[j, 4], h[k, 4]), max(h[i, 4], h[j, 4], h[k, 4])
         else:
             x0, x1, y0, y1 = _cut_bounds(h, i, j, k, near)
-        left, right = _span(x0, x1, 0.5, columns)
-        top, bottom = _span(y0, y1, 0.5, rows)
-        if right < left and bottom < top:
+        left, right = _span(x0, x1, columns)
+        top, bottom = _span(y0, y1, rows)
+        boxes[count, 0], boxes[count, 1], boxes[count, 2] = f, left, right
+        boxes[count, 3], boxes[count, 4] = top, bottom
+        count += 0 if right < left and bottom < top else 1
+    return count
+
+
+@inner
+def _rasterise(
+    h: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    facing: NDArray[np.int8],
+    determinant: NDArray[np.float64],
+    boxes: NDArray[np.int32],
+    count: int,
+    columns: int,
+    near: float,
+    far: float,
+    nearest: NDArray[np.float64],
+    owner: NDArray[np.int32],
+) -> None:
+    """Fill the depth buffer `nearest` and its faces `owner`."""
+    for n in range(count):
+        f, left, right, top, bottom = boxes[n, 0], boxes[n, 1], boxes[n, 2], boxes[n, 3], boxes[n, 4]
+        if left > right or top > bottom:
             continue
         sign = float(facing[f])
         scale = sign * determinant[f]
-        ready = left <= right and top <= bottom
-        if ready:
-            _sides(h, i, j, k, sign, side)
+        side = _sides(h, faces[f, 0], faces[f, 1], faces[f, 2], sign)
+        on_u, on_v, on_w = _on(side[0], side[1]), _on(side[3], side[4]), _on(side[6], side[7])
         for row in range(top, bottom + 1):
             y = row - 0.5
             for column in range(left, right + 1):
@@ -408,28 +415,140 @@ def _rasterise(
                 u = (side[0] * x + side[1] * y) + side[2]
                 v = (side[3] * x + side[4] * y) + side[5]
                 w = (side[6] * x + side[7] * y) + side[8]
-                if _within(u, side[9]) and _within(v, side[10]) and _within(w, side[11]):
+                if (u >= on_u) & (v >= on_v) & (w >= on_w):
                     depth = scale / ((u + v) + w)
                     pixel = row * columns + column
                     if near <= depth <= far and depth < nearest[pixel]:
                         nearest[pixel] = depth
                         owner[pixel] = f
-        for row in range(top, bottom + 1):
-            for column in range(max(left - 1, 0), right + 1):
-                first = heads[0, row * columns + column]
-                if first >= 0:
-                    if not ready:
-                        _sides(h, i, j, k, sign, side)
-                        ready = True
-                    _judge(first, side, scale, f + first_face, near, edges, points, links)
-        for row in range(max(top - 1, 0), bottom + 1):
-            for column in range(left, right + 1):
-                first = heads[1, row * columns + column]
-                if first >= 0:
-                    if not ready:
-                        _sides(h, i, j, k, sign, side)
-                        ready = True
-                    _judge(first, side, scale, f + first_face, near, edges, points, links)
+
+
+@inner
+def _shift(bounds: tuple[int, int, int, int]) -> int:
+    """The power of two of columns that share a bit, so that 64 bits are enough for a row of a layer."""
+    shift: Any = np.int64(0)
+    while (bounds[1] - bounds[0]) >> shift > 62:
+        shift += 1
+    return shift
+
+
+@inner
+def _bit(column: int, shift: int) -> Any:
+    """The bit of a column that is counted from the first that a layer may touch."""
+    return np.uint64(1) << np.uint64(max(column, 0) >> shift)
+
+
+@inner
+def _by_row(
+    count: int,
+    columns: int,
+    bounds: tuple[int, int, int, int],
+    links: NDArray[np.int32],
+    owner: NDArray[np.int32],
+    edges: NDArray[np.int32],
+    points: NDArray[np.float64],
+    begin: NDArray[np.int32],
+    marks: NDArray[np.uint64],
+    order: NDArray[np.int32],
+    places: NDArray[np.float64],
+    own: NDArray[np.int32],
+) -> None:
+    """Sort the points between pixels that show different faces by the row of the first of the two.
+
+    begin: (rows + 1,), where each row's points begin; marks: (rows,), a bit for every few columns that have
+    any, see `_bit`; order: (n,), which points they are; places: (2, n), x
+    and y of these; own: (2, n), the faces beside their edges.
+    """
+    top, bottom = bounds[2], bounds[3]
+    begin[top : bottom + 2] = 0
+    marks[top : bottom + 1] = 0
+    shift = _shift(bounds)
+    for k in range(count):
+        pixel = links[k, 3]
+        if owner[pixel] != owner[pixel + (1 if links[k, 4] == 0 else columns)]:
+            row = pixel // columns
+            begin[row] += 1
+            marks[row] |= _bit(pixel - row * columns - bounds[0], shift)
+    total: Any = np.int64(0)
+    for row in range(top, bottom + 2):
+        total += begin[row]
+        begin[row] = total
+    for k in range(count - 1, -1, -1):
+        pixel = links[k, 3]
+        if owner[pixel] != owner[pixel + (1 if links[k, 4] == 0 else columns)]:
+            row = pixel // columns
+            begin[row] -= 1
+            n = begin[row]
+            order[n], places[0, n], places[1, n] = k, points[k, 0], points[k, 1]
+            own[0, n], own[1, n] = edges[links[k, 1], 2], edges[links[k, 1], 3]
+
+
+@inner
+def _judge(
+    h: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    facing: NDArray[np.int8],
+    determinant: NDArray[np.float64],
+    boxes: NDArray[np.int32],
+    count: int,
+    bounds: tuple[int, int, int, int],
+    columns: int,
+    near: float,
+    begin: NDArray[np.int32],
+    marks: NDArray[np.uint64],
+    order: NDArray[np.int32],
+    places: NDArray[np.float64],
+    own: NDArray[np.int32],
+    points: NDArray[np.float64],
+    links: NDArray[np.int32],
+) -> None:
+    """Tell the points of every face that covers them: nearer, it hides them.
+
+    All points of the rows that a face may reach are tested at once, without a branch, because few are in it.
+    """
+    shift = _shift(bounds)
+    for n in range(count):
+        f, left, right, top, bottom = boxes[n, 0], boxes[n, 1], boxes[n, 2], boxes[n, 3], boxes[n, 4]
+        above = max(top - 1, bounds[2])
+        reached = np.uint64(0)
+        for row in range(above, bottom + 1):
+            reached |= marks[row]
+        if reached & (2 * _bit(right - bounds[0], shift) - _bit(left - 1 - bounds[0], shift)) == 0:
+            continue
+        start, stop = begin[above], begin[bottom + 1]
+        sign = float(facing[f])
+        scale = sign * determinant[f]
+        side = _sides(h, faces[f, 0], faces[f, 1], faces[f, 2], sign)
+        first, last = np.int64(0), np.int64(0)
+        xs, ys, ones, others = (
+            places[0, start:stop],
+            places[1, start:stop],
+            own[0, start:stop],
+            own[1, start:stop],
+        )
+        for k in range(len(xs)):
+            x, y = xs[k], ys[k]
+            u = (side[0] * x + side[1] * y) + side[2]
+            v = (side[3] * x + side[4] * y) + side[5]
+            w = (side[6] * x + side[7] * y) + side[8]
+            inside = (u >= 0) & (v >= 0) & (w >= 0) & (ones[k] != f) & (others[k] != f)
+            last = max(last, np.int64(inside) * (k + 1))
+            first = max(first, np.int64(inside) * (len(xs) - k))
+        for k in range(stop - first, start + last):
+            x, y = places[0, k], places[1, k]
+            u = (side[0] * x + side[1] * y) + side[2]
+            v = (side[3] * x + side[4] * y) + side[5]
+            w = (side[6] * x + side[7] * y) + side[8]
+            total = (u + v) + w
+            if not ((u >= 0) & (v >= 0) & (w >= 0) & (total > 0) & (own[0, k] != f) & (own[1, k] != f)):
+                continue
+            point = order[k]
+            pixel, along = links[point, 3], links[point, 4]
+            row, column = pixel // columns, pixel % columns
+            beside = left - 1 + along <= column <= right and top - along <= row <= bottom
+            if beside and links[point, 2] != HIDDEN and scale / total >= near:
+                nearer = scale / total < points[point, 2] * (1.0 - HIDDEN_BY)
+                links[point, 2] = HIDDEN if nearer else INNER
 
 
 @inner
@@ -502,6 +621,15 @@ def _choose(
     return chosen, used
 
 
+@inner
+def _most(first: NDArray[np.int64]) -> int:
+    """The largest number of things that one mesh has."""
+    most: Any = np.int64(0)
+    for m in range(len(first) - 1):
+        most = max(most, first[m + 1] - first[m])
+    return most
+
+
 @kernel
 def _layers(
     start: int,
@@ -509,7 +637,7 @@ def _layers(
     matrices: NDArray[np.float64],
     meshes: NDArray[np.int64],
     vertices: NDArray[np.float64],
-    faces: NDArray[np.int64],
+    faces: NDArray[np.int32],
     solid: NDArray[np.bool_],
     closed: NDArray[np.bool_],
     edges: NDArray[np.int32],
@@ -524,20 +652,20 @@ def _layers(
     """Layers start … stop − 1: fragments with a face, fragments without, crossings."""
     rows, columns = height + 2, width + 2
     shape = (rows, columns)
-    most_vertices = 0
-    most_faces = 0
-    for m in range(len(first_vertex) - 1):
-        most_vertices = max(most_vertices, first_vertex[m + 1] - first_vertex[m])
-        most_faces = max(most_faces, first_face[m + 1] - first_face[m])
+    most_vertices, most_faces, most_edges = _most(first_vertex), _most(first_face), _most(first_edge)
     h = np.empty((most_vertices, 5))
     facing = np.empty(most_faces, np.int8)
     determinant = np.empty(most_faces)
+    boxes = np.empty((most_faces + 1, 5), np.int32)
+    walks = np.empty((most_edges + 1, 5), np.int32)
     nearest = np.full(rows * columns, np.inf)
     owner = np.full(rows * columns, -1, np.int32)
     number = np.zeros(rows * columns, np.int32)
     heads = np.full((2, rows * columns), -1, np.int32)
+    begin, marks = np.empty(rows + 1, np.int32), np.empty(rows, np.uint64)
+    order, places, own = np.empty(256, np.int32), np.empty((2, 256)), np.empty((2, 256), np.int32)
     points = np.empty((256, 4))
-    links = np.empty((256, 3), np.int32)
+    links = np.empty((256, 5), np.int32)
     chosen = np.empty((256, 4), np.int32)
     covered = np.empty((256 * (stop - start) + 16, 4), np.int32)
     bare = np.empty((64 * (stop - start) + 16, 4), np.int32)
@@ -554,18 +682,23 @@ def _layers(
         left, right, top, bottom, whole = _project(matrices[layer], own_vertices, h, near, rows, columns)
         if right < left or bottom < top:
             continue
-        _facings(h, own_faces, solid[f0 : first_face[m + 1]], v0, whole, facing, determinant)
+        _facings(h, own_faces, solid[f0 : first_face[m + 1]], whole, facing, determinant)
         fronts = closed[m] and whole
-        points, links, _ = _cross_edges(
-            h, own_edges, facing, v0, f0, fronts, shape, near, far, heads, points, links
-        )
-        _rasterise(
-            h, own_faces, facing, determinant, own_edges, v0, f0, whole, fronts, shape, near, far,
-            heads, points, links, nearest, owner,
+        walk_count, most_points = _contours(h, own_edges, facing, fronts, shape, near, walks)
+        points, links = _room(points, 0, most_points), _room(links, 0, most_points)
+        if len(order) < len(points):
+            order, places = np.empty(len(points), np.int32), np.empty((2, len(points)))
+            own = np.empty((2, len(points)), np.int32)
+        bounds = (left, right, top, bottom)
+        used = _walk(h, own_edges, walks, walk_count, shape, near, far, heads, points, links)
+        count = _candidates(h, own_faces, facing, whole, fronts, shape, near, boxes)
+        _rasterise(h, own_faces, facing, determinant, boxes, count, columns, near, far, nearest, owner)
+        _by_row(used, columns, bounds, links, owner, own_edges, points, begin, marks, order, places, own)
+        _judge(
+            h, own_faces, facing, determinant, boxes, count, bounds, columns, near,
+            begin, marks, order, places, own, points, links,
         )  # fmt: skip
-        chosen, chosen_count = _choose(
-            (left, right, top, bottom), shape, heads, points, links, owner, chosen, number
-        )
+        chosen, chosen_count = _choose(bounds, shape, heads, points, links, owner, chosen, number)
         area = (right - left + 1) * (bottom - top + 1)
         covered = _room(covered, covered_count, area)
         bare = _room(bare, bare_count, area)
@@ -595,8 +728,8 @@ def _layers(
             crossings[crossing_count, 0] = number[chosen[n, 0]]
             crossings[crossing_count, 1] = number[chosen[n, 1]]
             crossings[crossing_count, 2] = layer
-            crossings[crossing_count, 3] = own_edges[edge, 0]
-            crossings[crossing_count, 4] = own_edges[edge, 1]
+            crossings[crossing_count, 3] = own_edges[edge, 0] + v0
+            crossings[crossing_count, 4] = own_edges[edge, 1] + v0
             crossings[crossing_count, 5] = first % columns - 1
             crossings[crossing_count, 6] = first // columns - 1
             crossings[crossing_count, 7] = chosen[n, 3]
