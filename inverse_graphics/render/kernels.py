@@ -45,7 +45,7 @@ def inner(function: Callable[..., Any]) -> Any:
     import numba
 
     # the last two are missing from numba's stubs; they leave out what only calls from Python need
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return numba.njit(function, nogil=True, error_model="numpy", **options)
 
 

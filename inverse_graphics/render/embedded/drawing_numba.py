@@ -182,13 +182,13 @@ def unshade(rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floa
 
 
 @inner
-def _frame(row: Floats, x: float, y: float, vertices: Floats, frame: Floats) -> float:
+def _frame(row: Floats, x: float, y: float, vertices: Floats, face: int, frame: Floats) -> float:
     """Corners of a face relative to a pixel's centre; returns twice the signed area.
 
     frame: (5, 3), by corner: right · z, down · z, z, the area opposite to it, barycentric coordinate.
     """
     for i in range(3):
-        a, b, c = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        a, b, c = vertices[face, i, 0], vertices[face, i, 1], vertices[face, i, 2]
         z = row[8] * a + row[9] * b + row[10] * c + row[11]
         frame[0, i] = row[0] * a + row[1] * b + row[2] * c + row[3] - x * z
         frame[1, i] = row[4] * a + row[5] * b + row[6] * c + row[7] - y * z
@@ -206,7 +206,7 @@ def _frame(row: Floats, x: float, y: float, vertices: Floats, frame: Floats) -> 
 
 
 @inner
-def _level(frame: Floats, total: float, uv: Floats, width: int, height: int, levels: int) -> float:
+def _level(frame: Floats, total: float, uv: Floats, face: int, width: int, height: int, levels: int) -> float:
     """The mip level at which the longer of the steps to the next pixels is one texel."""
     longest = 1.0
     for axis in range(2):
@@ -219,10 +219,10 @@ def _level(frame: Floats, total: float, uv: Floats, width: int, height: int, lev
             if axis == 1:
                 area = -area
             step += area
-            sum_u += area * uv[i, 0]
-            sum_v += area * uv[i, 1]
-            u += frame[4, i] * uv[i, 0]
-            v += frame[4, i] * uv[i, 1]
+            sum_u += area * uv[face, i, 0]
+            sum_v += area * uv[face, i, 1]
+            u += frame[4, i] * uv[face, i, 0]
+            v += frame[4, i] * uv[face, i, 1]
         by_u, by_v = (sum_u - u * step) / total * width, (sum_v - v * step) / total * height
         longest = max(longest, by_u * by_u + by_v * by_v)
     return min(0.5 * np.log2(longest), levels - 1.0)
@@ -252,6 +252,7 @@ def _texture(
     frame: Floats,
     total: float,
     uv: Floats,
+    face: int,
     mesh: int,
     texels: Floats,
     first: Integers,
@@ -265,9 +266,9 @@ def _texture(
         out[0, c], out[1, c], out[2, c] = 1.0 if white else 0.0, 0.0, 0.0
     if white:
         return
-    u = frame[4, 0] * uv[0, 0] + frame[4, 1] * uv[1, 0] + frame[4, 2] * uv[2, 0]
-    v = frame[4, 0] * uv[0, 1] + frame[4, 1] * uv[1, 1] + frame[4, 2] * uv[2, 1]
-    level = _level(frame, total, uv, size[mesh, 0, 1], size[mesh, 0, 0], levels[mesh])
+    u = frame[4, 0] * uv[face, 0, 0] + frame[4, 1] * uv[face, 1, 0] + frame[4, 2] * uv[face, 2, 0]
+    v = frame[4, 0] * uv[face, 0, 1] + frame[4, 1] * uv[face, 1, 1] + frame[4, 2] * uv[face, 2, 1]
+    level = _level(frame, total, uv, face, size[mesh, 0, 1], size[mesh, 0, 0], levels[mesh])
     fine = int(np.floor(level))
     coarse = min(fine + 1, levels[mesh] - 1)
     share = level - fine
@@ -276,16 +277,17 @@ def _texture(
 
 
 @inner
-def _distance(row: Floats, crossing: Rows, places: Floats, ends: Floats) -> tuple[float, float]:
+def _distance(row: Floats, crossings: Rows, n: int, places: Floats, ends: Floats) -> tuple[float, float]:
     """Where an edge crosses between two pixel centres, and the denominator of that quotient.
 
     ends: (3, 2), for start and end of the edge: along the two pixels, across them, z; the first two times z
     and relative to the first pixel's centre.
     """
-    x, y = crossing[5] + 0.5, crossing[6] + 0.5
-    upright = crossing[7] >= 2
+    x, y = crossings[n, 5] + 0.5, crossings[n, 6] + 0.5
+    upright = crossings[n, 7] >= 2
     for e in range(2):
-        a, b, c = places[crossing[3 + e], 0], places[crossing[3 + e], 1], places[crossing[3 + e], 2]
+        v = crossings[n, 3 + e]
+        a, b, c = places[v, 0], places[v, 1], places[v, 2]
         z = row[8] * a + row[9] * b + row[10] * c + row[11]
         right = row[0] * a + row[1] * b + row[2] * c + row[3] - x * z
         down = row[4] * a + row[5] * b + row[6] * c + row[7] - y * z
@@ -305,26 +307,30 @@ def _shade(
     total: float,
     normals: Floats,
     colours: Floats,
+    face: int,
     texture: Floats,
-    centre: Floats,
+    centres: Floats,
+    n: int,
 ) -> None:
-    """Write colour, depth and 1 of a fragment to centre (5,)."""
+    """Write colour, depth and 1 of fragment n to centres (n, 5)."""
     nx, ny, nz, depth = 0.0, 0.0, 0.0, 0.0
     for i in range(3):
         w = frame[4, i]
-        nx += w * normals[i, 0]
-        ny += w * normals[i, 1]
-        nz += w * normals[i, 2]
+        nx += w * normals[face, i, 0]
+        ny += w * normals[face, i, 1]
+        nz += w * normals[face, i, 2]
         depth += w * frame[2, i]
     cosine = (nx * row[12] + ny * row[13] + nz * row[14]) / np.sqrt(
         nx * nx + ny * ny + nz * nz + NORMAL_FLOOR
     )
     lit = max(cosine if total < 0 else -cosine, 0.0)
     for c in range(3):
-        albedo = frame[4, 0] * colours[0, c] + frame[4, 1] * colours[1, c] + frame[4, 2] * colours[2, c]
-        centre[c] = albedo * texture[0, c] * (row[15 + c] + row[18 + c] * lit)
-    centre[3] = depth
-    centre[4] = 1.0
+        albedo = 0.0
+        for i in range(3):
+            albedo += frame[4, i] * colours[face, i, c]
+        centres[n, c] = albedo * texture[0, c] * (row[15 + c] + row[18 + c] * lit)
+    centres[n, 3] = depth
+    centres[n, 4] = 1.0
 
 
 @inner
@@ -371,16 +377,16 @@ def _forward(
         row = rows[layer]
         for i in range(covered_from[layer], covered_from[layer + 1]):
             face = fragments[i, 3]
-            total = _frame(row, fragments[i, 1] + 0.5, fragments[i, 2] + 0.5, vertices[face], frame)
-            _texture(frame, total, uv[face], meshes[face], texels, first, size, levels, texture)
-            _shade(row, frame, total, normals[face], colours[face], texture, centres[i])
+            total = _frame(row, fragments[i, 1] + 0.5, fragments[i, 2] + 0.5, vertices, face, frame)
+            _texture(frame, total, uv, face, meshes[face], texels, first, size, levels, texture)
+            _shade(row, frame, total, normals, colours, face, texture, centres, i)
             kept[i, 0], kept[i, 1] = 1.0, 1.0
         for i in range(bare_from[layer], bare_from[layer + 1]):
             for c in range(5):
                 centres[i, c] = 0.0
             kept[i, 0], kept[i, 1] = 1.0, 1.0
         for k in range(crossings_from[layer], crossings_from[layer + 1]):
-            distance, _ = _distance(row, crossings[k], places, ends)
+            distance, _ = _distance(row, crossings, k, places, ends)
             share[k] = min(max(distance - 0.5 if crossings[k, 7] % 2 == 1 else 0.5 - distance, 0.0), 0.5)
             kept[crossings[k, 0], crossings[k, 7] // 2] -= share[k]
         for part in range(2):
@@ -455,11 +461,14 @@ def _gather(
 
 
 @inner
-def _give(into: Floats, first: int, axis_shift: float, point: Floats, amount: float) -> None:
-    """Add the gradient of (row[first:first + 4] − axis_shift · row[8:12]) · (point, 1)."""
-    for c in range(3):
-        into[first + c] += amount * point[c]
-        into[8 + c] -= axis_shift * amount * point[c]
+def _give(into: Floats, first: int, axis_shift: float, a: float, b: float, c: float, amount: float) -> None:
+    """Add the gradient of (row[first:first + 4] − axis_shift · row[8:12]) · (a, b, c, 1)."""
+    into[first] += amount * a
+    into[first + 1] += amount * b
+    into[first + 2] += amount * c
+    into[8] -= axis_shift * amount * a
+    into[9] -= axis_shift * amount * b
+    into[10] -= axis_shift * amount * c
     into[first + 3] += amount
     into[11] -= axis_shift * amount
 
@@ -473,37 +482,41 @@ def _unshade(
     normals: Floats,
     colours: Floats,
     uv: Floats,
+    face: int,
     texture: Floats,
     x: float,
     y: float,
-    given: Floats,
+    by_centre: Floats,
+    n: int,
     weight: Floats,
     into: Floats,
 ) -> None:
-    """The way back of `_frame`, `_texture` and `_shade`; given: (5,), by colour and depth."""
+    """The way back of `_frame`, `_texture` and `_shade`; by_centre[n]: by colour and depth."""
     nx, ny, nz = 0.0, 0.0, 0.0
     for i in range(3):
-        nx += frame[4, i] * normals[i, 0]
-        ny += frame[4, i] * normals[i, 1]
-        nz += frame[4, i] * normals[i, 2]
+        nx += frame[4, i] * normals[face, i, 0]
+        ny += frame[4, i] * normals[face, i, 1]
+        nz += frame[4, i] * normals[face, i, 2]
     length = np.sqrt(nx * nx + ny * ny + nz * nz + NORMAL_FLOOR)
     sign = 1.0 if total < 0 else -1.0
     along = nx * row[12] + ny * row[13] + nz * row[14]
     lit = max(sign * along / length, 0.0)
     by_lit, by_u, by_v = 0.0, 0.0, 0.0
     for i in range(3):
-        weight[i] = given[3] * frame[2, i]
+        weight[i] = by_centre[n, 3] * frame[2, i]
     for c in range(3):
-        base = frame[4, 0] * colours[0, c] + frame[4, 1] * colours[1, c] + frame[4, 2] * colours[2, c]
+        base = 0.0
+        for i in range(3):
+            base += frame[4, i] * colours[face, i, c]
         albedo = base * texture[0, c]
         light = row[15 + c] + row[18 + c] * lit
-        into[15 + c] += given[c] * albedo
-        into[18 + c] += given[c] * albedo * lit
-        by_lit += given[c] * albedo * row[18 + c]
-        by_u += given[c] * light * base * texture[1, c]
-        by_v += given[c] * light * base * texture[2, c]
+        into[15 + c] += by_centre[n, c] * albedo
+        into[18 + c] += by_centre[n, c] * albedo * lit
+        by_lit += by_centre[n, c] * albedo * row[18 + c]
+        by_u += by_centre[n, c] * light * base * texture[1, c]
+        by_v += by_centre[n, c] * light * base * texture[2, c]
         for i in range(3):
-            weight[i] += given[c] * light * texture[0, c] * colours[i, c]
+            weight[i] += by_centre[n, c] * light * texture[0, c] * colours[face, i, c]
     if lit > 0:
         by_normal = sign * by_lit / length
         into[12] += by_normal * nx
@@ -512,13 +525,13 @@ def _unshade(
         shrink = along / (length * length)
         for i in range(3):
             weight[i] += by_normal * (
-                (row[12] - shrink * nx) * normals[i, 0]
-                + (row[13] - shrink * ny) * normals[i, 1]
-                + (row[14] - shrink * nz) * normals[i, 2]
+                (row[12] - shrink * nx) * normals[face, i, 0]
+                + (row[13] - shrink * ny) * normals[face, i, 1]
+                + (row[14] - shrink * nz) * normals[face, i, 2]
             )
     by_total = 0.0
     for i in range(3):
-        weight[i] += by_u * uv[i, 0] + by_v * uv[i, 1]
+        weight[i] += by_u * uv[face, i, 0] + by_v * uv[face, i, 1]
         share = frame[3, i] / total
         if share < -OUTSIDE or share > 1 + OUTSIDE:
             weight[i] = 0.0
@@ -529,9 +542,10 @@ def _unshade(
             weight[i] += by_total
     for i in range(3):
         j, k = (i + 1) % 3, (i + 2) % 3
-        _give(into, 0, x, vertices[i], weight[k] * frame[1, j] - weight[j] * frame[1, k])
-        _give(into, 4, y, vertices[i], weight[j] * frame[0, k] - weight[k] * frame[0, j])
-        _give(into, 8, 0.0, vertices[i], given[3] * frame[4, i])
+        a, b, c = vertices[face, i, 0], vertices[face, i, 1], vertices[face, i, 2]
+        _give(into, 0, x, a, b, c, weight[k] * frame[1, j] - weight[j] * frame[1, k])
+        _give(into, 4, y, a, b, c, weight[j] * frame[0, k] - weight[k] * frame[0, j])
+        _give(into, 8, 0.0, a, b, c, by_centre[n, 3] * frame[4, i])
 
 
 @kernel
@@ -605,24 +619,25 @@ def _backward(
                 continue
             if crossings[k, 7] % 2 == 0:
                 slope = -slope
-            distance, denominator = _distance(row, crossings[k], places, ends)
+            distance, denominator = _distance(row, crossings, k, places, ends)
             slope /= denominator
             x, y = crossings[k, 5] + 0.5, crossings[k, 6] + 0.5
             one, one_shift, two, two_shift = (0, x, 4, y) if axis == 0 else (4, y, 0, x)
             for e in range(2):
                 other = 1 - e
-                point = places[crossings[k, 3 + e]]
+                v = crossings[k, 3 + e]
+                a, b, c = places[v, 0], places[v, 1], places[v, 2]
                 flip = -1.0 if e == 0 else 1.0
-                _give(into, one, one_shift, point, flip * slope * ends[1, other])
+                _give(into, one, one_shift, a, b, c, flip * slope * ends[1, other])
                 by_across = -flip * slope * (ends[0, other] - distance * ends[2, other])
-                _give(into, two, two_shift, point, by_across)
-                _give(into, 8, 0.0, point, -flip * slope * distance * ends[1, other])
+                _give(into, two, two_shift, a, b, c, by_across)
+                _give(into, 8, 0.0, a, b, c, -flip * slope * distance * ends[1, other])
         for i in range(covered, covered_stop):
             face = fragments[i, 3]
             x, y = fragments[i, 1] + 0.5, fragments[i, 2] + 0.5
-            total = _frame(row, x, y, vertices[face], frame)
-            _texture(frame, total, uv[face], meshes[face], texels, first, size, levels, texture)
+            total = _frame(row, x, y, vertices, face, frame)
+            _texture(frame, total, uv, face, meshes[face], texels, first, size, levels, texture)
             _unshade(
-                row, frame, total, vertices[face], normals[face], colours[face], uv[face], texture, x, y,
-                by_centre[i - covered], weight, into,
+                row, frame, total, vertices, normals, colours, uv, face, texture, x, y,
+                by_centre, i - covered, weight, into,
             )  # fmt: skip
