@@ -84,7 +84,7 @@ def render(
     """Measure how many scenes are drawn in a second, without and with gradients, by engines side by side.
 
     Colour, depth, alpha and mask, composited over a table. Sweeps draw balls that cover a known number of
-    pixels, in batches of 16 unless --batch says otherwise: "pixels" enlarges the picture alone.
+    pixels, in batches of 8 unless --batch says otherwise: "pixels" enlarges the picture alone.
     """
     from inverse_graphics.report.render_benchmark import OBJECTS, benchmark_render
 
@@ -96,7 +96,7 @@ def render(
         return _sweep(
             [each.value for each in dict.fromkeys(sweep or ())],
             engines,
-            (batch or [16])[0],
+            (batch or [8])[0],
             device,
             seconds,
             plot,

@@ -74,7 +74,7 @@ def benchmark_gradients(
             for name in engines:
                 for factor in factors:
                     engine = Supersampled(make_engine(name, library), factor)
-                    progress(f"{engine.name}, {height}×{width}, {count} objects")
+                    progress(f"{name}×{factor}, {height}×{width}, {count} objects")
                     yield from _rows(engine, case, case.gradient(engine), expected)
 
 

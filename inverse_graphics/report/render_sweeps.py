@@ -47,7 +47,7 @@ SWEEPS: dict[str, tuple[Setting, ...]] = {
 def benchmark_sweeps(
     varied: Sequence[str] = tuple(SWEEPS),
     engines: Sequence[str] = (DEFAULT_ENGINE,),
-    batch: int = 16,
+    batch: int = 8,
     device: str = "cpu",
     seconds: float = 2.0,
     progress: Callable[[str], None] = lambda _: None,

@@ -60,7 +60,7 @@ def plot_sweeps(rows: Sequence[SweepRow], file: Path) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         metadata = {"Date": None} if kind == "svg" else None
         with atomic_write(file) as opened:
-            figure.savefig(opened, format=kind, dpi=130, metadata=metadata)
+            figure.savefig(opened, format=kind, dpi=100, metadata=metadata)
 
 
 def _draw(panel: Axes, sweep: Sequence[SweepRow]) -> None:
