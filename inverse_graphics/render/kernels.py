@@ -18,6 +18,7 @@ import torch
 Result = TypeVar("Result")
 
 CHUNKS_PER_THREAD = 4
+WORTH_THREADS = 400_000  # nanoseconds
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,12 +53,16 @@ def inner(function: Callable[..., Any]) -> Any:
 _within = threading.local()
 
 
-def in_chunks(task: Callable[[int, int], Result], count: int) -> list[Result]:
+def in_chunks(
+    task: Callable[[int, int], Result], count: int, nanoseconds: float = float("inf")
+) -> list[Result]:
     """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order.
 
-    A piece that asks for chunks itself gets a single one: the threads are busy already.
+    A piece that asks for chunks itself gets a single one: the threads are busy already. So does work that
+    takes fewer `nanoseconds` in all than it takes to wake threads for it.
     """
-    threads = 1 if getattr(_within, "chunk", False) else torch.get_num_threads()
+    alone = getattr(_within, "chunk", False) or nanoseconds < WORTH_THREADS
+    threads = 1 if alone else torch.get_num_threads()
     pieces = min(count, threads * CHUNKS_PER_THREAD if threads > 1 else 1)
     if pieces <= 1:
         return [task(0, count)]

@@ -30,6 +30,7 @@ OUTSIDE = 0.01  # as in `shading`
 TINIEST = 1e-30  # as in `shading` and `coverage`
 NORMAL_FLOOR = 1e-12  # as in `shading`
 NOTHING = 1e-6  # as in `drawing`
+PER_FRAGMENT = 60  # nanoseconds, about
 
 
 class Tables(NamedTuple):
@@ -167,7 +168,11 @@ def shade(rows: Floats, seen: Seen, tables: Tables, dtype: torch.dtype) -> Work:
         np.empty(len(seen.crossings)),
         np.empty((count, 5), np.float64 if dtype == torch.float64 else np.float32),
     )
-    in_chunks(lambda start, stop: _forward(start, stop, rows, *seen, *tables, *work), len(rows))
+    in_chunks(
+        lambda start, stop: _forward(start, stop, rows, *seen, *tables, *work),
+        len(rows),
+        PER_FRAGMENT * count,
+    )
     return work
 
 
@@ -176,7 +181,9 @@ def unshade(rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floa
     sums = np.zeros_like(rows)
     kept = work[:4]
     in_chunks(
-        lambda start, stop: _backward(start, stop, rows, *seen, *tables, *kept, by_drawn, sums), len(rows)
+        lambda start, stop: _backward(start, stop, rows, *seen, *tables, *kept, by_drawn, sums),
+        len(rows),
+        PER_FRAGMENT * len(by_drawn),
     )
     return sums
 

@@ -40,7 +40,9 @@ def picture(parameters: Tensor, plan: Plan, mesh: Tensor, model: Model, clipping
 
     parameters: (B·N, 21), see `layer_parameters`.  mesh: (B, N), −1 draws nothing.
     """
-    image, alpha, depth, mask = Picture.apply(parameters, *plan, mesh, model, clipping)  # type: ignore[no-untyped-call]
+    keep = torch.is_grad_enabled() and any(part.requires_grad for part in (parameters, *plan))
+    arguments = (parameters, *plan, mesh, model, clipping, keep)
+    image, alpha, depth, mask = Picture.apply(*arguments)  # type: ignore[no-untyped-call]
     return Composite(image, alpha, depth, mask)
 
 
@@ -50,7 +52,7 @@ class Picture(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Draw image (B, 3, H, W), alpha, depth and mask (B, H, W)."""
-        parameters, *tensors, mesh, model, clipping = arguments
+        parameters, *tensors, mesh, model, clipping, keep = arguments
         plan = [tensor.detach().contiguous() for tensor in tensors]
         size = (len(mesh), clipping.height, clipping.width)
         image = parameters.new_empty(size[0], 3, *size[1:])
@@ -63,9 +65,12 @@ class Picture(torch.autograd.Function):
             [output.numpy() for output in (image, alpha, depth, mask)],
             parameters.dtype,
         )
-        pieces = in_chunks(lambda start, stop: scenes.draw(start, stop, model, clipping), size[0])
-        if any(ctx.needs_input_grad):
-            ctx.kept = (scenes, pieces, model)
+
+        def draw(start: int, stop: int) -> _Piece | None:
+            piece = scenes.draw(start, stop, model, clipping)
+            return piece if keep else None
+
+        ctx.kept = (scenes, in_chunks(draw, size[0]), model)
         ctx.mark_non_differentiable(mask)
         return image, alpha, depth, mask
 
@@ -89,7 +94,7 @@ class Picture(torch.autograd.Function):
         in_chunks(back, len(pieces))
         parameters = torch.from_numpy(by_rows).flatten(0, 1).to(scenes.dtype)
         plan = [torch.from_numpy(array) if to_plan else None for array in by_plan]
-        return parameters, *plan, None, None, None, None
+        return parameters, *plan, None, None, None, None, None
 
 
 class _Piece(NamedTuple):

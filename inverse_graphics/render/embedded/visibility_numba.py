@@ -35,6 +35,9 @@ from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 LEAST = 5e-324  # the least positive float64
 
+STAGES = ("transform", "face setup", "edges", "raster", "hiding", "collect")  # of `_layers`, for profiles
+PER_FACE = 50  # nanoseconds, about
+
 
 class Geometry(NamedTuple):
     """A `MeshLibrary` and its `MeshTopology` as kernels take them.
@@ -77,9 +80,30 @@ def find_in(
     geometry: Geometry, rows: NDArray[np.float64], meshes: NDArray[np.int64], clipping: Clipping
 ) -> Visibility:
     """Find what is visible in each layer; see `FindVisibility`."""
+    faces = np.diff(geometry.first_face)[meshes[meshes >= 0]].sum()
+    return _joined(
+        in_chunks(
+            lambda start, stop: find_until(len(STAGES), start, stop, geometry, rows, meshes, clipping),
+            len(meshes),
+            PER_FACE * int(faces),
+        )
+    )
+
+
+def find_until(
+    stages: int,
+    start: int,
+    stop: int,
+    geometry: Geometry,
+    rows: NDArray[np.float64],
+    meshes: NDArray[np.int64],
+    clipping: Clipping,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Run the first so many of `STAGES` on layers start … stop − 1; all of them give what is visible."""
     frame = (clipping.height, clipping.width, clipping.near, clipping.far)
-    parts = in_chunks(lambda start, stop: _layers(start, stop, rows, meshes, *geometry, *frame), len(meshes))
-    return _joined(parts)
+    found: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+    found = _layers(stages, start, stop, rows, meshes, *geometry, *frame)
+    return found
 
 
 def _joined(parts: list[tuple[NDArray[np.int32], ...]]) -> Visibility:
@@ -622,6 +646,67 @@ def _choose(
 
 
 @inner
+def _number(
+    layer: int,
+    first_face: int,
+    bounds: tuple[int, int, int, int],
+    shape: tuple[int, int],
+    owner: NDArray[np.int32],
+    number: NDArray[np.int32],
+    covered: NDArray[np.int32],
+    covered_count: int,
+    bare: NDArray[np.int32],
+    bare_count: int,
+) -> tuple[int, int]:
+    """Number the pixels that show a face and those that crossings need (number is 1 there), and list them."""
+    rows, columns = shape
+    left, right, top, bottom = bounds
+    for row in range(top, bottom + 1):
+        for column in range(left, right + 1):
+            pixel = row * columns + column
+            face = owner[pixel]
+            inside = 0 < row < rows - 1 and 0 < column < columns - 1
+            if face >= 0 and (inside or number[pixel] == 1):
+                number[pixel] = covered_count
+                covered[covered_count, 0], covered[covered_count, 3] = layer, face + first_face
+                covered[covered_count, 1], covered[covered_count, 2] = column - 1, row - 1
+                covered_count += 1
+            elif number[pixel] == 1:
+                number[pixel] = -1 - bare_count
+                bare[bare_count, 0], bare[bare_count, 3] = layer, -1
+                bare[bare_count, 1], bare[bare_count, 2] = column - 1, row - 1
+                bare_count += 1
+    return covered_count, bare_count
+
+
+@inner
+def _write(
+    layer: int,
+    first_vertex: int,
+    chosen: NDArray[np.int32],
+    count: int,
+    links: NDArray[np.int32],
+    edges: NDArray[np.int32],
+    number: NDArray[np.int32],
+    columns: int,
+    crossings: NDArray[np.int32],
+    used: int,
+) -> None:
+    """Write the chosen crossings of a layer behind the used rows, as `Visibility` describes them."""
+    for n in range(count):
+        first = min(chosen[n, 0], chosen[n, 1])
+        edge = links[chosen[n, 2], 1]
+        crossings[used + n, 0] = number[chosen[n, 0]]
+        crossings[used + n, 1] = number[chosen[n, 1]]
+        crossings[used + n, 2] = layer
+        crossings[used + n, 3] = edges[edge, 0] + first_vertex
+        crossings[used + n, 4] = edges[edge, 1] + first_vertex
+        crossings[used + n, 5] = first % columns - 1
+        crossings[used + n, 6] = first // columns - 1
+        crossings[used + n, 7] = chosen[n, 3]
+
+
+@inner
 def _most(first: NDArray[np.int64]) -> int:
     """The largest number of things that one mesh has."""
     most: Any = np.int64(0)
@@ -632,6 +717,7 @@ def _most(first: NDArray[np.int64]) -> int:
 
 @kernel
 def _layers(
+    stages: int,
     start: int,
     stop: int,
     matrices: NDArray[np.float64],
@@ -679,11 +765,16 @@ def _layers(
         own_vertices = vertices[v0 : first_vertex[m + 1]]
         own_faces = faces[f0 : first_face[m + 1]]
         own_edges = edges[first_edge[m] : first_edge[m + 1]]
+        if stages < 1:
+            continue
         left, right, top, bottom, whole = _project(matrices[layer], own_vertices, h, near, rows, columns)
-        if right < left or bottom < top:
+        if right < left or bottom < top or stages < 2:
             continue
         _facings(h, own_faces, solid[f0 : first_face[m + 1]], whole, facing, determinant)
         fronts = closed[m] and whole
+        count = _candidates(h, own_faces, facing, whole, fronts, shape, near, boxes)
+        if stages < 3:
+            continue
         walk_count, most_points = _contours(h, own_edges, facing, fronts, shape, near, walks)
         points, links = _room(points, 0, most_points), _room(links, 0, most_points)
         if len(order) < len(points):
@@ -691,49 +782,27 @@ def _layers(
             own = np.empty((2, len(points)), np.int32)
         bounds = (left, right, top, bottom)
         used = _walk(h, own_edges, walks, walk_count, shape, near, far, heads, points, links)
-        count = _candidates(h, own_faces, facing, whole, fronts, shape, near, boxes)
-        _rasterise(h, own_faces, facing, determinant, boxes, count, columns, near, far, nearest, owner)
-        _by_row(used, columns, bounds, links, owner, own_edges, points, begin, marks, order, places, own)
-        _judge(
-            h, own_faces, facing, determinant, boxes, count, bounds, columns, near,
-            begin, marks, order, places, own, points, links,
-        )  # fmt: skip
-        chosen, chosen_count = _choose(bounds, shape, heads, points, links, owner, chosen, number)
-        area = (right - left + 1) * (bottom - top + 1)
-        covered = _room(covered, covered_count, area)
-        bare = _room(bare, bare_count, area)
-        crossings = _room(crossings, crossing_count, chosen_count)
-        for row in range(top, bottom + 1):
-            for column in range(left, right + 1):
-                pixel = row * columns + column
-                face = owner[pixel]
-                inside = 0 < row < rows - 1 and 0 < column < columns - 1
-                if face >= 0 and (inside or number[pixel] == 1):
-                    number[pixel] = covered_count
-                    covered[covered_count, 0] = layer
-                    covered[covered_count, 1] = column - 1
-                    covered[covered_count, 2] = row - 1
-                    covered[covered_count, 3] = face + f0
-                    covered_count += 1
-                elif number[pixel] == 1:
-                    number[pixel] = -1 - bare_count
-                    bare[bare_count, 0] = layer
-                    bare[bare_count, 1] = column - 1
-                    bare[bare_count, 2] = row - 1
-                    bare[bare_count, 3] = -1
-                    bare_count += 1
-        for n in range(chosen_count):
-            first = min(chosen[n, 0], chosen[n, 1])
-            edge = links[chosen[n, 2], 1]
-            crossings[crossing_count, 0] = number[chosen[n, 0]]
-            crossings[crossing_count, 1] = number[chosen[n, 1]]
-            crossings[crossing_count, 2] = layer
-            crossings[crossing_count, 3] = own_edges[edge, 0] + v0
-            crossings[crossing_count, 4] = own_edges[edge, 1] + v0
-            crossings[crossing_count, 5] = first % columns - 1
-            crossings[crossing_count, 6] = first // columns - 1
-            crossings[crossing_count, 7] = chosen[n, 3]
-            crossing_count += 1
+        if stages >= 4:
+            _rasterise(h, own_faces, facing, determinant, boxes, count, columns, near, far, nearest, owner)
+        if stages >= 5:
+            _by_row(used, columns, bounds, links, owner, own_edges, points, begin, marks, order, places, own)
+            _judge(
+                h, own_faces, facing, determinant, boxes, count, bounds, columns, near,
+                begin, marks, order, places, own, points, links,
+            )  # fmt: skip
+        if stages >= 6:
+            chosen, chosen_count = _choose(bounds, shape, heads, points, links, owner, chosen, number)
+            area = (right - left + 1) * (bottom - top + 1)
+            covered = _room(covered, covered_count, area)
+            bare = _room(bare, bare_count, area)
+            crossings = _room(crossings, crossing_count, chosen_count)
+            covered_count, bare_count = _number(
+                layer, f0, bounds, shape, owner, number, covered, covered_count, bare, bare_count
+            )
+            _write(
+                layer, v0, chosen, chosen_count, links, own_edges, number, columns, crossings, crossing_count
+            )
+            crossing_count += chosen_count
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
                 pixel = row * columns + column
