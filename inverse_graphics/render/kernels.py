@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -54,19 +55,24 @@ _within = threading.local()
 
 
 def in_chunks(
-    task: Callable[[int, int], Result], count: int, nanoseconds: float = float("inf")
+    task: Callable[[int, int], Result],
+    count: int,
+    nanoseconds: float = float("inf"),
+    most: int | None = None,
 ) -> list[Result]:
     """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order.
 
     A piece that asks for chunks itself gets a single one: the threads are busy already. So does work that
-    takes fewer `nanoseconds` in all than it takes to wake threads for it.
+    takes fewer `nanoseconds` in all than it takes to wake threads for it.  most: the size of a piece at most.
     """
     alone = getattr(_within, "chunk", False) or nanoseconds < WORTH_THREADS
     threads = 1 if alone else torch.get_num_threads()
     pieces = min(count, threads * CHUNKS_PER_THREAD if threads > 1 else 1)
-    if pieces <= 1:
-        return [task(0, count)]
-    bounds = [count * i // pieces for i in range(pieces + 1)]
+    if most is not None:
+        pieces = max(pieces, -(-count // most))
+    bounds = [count * i // max(pieces, 1) for i in range(pieces + 1)]
+    if threads == 1 or pieces <= 1:
+        return [task(start, stop) for start, stop in pairwise(bounds)] if pieces else [task(0, 0)]
     return list(_executor(threads).map(task, bounds[:-1], bounds[1:]))
 
 

@@ -36,5 +36,6 @@ class SceneEngine(Protocol):
 
 def render(scene: SceneBatch, engine: RenderEngine) -> Rendering:
     """Draw scenes; differentiable in image, depth and alpha where the engine is."""
-    drawn = engine.picture(scene) if isinstance(engine, SceneEngine) else picture_of_layers(scene, engine)
+    whole = getattr(engine, "picture", None)  # a `SceneEngine`: asking that takes 20 µs, as long as a stage
+    drawn: Composite = whole(scene) if whole else picture_of_layers(scene, engine)
     return Rendering(drawn.image, drawn.depth, drawn.alpha, drawn.mask)

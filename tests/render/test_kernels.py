@@ -92,3 +92,17 @@ def test_chunks_within_chunks_are_single_pieces():
         torch.set_num_threads(before)
     assert [len(piece) for piece in pieces] == [1] * len(pieces)
     assert [i for ((start, stop),) in pieces for i in range(start, stop)] == list(range(40))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pieces_are_no_larger_than_asked_and_small_work_is_one_piece(threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        pieces = in_chunks(lambda start, stop: list(range(start, stop)), 50, most=3)
+        small = in_chunks(lambda start, stop: list(range(start, stop)), 50, nanoseconds=1000)
+    finally:
+        torch.set_num_threads(before)
+    assert max(len(piece) for piece in pieces) <= 3
+    assert [i for piece in pieces for i in piece] == list(range(50))
+    assert small == [list(range(50))]

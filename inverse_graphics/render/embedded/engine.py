@@ -73,6 +73,10 @@ class EmbeddedEngine:
             parameters = layer_parameters(objects, camera, no_light)
             return self._found(parameters, mesh, model, self._clipping(camera))
 
+    def compiled_model(self, like: Tensor) -> picture_numba.Model:
+        """The library as the CPU's kernels take it, for batches whose numbers are like `like`."""
+        return self._model(like).compiled
+
     def draw(
         self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch, visibility: Visibility
     ) -> Layers:
@@ -99,7 +103,7 @@ class EmbeddedEngine:
             layer_parameters(objects, camera, light),
             plan_of(scene.table, scene.background, camera, light),
             objects.asset,
-            self._model(objects.position).compiled,
+            self.compiled_model(objects.position),
             self._clipping(camera),
         )
 

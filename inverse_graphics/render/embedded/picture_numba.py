@@ -24,6 +24,8 @@ from inverse_graphics.render.embedded.visibility import Clipping
 from inverse_graphics.render.embedded.visibility_numba import Geometry, find_in
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
+AT_ONCE = 1 << 15  # pixels whose fragments, and all that belongs to them, fit in a processor's cache
+
 Integers = NDArray[np.int64]
 Rows = NDArray[np.int32]
 
@@ -70,7 +72,8 @@ class Picture(torch.autograd.Function):
             piece = scenes.draw(start, stop, model, clipping)
             return piece if keep else None
 
-        ctx.kept = (scenes, in_chunks(draw, size[0]), model)
+        most = max(1, AT_ONCE // (size[1] * size[2]))
+        ctx.kept = (scenes, in_chunks(draw, size[0], most=most), model)
         ctx.mark_non_differentiable(mask)
         return image, alpha, depth, mask
 
@@ -133,9 +136,7 @@ class _Scenes(NamedTuple):
         image, alpha, depth, mask = (output[part] for output in self.outputs)
         coverage = np.empty_like(alpha)
         backdrop_numba.paint([array[part] for array in self.plan], image, coverage, depth)
-        behind = np.empty((len(work.drawn), 3), image.dtype)
-        outputs = [_flat(array) for array in (image, coverage, alpha, depth, mask)]
-        _lay(self.mesh.shape[1], alpha.shape[2], *seen.parts, work.drawn, behind, *outputs)
+        behind = lay_over(self.mesh.shape[1], seen, work.drawn, image, coverage, alpha, depth, mask)
         return _Piece(start, stop, seen, work, behind)
 
     def undraw(self, piece: _Piece, given: list[NDArray[Any]], by_plan: list[NDArray[Any]]) -> Floats:
@@ -155,6 +156,17 @@ class _Scenes(NamedTuple):
             plan = [array[part] for array in self.plan]
             backdrop_numba.unpaint(plan, from_behind, np.zeros_like(from_table), from_table, by_plan)
         return by_drawn
+
+
+def lay_over(layers: int, seen: Seen, drawn: NDArray[Any], *pixels: NDArray[Any]) -> NDArray[Any]:
+    """Lay the fragments of scenes of `layers` objects over the backdrop, in place.
+
+    pixels: image (B, 3, H, W), coverage, alpha, depth, mask (B, H, W); image, coverage and depth hold the
+    backdrop before. Returns the backdrop's colour (n, 3) at the first fragment of each pixel.
+    """
+    behind = np.empty((len(drawn), 3), drawn.dtype)
+    _lay(layers, pixels[0].shape[-1], *seen.parts, drawn, behind, *(_flat(array) for array in pixels))
+    return behind
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any]:
