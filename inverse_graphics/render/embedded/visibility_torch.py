@@ -5,7 +5,7 @@ The same arithmetic in the same order as `visibility_numba`, so that both agree 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -30,13 +30,19 @@ MOST_PIXELS = 1 << 23  # pixels of the layers that are worked on at a time
 
 
 def find_visibility(
-    library: MeshLibrary, topology: MeshTopology, parameters: Tensor, mesh: Tensor, clipping: Clipping
+    library: MeshLibrary,
+    topology: MeshTopology,
+    parameters: Tensor,
+    mesh: Tensor,
+    clipping: Clipping,
+    rasterise: Rasterise | None = None,
 ) -> Visibility:
-    """Find what is visible in each layer; see `FindVisibility`."""
+    """Find what is visible in each layer; see `FindVisibility`.  rasterise: our own unless given."""
+    see = rasterise or _rasterise
     matrices = parameters.detach()[:, :12].double()
     size = max(1, MOST_PIXELS // ((clipping.height + 2) * (clipping.width + 2)))
     groups = [
-        _group(library, topology, matrices, mesh, clipping, range(i, min(i + size, len(mesh))))
+        _group(library, topology, matrices, mesh, clipping, range(i, min(i + size, len(mesh))), see)
         for i in range(0, len(mesh), size)
     ]
     return _joined(groups, mesh)
@@ -64,7 +70,7 @@ def _joined(groups: list[_Group], like: Tensor) -> Visibility:
     return Visibility(torch.cat(fragments).int(), covered, torch.cat(crossings))
 
 
-class _Parts(NamedTuple):
+class Parts(NamedTuple):
     """Rows of a library's table, repeated for every layer that shows them.
 
     layer: (n,), the layer of each row.  row: (n,), the row in the library.  shift: (L,), what to add to
@@ -76,10 +82,10 @@ class _Parts(NamedTuple):
     shift: Tensor
 
 
-def _parts(first: Tensor, mesh: Tensor) -> _Parts:
+def _parts(first: Tensor, mesh: Tensor) -> Parts:
     start, count = first[mesh], first[mesh + 1] - first[mesh]
     layer, within = _ragged(count)
-    return _Parts(layer, start[layer] + within, count.cumsum(0) - count - start)
+    return Parts(layer, start[layer] + within, count.cumsum(0) - count - start)
 
 
 def _ragged(count: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,6 +102,7 @@ def _group(
     mesh: Tensor,
     clipping: Clipping,
     group: range,
+    rasterise: Rasterise,
 ) -> _Group:
     """The layers in `group`; within it they are numbered from 0, and those with an object are packed."""
     own = mesh[group.start : group.stop]
@@ -110,7 +117,7 @@ def _group(
     triangles = triangles._replace(
         seen=(triangles.facing != 0) & ~(fronts[faces.layer] & (triangles.facing > 0))
     )
-    owner = _rasterise(triangles, faces, len(slot), clipping)
+    owner = rasterise(Projected(h, vertices, corners, faces, triangles, len(slot)), clipping)
     edges = _parts(topology.first_edge, shown)
     points = _cross_edges(
         topology.edges.long(), edges, h, sound, triangles, vertices, faces, fronts, clipping
@@ -119,7 +126,7 @@ def _group(
     return _collect(_choose(points, state, owner, clipping), owner, faces, slot + group.start, clipping)
 
 
-def _project(library: MeshLibrary, matrices: Tensor, parts: _Parts) -> tuple[Tensor, Tensor]:
+def _project(library: MeshLibrary, matrices: Tensor, parts: Parts) -> tuple[Tensor, Tensor]:
     """Homogeneous pixel coordinates (n, 3) of all vertices; zeros and false where one is out of bounds."""
     m, v = matrices[parts.layer], library.vertices.double()[parts.row]
     rows = [
@@ -131,13 +138,13 @@ def _project(library: MeshLibrary, matrices: Tensor, parts: _Parts) -> tuple[Ten
     return torch.where(sound[:, None], h, 0.0), sound
 
 
-def _whole(h: Tensor, sound: Tensor, vertices: _Parts, layers: int, near: float) -> Tensor:
+def _whole(h: Tensor, sound: Tensor, vertices: Parts, layers: int, near: float) -> Tensor:
     """Whether all vertices of each layer are in front of the near plane, (layers,)."""
     amiss = ~sound | (h[:, 2] < near)
     return torch.bincount(vertices.layer[amiss], minlength=layers) == 0
 
 
-class _Triangles(NamedTuple):
+class Triangles(NamedTuple):
     """Faces as seen.
 
     facing: (n,), −1 front, 1 back, 0 not drawn.
@@ -153,7 +160,7 @@ class _Triangles(NamedTuple):
     seen: Tensor
 
 
-def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: float) -> _Triangles:
+def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: float) -> Triangles:
     i, j, k = (h[corners[:, n]] for n in range(3))
     x = j[:, 1] * k[:, 2] - j[:, 2] * k[:, 1]
     y = j[:, 2] * k[:, 0] - j[:, 0] * k[:, 2]
@@ -168,7 +175,27 @@ def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: f
     extents = torch.stack([_extent(i, j, near), _extent(j, k, near), _extent(k, i, near)])
     low, high = extents[..., 0::2].amin(dim=0), extents[..., 1::2].amax(dim=0)
     bounds = torch.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], dim=1)
-    return _Triangles(facing, torch.stack(sides, dim=1), facing * determinant, bounds, facing != 0)
+    return Triangles(facing, torch.stack(sides, dim=1), facing * determinant, bounds, facing != 0)
+
+
+class Projected(NamedTuple):
+    """What a rasteriser sees of some layers, numbered from 0 to `layers` − 1.
+
+    points: (V, 3), homogeneous pixel coordinates of the vertices, those of a layer side by side.
+    corners: (F, 3), rows of `points`.
+    """
+
+    points: Tensor
+    vertices: Parts
+    corners: Tensor
+    faces: Parts
+    triangles: Triangles
+    layers: int
+
+
+Rasterise = Callable[[Projected, Clipping], Tensor]
+"""The face seen at each pixel centre, one pixel beyond the picture on each side included:
+(layers · rows · columns), a row of `Projected.faces`; −1: none."""
 
 
 def _extent(p: Tensor, q: Tensor, near: float) -> Tensor:
@@ -217,8 +244,9 @@ def _inside(side: Tensor, x: Tensor, y: Tensor, closed: bool) -> tuple[Tensor, T
     return inside, (values[0] + values[1]) + values[2]
 
 
-def _rasterise(triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
-    """The face seen at each pixel centre, (layers · rows · columns), a row of `faces`; −1 where none is."""
+def _rasterise(projected: Projected, clipping: Clipping) -> Tensor:
+    """Our own `Rasterise`."""
+    triangles, faces, layers = projected.triangles, projected.faces, projected.layers
     rows, columns = clipping.height + 2, clipping.width + 2
     left, wide = _span(triangles.bounds[:, 0], triangles.bounds[:, 1], columns)
     top, high = _span(triangles.bounds[:, 2], triangles.bounds[:, 3], rows)
@@ -265,12 +293,12 @@ class _Points(NamedTuple):
 
 def _cross_edges(
     table: Tensor,
-    edges: _Parts,
+    edges: Parts,
     h: Tensor,
     sound: Tensor,
-    triangles: _Triangles,
-    vertices: _Parts,
-    faces: _Parts,
+    triangles: Triangles,
+    vertices: Parts,
+    faces: Parts,
     fronts: Tensor,
     clipping: Clipping,
 ) -> _Points:
@@ -306,7 +334,7 @@ def _at_lines(
     j: Tensor,
     edge: Tensor,
     state: Tensor,
-    edges: _Parts,
+    edges: Parts,
     clipping: Clipping,
 ) -> _Points:
     """Where the chosen edges cross the centre line of a row (along = 0) or a column (along = 1)."""
@@ -339,7 +367,7 @@ def _at_lines(
     )
 
 
-def _states(points: _Points, triangles: _Triangles, faces: _Parts, layers: int, clipping: Clipping) -> Tensor:
+def _states(points: _Points, triangles: Triangles, faces: Parts, layers: int, clipping: Clipping) -> Tensor:
     """Whether a face of the same layer, not of the same edge, lies before or behind each point."""
     size = (clipping.height + 2) * (clipping.width + 2)
     gap = (points.layer * 2 + points.along) * size + points.pixel
@@ -356,7 +384,7 @@ def _states(points: _Points, triangles: _Triangles, faces: _Parts, layers: int, 
     return state
 
 
-def _gaps(triangles: _Triangles, faces: _Parts, clipping: Clipping) -> Iterator[tuple[Tensor, Tensor]]:
+def _gaps(triangles: Triangles, faces: Parts, clipping: Clipping) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs of a face and a gap between pixel centres that its bounding box reaches."""
     rows, columns = clipping.height + 2, clipping.width + 2
     x0, x1, y0, y1 = triangles.bounds.unbind(1)
@@ -372,7 +400,7 @@ def _gaps(triangles: _Triangles, faces: _Parts, clipping: Clipping) -> Iterator[
 
 
 def _verdict(
-    points: _Points, triangles: _Triangles, faces: _Parts, point: Tensor, face: Tensor, clipping: Clipping
+    points: _Points, triangles: Triangles, faces: Parts, point: Tensor, face: Tensor, clipping: Clipping
 ) -> Tensor:
     """What each face does to its point: HIDDEN, INNER, or OUTER where it does not cover it."""
     inside, total = _inside(triangles.side[face], points.x[point], points.y[point], closed=True)
@@ -421,7 +449,7 @@ def _in_image(pixel: Tensor, rows: int, columns: int) -> Tensor:
     return (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
 
 
-def _collect(found: Tensor, owner: Tensor, faces: _Parts, slot: Tensor, clipping: Clipping) -> _Group:
+def _collect(found: Tensor, owner: Tensor, faces: Parts, slot: Tensor, clipping: Clipping) -> _Group:
     """Number the pixels that are drawn or needed, and write the rows that `Visibility` describes."""
     rows, columns = clipping.height + 2, clipping.width + 2
     needed = torch.zeros(len(owner), dtype=torch.bool, device=owner.device)
