@@ -7,6 +7,7 @@ import pytest
 from inverse_graphics.data.mnist import Digits, Split
 from inverse_graphics.data.multi_mnist import MultiMnist
 from inverse_graphics.models.weights import load_model
+from inverse_graphics.report.infer_benchmark import intersection_over_union
 from inverse_graphics.scene_parser import SceneParser
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run
@@ -41,14 +42,9 @@ def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: di
         SceneParser.load(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True
     ):
         if parse.count == count:
-            overlaps += [max(overlap(found.box_px, box) for found in parse.objects) for box in boxes[:count]]
+            overlaps += [
+                max(intersection_over_union(found.box_px, box) for found in parse.objects)
+                for box in boxes[:count].tolist()
+            ]
     assert len(overlaps) > 100
     assert sorted(overlaps)[len(overlaps) // 2] > 0.8
-
-
-def overlap(one, other) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    shared = max(width, 0) * max(height, 0)
-    return float(shared / (one[2] * one[3] + other[2] * other[3] - shared))
