@@ -26,7 +26,6 @@ class TrainingRow:
     images_per_second: float
     count_accuracy: float
     elbo: float
-    warned: float | None
     steps_to_98: int | None
     seconds_to_98: float | None
     seconds_to_99_5: float | None
@@ -63,7 +62,6 @@ def _row(recipe: Recipe, history: Sequence[dict[str, Any]]) -> TrainingRow:
         images_per_second=last["step"] * recipe.batch_size / last["seconds"],
         count_accuracy=last["held_out"]["count_accuracy"],
         elbo=last["held_out"]["elbo"],
-        warned=last["held_out"].get("warned_share"),
         steps_to_98=at_98["step"],
         seconds_to_98=at_98["seconds"],
         seconds_to_99_5=at_99_5["seconds"],

@@ -147,6 +147,7 @@ def _opening(recipe: Recipe, folder: Path, state: TrainingState) -> str:
 
 
 def _export(task: Task, state: TrainingState, folder: Path, display: Display) -> None:
+    display.say("trained; judging and writing the model")
     with state.judged():
         task.export(folder / WEIGHTS, state.counters.history[-1]["held_out"])
     display.say(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")

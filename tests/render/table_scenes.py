@@ -9,7 +9,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, random_rotations
+from inverse_graphics.geometry.rotation import random_rotations
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch, TableBatch
 
@@ -157,38 +157,3 @@ def random_scenes(
         table=TableBatch(uniform(0.3, 0.5, count, 2), uniform(0.3, 0.7, count, 3)),
         background=uniform(0, 1, count, 3),
     )
-
-
-def nudged(scenes: SceneBatch, pixels: Tensor, meshes: MeshLibrary) -> SceneBatch:
-    """Scenes moved by `pixels` (B, 6 N + 6): each object's shift and turn, then the camera's, in pixels.
-
-    A turn of an object moves its farthest vertex by about so many pixels, a turn of the camera the picture.
-    """
-    objects, camera = scenes.objects, scenes.camera
-    count, slots = objects.asset.shape
-    moves, steers = pixels[:, : 6 * slots].reshape(count, slots, 6), pixels[:, 6 * slots :]
-    focal, pose = camera.K[:, 0, 0], camera.T_world_camera
-    far = (objects.position - pose[:, None, :3, 3]).norm(dim=-1)
-    metres = (far / focal[:, None])[..., None]
-    radians = metres / meshes.radius.double()[objects.asset][..., None]
-    turned = pose[:, :3, :3] @ matrix_from_rotation_vector(steers[:, 3:] / focal[:, None])
-    moved = pose[:, :3, 3] + steers[:, :3] * (far.mean(dim=1) / focal)[:, None]
-    return replace(
-        scenes,
-        objects=replace(
-            objects,
-            position=objects.position + moves[..., :3] * metres,
-            rotation=matrix_from_rotation_vector(moves[..., 3:] * radians) @ objects.rotation,
-        ),
-        camera=replace(
-            camera,
-            T_world_camera=torch.cat([torch.cat([turned, moved[..., None]], dim=2), pose[:, 3:]], dim=1),
-        ),
-    )
-
-
-def enlarged(camera: CameraBatch, times: int) -> CameraBatch:
-    """The same view in `times` as many rows and columns."""
-    K = camera.K.clone()
-    K[:, :2] *= times
-    return CameraBatch(K, camera.T_world_camera, camera.height * times, camera.width * times)

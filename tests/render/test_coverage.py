@@ -6,7 +6,6 @@ from table_scenes import (
     ball,
     bowl,
     cube,
-    enlarged,
     handled,
     library,
     looking_down,
@@ -19,6 +18,7 @@ from table_scenes import (
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.render.supersampled import enlarged
 
 SHAPES = {"cube": cube, "ball": ball, "ring": ring, "bowl": bowl, "handled": handled}
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from table_scenes import cube, library, nudged, random_scenes, tile
+from table_scenes import cube, library, random_scenes, tile
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
+from inverse_graphics.report.gradient_benchmark import nudged
 
 
 def textured_library():
