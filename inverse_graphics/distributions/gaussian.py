@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,33 +25,15 @@ class Gaussian(NamedTuple):
         standard = (value - self.mean) / self.std
         return (-0.5 * standard.square() - self.std.log() - 0.5 * _LOG_TWO_PI).sum(-1)
 
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Draw mean + std · ε, (..., D), so that gradients reach mean and std."""
+        mean = self.mean
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        return mean + self.std * noise
+
+    def centre(self) -> Tensor:
+        """The mean (..., D)."""
+        return self.mean
+
 
 _LOG_TWO_PI = 1.8378770664093453
-
-
-class Sampler(Protocol):
-    """How a value is taken from a posterior: drawn, or its mean."""
-
-    def __call__(self, posterior: Gaussian) -> Tensor:
-        """Take one value (..., D)."""
-
-
-class Reparameterised:
-    """Draws mean + std · ε with ε from a given generator, so that gradients reach mean and std."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-
-    def __call__(self, posterior: Gaussian) -> Tensor:
-        """Draw one value (..., D)."""
-        mean = posterior.mean
-        noise = torch.randn(mean.shape, generator=self.generator, device=mean.device, dtype=mean.dtype)
-        return mean + posterior.std * noise
-
-
-class AtMeans:
-    """Takes the mean: what `infer` reports."""
-
-    def __call__(self, posterior: Gaussian) -> Tensor:
-        """The mean (..., D)."""
-        return posterior.mean

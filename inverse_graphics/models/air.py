@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.gaussian import Sampler
+from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Enumerated, Halting, Step, ponder
 
 
@@ -30,6 +30,16 @@ class ObjectStep(NamedTuple):
     kl: Tensor
 
 
+class Beginning(NamedTuple):
+    """What comes before the first step.
+
+    state: the recurrent state.  kl: (B,), nats, of the latents that all objects share, such as a camera.
+    """
+
+    state: Any
+    kl: Tensor
+
+
 class AirModel(Protocol):
     """What the loop needs of a model."""
 
@@ -37,8 +47,8 @@ class AirModel(Protocol):
     def max_objects(self) -> int:
         """N, the number of steps."""
 
-    def begin(self, images: Tensor) -> Any:
-        """The recurrent state before the first step."""
+    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+        """Infer what all objects share, and give the recurrent state before the first step."""
 
     def step(self, state: Any, sampler: Sampler) -> Step[Any, ObjectStep]:
         """Infer one more object.  The step's halting logit is that of *no* further object: −logit(π_i)."""
@@ -51,13 +61,15 @@ class Inference(NamedTuple):
     """What the loop inferred of B images.
 
     objects: the N steps.  log_count: (B, N + 1), log w_n.  log_present: (B, N), log probability that
-    object i exists.  kl: (B, N), nats.  log_likelihood: (B, N + 1), of each prefix, nats.
+    object i exists.  kl: (B, N), nats, of each object.  kl_shared: (B,), nats, of what all objects share.
+    log_likelihood: (B, N + 1), of each prefix, nats.
     """
 
     objects: list[ObjectStep]
     log_count: Tensor
     log_present: Tensor
     kl: Tensor
+    kl_shared: Tensor
     log_likelihood: Tensor
 
     @property
@@ -77,9 +89,10 @@ def attend_infer_repeat(
     images: (B, C, H, W) in [0, 1].  sampler: how latents are taken from their posteriors.
     halting: `Enumerated` unless given, and then all N steps run.
     """
+    beginning = model.begin(images, sampler)
     pondering = ponder(
         lambda state, _: model.step(state, sampler),
-        model.begin(images),
+        beginning.state,
         model.max_objects,
         halting or Enumerated(),
     )
@@ -89,5 +102,6 @@ def attend_infer_repeat(
         log_count=pondering.log_halt,
         log_present=pondering.log_keep,
         kl=torch.stack([step.kl for step in objects], dim=-1),
+        kl_shared=beginning.kl,
         log_likelihood=model.prefix_log_likelihoods(images, objects),
     )

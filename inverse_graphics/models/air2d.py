@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from inverse_graphics.distributions.gaussian import Gaussian, Sampler
+from inverse_graphics.distributions.gaussian import Gaussian
+from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood
-from inverse_graphics.models.air import ObjectStep
+from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
 from inverse_graphics.models.glimpse_vae import GlimpseDecoder, GlimpseEncoder
 
@@ -100,11 +101,15 @@ class Air2D(nn.Module):
         """N, the number of steps."""
         return self.settings.max_objects
 
-    def begin(self, images: Tensor) -> State:
-        """The state before the first step.  images: (B, 1, H, W)."""
+    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+        """The state before the first step; objects share nothing.  images: (B, 1, H, W)."""
+        del sampler
         nothing = images.new_zeros(len(images), self.settings.hidden)
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
-        return State(images[:, 0], torch.relu(self.see(images.flatten(1))), nothing, nothing, previous)
+        features = torch.relu(self.see(images.flatten(1)))
+        return Beginning(
+            State(images[:, 0], features, nothing, nothing, previous), images.new_zeros(len(images))
+        )
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, where it is, and what."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.gaussian import AtMeans
+from inverse_graphics.distributions.sampler import AtMeans
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D
 from inverse_graphics.models.attention import window_box

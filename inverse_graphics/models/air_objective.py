@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Reparameterised
+from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import AirModel, attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 

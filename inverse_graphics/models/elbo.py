@@ -17,12 +17,16 @@ from inverse_graphics.models.air import Inference
 
 
 class Bound(NamedTuple):
-    """The bound and its parts, each (B,), nats: elbo = log_likelihood − kl_objects − kl_count."""
+    """The bound and its parts, each (B,), nats.
+
+    elbo = log_likelihood − kl_objects − kl_count − kl_shared, the last being 0 where objects share nothing.
+    """
 
     elbo: Tensor
     log_likelihood: Tensor
     kl_objects: Tensor
     kl_count: Tensor
+    kl_shared: Tensor
 
 
 def exact_count_elbo(inference: Inference, log_count_prior: Tensor) -> Bound:
@@ -31,13 +35,14 @@ def exact_count_elbo(inference: Inference, log_count_prior: Tensor) -> Bound:
     log_likelihood = (count * inference.log_likelihood).sum(-1)
     kl_objects = (inference.log_present.exp() * inference.kl).sum(-1)
     kl_count = (count * (inference.log_count - log_count_prior)).sum(-1)
-    return Bound(log_likelihood - kl_objects - kl_count, log_likelihood, kl_objects, kl_count)
+    elbo = log_likelihood - kl_objects - kl_count - inference.kl_shared
+    return Bound(elbo, log_likelihood, kl_objects, kl_count, inference.kl_shared)
 
 
 def prefix_bounds(inference: Inference) -> Tensor:
-    """log p(x | z_1..z_n) − Σ_{i≤n} KL_i for n = 0 … N: (B, N + 1), nats."""
-    spent = inference.kl.cumsum(-1)
-    return inference.log_likelihood - torch.cat([torch.zeros_like(spent[..., :1]), spent], dim=-1)
+    """log p(x | z_1..z_n) − Σ_{i≤n} KL_i, less the shared KL, for n = 0 … N: (B, N + 1), nats."""
+    spent = torch.cat([inference.kl_shared[..., None], inference.kl], dim=-1).cumsum(-1)
+    return inference.log_likelihood - spent
 
 
 def warmed_up_objective(inference: Inference, log_count_prior: Tensor, trust: float) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from inverse_graphics.data.mnist import load_digits
 from inverse_graphics.data.multi_mnist import MultiMnist, MultiMnistBatch
 from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Reparameterised
+from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D
 from inverse_graphics.models.air2d_reading import read_images

@@ -5,7 +5,8 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import AtMeans, Gaussian, Reparameterised
+from inverse_graphics.distributions.gaussian import Gaussian
+from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 
 
 def random_gaussian(seed, *shape):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import AtMeans, Reparameterised
+from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 from inverse_graphics.halting import Thresholded
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
@@ -74,7 +74,7 @@ def test_it_starts_with_objects_in_the_middle_of_the_priors_size():
 
 
 def halting_logits(model, images):
-    state, logits = model.begin(images), []
+    state, logits = model.begin(images, AtMeans()).state, []
     for _ in range(model.max_objects):
         step = model.step(state, AtMeans())
         logits.append(step.halt_logit)

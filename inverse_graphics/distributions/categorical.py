@@ -1,0 +1,28 @@
+"""One of K kinds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Categorical(NamedTuple):
+    """log_probs: (..., K), normalised, nats."""
+
+    log_probs: Tensor
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-probability of `value` (...), int64: (...), nats."""
+        return self.log_probs.gather(-1, value[..., None])[..., 0]
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Draw one kind: (...), int64; carries no gradient."""
+        flat = self.log_probs.detach().exp().flatten(0, -2)
+        drawn = torch.multinomial(flat, 1, generator=generator)[:, 0]
+        return drawn.reshape(self.log_probs.shape[:-1])
+
+    def centre(self) -> Tensor:
+        """The most probable kind: (...), int64."""
+        return self.log_probs.argmax(-1)
