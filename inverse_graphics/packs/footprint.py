@@ -67,8 +67,8 @@ class Footprints:
         Returns (B, N, N), metres, symmetric: max over directions d of d·(c_j − c_i) − h_i(d) − h_j(−d), the
         separating-axis test, with h the support function. Positive: so far apart, at least; negative: they
         interpenetrate, and moving them by that much parts them. As only D directions are tried, it is never
-        more than the true value: by a millimetre or two less for round things, by up to a centimetre for a
-        pan, whose long straight sides want a direction of their own. +inf on the diagonal and where a slot is empty.
+        more than the true value: a millimetre or two less for round things, up to a centimetre for a pan,
+        whose long straight sides want directions of their own. +inf on the diagonal and for empty slots.
         """
         reach = self.reach(asset, yaw)
         ahead = position[..., :2] @ self.directions.to(position).T + reach  # (B, N, D), farthest along d

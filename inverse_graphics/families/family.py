@@ -1,0 +1,101 @@
+"""What a family of scenes is: a distribution over scenes of known kinds of objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.packs.symmetry import Symmetry
+from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+
+
+@dataclass(frozen=True)
+class SceneSample:
+    """B scenes of a family, with what a pose matrix does not show.
+
+    scene: assets count through the family's kinds; objects are ordered by the depth of their origins, nearest
+    first, and empty slots (asset −1) come last.  orbit: (B, 3), azimuth and elevation in radians, distance in
+    metres, of the camera.  yaw: (B, N), radians in [−π, π); 0 in empty slots, for kinds that look the same
+    from all sides, and in families whose objects turn freely.
+    """
+
+    scene: SceneBatch
+    orbit: Tensor
+    yaw: Tensor
+
+    @property
+    def count(self) -> Tensor:
+        """(B,) int64, how many objects each scene has."""
+        return (self.scene.objects.asset >= 0).sum(dim=1)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> SceneSample:
+        """The same sample on another device, its real-valued tensors in `dtype`."""
+        return SceneSample(
+            self.scene.to(device, dtype), self.orbit.to(device, dtype), self.yaw.to(device, dtype)
+        )
+
+
+@runtime_checkable
+class SceneFamily(Protocol):
+    """A distribution over scenes."""
+
+    @property
+    def settings(self) -> BaseModel:
+        """All that the distribution depends on; its `kind` names the family."""
+
+    @property
+    def library(self) -> MeshLibrary:
+        """The kinds' meshes; index m is the m-th kind."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Asset names, "pack/object", of what may occur."""
+
+    @property
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """The rotations of each kind that cannot be seen."""
+
+    @property
+    def packs_hash(self) -> str:
+        """A hash (SHA-256, hexadecimal) of the asset packs that the kinds come from."""
+
+    @property
+    def count_probabilities(self) -> tuple[float, ...]:
+        """Of 0, 1, … `max_objects` objects in a scene; they sum to one."""
+
+    @property
+    def max_objects(self) -> int:
+        """N, the number of object slots of every scene."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square pictures, pixels."""
+
+    def scenes(
+        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
+    ) -> SceneBatch:
+        """Put given objects before given cameras, in this family's surroundings; differentiable.
+
+        orbit: (B, 3).  light_direction: (B, 3), unit, towards the light; the settings' own if not given.
+        """
+
+    def sample(self, count: int, generator: torch.Generator) -> SceneSample:
+        """Draw `count` scenes, on the CPU; the same state of `generator` gives the same scenes."""
+
+
+def nearest_first(objects: ObjectBatch, yaw: Tensor, depth: Tensor) -> tuple[ObjectBatch, Tensor]:
+    """Order slots by depth, equal ones as they were, empty ones last.
+
+    yaw: (B, N).  depth: (B, N), metres.
+    """
+    order = depth.masked_fill(objects.asset < 0, torch.inf).argsort(dim=1, stable=True)
+
+    def ordered(values: Tensor) -> Tensor:
+        return torch.take_along_dim(values, order.reshape(*order.shape, *[1] * (values.dim() - 2)), dim=1)
+
+    return ObjectBatch(**{name: ordered(values) for name, values in vars(objects).items()}), ordered(yaw)

@@ -1,0 +1,73 @@
+"""What families' settings are made of: weights of counts, lists of kinds, values that are fixed or free."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from torch import Tensor
+
+from inverse_graphics.scene.numbers import Number
+
+
+class FamilySettings(BaseModel):
+    """Base of all families' settings: frozen, and nothing unknown is taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _some_count_possible(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
+        raise ValueError("expected weights that are finite and not negative, at least one of them positive")
+    return weights
+
+
+def _different(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [kind for kind in kinds if kinds.count(kind) > 1]
+    if twice:
+        raise ValueError(f"'{twice[0]}' appears twice: expected different kinds")
+    return kinds
+
+
+def _number_or_range(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise ValueError(f"got {len(value)} values, expected a number, or a range [low, high]")
+        return tuple(value)
+    return value
+
+
+def _ascending(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    if isinstance(value, tuple) and not value[0] < value[1]:
+        raise ValueError(f"got [{value[0]:g}, {value[1]:g}], expected low < high, or one number")
+    return value
+
+
+Asset = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}$")]
+KindNames = Annotated[tuple[Asset, ...], Field(min_length=1, max_length=256), AfterValidator(_different)]
+CountWeights = Annotated[
+    tuple[Number, ...], Field(min_length=2, max_length=17), AfterValidator(_some_count_possible)
+]
+"""Relative frequency of 0, 1, 2, … objects; they need not sum to one."""
+Freedom = Annotated[
+    Number | tuple[Number, Number], BeforeValidator(_number_or_range), AfterValidator(_ascending)
+]
+"""Fixed, by a number, or free, by the range [low, high] over which it is uniform."""
+
+
+def bounds(freedom: float | tuple[float, float]) -> tuple[float, float]:
+    """The least and the greatest value."""
+    return freedom if isinstance(freedom, tuple) else (freedom, freedom)
+
+
+def middle(freedom: float | tuple[float, float]) -> float:
+    """The value halfway."""
+    return sum(bounds(freedom)) / 2
+
+
+def uniform(low: Tensor, high: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Draw numbers between bounds that broadcast with `shape`, in the bounds' dtype."""
+    draw = torch.rand(shape, generator=generator, dtype=low.dtype, device=generator.device)
+    return low.to(draw) + (high - low).to(draw) * draw

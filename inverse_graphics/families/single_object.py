@@ -1,0 +1,150 @@
+"""One floating object in any orientation: the single-object experiment of Eslami et al. 2016, section 3.3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from inverse_graphics.errors import SceneError
+from inverse_graphics.families.family import SceneSample
+from inverse_graphics.families.kinds import Kinds
+from inverse_graphics.families.quantities import FamilySettings, KindNames, uniform
+from inverse_graphics.families.surroundings import Surroundings
+from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.packs.pack import Pack
+from inverse_graphics.packs.symmetry import Symmetry
+from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.numbers import FieldOfView, Number
+from inverse_graphics.scene.scene import Background, Light
+
+PRIMITIVES = ("primitives/cube", "primitives/sphere", "primitives/cylinder")
+BEFORE = -math.pi / 2
+"""The camera's azimuth: it looks along +y, so that x points right and z up in the picture."""
+
+
+class SingleObjectSettings(FamilySettings):
+    """What single-object scenes look like; lengths in metres, angles in degrees.
+
+    kinds: assets whose origin is their centre.  distance_m: of the camera from the plane y = 0, in which
+    origins lie.  field_of_view_degrees: over the picture's height.
+    """
+
+    kind: Literal["single_object"] = "single_object"
+    kinds: KindNames = PRIMITIVES
+    distance_m: Annotated[Number, Field(ge=0.1, le=100)] = 1.0
+    field_of_view_degrees: FieldOfView = 19.0
+    image_size: int = Field(default=64, ge=8, le=1024)
+    background: Background = Background()
+    light: Light = Light(direction=(0.4, -0.7, 0.6))
+
+
+@dataclass(frozen=True)
+class SingleObject:
+    """Scenes of exactly one object, uniform in kind, in place within the picture, and in orientation.
+
+    reach: metres; x and z of its origin are uniform in [−reach, reach], so that the largest kind is seen
+    whole however it is turned.
+    """
+
+    settings: SingleObjectSettings
+    parts: Kinds
+    surroundings: Surroundings
+    reach: float
+
+    @classmethod
+    def build(cls, settings: SingleObjectSettings, packs: Sequence[Pack] = ()) -> SingleObject:
+        """Load what `settings` name.  packs: one's own; shipped ones need not be given.
+
+        Raises:
+            AssetError: an unknown pack or object, or files that cannot be used.
+            SceneError: an object is larger than the picture.
+        """
+        parts = Kinds.load(settings.kinds, packs)
+        surroundings = Surroundings.of(
+            settings.light,
+            None,
+            settings.background,
+            (0.0, 0.0, 0.0),
+            settings.field_of_view_degrees,
+            settings.image_size,
+        )
+        return cls(settings, parts, surroundings, _reach(settings, parts.library))
+
+    @property
+    def library(self) -> MeshLibrary:
+        """The kinds' meshes."""
+        return self.parts.library
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Asset names."""
+        return self.settings.kinds
+
+    @property
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """Of each kind."""
+        return self.parts.symmetries
+
+    @property
+    def packs_hash(self) -> str:
+        """Of the packs that the kinds come from."""
+        return self.parts.packs_hash
+
+    @property
+    def count_probabilities(self) -> tuple[float, ...]:
+        """Always one."""
+        return (0.0, 1.0)
+
+    @property
+    def max_objects(self) -> int:
+        """The number of slots: one."""
+        return 1
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures, pixels."""
+        return self.settings.image_size
+
+    def scenes(
+        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
+    ) -> SceneBatch:
+        """Put given objects before given cameras; differentiable in all that is real-valued."""
+        return self.surroundings.scenes(objects, orbit, light_direction)
+
+    def orbit(self, count: int) -> Tensor:
+        """The one camera of this family, (B, 3)."""
+        return torch.tensor([BEFORE, 0.0, self.settings.distance_m]).repeat(count, 1)
+
+    def sample(self, count: int, generator: torch.Generator) -> SceneSample:
+        """Draw scenes: which object, where, how turned."""
+        asset = torch.randint(len(self.kinds), (count, 1), generator=generator)
+        reach = torch.tensor(self.reach)
+        right_and_up = uniform(-reach, reach, (count, 1, 2), generator)
+        position = torch.stack([right_and_up[..., 0], torch.zeros(count, 1), right_and_up[..., 1]], dim=-1)
+        rotation = random_rotations((count, 1), generator)
+        ones = torch.ones(count, 1)
+        objects = ObjectBatch(asset, position, rotation, ones, ones[..., None].repeat(1, 1, 3))
+        orbit = self.orbit(count)
+        return SceneSample(self.scenes(objects, orbit), orbit, torch.zeros(count, 1))
+
+
+def _reach(settings: SingleObjectSettings, library: MeshLibrary) -> float:
+    """How far aside a ball about the largest kind can go and still touch no edge of the picture."""
+    half = math.radians(settings.field_of_view_degrees) / 2
+    largest = float(library.radius.max())
+    reach = settings.distance_m * math.tan(half) - largest / math.cos(half)
+    if not reach > 0:
+        name = library.names[int(library.radius.argmax())]
+        raise SceneError(
+            f"asset '{name}' reaches {largest:.3g} m from its origin, more than a picture "
+            f"{settings.field_of_view_degrees:g} degrees wide shows at {settings.distance_m:g} m: "
+            "raise distance_m or field_of_view_degrees"
+        )
+    return reach

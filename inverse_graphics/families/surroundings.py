@@ -1,0 +1,100 @@
+"""What all scenes of a family share: intrinsics, what the camera looks at, light, table and background."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch, TableBatch
+from inverse_graphics.scene.camera import pinhole_intrinsics
+from inverse_graphics.scene.orbit import orbit_cameras
+from inverse_graphics.scene.scene import Background, Light, Table
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stays when objects and cameras change.
+
+    K: (3, 3), pixels.  target: (3,), metres.  Colours and the light's direction: (3,).  table_size: (2,), metres.
+    """
+
+    image_size: int
+    K: Tensor
+    target: Tensor
+    light_direction: Tensor
+    diffuse: Tensor
+    ambient: Tensor
+    table_size: Tensor
+    table_colour: Tensor
+    background: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        light: Light,
+        table: Table | None,
+        background: Background,
+        target_m: tuple[float, float, float],
+        field_of_view_degrees: float,
+        image_size: int,
+    ) -> Surroundings:
+        """Take them from settings; no table is one of size (0, 0)."""
+        K = pinhole_intrinsics(math.radians(field_of_view_degrees), image_size, image_size)
+        return cls(
+            image_size=image_size,
+            K=torch.from_numpy(K).float(),
+            target=torch.tensor(target_m),
+            light_direction=torch.tensor(light.direction),
+            diffuse=torch.tensor(light.diffuse),
+            ambient=torch.tensor(light.ambient),
+            table_size=torch.tensor(table.size_m if table else (0.0, 0.0)),
+            table_colour=torch.tensor(table.colour if table else (0.0, 0.0, 0.0)),
+            background=torch.tensor(background.colour),
+        )
+
+    def cameras(self, orbit: Tensor) -> CameraBatch:
+        """Cameras that look at the target.  orbit: (B, 3)."""
+        return orbit_cameras(orbit, self.target.to(orbit), self.K.to(orbit), self.image_size, self.image_size)
+
+    def depth(self, position: Tensor, orbit: Tensor) -> Tensor:
+        """How far before the camera points lie.  position: (B, N, 3), metres.  Returns (B, N), metres."""
+        T_world_camera = self.cameras(orbit).T_world_camera
+        return ((position - T_world_camera[:, None, :3, 3]) * T_world_camera[:, None, :3, 2]).sum(dim=-1)
+
+    def scenes(
+        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
+    ) -> SceneBatch:
+        """Put objects here.  orbit: (B, 3).  light_direction: (B, 3), unit, or the middle one."""
+        count = len(orbit)
+
+        def each(value: Tensor) -> Tensor:
+            return value.to(orbit).expand(count, *value.shape)
+
+        direction = each(self.light_direction) if light_direction is None else light_direction
+        return SceneBatch(
+            objects=objects,
+            camera=self.cameras(orbit),
+            light=LightBatch(direction, each(self.diffuse), each(self.ambient)),
+            table=TableBatch(each(self.table_size), each(self.table_colour)),
+            background=each(self.background),
+        )
+
+    def draw_light(self, count: int, range_degrees: float, generator: torch.Generator) -> Tensor:
+        """Draw directions uniform on the sphere within an angle of the middle one; (B, 3), unit."""
+        lowest = math.cos(math.radians(range_degrees))
+        cosine = lowest + (1 - lowest) * torch.rand(count, generator=generator)
+        around = 2 * math.pi * torch.rand(count, generator=generator)
+        sine = (1 - cosine.square()).clamp(min=0).sqrt()
+        local = torch.stack([sine * around.cos(), sine * around.sin(), cosine], dim=1)
+        return local @ _frame(self.light_direction).T
+
+
+def _frame(direction: Tensor) -> Tensor:
+    """A rotation whose third column is `direction`, (3, 3)."""
+    aside = torch.eye(3)[direction.abs().argmin()]
+    first = torch.linalg.cross(aside, direction)
+    first = first / first.norm()
+    return torch.stack([first, torch.linalg.cross(direction, first), direction], dim=1)
