@@ -94,6 +94,20 @@ def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
+def rotation_from_6d(columns: Tensor) -> Tensor:
+    """Turn two vectors into the rotation whose first two columns they are after Gram and Schmidt.
+
+    columns: (..., 6), the first column, then the second; linearly independent, of any length.
+    Returns (..., 3, 3). Continuous and onto, which no map from fewer numbers is (Zhou et al. 2019, "On the
+    continuity of rotation representations in neural networks", eq. 15).
+    """
+    first, second = columns[..., :3], columns[..., 3:]
+    x = first / first.norm(dim=-1, keepdim=True)
+    second = second - (x * second).sum(-1, keepdim=True) * x
+    y = second / second.norm(dim=-1, keepdim=True)
+    return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)
+
+
 def random_rotations(
     shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype = torch.float32
 ) -> Tensor:

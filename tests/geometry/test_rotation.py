@@ -18,6 +18,7 @@ from inverse_graphics.geometry.rotation import (
     matrix_from_yaw,
     quaternion_from_matrix,
     random_rotations,
+    rotation_from_6d,
     rotation_vector_from_matrix,
 )
 
@@ -207,3 +208,15 @@ def test_angle_between_directions():
         turned = math.cos(angle) * x + math.sin(angle) * y
         torch.testing.assert_close(angle_between(3 * x, turned).item(), angle, rtol=0, atol=2e-15)
     assert angle_between(x, -x).item() == math.pi
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_six_numbers_give_proper_rotations_and_keep_the_first_two_columns_of_one(shape):
+    columns = torch.randn(*shape, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    matrix = rotation_from_6d(columns)
+    torch.testing.assert_close(
+        matrix @ matrix.transpose(-1, -2), IDENTITY.expand_as(matrix), rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(torch.linalg.det(matrix), torch.ones(shape, dtype=torch.float64))
+    again = torch.cat([3 * matrix[..., 0], 0.5 * matrix[..., 1] - 2 * matrix[..., 0]], -1)
+    torch.testing.assert_close(rotation_from_6d(again), matrix, rtol=0, atol=1e-12)
