@@ -14,8 +14,8 @@ from inverse_graphics.packs.footprint import Footprints
 
 AT_ONCE = 4096
 """Proposals that are judged together, unless more scenes wait."""
-MOST_PROPOSALS = 50_000
-"""Proposals for one scene after which its objects are said not to fit."""
+FRUITLESS = 100_000
+"""Proposals in a row, none of which fits, after which objects are said not to fit."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Placement:
             SceneError: some scene's objects do not fit.
         """
         position, yaw = torch.zeros(*asset.shape, 3), torch.zeros(asset.shape)
-        waiting, made, tries = torch.arange(len(asset)), 0, 2
+        waiting, fruitless, tries = torch.arange(len(asset)), 0, 2
         while len(waiting):
-            if made > MOST_PROPOSALS:
+            if fruitless > FRUITLESS:
                 raise SceneError(self._complaint(int((asset[waiting[0]] >= 0).sum())))
             tries = max(1, min(2 * tries, AT_ONCE // len(waiting)))
             candidates = asset[waiting].repeat(tries, 1)
@@ -54,7 +54,8 @@ class Placement:
             found, row = fits.any(dim=0), fits.int().argmax(dim=0) * len(waiting) + torch.arange(len(waiting))
             position[waiting[found], :, :2] = proposal[0][row[found]]
             yaw[waiting[found]] = proposal[1][row[found]]
-            waiting, made = waiting[~found], made + tries
+            fruitless = 0 if found.any() else fruitless + len(candidates)
+            waiting = waiting[~found]
         return position, yaw
 
     def propose(self, asset: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -75,5 +76,5 @@ class Placement:
         width, depth = (200 * half for half in self.reach)
         return (
             f"{count} objects do not fit {100 * self.clearance:g} cm apart on {width:g} x {depth:g} cm "
-            f"({MOST_PROPOSALS:,} placements tried): widen reach_m, or lower clearance_m or the largest count"
+            f"({FRUITLESS:,} placements tried): widen reach_m, or lower clearance_m or the largest count"
         )

@@ -18,7 +18,7 @@ from inverse_graphics.scene.scene import Background, Light, Table
 class Surroundings:
     """What stays when objects and cameras change.
 
-    K: (3, 3), pixels.  target: (3,), metres.  Colours and the light's direction: (3,).  table_size: (2,), metres.
+    K: (3, 3), pixels.  target: (3,) and table_size: (2,), metres.  Colours and the light's direction: (3,).
     """
 
     image_size: int

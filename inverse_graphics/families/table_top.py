@@ -62,7 +62,7 @@ class TableTopSettings(FamilySettings):
     image_size: int = Field(default=64, ge=8, le=1024)
     table: Table = Table(size_m=(0.9, 0.7), colour=(0.72, 0.59, 0.44))
     background: Background = Background()
-    light: Light = Light()
+    light: Light = Light(direction=(0.4, -0.3, 0.866))
     light_range_degrees: Annotated[Number, Field(ge=0, le=90)] = 0.0
 
     @model_validator(mode="after")
