@@ -1,0 +1,1 @@
+"""How far inferred scenes are from the true ones, modulo what no picture shows."""

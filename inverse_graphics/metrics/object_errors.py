@@ -1,0 +1,101 @@
+"""What became of each true object: found or not, rightly named or not, how far off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.metrics.figure import Figure
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.packs.symmetry import Symmetry, symmetric_angle
+
+
+class ObjectErrors(NamedTuple):
+    """One row for each of D true objects, whatever image it is in and whatever count was inferred there.
+
+    kind: (D,) int64.  found: (D,) bool, matched with an inferred object.  identified: (D,) bool, and of the
+    right kind.  distance: (D,), metres, of those found.  angle: (D,), degrees modulo symmetry, of those
+    identified, 0 for kinds that look alike from everywhere. Other entries mean nothing.
+    """
+
+    kind: Tensor
+    found: Tensor
+    identified: Tensor
+    distance: Tensor
+    angle: Tensor
+
+    @classmethod
+    def measure(
+        cls,
+        predicted: PredictedScenes,
+        truth: PredictedScenes,
+        slots: Tensor,
+        symmetries: Sequence[Symmetry],
+    ) -> ObjectErrors:
+        """Compare true objects with those at `slots` (B, N) of `predicted`, −1 where none."""
+        image, slot = (truth.asset >= 0).nonzero(as_tuple=True)
+        partner, kind = slots[image, slot], truth.asset[image, slot]
+        found = partner >= 0
+        partner = partner.clamp_min(0)
+        if not predicted.asset.shape[1]:
+            return cls(kind, found, found, torch.zeros(len(kind)), torch.zeros(len(kind)))
+        identified = found & (predicted.asset[image, partner] == kind)
+        distance = (predicted.position[image, partner] - truth.position[image, slot]).norm(dim=-1)
+        turned, right = predicted.rotation[image, partner], truth.rotation[image, slot]
+        return cls(kind, found, identified, distance, _angles(turned, right, kind, symmetries))
+
+    def only(self, chosen: Tensor) -> ObjectErrors:
+        """The rows where `chosen` (D,) is true."""
+        return ObjectErrors(*(column[chosen] for column in self))
+
+    def figures(
+        self, orientable: Mapping[int, str], seen: str = "", width_m: float | None = None
+    ) -> list[Figure]:
+        """Recall, identity, position and rotation.
+
+        orientable: the kinds whose rotation can be seen at all, with their names.  seen: "visible " where the
+        rows are only those, and nothing where they are all.
+        """
+        end = f"_{seen.strip()}" if seen else ""
+        true, matched = f"true {seen}objects", f"matched {seen}objects"
+        return [
+            Figure.share(f"recall{end}", "objects found", self.found, true),
+            Figure.share(f"identity_of_matched{end}", "identity right", self.identified[self.found], matched),
+            Figure.share(
+                f"identity_of_all{end}", "identity right, missed counting as wrong", self.identified, true
+            ),
+            *Figure.spread(
+                f"position_error_m{end}", "position error", self.distance[self.found], "m", matched
+            ),
+            *self._width_share(end, width_m, matched),
+            *self._rotation(orientable, end, f"identified {seen}objects"),
+        ]
+
+    def _width_share(self, end: str, width_m: float | None, of: str) -> list[Figure]:
+        if width_m is None:
+            return []
+        errors, label = self.distance[self.found] / width_m, "position error over the visible width"
+        return Figure.spread(f"position_error_of_width{end}", label, errors, "share", of)
+
+    def _rotation(self, orientable: Mapping[int, str], end: str, of: str) -> list[Figure]:
+        name, label = f"rotation_error_deg{end}", "rotation error"
+        own = {kind: self.identified & (self.kind == kind) for kind in orientable}
+        every = self.identified & torch.isin(self.kind, torch.tensor(list(orientable), dtype=torch.int64))
+        figures = Figure.spread(name, label, self.angle[every], "deg", f"{of} of kinds with an orientation")
+        for kind, called in orientable.items():
+            figures += Figure.spread(
+                f"{name}/{called}", f"{label} of {called}", self.angle[own[kind]], "deg", f"{of} of this kind"
+            )
+        return figures
+
+
+def _angles(turned: Tensor, right: Tensor, kind: Tensor, symmetries: Sequence[Symmetry]) -> Tensor:
+    """Rotation errors in degrees modulo each object's own symmetry."""
+    angle = torch.zeros(len(kind), dtype=right.dtype)
+    for index, symmetry in enumerate(symmetries):
+        own = kind == index
+        angle[own] = torch.rad2deg(symmetric_angle(right[own], turned[own], symmetry))
+    return angle

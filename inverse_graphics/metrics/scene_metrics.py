@@ -1,0 +1,159 @@
+"""All figures by which inferred scenes are judged, each with its denominator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.errors import SceneError
+from inverse_graphics.geometry.rotation import angle_between
+from inverse_graphics.metrics.figure import Figure
+from inverse_graphics.metrics.matching import matched_slots
+from inverse_graphics.metrics.object_errors import ObjectErrors
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.packs.symmetry import Symmetry
+
+
+@dataclass(frozen=True)
+class SceneMetrics:
+    """Figures over a set of images.
+
+    figures: in the order in which people read them.  count_confusion: rows are true counts from 0, columns
+    inferred ones, entries numbers of images; square.  match_distance_m: within which objects were matched.
+    """
+
+    figures: tuple[Figure, ...]
+    count_confusion: tuple[tuple[int, ...], ...]
+    match_distance_m: float
+
+    def figure(self, name: str) -> Figure:
+        """One figure by its name.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return {figure.name: figure for figure in self.figures}[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure with its denominator, and the confusion matrix, as JSON holds them."""
+        figures = {
+            f.name: {"value": f.value, "unit": f.unit, "denominator": f.denominator, "of": f.of}
+            for f in self.figures
+        }
+        confusion = [list(row) for row in self.count_confusion]
+        return {
+            "match_distance_m": self.match_distance_m,
+            "figures": figures,
+            "count_confusion_true_by_inferred": confusion,
+        }
+
+    def summary_lines(self) -> list[str]:
+        """The figures as people read them, one a line, and how counts were confused."""
+        width = max(len(str(max(map(max, self.count_confusion)))), len(str(len(self.count_confusion)))) + 2
+        rows = [(str(true), *map(str, row)) for true, row in enumerate(self.count_confusion)]
+        header = ("", *map(str, range(len(rows))))
+        table = ["".join(cell.rjust(width) for cell in row) for row in (header, *rows)]
+        matched = f"objects matched within {1000 * self.match_distance_m:g} mm"
+        lines = [figure.line() for figure in self.figures]
+        return [*lines, matched, "images by true count (rows) and inferred count (columns):", *table]
+
+    def flat(self) -> dict[str, float]:
+        """The values by name, for training logs, without those over nothing."""
+        return {figure.name: figure.value for figure in self.figures if figure.value is not None}
+
+
+def evaluate_scenes(
+    predicted: PredictedScenes,
+    truth: PredictedScenes,
+    symmetries: Sequence[Symmetry],
+    names: Sequence[str],
+    match_distance_m: float = 0.1,
+    visible: Tensor | None = None,
+    visible_width_m: float | None = None,
+) -> SceneMetrics:
+    """Compare inferred scenes with true ones, image by image, modulo the order and the symmetries of objects.
+
+    symmetries, names: of each kind that `asset` counts.  match_distance_m: further apart, an inferred object
+    is not a true one found.  visible: (B, N), for the objects of `truth`, pixels seen of each, or of what
+    tells its orientation: if given, figures over objects with any are added.  visible_width_m: what the
+    picture shows from side to side; if given, position errors are told as a share of it too.
+
+    Raises:
+        SceneError: different numbers of images, unknown kinds, or a pose that is not finite.
+    """
+    _check(predicted, truth, symmetries, names, visible)
+    predicted, truth = predicted.measured(), truth.measured()
+    slots = matched_slots(predicted, truth, match_distance_m)
+    errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
+    orientable = {k: name for k, name in enumerate(names) if not symmetries[k].spherical}
+    objects = errors.figures(orientable, width_m=visible_width_m)
+    if visible is not None:
+        seen = visible.cpu()[truth.asset >= 0] > 0
+        objects += errors.only(seen).figures(orientable, "visible ", visible_width_m)
+    confusion = _confusion(predicted.count, truth.count)
+    figures = [*_count_figures(predicted, truth), _precision(predicted, slots), *objects]
+    return SceneMetrics((*figures, *_camera_figures(predicted, truth)), confusion, match_distance_m)
+
+
+def _check(
+    predicted: PredictedScenes,
+    truth: PredictedScenes,
+    symmetries: Sequence[Symmetry],
+    names: Sequence[str],
+    visible: Tensor | None,
+) -> None:
+    if len(predicted.count) != len(truth.count):
+        raise SceneError(
+            f"got {len(predicted.count)} inferred scenes, expected {len(truth.count)}, as true ones"
+        )
+    if len(symmetries) != len(names):
+        raise SceneError(f"got {len(symmetries)} symmetries, expected one for each of {len(names)} kinds")
+    highest = max((int(s.asset.max()) for s in (predicted, truth) if s.asset.numel()), default=-1)
+    if highest >= len(names):
+        raise SceneError(f"asset: got kind {highest}, expected less than {len(names)}, the number of names")
+    if visible is not None and visible.shape != truth.asset.shape:
+        got, expected = tuple(visible.shape), tuple(truth.asset.shape)
+        raise SceneError(f"visible: got shape {got}, expected {expected}, that of the true objects")
+
+
+def _confusion(inferred: Tensor, true: Tensor) -> tuple[tuple[int, ...], ...]:
+    """How many images have which true (row) and inferred (column) count."""
+    size = int(torch.cat([inferred, true]).max()) + 1 if len(true) else 1
+    cells = torch.bincount(true * size + inferred, minlength=size * size)
+    return tuple(tuple(row) for row in cells.reshape(size, size).tolist())
+
+
+def _count_figures(predicted: PredictedScenes, truth: PredictedScenes) -> list[Figure]:
+    """Count accuracy, over all images and over those of each true count."""
+    right, name, label = predicted.count == truth.count, "count_accuracy", "count right"
+    by_count = [
+        Figure.share(
+            f"{name}/{n}", f"{label} where it is {n}", right[truth.count == n], f"images of {n} objects"
+        )
+        for n in sorted(set(truth.count.tolist()))
+    ]
+    return [Figure.share(name, label, right, "images"), *by_count]
+
+
+def _precision(predicted: PredictedScenes, slots: Tensor) -> Figure:
+    image, slot = (slots >= 0).nonzero(as_tuple=True)
+    real = torch.zeros_like(predicted.asset, dtype=torch.bool)
+    real[image, slots[image, slot]] = True
+    hit = real[predicted.asset >= 0]
+    return Figure.share("precision", "inferred objects that are there", hit, "inferred objects")
+
+
+def _camera_figures(predicted: PredictedScenes, truth: PredictedScenes) -> list[Figure]:
+    """The angle between the optical axes, and the distance between the cameras."""
+    first, second = predicted.T_world_camera, truth.T_world_camera
+    turned = torch.rad2deg(angle_between(first[:, :3, 2], second[:, :3, 2]))
+    moved = (first[:, :3, 3] - second[:, :3, 3]).norm(dim=-1)
+    direction, position = "camera_direction_error_deg", "camera_position_error_m"
+    return [
+        *Figure.spread(direction, "camera direction error", turned, "deg", "images"),
+        *Figure.spread(position, "camera position error", moved, "m", "images"),
+    ]
