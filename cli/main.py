@@ -13,7 +13,7 @@ import typer
 from inverse_graphics import __version__
 from inverse_graphics.errors import InverseGraphicsError
 
-from . import assets, benchmark, demo, doctor, infer, models, render, train
+from . import assets, benchmark, data, demo, doctor, infer, models, render, train
 from .application import add, new_group
 from .streams import complain
 
@@ -24,6 +24,7 @@ add(app, infer.infer, infer.EXAMPLES)
 add(app, train.train, train.EXAMPLES)
 app.add_typer(assets.group, name="assets")
 app.add_typer(models.group, name="models")
+app.add_typer(data.group, name="data")
 app.add_typer(benchmark.group, name="benchmark")
 add(app, doctor.doctor, doctor.EXAMPLES)
 

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "inverse_graphics"
 OUTER = ("assets", "scenes", "train", "cli")
 LEVELS = {
-    "errors": 0, "files": 0, "documents": 0, "geometry": 0,
+    "errors": 0, "files": 0, "documents": 0, "geometry": 0, "formats": 0,
     "scene": 1, "packs": 1,
     "render": 2,
     "distributions": 3, "halting": 3, "likelihood": 3,
     "data": 4, "families": 4,
     "models": 5,
-    "parse": 6, "scene_parser": 6, "formats": 6, "metrics": 6,
+    "parse": 6, "scene_parser": 6, "metrics": 6,
     "training": 7,
     "report": 8,
     "assets": 9, "scenes": 9, "train": 9, "cli": 9,

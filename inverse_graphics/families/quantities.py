@@ -13,9 +13,14 @@ from inverse_graphics.scene.numbers import Number
 
 
 class FamilySettings(BaseModel):
-    """Base of all families' settings: frozen, and nothing unknown is taken."""
+    """Base of all families' settings: frozen, and nothing unknown is taken.
+
+    description: a line about the family for people.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: Annotated[str, Field(max_length=200)] = ""
 
 
 def _some_count_possible(weights: tuple[float, ...]) -> tuple[float, ...]:
