@@ -149,7 +149,11 @@ class Dataset:
         Raises:
             DataError: the file is missing or damaged.
         """
-        return _read_truths(part_folder(self.folder, part) / TRUTH)
+        path = part_folder(self.folder, part) / TRUTH
+        try:
+            return _read_truths(path, path.stat().st_mtime_ns)
+        except OSError as problem:
+            raise DataError(f"cannot read {path}: {problem.strerror}; make the data set again") from problem
 
     def _pixels(self, what: Literal["images", "masks", "depth"], index: int) -> NDArray[np.integer]:
         path = self.path(what, index)
@@ -203,10 +207,7 @@ def part_folder(folder: Path, part: int) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _read_truths(path: Path) -> tuple[Truth, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as problem:
-        raise DataError(f"cannot read {path}: {problem}; make the data set again") from problem
+def _read_truths(path: Path, changed: int) -> tuple[Truth, ...]:  # noqa: ARG001 - part of the cache's key
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     named = ((f"{path}, line {number}", line) for number, line in enumerate(lines, start=1))
     return tuple(validated(Truth, parse_json(line, name, DataError), name, DataError) for name, line in named)

@@ -19,9 +19,12 @@ from inverse_graphics.families.family import SceneFamily, SceneSample
 from inverse_graphics.files import atomic_folder
 from inverse_graphics.formats import mask_colour, millimetres, to_bytes
 from inverse_graphics.packs.pack import Pack
-from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.compositing import compose
+from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.render.rendering import Rendering, render
+from inverse_graphics.scene.batch import SceneBatch
 
 LAYER_PIXELS = 2**22
 """Pixels of layers that are drawn at once."""
@@ -88,10 +91,19 @@ class PartMaker:
         scene = sample.scene
         with torch.inference_mode():
             rendering = render(scene, self.engine)
-            alpha = self.engine.layers(scene.objects, scene.camera, scene.light).alpha
-        alone = (alpha > 0.5).sum(dim=(2, 3))
+            alone = self._alone(scene)
         for row in range(len(sample.orbit)):
             yield self._item(sample, rendering, alone, row, first + row)
+
+    def _alone(self, scene: SceneBatch) -> torch.Tensor:
+        """(B, N), in how many pixels each object would be seen with no other there."""
+        layers = self.engine.layers(scene.objects, scene.camera, scene.light)
+        backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+        masks = [
+            compose(Layers(*(part[:, slot : slot + 1] for part in layers)), backdrop).mask
+            for slot in range(self.family.max_objects)
+        ]
+        return torch.stack([(mask == 0).sum(dim=(1, 2)) for mask in masks], dim=1)
 
     def _item(
         self, sample: SceneSample, rendering: Rendering, alone: torch.Tensor, row: int, index: int
