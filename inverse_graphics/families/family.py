@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
@@ -75,6 +76,10 @@ class SceneFamily(Protocol):
     @property
     def image_size(self) -> int:
         """Side of the square pictures, pixels."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What all scenes share; it places the cameras."""
 
     def scenes(
         self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None

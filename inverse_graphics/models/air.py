@@ -33,7 +33,8 @@ class ObjectStep(NamedTuple):
 class Beginning(NamedTuple):
     """What comes before the first step.
 
-    state: the recurrent state.  kl: (B,), nats, of the latents that all objects share, such as a camera.
+    state: the recurrent state, holding the latents that all objects share, such as a camera, if there are
+    any.  kl: (B,), nats, of these.
     """
 
     state: Any
@@ -60,11 +61,12 @@ class AirModel(Protocol):
 class Inference(NamedTuple):
     """What the loop inferred of B images.
 
-    objects: the N steps.  log_count: (B, N + 1), log w_n.  log_present: (B, N), log probability that
-    object i exists.  kl: (B, N), nats, of each object.  kl_shared: (B,), nats, of what all objects share.
-    log_likelihood: (B, N + 1), of each prefix, nats.
+    shared: the state before the first step.  objects: the N steps.  log_count: (B, N + 1), log w_n.
+    log_present: (B, N), log probability that object i exists.  kl: (B, N), nats, of each object.
+    kl_shared: (B,), nats, of what all objects share.  log_likelihood: (B, N + 1), of each prefix, nats.
     """
 
+    shared: Any
     objects: list[ObjectStep]
     log_count: Tensor
     log_present: Tensor
@@ -98,6 +100,7 @@ def attend_infer_repeat(
     )
     objects = pondering.outputs
     return Inference(
+        shared=beginning.state,
         objects=objects,
         log_count=pondering.log_halt,
         log_present=pondering.log_keep,

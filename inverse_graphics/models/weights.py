@@ -28,6 +28,8 @@ from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import ModelError
 from inverse_graphics.files import atomic_folder, atomic_write
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.familiarity import Familiarity
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
@@ -85,10 +87,14 @@ def _build_air2d(settings: Mapping[str, Any], source: str) -> nn.Module:
     return Air2D(validated(Air2DSettings, settings, source, ModelError))
 
 
+def _build_air3d(settings: Mapping[str, Any], source: str) -> nn.Module:
+    return Air3D(validated(Air3DSettings, settings, source, ModelError))
+
+
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
-BUILDERS: dict[str, Builder] = {"air2d": _build_air2d}
+BUILDERS: dict[str, Builder] = {"air2d": _build_air2d, "air3d": _build_air3d}
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:

@@ -23,7 +23,7 @@ from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.familiarity import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
-from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.recipe import Air2DRecipe
 from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
 
 BATCH = 500
@@ -50,13 +50,13 @@ class Air2DTrainable:
         return [ParameterGroup(list(self.module.parameters()))]
 
     def loss(
-        self, images: Tensor, step: int, generator: torch.Generator
+        self, batch: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The negative warmed-up bound of a batch, and its parts."""
-        return self.objective.loss(images, step, generator)
+        return self.objective.loss(batch, step, generator)
 
 
-def build_air2d_task(recipe: Recipe) -> Task:
+def build_air2d_task(recipe: Air2DRecipe) -> Task:
     """Training digits to learn from, test digits to be judged on, and a freshly drawn network.
 
     Raises:
@@ -72,7 +72,7 @@ def build_air2d_task(recipe: Recipe) -> Task:
         network = Air2D(recipe.model)
     judge = HeldOut(network, recipe, held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
 
-    def images(step: int) -> Tensor:
+    def batch(step: int) -> Tensor:
         return to_network(learnt.batch(recipe.batch_size, recipe.seed, step).images)
 
     def export(folder: Path, metrics: Metrics) -> None:
@@ -92,7 +92,7 @@ def build_air2d_task(recipe: Recipe) -> Task:
         save_model(folder, network, document, model_card(recipe, document))
 
     trainable = Air2DTrainable(network, AirObjective(network, recipe.objective))
-    return Task(trainable, images, judge.evaluate, export)
+    return Task(trainable, batch, judge.evaluate, export)
 
 
 def to_network(images: NDArray[np.float32]) -> Tensor:
@@ -113,7 +113,7 @@ class HeldOut:
     """A network, and images that it never learns from."""
 
     network: Air2D
-    recipe: Recipe
+    recipe: Air2DRecipe
     batch: MultiMnistBatch
 
     def evaluate(self) -> Evaluation:

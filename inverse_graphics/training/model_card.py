@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inverse_graphics.models.weights import ModelDocument
-from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.recipe import Air2DRecipe, Air3DRecipe
 
 _DIGITS = {
     "full": "MNIST's 60,000 training digits, the last twelfth of them kept for the warning's thresholds; "
@@ -13,7 +13,7 @@ _DIGITS = {
 }
 
 
-def model_card(recipe: Recipe, document: ModelDocument) -> str:
+def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
     """Markdown: data, recipe, held-out figures, warning thresholds and limits."""
     sections = [
         f"# {recipe.name}\n",
@@ -23,13 +23,13 @@ def model_card(recipe: Recipe, document: ModelDocument) -> str:
         f"nats where they are not shares.\n\n{_table(document.metrics)}",
         f"## Warning\n\n{_warning(document)}",
         f"## Limits\n\n{_limits(recipe)}\n",
-        f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
+        f"## Air2DRecipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
     ]
     return "\n".join(sections)
 
 
-def _data(recipe: Recipe) -> str:
+def _data(recipe: Air2DRecipe) -> str:
     shares = ", ".join(
         f"{count} ({100 * share:.0f} %)"
         for count, share in enumerate(recipe.data.count_probabilities)
@@ -40,6 +40,26 @@ def _data(recipe: Recipe) -> str:
         f"boxes, at random places. Digits: {_DIGITS[recipe.data.digits]}. Labels and counts are never "
         "learnt from."
     )
+
+
+def scene_model_card(recipe: Air3DRecipe, document: ModelDocument) -> str:
+    """Markdown: scenes, recipe, held-out figures and limits."""
+    family = recipe.model.family
+    kinds = ", ".join(family.kinds)
+    sections = [
+        f"# {recipe.name}\n",
+        "Infers how many objects an image holds, which, where and how turned, and from where it was seen; "
+        f"kind `{document.kind}`, seed {recipe.seed}.\n",
+        f"## Data\n\nScenes of the family `{family.kind}`, {family.image_size}×{family.image_size} pixels, "
+        f"drawn on the fly with noise of standard deviation {recipe.model.sigma:g}. Objects: {kinds}.\n",
+        f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images with noise (stream "
+        f"{recipe.evaluation.seed}); errors modulo symmetry.\n\n{_table(document.metrics)}",
+        "## Limits\n\nThese kinds of objects alone, standing as the family says, on its table, before its "
+        "cameras. Photographs and other scenes were not trained.\n",
+        f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
+        f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
+    ]
+    return "\n".join(sections)
 
 
 def _table(figures: dict[str, float]) -> str:
@@ -65,7 +85,7 @@ def _warning(document: ModelDocument) -> str:
     )
 
 
-def _limits(recipe: Recipe) -> str:
+def _limits(recipe: Air2DRecipe) -> str:
     return (
         f"Bright digits on black, about as large as MNIST's on a canvas of {recipe.data.size} pixels, at "
         f"most {recipe.data.largest_count} of them. It does not say which digit it saw. Touching or "

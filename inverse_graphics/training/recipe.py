@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,7 +17,10 @@ from inverse_graphics.data.multi_mnist import MultiMnistSettings
 from inverse_graphics.documents import parse_yaml, read_document, validated
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.air2d import Air2DSettings
+from inverse_graphics.models.air3d.objectives import Air3DObjective
+from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.air_objective import AirSchedule
+from inverse_graphics.render.engines import DEFAULT_ENGINE
 from inverse_graphics.training.optimiser import OptimiserSettings
 
 RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads"})
@@ -45,14 +48,11 @@ class EvaluationSettings(BaseModel):
 
 
 class Recipe(BaseModel):
-    """All that a training run depends on; frozen, stored beside the run and its weights."""
+    """All that a training run depends on, whatever it trains; stored beside the run and its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")
-    data: MultiMnistData = MultiMnistData()
-    model: Air2DSettings = Air2DSettings.model_validate({})
-    objective: AirSchedule = AirSchedule.model_validate({})
     optimiser: OptimiserSettings = OptimiserSettings()
     steps: int = Field(ge=1, le=10**9)
     batch_size: int = Field(default=64, ge=1, le=2**20)
@@ -60,6 +60,26 @@ class Recipe(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint_every: int = Field(default=1000, ge=1)
     threads: int | None = Field(default=None, ge=1, le=1024)
+
+    def to_yaml(self) -> str:
+        """The whole recipe, defaults written out; reading it gives an equal recipe."""
+        content = self.model_dump(mode="json")
+        return yaml.safe_dump({key: content[key] for key in self.sections()}, sort_keys=False)
+
+    @classmethod
+    def sections(cls) -> list[str]:
+        """The top-level keys in the order in which people read them: the name, what is special, the rest."""
+        common = list(Recipe.model_fields)
+        special = [key for key in cls.model_fields if key not in common]
+        return [common[0], *special, *common[1:]]
+
+
+class Air2DRecipe(Recipe):
+    """Digits, and a network that counts and places them."""
+
+    data: MultiMnistData = MultiMnistData()
+    model: Air2DSettings = Air2DSettings.model_validate({})
+    objective: AirSchedule = AirSchedule.model_validate({})
 
     @model_validator(mode="after")
     def _model_fits_data(self) -> Self:
@@ -72,9 +92,30 @@ class Recipe(BaseModel):
             )
         return self
 
-    def to_yaml(self) -> str:
-        """The whole recipe, defaults written out; reading it gives an equal recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+class Air3DRecipe(Recipe):
+    """Scenes of a family, drawn by an engine, and a network that tells them."""
+
+    model: Air3DSettings
+    objective: Air3DObjective
+    engine: str = Field(default=DEFAULT_ENGINE, max_length=64)
+
+
+KINDS: dict[str, type[Recipe]] = {"air2d": Air2DRecipe, "air3d": Air3DRecipe}
+"""Recipes by the kind of model that they train."""
+
+
+def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
+    """Which recipe a document is: `model.kind` says so, and is air2d where nothing is said.
+
+    Raises:
+        RecipeError: it names no kind that there is.
+    """
+    model = document.get("model")
+    kind = model.get("kind", "air2d") if isinstance(model, Mapping) else "air2d"
+    if kind not in KINDS:
+        raise RecipeError(f"{source}: model.kind: got {str(kind)[:40]!r}, expected {' or '.join(KINDS)}")
+    return KINDS[kind]
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -99,7 +140,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         raise RecipeError(f"no recipe {name!r}: {hint}known recipes: {known}; or give a .yaml file")
     if not isinstance(document, dict):
         raise RecipeError(f"{name} is not a recipe: expected a mapping with name, steps, data, model, …")
-    return validated(Recipe, with_overrides(document, overrides), name, RecipeError)
+    changed = with_overrides(document, overrides)
+    return validated(recipe_class(changed, name), changed, name, RecipeError)
 
 
 def shipped_recipes() -> dict[str, Traversable]:
@@ -118,7 +160,7 @@ def with_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[s
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise RecipeError(f"override {override!r} is not key=value, such as optimiser.learning_rate=1e-3")
-        _check_key(key)
+        _check_key(key, recipe_class(document, "the recipe"))
         document = _with(document, key.split("."), parse_yaml(text, f"override {key}", RecipeError))
     return document
 
@@ -127,30 +169,38 @@ def differences(one: Recipe, other: Recipe) -> list[str]:
     """The dotted keys in which two recipes differ."""
     return sorted(
         key
-        for key in _leaves(Recipe)
+        for key in _leaves(type(one))
         if _at(one.model_dump(), key.split(".")) != _at(other.model_dump(), key.split("."))
     )
 
 
-def _check_key(key: str) -> None:
-    known = set(_keys(Recipe))
+def _check_key(key: str, kind: type[Recipe]) -> None:
+    known = set(_keys(kind))
     if key in known:
         return
     by_last_part = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
     near = sorted(by_last_part) or get_close_matches(key, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(Recipe.model_fields)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(kind.sections())}"
     raise RecipeError(f"a recipe has no key {key!r}: {hint}")
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, info in model.model_fields.items():
         yield prefix + name
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from _keys(info.annotation, f"{prefix}{name}.")
+        for choice in _choices(info.annotation):
+            yield from _keys(choice, f"{prefix}{name}.")
+
+
+def _choices(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field may hold: one, or those of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _choices(argument)
 
 
 def _leaves(model: type[BaseModel]) -> list[str]:
-    keys = list(_keys(model))
+    keys = sorted(set(_keys(model)))
     return [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
 
 
@@ -163,6 +213,7 @@ def _with(document: dict[str, Any], path: list[str], value: Any) -> dict[str, An
 
 
 def _at(document: Any, path: list[str]) -> Any:
+    """What stands there; None where another choice of a union stands."""
     for part in path:
-        document = document[part]
+        document = document.get(part) if isinstance(document, dict) else None
     return document

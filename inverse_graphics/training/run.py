@@ -20,14 +20,14 @@ from rich.console import Console
 from inverse_graphics.documents import validated
 from inverse_graphics.errors import TrainingError
 from inverse_graphics.files import atomic_write, storage_error
-from inverse_graphics.training.air2d_task import build_air2d_task
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
 from inverse_graphics.training.interruption import StopWish
 from inverse_graphics.training.log import RunLog
 from inverse_graphics.training.progress import Display, display_for
-from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences
+from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
+from inverse_graphics.training.tasks import build_task as build_any_task
 from inverse_graphics.training.trainer import Trainer
 
 RECIPE, CHECKPOINTS, WEIGHTS = "recipe.yaml", "checkpoints", "weights"
@@ -61,7 +61,7 @@ def run(
     folder: Path,
     *,
     resume: bool = False,
-    build_task: BuildTask = build_air2d_task,
+    build_task: BuildTask = build_any_task,
     console: Console | None = None,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
@@ -118,7 +118,9 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
             f"{folder} is at step {document.counters.step:,}, beyond the {recipe.steps:,} asked for: "
             "set steps to more"
         )
-    before = validated(Recipe, document.recipe, str(found[-1]), TrainingError)
+    if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
+        raise TrainingError(f"{folder} was trained with another kind of model: choose another folder")
+    before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
     changed = [key for key in differences(before, recipe) if key.partition(".")[0] not in RESUMABLE]
     if changed:
         raise TrainingError(

@@ -1,11 +1,11 @@
-"""What the training loop is given: something to train, images to train it on, and how to judge it."""
+"""What the training loop is given: something to train, what to train it on, and how to judge it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -33,11 +33,11 @@ class Trainable(Protocol):
         """All parameters that are trained, each in one group."""
 
     def loss(
-        self, images: Tensor, step: int, generator: torch.Generator
+        self, batch: Any, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and figures to watch.
 
-        images: as the task gives them.  step: steps done before this one.  generator: the only source
+        batch: as the task gives it.  step: steps done before this one.  generator: the only source
         of randomness.
         """
 
@@ -57,12 +57,12 @@ class Evaluation:
 class Task:
     """One thing to train, complete.
 
-    images: the batch for a step, by the number of steps done before; it depends on nothing else.
+    batch: what a step learns from, by the number of steps done before; it depends on nothing else.
     evaluate: judges the network as it stands, without touching it.
     export: writes the trained network as a model folder, with its held-out metrics.
     """
 
     trainable: Trainable
-    images: Callable[[int], Tensor]
+    batch: Callable[[int], Any]
     evaluate: Callable[[], Evaluation]
     export: Callable[[Path, Metrics], None]

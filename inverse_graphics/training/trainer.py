@@ -57,8 +57,8 @@ class Trainer:
     def _step(self) -> None:
         """One step; one that is not finite moves nothing and is counted."""
         state, counters = self.state, self.state.counters
-        images = self.task.images(counters.step)
-        loss, metrics = self.task.trainable.loss(images, counters.step, state.generator)
+        batch = self.task.batch(counters.step)
+        loss, metrics = self.task.trainable.loss(batch, counters.step, state.generator)
         norm = state.optimiser.apply(loss, counters.step)
         counters.step += 1
         if norm is None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.recipe import Air2DRecipe, Recipe
 from inverse_graphics.training.state import TrainingState
 from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
 
@@ -39,10 +39,10 @@ class Line:
         return [ParameterGroup([first]), ParameterGroup(others, 0.5)]
 
     def loss(
-        self, images: Tensor, step: int, generator: torch.Generator
+        self, batch: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        wanted = images @ MAP.mT + 0.1 * torch.randn(len(images), 1, generator=generator)
-        loss = (self.module(images) - wanted).square().mean()
+        wanted = batch @ MAP.mT + 0.1 * torch.randn(len(batch), 1, generator=generator)
+        loss = (self.module(batch) - wanted).square().mean()
         if step in self.spoilt:
             loss = loss * torch.nan
         return loss, {"elbo": -loss.detach(), "undefined": torch.nan}
@@ -61,7 +61,7 @@ class LineTask:
             torch.manual_seed(recipe.seed)
             trainable = Line(Network(), self.spoilt)
 
-        def images(step: int) -> Tensor:
+        def batch(step: int) -> Tensor:
             generator = torch.Generator().manual_seed(1000 * recipe.seed + step)
             return torch.randn(recipe.batch_size, 4, generator=generator)
 
@@ -75,7 +75,7 @@ class LineTask:
             folder.mkdir()
             self.exported.append(folder)
 
-        return Task(trainable, images, evaluate, export)
+        return Task(trainable, batch, evaluate, export)
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -88,7 +88,7 @@ def recipe(**changes: Any) -> Recipe:
         "evaluation": {"every": 2},
         "checkpoint_every": 3,
     }
-    return Recipe.model_validate(settings | changes)
+    return Air2DRecipe.model_validate(settings | changes)
 
 
 def fresh_state(settings: Recipe) -> TrainingState:

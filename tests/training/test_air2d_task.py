@@ -8,7 +8,7 @@ import torch
 
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training.air2d_task import build_air2d_task
-from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.recipe import Air2DRecipe
 from inverse_graphics.training.run import run
 
 SMALL = {
@@ -22,8 +22,8 @@ SMALL = {
 
 
 @pytest.fixture
-def recipe() -> Recipe:
-    return Recipe.model_validate(
+def recipe() -> Air2DRecipe:
+    return Air2DRecipe.model_validate(
         {
             "name": "small",
             "data": {"digits": "shipped"},
@@ -36,16 +36,16 @@ def recipe() -> Recipe:
     )
 
 
-def test_it_learns_from_training_digits_batch_by_batch(recipe: Recipe) -> None:
+def test_it_learns_from_training_digits_batch_by_batch(recipe: Air2DRecipe) -> None:
     task = build_air2d_task(recipe)
-    images = task.images(3)
+    images = task.batch(3)
     assert images.shape == (8, 1, 50, 50)
-    assert torch.equal(images, task.images(3))
-    assert not torch.equal(images, task.images(4))
-    assert not torch.equal(images, build_air2d_task(recipe.model_copy(update={"seed": 1})).images(3))
+    assert torch.equal(images, task.batch(3))
+    assert not torch.equal(images, task.batch(4))
+    assert not torch.equal(images, build_air2d_task(recipe.model_copy(update={"seed": 1})).batch(3))
 
 
-def test_the_network_depends_on_the_seed_alone(recipe: Recipe) -> None:
+def test_the_network_depends_on_the_seed_alone(recipe: Air2DRecipe) -> None:
     before = torch.random.get_rng_state()
     one, other = (build_air2d_task(recipe).trainable.module.state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -54,7 +54,7 @@ def test_the_network_depends_on_the_seed_alone(recipe: Recipe) -> None:
     assert not torch.equal(one["see.weight"], third["see.weight"])
 
 
-def test_an_evaluation_repeats_itself_and_adds_up(recipe: Recipe) -> None:
+def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
     task = build_air2d_task(recipe)
     with torch.no_grad():
         first, second = task.evaluate(), task.evaluate()
@@ -68,12 +68,12 @@ def test_an_evaluation_repeats_itself_and_adds_up(recipe: Recipe) -> None:
     assert np.array_equal(picture[:50, :, 0], picture[:50, :, 2])
 
 
-def test_a_run_ends_in_weights_that_load(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_run_ends_in_weights_that_load(recipe: Air2DRecipe, tmp_path: Path) -> None:
     result = run(recipe, tmp_path / "run")
     assert result.weights is not None
     loaded = load_model(result.weights)
     assert loaded.document.metrics.items() >= result.history[-1]["held_out"].items()
-    assert Recipe.model_validate(loaded.document.recipe) == recipe
+    assert Air2DRecipe.model_validate(loaded.document.recipe) == recipe
     card = (result.weights / "README.md").read_text()
     assert "Held-out figures" in card
     assert "These weights give none" in card

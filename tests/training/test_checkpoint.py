@@ -21,7 +21,7 @@ def trained(steps: int) -> TrainingState:
     task = LineTask()(settings)
     state = TrainingState.begin(task.trainable, settings.optimiser, settings.steps, settings.seed)
     for step in range(steps):
-        loss, _ = task.trainable.loss(task.images(step), step, state.generator)
+        loss, _ = task.trainable.loss(task.batch(step), step, state.generator)
         state.optimiser.apply(loss, step)
         assert state.average is not None
         state.average.update(step + 1)

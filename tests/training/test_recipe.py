@@ -9,7 +9,7 @@ from line_task import recipe
 from inverse_graphics.documents import parse_yaml
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.training.recipe import (
-    Recipe,
+    Air2DRecipe,
     differences,
     load_recipe,
     shipped_recipes,
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_recipe_written_out_reads_as_itself() -> None:
     for one in (recipe(), recipe(data={"count_weights": [0, 1, 2, 3], "digits": "shipped"}, threads=2)):
         document = parse_yaml(one.to_yaml(), "test", RecipeError)
-        assert Recipe.model_validate(document) == one
+        assert Air2DRecipe.model_validate(document) == one
 
 
 def test_overrides_are_yaml_values_at_dotted_keys(path: Path) -> None:

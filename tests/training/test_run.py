@@ -18,7 +18,7 @@ from torch import Tensor
 
 from inverse_graphics.errors import StorageError, TrainingError
 from inverse_graphics.training.checkpoint import checkpoints
-from inverse_graphics.training.recipe import Recipe
+from inverse_graphics.training.recipe import Air2DRecipe, Recipe
 from inverse_graphics.training.run import TrainingResult, run, run_folder
 from inverse_graphics.training.task import Evaluation, Task
 
@@ -72,7 +72,7 @@ def test_the_run_folder_holds_what_it_should(tmp_path: Path) -> None:
     result = run(settings, folder, build_task=LineTask(), console=listening())
     names = {"recipe.yaml", "history.jsonl", "checkpoints", "tensorboard", "weights"}
     assert {path.name for path in folder.iterdir()} == names
-    assert Recipe.model_validate(yaml.safe_load((folder / "recipe.yaml").read_text())) == settings
+    assert Air2DRecipe.model_validate(yaml.safe_load((folder / "recipe.yaml").read_text())) == settings
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert rows == list(result.history)
     assert [row["step"] for row in rows] == [2, 4, 6]

@@ -1,0 +1,104 @@
+"""From maps to numbers: where the next object is in the picture, and everything else that is said of it.
+
+Numbers are computed in float32 whatever the maps were computed in: places need more than eight bits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.models.air3d.features import STRIDE, Maps
+
+
+class CameraNumbers(NamedTuple):
+    """centre: (B, 3), logits of where in its range each number of the orbit is.  raw_std: (B, 3)."""
+
+    centre: Tensor
+    raw_std: Tensor
+
+
+class CameraHead(nn.Module):
+    """Reads azimuth, elevation and distance off the whole coarse map."""
+
+    SQUEEZED = 16
+
+    def __init__(self, channels: int, cells: int, hidden: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, self.SQUEEZED, 1)
+        self.hidden = nn.Linear(self.SQUEEZED * cells, hidden)
+        self.norm = nn.LayerNorm(hidden)
+        self.say = _quiet(nn.Linear(hidden, 6))
+
+    def forward(self, maps: Maps) -> CameraNumbers:
+        """maps: of the image."""
+        squeezed = torch.relu(self.squeeze(maps.coarse.float())).flatten(1)
+        hidden = self.norm(torch.relu(self.hidden(squeezed)))
+        return CameraNumbers(*self.say(hidden).chunk(2, dim=-1))
+
+
+class ObjectNumbers(NamedTuple):
+    """What a step says of the next object, unbounded unless noted.
+
+    pixel: (B, 2), column and row of its origin in the picture, pixels.  presence: (B,), logit.
+    identity: (B, K), logits.  raw_std: (B, 2), of its position.  turn: (B, T), the turn's parameters.
+    """
+
+    pixel: Tensor
+    presence: Tensor
+    identity: Tensor
+    raw_std: Tensor
+    turn: Tensor
+
+
+class ObjectHead(nn.Module):
+    """Looks at one place in the picture, softly, and at all of it, coarsely.
+
+    The place is an attention over the fine map's cells; each cell votes for where the origin lies from it,
+    and what is said of the object rests on the attended features and on the coarse map's mean and maximum.
+    """
+
+    def __init__(self, fine: int, coarse: int, hidden: int, kinds: int, turn: int, presence: float) -> None:
+        super().__init__()
+        self.vote = nn.Conv2d(fine, 3, 1)  # attention's logit, then the offset in cells
+        self.hidden = nn.Linear(fine + 2 * coarse + 4, hidden)
+        self.again = nn.Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden)
+        self.sizes = [1, kinds, 2, turn]
+        self.say = _quiet(nn.Linear(hidden, sum(self.sizes)))
+        with torch.no_grad():
+            self.say.bias[0] = presence
+
+    def forward(self, maps: Maps, view: Tensor) -> ObjectNumbers:
+        """view: (B, 2), cosine and sine of the camera's azimuth."""
+        fine = maps.fine.float()
+        votes = self.vote(fine)
+        attention = torch.softmax(votes[:, 0].flatten(1), dim=-1)  # (B, cells)
+        places = (_centres(votes) + votes[:, 1:]).flatten(2)
+        cell = (places * attention[:, None]).sum(-1)
+        local = torch.einsum("bcn,bn->bc", fine.flatten(2), attention)
+        coarse = maps.coarse.flatten(2).float()
+        width = votes.shape[-1]
+        seen = torch.cat([local, coarse.mean(-1), coarse.amax(-1), 2 * cell / width - 1, view], dim=-1)
+        hidden = torch.relu(self.hidden(seen))
+        hidden = hidden + torch.relu(self.again(hidden))
+        presence, identity, raw_std, turn = self.say(self.norm(hidden)).split(self.sizes, dim=-1)
+        return ObjectNumbers(cell * STRIDE, presence[:, 0], identity, raw_std, turn)
+
+
+def _quiet(layer: nn.Linear) -> nn.Linear:
+    """Start by saying little."""
+    with torch.no_grad():
+        layer.weight.mul_(0.1)
+    return layer
+
+
+def _centres(like: Tensor) -> Tensor:
+    """Column and row of each cell's centre, in cells: (2, h, w)."""
+    height, width = like.shape[-2:]
+    down = torch.arange(height, device=like.device, dtype=like.dtype) + 0.5
+    right = torch.arange(width, device=like.device, dtype=like.dtype) + 0.5
+    row, column = torch.meshgrid(down, right, indexing="ij")
+    return torch.stack([column, row])

@@ -1,0 +1,77 @@
+"""The posterior's density at given scenes: what the sleep and wake phases and supervision climb.
+
+All steps are taken at once, each shown the prefix before it, so they share one pass through the network.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes
+
+
+class LogPosterior(NamedTuple):
+    """log q(scene | image) in parts, each (B,), nats.
+
+    camera: of what is free of it.  presence: of the count.  objects: of each object's kind, position and
+    turn, summed over those that are there.
+    """
+
+    camera: Tensor
+    presence: Tensor
+    objects: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """log q of the whole scene: (B,)."""
+        return self.camera + self.presence + self.objects
+
+
+def log_posterior(
+    model: Air3D, images: Tensor, scenes: StagedScenes, prefixes: Prefixes, seen_orbit: Tensor | None = None
+) -> LogPosterior:
+    """log q(scenes | images), each step shown `prefixes` and no more.
+
+    images: (B, 3, H, W).  prefixes: of these scenes, or of scenes a little off, as inference would see them;
+    seen_orbit: then the orbit (B, 3) from which they were drawn.
+    """
+    maps = model.features(images)
+    camera = model.camera(maps)
+    log_camera = images.new_zeros(len(images))
+    if camera is not None:
+        log_camera = camera.log_prob(scenes.orbit[:, model.stage.free])
+
+    image, step = _steps_taken(scenes, model.max_objects)
+    orbit = (scenes.orbit if seen_orbit is None else seen_orbit)[image]
+    posterior = model.posterior(
+        maps.fine[image],
+        images[image] - prefixes.images[image, step],
+        prefixes.explained[image, step],
+        orbit,
+        model.stage.cameras(orbit),
+    )
+    posterior = model.with_certain(posterior, step)
+    there = scenes.asset[image, step] >= 0
+    said = posterior.log_prob(
+        scenes.asset[image, step].clamp(min=0),
+        scenes.position[image, step],
+        scenes.turn[image, step],
+        model.stage,
+    )
+    nothing = torch.zeros_like(log_camera)
+    return LogPosterior(
+        log_camera,
+        nothing.index_add(0, image, posterior.log_presence(there)),
+        nothing.index_add(0, image, torch.where(there, said, 0.0)),
+    )
+
+
+def _steps_taken(scenes: StagedScenes, most: int) -> tuple[Tensor, Tensor]:
+    """Which image and which step: one for each object, and one that finds no more, if a step is left."""
+    taken = torch.arange(most, device=scenes.asset.device) <= scenes.counts[:, None]
+    image, step = torch.nonzero(taken, as_tuple=True)
+    return image, step

@@ -1,0 +1,211 @@
+"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.sampler import Sampler
+from inverse_graphics.distributions.truncated_normal import TruncatedNormal
+from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.halting import Step
+from inverse_graphics.likelihood import GaussianLikelihood, Likelihood
+from inverse_graphics.models.air import Beginning, ObjectStep
+from inverse_graphics.models.air3d.features import ImageFeatures, Maps, StepFeatures
+from inverse_graphics.models.air3d.heads import CameraHead, ObjectHead
+from inverse_graphics.models.air3d.posterior import (
+    ObjectPosterior,
+    camera_posterior,
+    object_posterior,
+    turn_numbers,
+)
+from inverse_graphics.models.air3d.settings import Air3DSettings
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.compositing import composite
+from inverse_graphics.render.engine import Layers, RenderEngine
+from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.scene.batch import CameraBatch, SceneBatch
+
+CERTAIN = 30.0
+"""Logit of an object that every scene of the family has."""
+
+
+class Canvas(NamedTuple):
+    """A picture so far.  image: (B, 3, H, W).  explained: (B, 1, H, W), what objects cover of each pixel."""
+
+    image: Tensor
+    explained: Tensor
+
+
+class State(NamedTuple):
+    """What goes from step to step.
+
+    images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  scene: with the
+    objects so far; layers: of these objects, None before the first.  canvas: their picture.
+    """
+
+    images: Tensor
+    maps: Maps
+    orbit: Tensor
+    scene: SceneBatch
+    layers: Layers | None
+    canvas: Canvas
+    steps: int
+
+
+class Latents(NamedTuple):
+    """One object of each image, as sampled.
+
+    asset: (B,).  position: (B, 2), metres on the stage's plane.  turn: (B,) or (B, 3, 3).
+    rotation: (B, 3, 3).  posterior: where they came from.  before, after: the pictures without and with it.
+    """
+
+    asset: Tensor
+    position: Tensor
+    turn: Tensor
+    rotation: Tensor
+    posterior: ObjectPosterior
+    before: Tensor
+    after: Tensor
+
+
+class Air3D(nn.Module):
+    """Infers a camera and up to N objects of known meshes; an `AirModel`.
+
+    Its recurrent state is the scene so far, drawn: a step sees the image's features and the difference
+    between the image and the composite of all objects before it. Nothing is detached on that way unless
+    `canvas_gradient` is off.
+    """
+
+    def __init__(self, settings: Air3DSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.likelihood: Likelihood = GaussianLikelihood(settings.sigma)
+        self.canvas_gradient = True
+        self.stage = Stage(settings.family)
+        self._engine: RenderEngine | None = None
+        family, channels = self.stage.family, settings.channels
+        _, fine, coarse = channels
+        self.see = ImageFeatures(channels)
+        self.compare = StepFeatures(channels)
+        if len(self.stage.free):
+            self.view = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
+        turn = turn_numbers(settings.components, self.stage.floating)
+        self.name_and_place = ObjectHead(
+            fine, coarse, settings.hidden, len(family.kinds), turn, settings.presence_bias
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def max_objects(self) -> int:
+        """N, the number of steps."""
+        return self.stage.family.max_objects
+
+    @property
+    def engine(self) -> RenderEngine:
+        """What draws: the embedded engine unless another was given."""
+        if self._engine is None:
+            self._engine = make_engine(DEFAULT_ENGINE, self.stage.family.library.to(self.stage.reach.device))
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: RenderEngine) -> None:
+        self._engine = engine
+
+    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+        """See the image and choose a camera.  images: (B, 3, H, W) in [0, 1]."""
+        maps = self.features(images)
+        posterior = self.camera(maps)
+        if posterior is None:
+            orbit, kl = self.stage.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
+        else:
+            orbit, kl = self.stage.orbit(sampler(posterior)), posterior.kl_to_uniform()
+        scene = self._empty(orbit)
+        backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+        canvas = Canvas(backdrop.rgb, torch.zeros_like(images[:, :1]))
+        return Beginning(State(images, maps, orbit, scene, None, canvas, 0), kl)
+
+    def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
+        """Infer one more object: whether there is one, which, where, and how it is turned."""
+        posterior = self.look(state)
+        position, turn = sampler(posterior.position), sampler(posterior.turn)
+        asset = sampler(Categorical(posterior.identity)).long()
+        rotation = turn if self.stage.floating else matrix_from_yaw(turn)
+        after, carried = self._add(state, asset, position, rotation)
+        latents = Latents(asset, position, turn, rotation, posterior, state.canvas.image, after.image)
+        return Step(-posterior.presence, ObjectStep(latents, self._kl(posterior, turn)), carried)
+
+    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
+        """log p(x | camera, z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
+        canvases = [objects[0].latents.before] + [step.latents.after for step in objects]
+        return torch.stack([self.likelihood.log_prob(images, canvas) for canvas in canvases], dim=-1)
+
+    def features(self, images: Tensor) -> Maps:
+        """What is seen of whole images."""
+        with self._autocast(images):
+            return Maps(*self.see(images))
+
+    def camera(self, maps: Maps) -> TruncatedNormal | None:
+        """The camera's posterior over what is free of its orbit, None if nothing is."""
+        if not len(self.stage.free):
+            return None
+        return camera_posterior(self.view(maps), self.stage)
+
+    def look(self, state: State) -> ObjectPosterior:
+        """The next object's posterior."""
+        canvas = state.canvas
+        if not self.canvas_gradient:
+            canvas = Canvas(*(part.detach() for part in canvas))
+        seen = self.posterior(
+            state.maps.fine, state.images - canvas.image, canvas.explained, state.orbit, state.scene.camera
+        )
+        return self.with_certain(seen, torch.full_like(seen.presence, state.steps, dtype=torch.int64))
+
+    def posterior(
+        self, fine: Tensor, difference: Tensor, explained: Tensor, orbit: Tensor, camera: CameraBatch
+    ) -> ObjectPosterior:
+        """What one step says, of any batch of images and composites; see `StepFeatures`."""
+        view = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
+        with self._autocast(fine):
+            maps = self.compare(fine, difference, explained)
+        return object_posterior(self.name_and_place(maps, view), camera, orbit[:, 0], self.stage)
+
+    def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
+        """Objects that no scene is without are present, whatever the network says."""
+        certain = index < self.stage.smallest_count
+        return posterior._replace(presence=torch.where(certain, CERTAIN, posterior.presence))
+
+    def _kl(self, posterior: ObjectPosterior, turn: Tensor) -> Tensor:
+        """Identity and position exactly, the turn at its sample, as far as it can be seen: (B,), nats."""
+        kinds, identity = len(self.stage.turns), posterior.identity.exp()
+        named = (identity * posterior.identity).sum(-1) + torch.log(torch.tensor(float(kinds)))
+        seen = (identity * self.stage.turns).sum(-1)
+        return named + posterior.position.kl_to_uniform() + seen * posterior.turn.kl_to_uniform(turn)
+
+    def _empty(self, orbit: Tensor) -> SceneBatch:
+        batch = len(orbit)
+        none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
+        return self.stage.scene(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0, 3, 3))
+
+    def _add(self, state: State, asset: Tensor, position: Tensor, rotation: Tensor) -> tuple[Canvas, State]:
+        """Draw one more object over what there is."""
+        one = self.stage.scene(state.orbit, asset[:, None], position[:, None], rotation[:, None])
+        new = self.engine.layers(one.objects, one.camera, one.light)
+        layers = (
+            new
+            if state.layers is None
+            else Layers(*(torch.cat(pair, dim=1) for pair in zip(state.layers, new, strict=True)))
+        )
+        scene = state.scene
+        backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+        explained = 1 - (1 - state.canvas.explained) * (1 - new.alpha)
+        canvas = Canvas(composite(layers, backdrop), explained)
+        return canvas, state._replace(layers=layers, canvas=canvas, steps=state.steps + 1)
+
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        fast = self.training and self.settings.precision == "bfloat16"
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=fast)

@@ -1,0 +1,117 @@
+"""What the network believes of a camera and of one object, as distributions."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from inverse_graphics.distributions.rotations import RotationMixture
+from inverse_graphics.distributions.truncated_normal import TruncatedNormal
+from inverse_graphics.distributions.von_mises import VonMisesMixture
+from inverse_graphics.geometry.rotation import rotation_from_6d
+from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.scene.batch import CameraBatch
+
+NARROWEST, WIDEST = 1e-3, 0.5
+"""Bounds of a posterior's standard deviation, as shares of the prior's width; wider teach a mean nothing."""
+NARROWEST_TURN, WIDEST_TURN = 0.01, 1.25
+"""Bounds of a rotation's standard deviation, radians."""
+SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 0.1, 5000.0
+YAW_NUMBERS, ROTATION_NUMBERS = 4, 10
+"""Per component: its logit, a direction and a concentration; or its logit, six numbers and three widths."""
+
+Turn = VonMisesMixture | RotationMixture
+
+
+class ObjectPosterior(NamedTuple):
+    """q of one object of each of B images, given the camera and the objects before it.
+
+    presence: (B,), logit.  identity: (B, K), log-probabilities.  position: on the stage's plane, (B, 2),
+    metres.  turn: its yaw, or its rotation.
+    """
+
+    presence: Tensor
+    identity: Tensor
+    position: TruncatedNormal
+    turn: Turn
+
+    def log_prob(self, asset: Tensor, position: Tensor, turn: Tensor, stage: Stage) -> Tensor:
+        """Log density of objects that are present: (B,), nats.
+
+        asset: (B,), kinds.  position: (B, 2), metres.  turn: (B,) yaws in radians or (B, 3, 3) rotations;
+        that of a kind which looks the same however it is turned does not count.
+        """
+        log_identity = self.identity.gather(-1, asset[:, None])[:, 0]
+        turned = torch.where(stage.turns[asset], self.turn.log_prob(turn), 0.0)
+        return log_identity + self.position.log_prob(position) + turned
+
+    def log_presence(self, present: Tensor) -> Tensor:
+        """Log-probability that there is a next object, or, where not `present`, that there is none: (B,)."""
+        return logsigmoid(torch.where(present, self.presence, -self.presence))
+
+
+def camera_posterior(numbers: CameraNumbers, stage: Stage) -> TruncatedNormal:
+    """Over those of azimuth, elevation and distance that are free: (B, F)."""
+    low, high = stage.orbit_low[stage.free], stage.orbit_high[stage.free]
+    share = held_between(0.5 + 0.25 * numbers.centre[:, stage.free], 0.0, 1.0)
+    std = _std_share(numbers.raw_std[:, stage.free])
+    return TruncatedNormal(low + (high - low) * share, (high - low) * std, low, high)
+
+
+def object_posterior(
+    numbers: ObjectNumbers, camera: CameraBatch, azimuth: Tensor, stage: Stage
+) -> ObjectPosterior:
+    """Turn a step's numbers into distributions.  camera: from where it is seen; azimuth: (B,), radians.
+
+    The place in the picture is carried along its ray to the stage's plane, and a yaw is told as the camera
+    sees it: so the network need not know where the camera stands.
+    """
+    mean = held_between(stage.plane_from_pixel(numbers.pixel, camera), -stage.reach, stage.reach)
+    std = 2 * stage.reach * _std_share(numbers.raw_std)
+    position = TruncatedNormal(mean, std.expand_as(mean), -stage.reach, stage.reach)
+    turn = _rotation(numbers.turn) if stage.floating else _yaw(numbers.turn, azimuth)
+    identity = torch.log_softmax(numbers.identity, dim=-1)
+    return ObjectPosterior(numbers.presence, identity, position, turn)
+
+
+def held_between(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """The nearest value within bounds; the gradient passes as if nothing had been moved.
+
+    A function that saturates would stop teaching what has run far out, as fresh networks do.
+    """
+    held: Tensor = value.clamp(low, high)  # type: ignore[arg-type]
+    return value + (held - value).detach()
+
+
+def _std_share(raw: Tensor) -> Tensor:
+    return held_between(raw - 2, math.log(NARROWEST), math.log(WIDEST)).exp()
+
+
+def turn_numbers(components: int, floating: bool) -> int:
+    """How many numbers a turn's posterior takes."""
+    return components * (ROTATION_NUMBERS if floating else YAW_NUMBERS)
+
+
+def _yaw(numbers: Tensor, azimuth: Tensor) -> VonMisesMixture:
+    logits, x, y, raw = numbers.reshape(len(numbers), -1, YAW_NUMBERS).unbind(-1)
+    spread = torch.linspace(0, 2 * torch.pi, logits.shape[-1] + 1, device=logits.device)[:-1].to(logits)
+    seen = torch.atan2(y + spread.sin(), x + spread.cos())  # components begin in different directions
+    return VonMisesMixture(logits, seen + azimuth[:, None], _concentration(raw))
+
+
+def _concentration(raw: Tensor) -> Tensor:
+    return held_between(raw, math.log(SMALLEST_CONCENTRATION), math.log(LARGEST_CONCENTRATION)).exp()
+
+
+def _rotation(numbers: Tensor) -> RotationMixture:
+    parts = numbers.reshape(len(numbers), -1, ROTATION_NUMBERS)
+    return RotationMixture(
+        parts[..., 0],
+        rotation_from_6d(parts[..., 1:7]),
+        held_between(parts[..., 7:] - 1, math.log(NARROWEST_TURN), math.log(WIDEST_TURN)).exp(),
+    )

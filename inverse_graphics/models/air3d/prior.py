@@ -1,0 +1,49 @@
+"""The prior density of scenes: that of the family they are drawn from.
+
+Objects are alike: the density is of ordered scenes, in any order. Where they may not cut into each other,
+positions are uniform over the placements that fit; what part of all placements that is, is not made up for,
+so with several objects densities are too small by the logarithm of the family's acceptance rate.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.families.table_top import TableTop
+from inverse_graphics.models.air3d.stage import IMPOSSIBLE, Stage
+from inverse_graphics.models.air3d.staged import StagedScenes
+
+
+def log_prior_of_camera(stage: Stage) -> Tensor:
+    """Log density of any orbit within the family's bounds: (), nats."""
+    return -(stage.orbit_high - stage.orbit_low)[stage.free].log().sum()
+
+
+def log_prior_of_prefixes(scenes: StagedScenes, stage: Stage) -> Tensor:
+    """Log density of the first n objects, and of there being n: (B, N + 1) for n = 0 … N, nats.
+
+    scenes: of N objects each, all slots filled.
+    """
+    place = -(2 * stage.reach).log().sum() - math.log(len(stage.turns))
+    turned = 0.0 if stage.floating else -math.log(2 * math.pi)
+    each = place + turned * stage.turns[scenes.asset].to(place)
+    objects = torch.cat([torch.zeros_like(each[:, :1]), each], dim=-1).cumsum(-1)
+    return objects + stage.log_count_prior + interpenetration(scenes, stage)
+
+
+def interpenetration(scenes: StagedScenes, stage: Stage) -> Tensor:
+    """`IMPOSSIBLE` for prefixes in which two objects cut into each other, else 0: (B, N + 1), nats."""
+    return torch.where(overlap(scenes, stage) > 0, IMPOSSIBLE, 0.0)
+
+
+def overlap(scenes: StagedScenes, stage: Stage) -> Tensor:
+    """By how much the first n objects come too close, summed over pairs: (B, N + 1), metres."""
+    count, slots = scenes.asset.shape
+    if not isinstance(stage.family, TableTop) or slots < 2:
+        return scenes.position.new_zeros(count, slots + 1)
+    gaps = stage.family.footprints.separation(scenes.asset, scenes.position, scenes.turn)
+    short = (stage.family.settings.clearance_m - gaps).clamp(min=0).tril(-1)
+    return torch.cat([short.new_zeros(count, 1), short.sum(-1).cumsum(-1)], dim=-1)

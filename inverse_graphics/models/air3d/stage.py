@@ -1,0 +1,125 @@
+"""Where a family's scenes take place, in tensors: the plane, its reach, the cameras, the kinds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.families.families import AnyFamilySettings, build_family
+from inverse_graphics.families.family import SceneFamily
+from inverse_graphics.families.single_object import SingleObject
+from inverse_graphics.families.table_top import TableTop
+from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
+
+IMPOSSIBLE = -60.0
+"""Log-probability of a count that never occurs: finite, so that no weight times it is undefined."""
+
+
+class Stage(nn.Module):
+    """What is fixed in all scenes of a family, and how the rest is placed on it.
+
+    Objects lie on a plane, within ±`reach` (2,) metres of `origin` (3,) along `axes` (2, 3): upright on the
+    table with a yaw, or `floating` with any rotation. The camera's orbit (azimuth, elevation, distance) lies
+    between `orbit_low` and `orbit_high`, (3,); `free` (F,) are the indices of those that vary.
+    turns: (K,) bool, the kinds on which a turn can be seen.  log_count_prior: (N + 1,), nats.
+    """
+
+    origin: Tensor
+    axes: Tensor
+    reach: Tensor
+    orbit_low: Tensor
+    orbit_high: Tensor
+    free: Tensor
+    turns: Tensor
+    log_count_prior: Tensor
+
+    def __init__(self, settings: AnyFamilySettings) -> None:
+        super().__init__()
+        with torch.device("cpu"):  # meshes have values even where a network is built without
+            self.family = build_family(settings)
+            facts = _facts(self.family)
+        self.floating = isinstance(self.family, SingleObject)
+        self.smallest_count = next(n for n, p in enumerate(self.family.count_probabilities) if p > 0)
+        for name, value in facts._asdict().items():
+            self.register_buffer(name, value, persistent=False)
+
+    def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
+        """Where the rays through `pixel` (B, 2) meet the plane: (B, 2), metres along the axes.
+
+        Rays that run away from the plane, or beside it, meet it far off.
+        """
+        x = (pixel[:, 0] - camera.K[:, 0, 2]) / camera.K[:, 0, 0]
+        y = (pixel[:, 1] - camera.K[:, 1, 2]) / camera.K[:, 1, 1]
+        pose = camera.T_world_camera
+        ray = (pose[:, :3, :3] @ torch.stack([x, y, torch.ones_like(x)], -1)[..., None])[..., 0]
+        eye = pose[:, :3, 3] - self.origin
+        normal = torch.linalg.cross(self.axes[0], self.axes[1])
+        height, towards = eye @ normal, ray @ normal
+        side = torch.where(height < 0, -1.0, 1.0)
+        steps = height.abs() / (-towards * side).clamp(min=0.05)
+        return (eye + steps[:, None] * ray) @ self.axes.T
+
+    def pixel_from_plane(self, position: Tensor, camera: CameraBatch) -> Tensor:
+        """Where points of the plane (..., N, 2) lie in the picture: (..., N, 2), pixels."""
+        pose = camera.T_world_camera
+        seen = (self.world(position) - pose[:, None, :3, 3]) @ pose[:, :3, :3]
+        projected = seen @ camera.K.transpose(1, 2)
+        return projected[..., :2] / projected[..., 2:].clamp(min=1e-3)
+
+    def world(self, position: Tensor) -> Tensor:
+        """Points of the plane (..., 2) in the world: (..., 3), metres."""
+        return self.origin + position @ self.axes
+
+    def plane(self, world: Tensor) -> Tensor:
+        """Points of the world (..., 3) as those of the plane next to them: (..., 2), metres."""
+        return (world - self.origin) @ self.axes.T
+
+    def orbit(self, free: Tensor) -> Tensor:
+        """The whole orbit (B, 3) from those numbers of it that vary (B, F)."""
+        return self.orbit_low.expand(len(free), 3).index_copy(1, self.free, free)
+
+    def cameras(self, orbit: Tensor) -> CameraBatch:
+        """The cameras on orbits (B, 3); differentiable."""
+        return self.family.surroundings.cameras(orbit)
+
+    def scene(self, orbit: Tensor, asset: Tensor, position: Tensor, rotation: Tensor) -> SceneBatch:
+        """Whole scenes.  asset: (B, N), −1 for none.  position: (B, N, 2).  rotation: (B, N, 3, 3)."""
+        ones = position.new_ones(asset.shape)
+        tint = ones[..., None].expand(*asset.shape, 3)
+        objects = ObjectBatch(asset, self.world(position), rotation, ones, tint)
+        return self.family.scenes(objects, orbit)
+
+
+class _Facts(NamedTuple):
+    """The buffers of a `Stage`."""
+
+    origin: Tensor
+    axes: Tensor
+    reach: Tensor
+    orbit_low: Tensor
+    orbit_high: Tensor
+    free: Tensor
+    turns: Tensor
+    log_count_prior: Tensor
+
+
+def _facts(family: SceneFamily) -> _Facts:
+    log_count_prior = torch.tensor(family.count_probabilities).log().clamp(min=IMPOSSIBLE)
+    right, forth, up = torch.eye(3)
+    if isinstance(family, TableTop):
+        low, high = family.settings.orbit_bounds()
+        axes, reach, turns = (
+            torch.stack([right, forth]),
+            torch.tensor(family.settings.reach_m),
+            family.has_yaw,
+        )
+    elif isinstance(family, SingleObject):
+        low = high = family.orbit(1)[0]
+        axes, reach = torch.stack([right, up]), torch.tensor([family.reach, family.reach])
+        turns = torch.tensor([not symmetry.spherical for symmetry in family.symmetries])
+    else:
+        raise TypeError(f"no stage is known for scenes of {type(family).__name__}")
+    free = torch.nonzero(low < high)[:, 0]
+    return _Facts(torch.zeros(3), axes, reach, low, high, free, turns, log_count_prior)

@@ -1,0 +1,65 @@
+"""Whole scenes as the network speaks of them, and their first n objects drawn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.families.family import SceneSample
+from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.compositing import composite_prefixes
+from inverse_graphics.render.engine import RenderEngine
+
+
+class StagedScenes(NamedTuple):
+    """B scenes of up to N objects, in the order in which they are to be inferred.
+
+    orbit: (B, 3).  asset: (B, N), −1 beyond each scene's count.  position: (B, N, 2), metres on the stage's
+    plane.  turn: (B, N) yaws in radians, or (B, N, 3, 3) rotations where objects float.
+    """
+
+    orbit: Tensor
+    asset: Tensor
+    position: Tensor
+    turn: Tensor
+
+    @classmethod
+    def of(cls, sample: SceneSample, stage: Stage) -> StagedScenes:
+        """Scenes drawn from the stage's family, nearest object first."""
+        objects = sample.scene.objects
+        turn = objects.rotation if stage.floating else sample.yaw
+        return cls(sample.orbit, objects.asset, stage.plane(objects.position), turn)
+
+    @property
+    def counts(self) -> Tensor:
+        """(B,) int64."""
+        return (self.asset >= 0).sum(-1)
+
+    @property
+    def rotation(self) -> Tensor:
+        """(B, N, 3, 3), world from object."""
+        return matrix_from_yaw(self.turn) if self.turn.dim() == 2 else self.turn
+
+
+class Prefixes(NamedTuple):
+    """What scenes look like with their first 0 … N objects.
+
+    images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
+    cover.
+    """
+
+    images: Tensor
+    explained: Tensor
+
+
+def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
+    """Draw all prefixes of each scene from one rendering of all its objects; the last is the whole scene."""
+    scene = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    layers = engine.layers(scene.objects, scene.camera, scene.light)
+    backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+    clear = torch.cat([torch.ones_like(layers.alpha[:, :1]), 1 - layers.alpha], dim=1).cumprod(dim=1)
+    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])

@@ -1,0 +1,92 @@
+"""Supervision, for comparison: the same network is told every scene's labels.
+
+In `label` order objects are to be named in the order of their kinds, as in a file of labels, whatever the
+image suggests; in `set` order each object found is matched with the true one nearest to it. The canvas shows
+the true objects before each step, so what differs from the sleep phase is the order and nothing else.
+Source: the comparison of Eslami et al. 2016, section 3.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, dream
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+
+
+class SupervisedSettings(BaseModel):
+    """Learning from labels, in which order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["supervised"] = "supervised"
+    order: Literal["label", "set"] = "label"
+
+
+class SupervisedObjective:
+    """Minus the posterior's log density at labels in a given order."""
+
+    def __init__(self, model: Air3D, settings: SupervisedSettings) -> None:
+        self.model = model
+        self.settings = settings
+
+    def batch(self, size: int, generator: torch.Generator) -> Dreams:
+        """Images with labels."""
+        model, exact = (
+            self.model,
+            Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0),
+        )
+        return dream(model.stage, model.engine, model.settings.sigma, exact, size, generator)
+
+    def loss(
+        self, batch: Dreams, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The scalar to make small, and its parts, nats."""
+        del step, generator
+        if self.settings.order == "label":
+            ordered = by_kind(batch.scenes)
+        else:
+            ordered = as_matched(self.model, batch.images, batch.scenes)
+        with torch.no_grad():
+            prefixes = draw_prefixes(ordered, self.model.stage, self.model.engine)
+        said = log_posterior(self.model, batch.images, ordered, prefixes)
+        watched = {f"log_q_{name}": part.detach().mean() for name, part in said._asdict().items()}
+        return -said.total.mean(), watched
+
+
+def reordered(scenes: StagedScenes, order: Tensor) -> StagedScenes:
+    """Objects in another order.  order: (B, N), slots."""
+
+    def take(part: Tensor) -> Tensor:
+        return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
+
+    return StagedScenes(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.turn))
+
+
+def by_kind(scenes: StagedScenes) -> StagedScenes:
+    """Objects in the order of their kinds, those of one kind as they were; empty slots last."""
+    kinds = int(scenes.asset.max()) + 1 if scenes.asset.numel() else 0
+    return reordered(scenes, scenes.asset.where(scenes.asset >= 0, kinds).argsort(dim=1, stable=True))
+
+
+@torch.no_grad()
+def as_matched(model: Air3D, images: Tensor, scenes: StagedScenes) -> StagedScenes:
+    """Objects in the order in which the network itself would name the nearest (Kuhn 1955)."""
+    found = inferred_scenes(attend_infer_repeat(model, images, AtMeans()))
+    distance = torch.cdist(found.position, scenes.position)
+    order = torch.arange(scenes.asset.shape[1]).repeat(len(images), 1)
+    for image, count in enumerate(scenes.counts.tolist()):
+        _, columns = linear_sum_assignment(distance[image, :count, :count].numpy())
+        order[image, :count] = torch.from_numpy(columns)
+    return reordered(scenes, order)

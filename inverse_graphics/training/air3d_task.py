@@ -1,0 +1,138 @@
+"""The task of learning to see scenes: the 3D model on images of a scene family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.objectives import Objective, build_objective
+from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.weights import ModelDocument, save_model
+from inverse_graphics.render.engines import make_engine
+from inverse_graphics.training.model_card import scene_model_card
+from inverse_graphics.training.recipe import Air3DRecipe
+from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+
+BATCH = 250
+"""Held-out images that go through the network at once."""
+SHOWN = 8
+"""Held-out images whose reconstructions are logged."""
+HELD_OUT, TRAINING = 1, 0
+"""Streams of scenes: what is judged is never learnt from."""
+
+
+@dataclass(frozen=True)
+class Air3DTrainable:
+    """The 3D model and its objective."""
+
+    module: Air3D
+    objective: Objective
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All parameters, one learning rate."""
+        return [ParameterGroup(list(self.module.parameters()))]
+
+    def loss(
+        self, batch: Any, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """As the objective says."""
+        return self.objective.loss(batch, step, generator)
+
+
+def build_air3d_task(recipe: Air3DRecipe) -> Task:
+    """Scenes drawn on the fly to learn from, others to be judged on, and a freshly drawn network.
+
+    Raises:
+        AssetError, EngineError, SceneError: what the scenes need is missing here, or does not fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = Air3D(recipe.model)
+    network.engine = make_engine(recipe.engine, network.stage.family.library)
+    objective = build_objective(network, recipe.objective)
+    judge = HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
+
+    def batch(step: int) -> Any:
+        return objective.batch(recipe.batch_size, stream(TRAINING, recipe.seed, step))
+
+    def export(folder: Path, metrics: Metrics) -> None:
+        document = ModelDocument(
+            kind="air3d",
+            settings=recipe.model.model_dump(mode="json"),
+            recipe=recipe.model_dump(mode="json"),
+            asset_pack_sha256=network.stage.family.packs_hash,
+            metrics=dict(metrics),
+        )
+        save_model(folder, network, document, scene_model_card(recipe, document))
+
+    return Task(Air3DTrainable(network, objective), batch, judge.evaluate, export)
+
+
+def stream(*numbers: int) -> torch.Generator:
+    """A generator of its own for each tuple of numbers."""
+    seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(seed) % 2**63)
+
+
+@dataclass(frozen=True)
+class HeldOutScenes:
+    """A network, and images with noise of scenes that it never learns from.
+
+    images: (M, 3, H, W).  scenes: what is on them.
+    """
+
+    network: Air3D
+    images: Tensor
+    scenes: StagedScenes
+
+    @classmethod
+    def draw(cls, network: Air3D, count: int, seed: int) -> HeldOutScenes:
+        """Draw `count` of them."""
+        stage, generator = network.stage, stream(HELD_OUT, seed)
+        scenes = StagedScenes.of(stage.family.sample(count, generator), stage)
+        blocks = [
+            StagedScenes(*block) for block in zip(*(torch.split(p, BATCH) for p in scenes), strict=True)
+        ]
+        images = torch.cat([draw_prefixes(block, stage, network.engine).images[:, -1] for block in blocks])
+        noise = torch.randn(images.shape, generator=generator)
+        return cls(network, images + network.settings.sigma * noise, scenes)
+
+    def evaluate(self) -> Evaluation:
+        """How the readings differ from the truth, and how likely they make the images."""
+        readings = [read_scenes(self.network, block) for block in torch.split(self.images, BATCH)]
+        inferred = StagedScenes(*(torch.cat(p) for p in zip(*(r.scenes for r in readings), strict=True)))
+        log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
+        metrics = {
+            **self.compare(inferred).flat(),
+            "log_likelihood": float(log_likelihood.mean()),
+        }
+        return Evaluation(metrics, {"reconstruction": self._pictures(readings[0])})
+
+    def compare(self, inferred: StagedScenes) -> SceneMetrics:
+        """All figures."""
+        family = self.network.stage.family
+        return evaluate_scenes(
+            self._comparable(inferred), self._comparable(self.scenes), family.symmetries, family.kinds
+        )
+
+    def _comparable(self, scenes: StagedScenes) -> PredictedScenes:
+        placed = self.network.stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        return PredictedScenes.from_batch(placed)
+
+    def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:
+        """The first images above their reconstructions: (2 H, K W, 3)."""
+        count = min(SHOWN, len(self.images))
+        drawn = reading.prefixes[torch.arange(count), reading.scenes.counts[:count]]
+        rows = [torch.cat(list(row), dim=-1) for row in (self.images[:count], drawn)]
+        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).numpy()

@@ -1,0 +1,22 @@
+"""What a recipe trains."""
+
+from __future__ import annotations
+
+from inverse_graphics.training.air2d_task import build_air2d_task
+from inverse_graphics.training.air3d_task import build_air3d_task
+from inverse_graphics.training.recipe import Air2DRecipe, Air3DRecipe, Recipe
+from inverse_graphics.training.task import Task
+
+
+def build_task(recipe: Recipe) -> Task:
+    """The task of any recipe.
+
+    Raises:
+        DataError: data is missing and cannot be fetched.
+        AssetError, EngineError, SceneError: what the recipe's scenes need is missing here, or does not fit.
+    """
+    if isinstance(recipe, Air2DRecipe):
+        return build_air2d_task(recipe)
+    if isinstance(recipe, Air3DRecipe):
+        return build_air3d_task(recipe)
+    raise TypeError(f"no task is known for a {type(recipe).__name__}")
