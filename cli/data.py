@@ -82,7 +82,7 @@ def make(
     same command goes on from there.
     """
     from inverse_graphics.families.dataset import DatasetSettings
-    from inverse_graphics.families.dataset_making import make_dataset
+    from inverse_graphics.families.dataset_making import images_made, make_dataset
     from inverse_graphics.families.families import read_family
     from inverse_graphics.packs.pack import load_pack
 
@@ -91,19 +91,13 @@ def make(
     )
     packs = [load_pack(folder) for folder in pack or ()]
     processes = workers or os.cpu_count() or 1
-    done = 0
-    with advancing("drawing", images) as advance:
-
-        def advanced(count: int) -> None:
-            nonlocal done
-            done = count
-            advance(count)
-
-        try:
-            made = make_dataset(settings, out, processes, packs, advanced)
-        except KeyboardInterrupt:
-            say(f"stopped: {done:,} of {images:,} images are in {out}; the same command goes on")
-            raise typer.Exit(130) from None
+    try:
+        with advancing("drawing", images) as advance:
+            made = make_dataset(settings, out, processes, packs, advance)
+    except KeyboardInterrupt:
+        done = images_made(settings, out)
+        say(f"stopped: {done:,} of {images:,} images are in {out}; the same command goes on")
+        raise typer.Exit(130) from None
     if json is not None:
         write_json(json, _facts(out, made.document))
     if json != STDOUT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -56,7 +57,7 @@ def make_dataset(
     folder = Path(folder)
     maker = PartMaker.of(settings, packs)
     document = _begun(folder, settings, maker.family.packs_hash)
-    missing = [part for part in range(settings.parts) if not part_folder(folder, part).is_dir()]
+    missing = _missing(settings, folder)
     progress = _Progress(settings, missing, advanced)
     if workers == 1 or len(missing) <= 1:
         _make_here(maker, folder, missing, progress)
@@ -66,16 +67,30 @@ def make_dataset(
         document = document.model_copy(update={"complete": True})
         with atomic_write(folder / SHEET) as file:
             contact_sheet(Dataset(folder, document)).save(file, format="PNG")
+        for litter in folder.glob(".part-*.tmp"):  # of runs that were killed
+            shutil.rmtree(litter, ignore_errors=True)
         write_dataset_document(folder, document)
     return Dataset(folder, document)
+
+
+def images_made(settings: DatasetSettings, folder: Path | str) -> int:
+    """Count the images that are there already."""
+    return settings.images - _images(settings, _missing(settings, Path(folder)))
+
+
+def _missing(settings: DatasetSettings, folder: Path) -> list[int]:
+    return [part for part in range(settings.parts) if not part_folder(folder, part).is_dir()]
+
+
+def _images(settings: DatasetSettings, parts: Iterable[int]) -> int:
+    return sum(min(PART, settings.images - part * PART) for part in parts)
 
 
 class _Progress:
     """Counts images as parts are done."""
 
     def __init__(self, settings: DatasetSettings, missing: Sequence[int], advanced: Advanced | None) -> None:
-        sizes = (min(PART, settings.images - part * PART) for part in missing)
-        self._done, self._advanced = settings.images - sum(sizes), advanced
+        self._done, self._advanced = settings.images - _images(settings, missing), advanced
         self.add(0)
 
     def add(self, images: int) -> None:

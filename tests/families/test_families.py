@@ -1,5 +1,8 @@
 """Families by name, by file and by settings."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -48,6 +51,15 @@ def test_settings_survive_a_file(tmp_path):
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     assert read_family(file) == settings
     assert load_family(file).packs_hash == build_family(settings).packs_hash
+
+
+def test_the_example_in_the_page_is_a_family(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "mine.yaml"
+    file.write_text(example)
+    counts = load_family(file).sample(100, torch.Generator().manual_seed(0)).count
+    assert set(counts.tolist()) == {1, 2}
 
 
 def test_the_hash_tells_packs_apart():
