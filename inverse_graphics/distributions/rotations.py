@@ -9,7 +9,11 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.mixture import drawn_component, mixture_log_prob
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, rotation_vector_from_matrix
+from inverse_graphics.geometry.rotation import (
+    matrix_from_rotation_vector,
+    random_rotations,
+    rotation_vector_from_matrix,
+)
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 _LOG_EIGHT_PI_SQUARED = math.log(8 * math.pi**2)
@@ -52,6 +56,14 @@ class RotationMixture(NamedTuple):
     def centre(self) -> Tensor:
         """The location at which the mixture is densest: (..., 3, 3)."""
         return _taken(self.location, self._at_components(self.location).argmax(-1, keepdim=True))
+
+    def anywhere(self, generator: torch.Generator) -> Tensor:
+        """Draw any rotation: (..., 3, 3)."""
+        return random_rotations(tuple(self.logits.shape[:-1]), generator, self.location.dtype)
+
+    def log_uniform(self) -> Tensor:
+        """Log density of the uniform distribution: (), nats; 0, by the measure's choice."""
+        return self.location.new_zeros(())
 
     def kl_to_uniform(self, rotation: Tensor) -> Tensor:
         """The integrand log q(rotation) − log 1 (...), nats, whose mean over draws is KL(self ‖ uniform)."""

@@ -58,6 +58,15 @@ class TruncatedNormal(NamedTuple):
         """The mode (..., D)."""
         return self.mean
 
+    def anywhere(self, generator: torch.Generator) -> Tensor:
+        """Draw uniformly between the bounds: (..., D)."""
+        u = torch.rand(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
+        return self.low + (self.high - self.low) * u
+
+    def log_uniform(self) -> Tensor:
+        """Log density of the uniform distribution between the bounds: (), nats."""
+        return -(self.high - self.low).log().sum(-1)
+
     def _ends(self) -> tuple[Tensor, Tensor]:
         """The bounds in standard deviations from the mean: never above zero, and never below."""
         return (self.low - self.mean) / self.std, (self.high - self.mean) / self.std

@@ -57,6 +57,16 @@ class VonMisesMixture(NamedTuple):
         best = self._at_components(self.location).argmax(-1, keepdim=True)
         return self.location.gather(-1, best).squeeze(-1)
 
+    def anywhere(self, generator: torch.Generator) -> Tensor:
+        """Draw any angle: (...), in [−π, π)."""
+        like = self.location[..., 0]
+        u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+        return math.pi * (2 * u - 1)
+
+    def log_uniform(self) -> Tensor:
+        """Log density of the uniform distribution: (), nats."""
+        return self.location.new_tensor(-_LOG_TWO_PI)
+
     def kl_to_uniform(self, angle: Tensor) -> Tensor:
         """The integrand log q(angle) − log(1/2π) (...), nats, whose mean over draws is KL(self ‖ uniform)."""
         return self.log_prob(angle) + _LOG_TWO_PI

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.rotations import RotationMixture
+from inverse_graphics.distributions.sampler import log_defended
 from inverse_graphics.distributions.truncated_normal import TruncatedNormal
 from inverse_graphics.distributions.von_mises import VonMisesMixture
 from inverse_graphics.geometry.rotation import rotation_from_6d
@@ -40,15 +42,18 @@ class ObjectPosterior(NamedTuple):
     position: TruncatedNormal
     turn: Turn
 
-    def log_prob(self, asset: Tensor, position: Tensor, turn: Tensor, stage: Stage) -> Tensor:
+    def log_prob(
+        self, asset: Tensor, position: Tensor, turn: Tensor, stage: Stage, defence: float = 0.0
+    ) -> Tensor:
         """Log density of objects that are present: (B,), nats.
 
         asset: (B,), kinds.  position: (B, 2), metres.  turn: (B,) yaws in radians or (B, 3, 3) rotations;
-        that of a kind which looks the same however it is turned does not count.
+        that of a kind which looks the same however it is turned does not count.  defence: of a proposal
+        that draws each of the three from anywhere with that probability.
         """
-        log_identity = self.identity.gather(-1, asset[:, None])[:, 0]
-        turned = torch.where(stage.turns[asset], self.turn.log_prob(turn), 0.0)
-        return log_identity + self.position.log_prob(position) + turned
+        named = log_defended(Categorical(self.identity), asset, defence)
+        turned = torch.where(stage.turns[asset], log_defended(self.turn, turn, defence), 0.0)
+        return named + log_defended(self.position, position, defence) + turned
 
     def log_presence(self, present: Tensor) -> Tensor:
         """Log-probability that there is a next object, or, where not `present`, that there is none: (B,)."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import Reparameterised
+from inverse_graphics.distributions.sampler import Defensive, log_defended
 from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.prior import log_prior_of_camera, log_prior_of_prefixes
@@ -51,16 +51,21 @@ class Proposals(NamedTuple):
 
 
 @torch.no_grad()
-def propose(model: Air3D, images: Tensor, samples: int, generator: torch.Generator) -> Proposals:
-    """Draw `samples` scenes from the posterior of each image.  images: (B, 3, H, W)."""
+def propose(
+    model: Air3D, images: Tensor, samples: int, generator: torch.Generator, defence: float = 0.0
+) -> Proposals:
+    """Draw `samples` scenes for each image.  images: (B, 3, H, W).
+
+    defence: with which probability each latent is drawn from the prior instead of the posterior.
+    """
     repeated = images.repeat(samples, 1, 1, 1)
-    inference = attend_infer_repeat(model, repeated, Reparameterised(generator))
+    inference = attend_infer_repeat(model, repeated, Defensive(generator, defence))
     scenes = inferred_scenes(inference)
     posterior = model.camera(inference.shared.maps)
-    log_q = _log_posterior_of_objects(model, inference)
+    log_q = _log_proposal_of_objects(model, inference, defence)
     log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.stage)
     if posterior is not None:
-        log_q = log_q + posterior.log_prob(scenes.orbit[:, model.stage.free])[:, None]
+        log_q = log_q + log_defended(posterior, scenes.orbit[:, model.stage.free], defence)[:, None]
         log_joint = log_joint + log_prior_of_camera(model.stage)
     shape = (samples, len(images), -1)
     return Proposals(
@@ -79,10 +84,10 @@ def inferred_scenes(inference: Inference) -> StagedScenes:
     )
 
 
-def _log_posterior_of_objects(model: Air3D, inference: Inference) -> Tensor:
-    """Σ_{i≤n} log q(z_i | x, z_<i) for n = 0 … N: (B, N + 1), nats."""
+def _log_proposal_of_objects(model: Air3D, inference: Inference, defence: float) -> Tensor:
+    """Σ_{i≤n} log q(z_i | x, z_<i), defended, for n = 0 … N: (B, N + 1), nats."""
     latents: list[Latents] = [step.latents for step in inference.objects]
     each = torch.stack(
-        [z.posterior.log_prob(z.asset, z.position, z.turn, model.stage) for z in latents], dim=-1
+        [z.posterior.log_prob(z.asset, z.position, z.turn, model.stage, defence) for z in latents], dim=-1
     )
     return torch.cat([torch.zeros_like(each[:, :1]), each], dim=-1).cumsum(-1)

@@ -1,4 +1,11 @@
-"""The bound on unlabelled images: the paper's objective."""
+"""The bound on unlabelled images: the paper's objective, and what gets it off the ground.
+
+What varies smoothly (places, turns, the camera, presence) climbs the bound itself, through the renderer. What
+does not (kinds, and which of several turns) saturates there: differences of hundreds of nats decide before
+poses are right. It is learnt, as in wake-sleep's wake phase, from scenes drawn by their weight from many
+tries; and so is everything else at first, for tries find what gradients cannot. No dream is ever shown.
+Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +13,107 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.sampler import Defensive
+from inverse_graphics.likelihood import PyramidLikelihood
+from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.prior import overlap
+from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.wake_sleep import wake_loss
+from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 
 
 class ElboSettings(BaseModel):
-    """Learning from images alone."""
+    """Learning from images alone.
+
+    warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
+    `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
+    wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
+    tries for each image, and with which probability each part of one is drawn from the prior; the latter
+    falls to zero over the warm-up.  overlap_nats_per_m: how much objects that cut into each other cost.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["elbo"] = "elbo"
+    warm_up_steps: int = Field(4000, ge=0)
+    first_temperature: float = Field(300.0, ge=1, le=1e6)
+    levels: int = Field(4, ge=1, le=8)
+    wake: float = Field(1.0, ge=0, le=1000)
+    samples: int = Field(8, ge=1, le=1024)
+    defence: float = Field(0.3, ge=0, lt=1)
+    overlap_nats_per_m: float = Field(1000.0, ge=0)
+
+    def progress(self, step: int) -> float:
+        """How much of the warm-up is over, from 0 to 1."""
+        return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
+
+    def temperature(self, step: int) -> float:
+        """T after `step` steps."""
+        return float(self.first_temperature ** (1 - self.progress(step)))
 
 
 class ElboObjective:
-    """Minus the bound."""
+    """Minus the bound, warmed up, and the wake update beside it."""
 
     def __init__(self, model: Air3D, settings: ElboSettings) -> None:
         self.model = model
         self.settings = settings
+        model.canvas_gradient = False
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """Images."""
-        raise NotImplementedError
+        """Images (B, 3, H, W) of scenes that nothing is told of."""
+        model = self.model
+        scenes = StagedScenes.of(model.stage.family.sample(size, generator), model.stage)
+        images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+        return images + model.settings.sigma * torch.randn(images.shape, generator=generator)
 
     def loss(
         self, batch: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small."""
-        raise NotImplementedError
+        """The scalar to make small, and its parts, nats."""
+        settings, prior = self.settings, self.model.stage.log_count_prior
+        trust, temperature = settings.progress(step), settings.temperature(step)
+        inference = self._inference(batch, generator, trust)
+        with torch.no_grad():
+            bound = exact_count_elbo(inference, prior)
+        tempered = self._tempered(inference, batch, temperature, 1 if trust == 1 else settings.levels)
+        loss = -warmed_up_objective(tempered, prior, trust).mean()
+        watched = {name: part.mean() for name, part in bound._asdict().items()}
+        if settings.wake > 0:
+            defence = settings.defence * (1 - trust)
+            wake, evidence = wake_loss(self.model, batch, settings.samples, temperature, generator, defence)
+            loss = loss + settings.wake * wake
+            watched |= {"wake": -wake.detach(), "log_evidence": evidence}
+        return loss, {**watched, "temperature": temperature}
+
+    def _inference(self, images: Tensor, generator: torch.Generator, trust: float) -> Inference:
+        """At first, objects of all kinds are tried, not only of those believed in."""
+        return attend_infer_repeat(self.model, images, KindsTried(generator, 1 - trust))
+
+    def _tempered(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Inference:
+        """The same with likelihoods that are compared at several scales, and divided by the temperature."""
+        likelihood = PyramidLikelihood(self.model.settings.sigma, levels)
+        exact, self.model.likelihood = self.model.likelihood, likelihood
+        log_likelihood = self.model.prefix_log_likelihoods(images, inference.objects)
+        self.model.likelihood = exact
+        if self.settings.overlap_nats_per_m:
+            short = overlap(inferred_scenes(inference), self.model.stage)
+            log_likelihood = log_likelihood - self.settings.overlap_nats_per_m * short * temperature
+        return inference._replace(log_likelihood=log_likelihood / temperature)
+
+
+class KindsTried(Defensive):
+    """Draws from posteriors, and kinds with probability `share` from all alike."""
+
+    def __call__(self, posterior: object) -> Tensor:
+        """Draw one value."""
+        if isinstance(posterior, Categorical):
+            return super().__call__(posterior)
+        drawn: Tensor = posterior.sample(self.generator)  # type: ignore[attr-defined]
+        return drawn

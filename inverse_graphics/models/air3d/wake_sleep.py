@@ -84,10 +84,15 @@ class WakeSleepObjective:
 
 
 def wake_loss(
-    model: Air3D, images: Tensor, samples: int, temperature: float, generator: torch.Generator
+    model: Air3D,
+    images: Tensor,
+    samples: int,
+    temperature: float,
+    generator: torch.Generator,
+    defence: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats."""
-    proposals = propose(model, images, samples, generator)
+    proposals = propose(model, images, samples, generator, defence)
     scenes: StagedScenes = proposals.resample(generator, temperature)
     with torch.no_grad():
         prefixes = draw_prefixes(scenes, model.stage, model.engine)
