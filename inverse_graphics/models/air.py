@@ -85,13 +85,15 @@ def attend_infer_repeat(
     images: Tensor,
     sampler: Sampler,
     halting: Halting | None = None,
+    beginning: Beginning | None = None,
 ) -> Inference:
     """Infer the objects of B images.
 
     images: (B, C, H, W) in [0, 1].  sampler: how latents are taken from their posteriors.
-    halting: `Enumerated` unless given, and then all N steps run.
+    halting: `Enumerated` unless given, and then all N steps run.  beginning: where to start from, if what the
+    model would begin with is known already.
     """
-    beginning = model.begin(images, sampler)
+    beginning = beginning or model.begin(images, sampler)
     pondering = ponder(
         lambda state, _: model.step(state, sampler),
         beginning.state,

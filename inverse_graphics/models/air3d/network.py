@@ -45,7 +45,8 @@ class State(NamedTuple):
     """What goes from step to step.
 
     images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  scene: with the
-    objects so far; layers: of these objects, None before the first.  canvas: their picture.
+    objects so far; layers: of these objects, None before the first.  canvas: their picture.  steps: how many
+    were taken.  ahead: what the next step says, if it is known already.
     """
 
     images: Tensor
@@ -55,6 +56,7 @@ class State(NamedTuple):
     layers: Layers | None
     canvas: Canvas
     steps: int
+    ahead: ObjectPosterior | None = None
 
 
 class Latents(NamedTuple):
@@ -118,7 +120,10 @@ class Air3D(nn.Module):
 
     def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
         """See the image and choose a camera.  images: (B, 3, H, W) in [0, 1]."""
-        maps = self.features(images)
+        return self.begin_from(images, self.features(images), sampler)
+
+    def begin_from(self, images: Tensor, maps: Maps, sampler: Sampler) -> Beginning:
+        """Choose a camera for images of which the features are known."""
         posterior = self.camera(maps)
         if posterior is None:
             orbit, kl = self.stage.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
@@ -157,6 +162,8 @@ class Air3D(nn.Module):
 
     def look(self, state: State) -> ObjectPosterior:
         """The next object's posterior."""
+        if state.ahead is not None:
+            return state.ahead
         canvas = state.canvas
         if not self.canvas_gradient:
             canvas = Canvas(*(part.detach() for part in canvas))
@@ -204,7 +211,7 @@ class Air3D(nn.Module):
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         explained = 1 - (1 - state.canvas.explained) * (1 - new.alpha)
         canvas = Canvas(composite(layers, backdrop), explained)
-        return canvas, state._replace(layers=layers, canvas=canvas, steps=state.steps + 1)
+        return canvas, state._replace(layers=layers, canvas=canvas, steps=state.steps + 1, ahead=None)
 
     def _autocast(self, like: Tensor) -> torch.autocast:
         fast = self.training and self.settings.precision == "bfloat16"

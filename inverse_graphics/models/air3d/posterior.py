@@ -14,7 +14,7 @@ from inverse_graphics.distributions.rotations import RotationMixture
 from inverse_graphics.distributions.sampler import log_defended
 from inverse_graphics.distributions.truncated_normal import TruncatedNormal
 from inverse_graphics.distributions.von_mises import VonMisesMixture
-from inverse_graphics.geometry.rotation import rotation_from_6d
+from inverse_graphics.geometry.rotation import random_rotations, rotation_from_6d
 from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.scene.batch import CameraBatch
@@ -90,7 +90,7 @@ def held_between(value: Tensor, low: Tensor | float, high: Tensor | float) -> Te
     A function that saturates would stop teaching what has run far out, as fresh networks do.
     """
     held: Tensor = value.clamp(low, high)  # type: ignore[arg-type]
-    return value + (held - value).detach()
+    return held.detach() + (value - value.detach())  # zero, to the last bit
 
 
 def _std_share(raw: Tensor) -> Tensor:
@@ -115,8 +115,10 @@ def _concentration(raw: Tensor) -> Tensor:
 
 def _rotation(numbers: Tensor) -> RotationMixture:
     parts = numbers.reshape(len(numbers), -1, ROTATION_NUMBERS)
+    spread = random_rotations(parts.shape[1:2], torch.Generator().manual_seed(0)).to(parts)
+    anchors = spread[..., :2].transpose(-1, -2).flatten(1)  # components begin turned differently
     return RotationMixture(
         parts[..., 0],
-        rotation_from_6d(parts[..., 1:7]),
-        held_between(parts[..., 7:] - 1, math.log(NARROWEST_TURN), math.log(WIDEST_TURN)).exp(),
+        rotation_from_6d(anchors + parts[..., 1:7]),
+        held_between(parts[..., 7:] - 0.5, math.log(NARROWEST_TURN), math.log(WIDEST_TURN)).exp(),
     )

@@ -17,20 +17,16 @@ from inverse_graphics.models.air3d.stage import IMPOSSIBLE, Stage
 from inverse_graphics.models.air3d.staged import StagedScenes
 
 
-def log_prior_of_camera(stage: Stage) -> Tensor:
-    """Log density of any orbit within the family's bounds: (), nats."""
-    return -(stage.orbit_high - stage.orbit_low)[stage.free].log().sum()
-
-
 def log_prior_of_prefixes(scenes: StagedScenes, stage: Stage) -> Tensor:
-    """Log density of the first n objects, and of there being n: (B, N + 1) for n = 0 … N, nats.
+    """Log density of the camera, the first n objects, and of there being n: (B, N + 1), n = 0 … N, nats.
 
     scenes: of N objects each, all slots filled.
     """
     place = -(2 * stage.reach).log().sum() - math.log(len(stage.turns))
     turned = 0.0 if stage.floating else -math.log(2 * math.pi)
     each = place + turned * stage.turns[scenes.asset].to(place)
-    objects = torch.cat([torch.zeros_like(each[:, :1]), each], dim=-1).cumsum(-1)
+    camera = -(stage.orbit_high - stage.orbit_low)[stage.free].log().sum()
+    objects = torch.cat([camera.expand(len(each), 1), each], dim=-1).cumsum(-1)
     return objects + stage.log_count_prior + interpenetration(scenes, stage)
 
 

@@ -7,10 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import Defensive, log_defended
-from inverse_graphics.models.air import Inference, attend_infer_repeat
+from inverse_graphics.distributions.sampler import Defensive, Sampler, log_defended
+from inverse_graphics.models.air import Beginning, Inference, attend_infer_repeat
+from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D, Latents
-from inverse_graphics.models.air3d.prior import log_prior_of_camera, log_prior_of_prefixes
+from inverse_graphics.models.air3d.posterior import ObjectPosterior
+from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.staged import StagedScenes
 
 
@@ -18,21 +20,24 @@ class Proposals(NamedTuple):
     """S scenes for each of B images, every prefix of each being a scene of its own.
 
     scenes: S · B scenes of N objects, image b's s-th at s · B + b.  log_joint: (S, B, N + 1), log p(x, z, n).
-    log_proposal: (S, B, N + 1), log q(z | x) of the same objects and camera, the count not being drawn.
-    log_count: (S, B, N + 1), log w_n.  All nats.
+    log_proposal: (S, B, N + 1), log density with which objects and camera were drawn; the count was not.
+    log_posterior: likewise log q(z, n | x), nats.
     """
 
     scenes: StagedScenes
     log_joint: Tensor
     log_proposal: Tensor
-    log_count: Tensor
+    log_posterior: Tensor
 
     def log_weights(self, temperature: float = 1.0) -> Tensor:
-        """log p(x, z, n)^{1/T} / q(z | x): (S, B, N + 1), nats.
+        """log [q (p/q)^{1/T} / proposal]: (S, B, N + 1), nats.
 
-        At T = 1 the mean over S of the sum over n estimates p(x) without bias.
+        At T = 1 the mean over S of the sum over n estimates p(x) without bias. Above, fitting q to the
+        weights is one step of mirror descent on KL(q ‖ p), of length 1/T: it prefers what q already
+        believes, so of several equal explanations it keeps to one.
         """
-        return self.log_joint / temperature - self.log_proposal
+        gain = self.log_joint - self.log_posterior
+        return gain / temperature + self.log_posterior - self.log_proposal
 
     def log_evidence(self) -> Tensor:
         """The importance-weighted estimate of log p(x) (Burda et al. 2016): (B,), nats."""
@@ -58,18 +63,44 @@ def propose(
 
     defence: with which probability each latent is drawn from the prior instead of the posterior.
     """
+    sampler = Defensive(generator, defence)
     repeated = images.repeat(samples, 1, 1, 1)
-    inference = attend_infer_repeat(model, repeated, Defensive(generator, defence))
+    inference = attend_infer_repeat(
+        model, repeated, sampler, beginning=_beginning(model, images, repeated, sampler)
+    )
     scenes = inferred_scenes(inference)
-    posterior = model.camera(inference.shared.maps)
-    log_q = _log_proposal_of_objects(model, inference, defence)
     log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.stage)
-    if posterior is not None:
-        log_q = log_q + log_defended(posterior, scenes.orbit[:, model.stage.free], defence)[:, None]
-        log_joint = log_joint + log_prior_of_camera(model.stage)
+    log_r = _log_density_of_prefixes(model, inference, defence)
+    log_q = _log_density_of_prefixes(model, inference) if defence else log_r
     shape = (samples, len(images), -1)
     return Proposals(
-        scenes, log_joint.reshape(shape), log_q.reshape(shape), inference.log_count.reshape(shape)
+        scenes, log_joint.reshape(shape), log_r.reshape(shape), (log_q + inference.log_count).reshape(shape)
+    )
+
+
+def _beginning(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler) -> Beginning:
+    """See each image once for all its samples; if the camera is known, take the first step once, too."""
+    samples = len(repeated) // len(images)
+    maps = model.features(images)
+    beginning = model.begin_from(repeated, Maps(*(part.repeat(samples, 1, 1, 1) for part in maps)), sampler)
+    if len(model.stage.free):
+        return beginning
+    first = model.look(model.begin_from(images, maps, sampler).state)
+    return beginning._replace(state=beginning.state._replace(ahead=_repeated(first, samples)))
+
+
+def _repeated(posterior: ObjectPosterior, samples: int) -> ObjectPosterior:
+    """The same posterior for every sample of an image."""
+
+    def again(part: Tensor) -> Tensor:
+        return part.repeat(samples, *[1] * (part.dim() - 1))
+
+    position = posterior.position
+    return ObjectPosterior(
+        again(posterior.presence),
+        again(posterior.identity),
+        position._replace(mean=again(position.mean), std=again(position.std)),
+        type(posterior.turn)(*(again(part) for part in posterior.turn)),
     )
 
 
@@ -84,10 +115,12 @@ def inferred_scenes(inference: Inference) -> StagedScenes:
     )
 
 
-def _log_proposal_of_objects(model: Air3D, inference: Inference, defence: float) -> Tensor:
-    """Σ_{i≤n} log q(z_i | x, z_<i), defended, for n = 0 … N: (B, N + 1), nats."""
+def _log_density_of_prefixes(model: Air3D, inference: Inference, defence: float = 0.0) -> Tensor:
+    """Log density of the camera and the first n objects under the posterior, defended: (B, N + 1), nats."""
     latents: list[Latents] = [step.latents for step in inference.objects]
-    each = torch.stack(
-        [z.posterior.log_prob(z.asset, z.position, z.turn, model.stage, defence) for z in latents], dim=-1
-    )
-    return torch.cat([torch.zeros_like(each[:, :1]), each], dim=-1).cumsum(-1)
+    each = [z.posterior.log_prob(z.asset, z.position, z.turn, model.stage, defence) for z in latents]
+    camera = torch.zeros_like(each[0])
+    posterior = model.camera(inference.shared.maps)
+    if posterior is not None:
+        camera = log_defended(posterior, inference.shared.orbit[:, model.stage.free], defence)
+    return torch.stack([camera, *each], dim=-1).cumsum(-1)

@@ -25,7 +25,8 @@ class WakeSleepSettings(BaseModel):
     """Sleep for `sleep_steps`, then both phases.
 
     samples: S, scenes tried for each image.  wake_share: images awake for each dream.  temperature: T of the
-    weights p^(1/T)/q, falling from `first_temperature` to 1 over the `cooling_steps` after waking.
+    weights (see `Proposals.log_weights`), falling from `first_temperature` to 1 over the `cooling_steps`
+    after waking.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
