@@ -13,7 +13,7 @@ import typer
 from inverse_graphics import __version__
 from inverse_graphics.errors import InverseGraphicsError
 
-from . import assets, benchmark, data, demo, doctor, infer, models, render, train
+from . import assets, benchmark, data, demo, doctor, infer, models, render, study, train
 from .application import add, new_group
 from .streams import complain
 
@@ -26,6 +26,7 @@ app.add_typer(assets.group, name="assets")
 app.add_typer(models.group, name="models")
 app.add_typer(data.group, name="data")
 app.add_typer(benchmark.group, name="benchmark")
+app.add_typer(study.group, name="study")
 add(app, doctor.doctor, doctor.EXAMPLES)
 
 

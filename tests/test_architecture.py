@@ -26,7 +26,7 @@ LEVELS = {
     "models": 5,
     "parse": 6, "scene_parser": 6, "metrics": 6,
     "training": 7,
-    "report": 8,
+    "report": 8, "studies": 8,
     "assets": 9, "scenes": 9, "train": 9, "cli": 9,
 }  # fmt: skip
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]

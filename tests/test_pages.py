@@ -12,7 +12,7 @@ from inverse_graphics.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "train").rglob("*.md")])
-GROUPS = {"assets", "models", "benchmark", "data"}
+GROUPS = {"assets", "models", "benchmark", "data", "study"}
 
 
 def blocks(page: Path, language: str) -> list[str]:

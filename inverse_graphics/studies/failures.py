@@ -1,0 +1,122 @@
+"""What is wrong with each inferred scene, and which are the worst."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.metrics.matching import matched_slots
+from inverse_graphics.metrics.object_errors import ObjectErrors
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.packs.symmetry import Symmetry
+
+
+class Kind(IntEnum):
+    """How bad a failure is: the lower, the worse."""
+
+    COUNT = 0
+    IDENTITY = 1
+    NONE = 2
+
+
+@dataclass(frozen=True)
+class Failures:
+    """The failures of B images.
+
+    kind: (B,) `Kind`.  severity: (B,), how far off within the kind: objects too many or too few, true objects
+    missed or misnamed, or metres of the worst position.
+    """
+
+    predicted: PredictedScenes
+    truth: PredictedScenes
+    names: tuple[str, ...]
+    slots: Tensor
+    errors: ObjectErrors
+    kind: Tensor
+    severity: Tensor
+
+    @classmethod
+    def judge(
+        cls,
+        predicted: PredictedScenes,
+        truth: PredictedScenes,
+        symmetries: Sequence[Symmetry],
+        names: Sequence[str],
+        match_distance_m: float,
+    ) -> Failures:
+        """Compare scenes image by image, objects matched within some distance as the metrics do it.
+
+        names: of the kinds that `asset` counts.
+        """
+        predicted, truth = predicted.measured(), truth.measured()
+        slots = matched_slots(predicted, truth, match_distance_m)
+        errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
+        image = (truth.asset >= 0).nonzero()[:, 0]
+        miscounted = (predicted.count - truth.count).abs().double()
+        unnamed = torch.zeros_like(miscounted).index_add(0, image, (~errors.identified).double())
+        distance = torch.where(errors.found, errors.distance, 0.0).double()
+        furthest = torch.zeros_like(miscounted).scatter_reduce(0, image, distance, "amax")
+        wrong_count, wrong_kind = miscounted > 0, unnamed > 0
+        kind = torch.where(
+            wrong_count, Kind.COUNT.value, torch.where(wrong_kind, Kind.IDENTITY.value, Kind.NONE.value)
+        )
+        severity = torch.where(wrong_count, miscounted, torch.where(wrong_kind, unnamed, furthest))
+        return cls(predicted, truth, tuple(names), slots, errors, kind, severity)
+
+    def worst_first(self, log_likelihood: Tensor) -> list[int]:
+        """The images, the worst first, and of equally bad ones the least likely.  log_likelihood: (B,)."""
+        keys = zip(self.kind.tolist(), (-self.severity).tolist(), log_likelihood.tolist(), strict=True)
+        return [index for _, index in sorted((key, index) for index, key in enumerate(keys))]
+
+    def counts(self) -> dict[Kind, int]:
+        """How many images have which failure."""
+        return {kind: int((self.kind == kind).sum()) for kind in Kind}
+
+    def there(self, image: int) -> str:
+        """The true objects of an image: `glass, 2 × mug`."""
+        return _listed(self._called(k) for k in self.truth.asset[image].tolist() if k >= 0)
+
+    def notes(self, image: int) -> list[str]:
+        """What is wrong with an image's scene, the worst first; how far off the objects are comes last."""
+        count, seen = int(self.truth.count[image]), int(self.predicted.count[image])
+        miscounted = [f"{count} there, {seen} seen"] if count != seen else []
+        return [*miscounted, *self._missed(image), *self._invented(image), *self._off(image)]
+
+    def _missed(self, image: int) -> list[str]:
+        notes = []
+        for slot, k in enumerate(self.truth.asset[image].tolist()):
+            partner = int(self.slots[image, slot])
+            if k >= 0 and partner < 0:
+                notes.append(f"{self._called(k)} missed")
+            elif k >= 0 and int(self.predicted.asset[image, partner]) != k:
+                taken = self._called(int(self.predicted.asset[image, partner]))
+                notes.append(f"{self._called(k)} taken for {taken}")
+        return notes
+
+    def _invented(self, image: int) -> list[str]:
+        real, seen = set(self.slots[image].tolist()), enumerate(self.predicted.asset[image].tolist())
+        return [f"{self._called(k)} invented" for slot, k in seen if k >= 0 and slot not in real]
+
+    def _off(self, image: int) -> list[str]:
+        """How far off the worst of the objects found is, and by how much the worst is turned."""
+        own = (self.truth.asset >= 0).nonzero()[:, 0] == image
+        found, named = own & self.errors.found, own & self.errors.identified
+        notes = []
+        if found.any():
+            notes.append(f"{1000 * float(self.errors.distance[found].max()):.0f} mm off")
+        if named.any() and (turned := float(self.errors.angle[named].max())) >= 1:
+            notes.append(f"turned {turned:.0f}°")
+        return notes
+
+    def _called(self, kind: int) -> str:
+        return self.names[kind].rpartition("/")[2]
+
+
+def _listed(names: Iterable[str]) -> str:
+    counts = sorted(Counter(names).items())
+    return ", ".join(f"{n} × {name}" if n > 1 else name for name, n in counts) or "nothing"

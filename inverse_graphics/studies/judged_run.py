@@ -1,0 +1,202 @@
+"""A finished run judged on its recipe's held-out images: all figures, and its gallery, kept beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.documents import read_document
+from inverse_graphics.errors import RecipeError, TrainingError
+from inverse_graphics.files import atomic_write
+from inverse_graphics.formats import save
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.proposals import propose
+from inverse_graphics.models.air3d.reading import read_scenes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.weights import WEIGHTS as TENSORS
+from inverse_graphics.models.weights import load_model
+from inverse_graphics.render.engines import make_engine
+from inverse_graphics.studies.failures import Failures, Kind
+from inverse_graphics.studies.gallery import ROWS, GalleryRow, draw_gallery
+from inverse_graphics.studies.study_run import StudyRun
+from inverse_graphics.training.air3d_task import HeldOutScenes
+from inverse_graphics.training.recipe import Air3DRecipe
+from inverse_graphics.training.run import WEIGHTS
+
+EVALUATION, GALLERY = "evaluation.json", "gallery.png"
+FORMAT_VERSION = 1
+BLOCK = 50
+"""Images that are read at once: each is drawn many times over for the bound."""
+SAMPLES = 8
+"""Scenes tried for each image in the importance-weighted bound."""
+TITLES = {Kind.COUNT: "wrong count", Kind.IDENTITY: "wrong object", Kind.NONE: "right objects"}
+
+
+def judge(trained: StudyRun, samples: int = SAMPLES) -> dict[str, Any]:
+    """The evaluation of a finished run, as JSON holds it, done once for the same weights and images.
+
+    Writes `evaluation.json` and `gallery.png` into the run's folder.
+
+    Raises:
+        ModelError: the weights are damaged.
+        RecipeError: the recipe trains no 3D model.
+        StorageError: the files cannot be written.
+    """
+    asked = _asked(trained, samples)
+    kept = _kept(trained.folder / EVALUATION)
+    if kept.get("of") == asked and (trained.folder / GALLERY).is_file():
+        return kept
+    begun = perf_counter()
+    readings = _Readings.of(_held_out(trained))
+    evaluation = {"of": asked, **readings.figures(samples)}
+    save(trained.folder / GALLERY, readings.gallery(f"{trained.variant.name}, seed {trained.seed}"))
+    evaluation["seconds"] = perf_counter() - begun
+    with atomic_write(trained.folder / EVALUATION, "w") as file:
+        file.write(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
+    return evaluation
+
+
+def _asked(trained: StudyRun, samples: int) -> dict[str, Any]:
+    """All that the evaluation of a run depends on."""
+    content = (trained.folder / WEIGHTS / TENSORS).read_bytes()
+    evaluation = trained.recipe.evaluation
+    return {
+        "format_version": FORMAT_VERSION,
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "images": evaluation.size,
+        "stream": evaluation.seed,
+        "evidence_samples": samples,
+    }
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """An earlier evaluation; nothing where there is none, or none that can be read."""
+    try:
+        document = read_document(file, TrainingError)
+    except TrainingError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _held_out(trained: StudyRun) -> HeldOutScenes:
+    recipe = trained.recipe
+    if not isinstance(recipe, Air3DRecipe):
+        raise RecipeError(f"recipe {recipe.name} trains no 3D model: choose one with model.kind air3d")
+    network = load_model(trained.folder / WEIGHTS).module
+    assert isinstance(network, Air3D)
+    network.engine = make_engine(recipe.engine, network.stage.family.library)
+    return HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
+
+
+class _Readings:
+    """What a network says of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
+
+    def __init__(
+        self, held_out: HeldOutScenes, scenes: StagedScenes, drawn: Tensor, log_likelihood: Tensor
+    ) -> None:
+        self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
+        self.drawn, self.log_likelihood = drawn, log_likelihood
+        self.metrics = held_out.compare(scenes)
+        family = self.network.stage.family
+        self.failures = Failures.judge(
+            self._placed(scenes),
+            self._placed(held_out.scenes),
+            family.symmetries,
+            family.kinds,
+            self.metrics.match_distance_m,
+        )
+
+    @classmethod
+    def of(cls, held_out: HeldOutScenes) -> _Readings:
+        """Read all images."""
+        scenes, drawn, log_likelihood = [], [], []
+        for block in torch.split(held_out.images, BLOCK):
+            reading = read_scenes(held_out.network, block)
+            scenes.append(reading.scenes)
+            drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
+            log_likelihood.append(reading.log_likelihood)
+        together = StagedScenes(*(torch.cat(part) for part in zip(*scenes, strict=True)))
+        return cls(held_out, together, torch.cat(drawn), torch.cat(log_likelihood))
+
+    def figures(self, samples: int) -> dict[str, Any]:
+        """All of them; log-likelihoods and the bound are means over the images."""
+        counts = self.failures.counts()
+        return {
+            "images": len(self.drawn),
+            "sigma": self.network.settings.sigma,
+            **self.metrics.to_json(),
+            "log_likelihood": _mean(self.log_likelihood, "of the inferred scene at its best"),
+            "log_likelihood_of_truth": _mean(self.of_truth, "of the true scene"),
+            "log_evidence_bound": _mean(
+                self._log_evidence(samples), f"importance-weighted bound, {samples} samples an image"
+            ),
+            "failures": {TITLES[kind]: number for kind, number in counts.items()},
+        }
+
+    def gallery(self, name: str) -> Any:
+        """The worst images."""
+        counts, total = self.failures.counts(), len(self.drawn)
+        order = self.failures.worst_first(self.log_likelihood)
+        rows = [self._row(index) for index in order[:ROWS]]
+        told = ", ".join(f"{counts[kind]:,} {TITLES[kind]}" for kind in Kind)
+        return draw_gallery(
+            rows,
+            f"{name}: the worst of {total:,} held-out images",
+            f"{told}.  Image with noise, reconstruction, difference (grey: none).",
+        )
+
+    def _row(self, index: int) -> GalleryRow:
+        kind = Kind(int(self.failures.kind[index]))
+        image, drawn = (
+            part[index].clamp(0, 1).permute(1, 2, 0).numpy() for part in (self.held_out.images, self.drawn)
+        )
+        short = float(self.of_truth[index] - self.log_likelihood[index])
+        notes = (
+            f"there: {self.failures.there(index)}",
+            *self.failures.notes(index),
+            f"{short:,.0f} nats below the truth",
+        )
+        return GalleryRow(image, drawn, TITLES[kind], notes, kind != Kind.NONE)
+
+    @cached_property
+    @torch.no_grad()
+    def of_truth(self) -> Tensor:
+        """How likely the true scenes make the images: (M,), nats."""
+        network, parts = self.network, []
+        blocks = zip(*(torch.split(part, BLOCK) for part in self.held_out.scenes), strict=True)
+        for images, block in zip(torch.split(self.held_out.images, BLOCK), blocks, strict=True):
+            drawn = draw_prefixes(StagedScenes(*block), network.stage, network.engine).images[:, -1]
+            parts.append(network.likelihood.log_prob(images, drawn))
+        return torch.cat(parts)
+
+    def _log_evidence(self, samples: int) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        blocks = torch.split(self.held_out.images, BLOCK)
+        return torch.cat(
+            [propose(self.network, block, samples, generator).log_evidence() for block in blocks]
+        )
+
+    def _placed(self, scenes: StagedScenes) -> PredictedScenes:
+        placed = self.network.stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        return PredictedScenes.from_batch(placed)
+
+
+def _mean(values: Tensor, of: str) -> dict[str, Any]:
+    """Mean and median; None where not finite."""
+    mean, median = float(values.double().mean()), float(values.double().median())
+    finite = bool(torch.isfinite(values).all())
+    return {
+        "value": mean if finite else None,
+        "median": median if finite else None,
+        "unit": "nats",
+        "denominator": len(values),
+        "of": of,
+    }

@@ -1,0 +1,134 @@
+"""The runs of a study: one for each variant and seed, in a folder each, trained once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inverse_graphics.errors import RecipeError, TrainingError
+from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
+from inverse_graphics.studies.variants import Variant, varied_recipe
+from inverse_graphics.training.checkpoint import checkpoints
+from inverse_graphics.training.log import HISTORY
+from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe
+from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, run
+from inverse_graphics.training.state import Row
+
+RUNS = "runs"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One variant from one seed, and the folder of its run, which need not be there yet."""
+
+    variant: Variant
+    seed: int
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return bool(checkpoints(self.folder / CHECKPOINTS))
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to its last step, and its weights are there."""
+        history = self.history()
+        return bool(history) and history[-1]["step"] == self.recipe.steps and (self.folder / WEIGHTS).is_dir()
+
+    def history(self) -> list[Row]:
+        """One row per evaluation so far.
+
+        Raises:
+            TrainingError: the file is damaged.
+        """
+        file = self.folder / HISTORY
+        if not file.is_file():
+            return []
+        try:
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"cannot read {file}: {error}; delete the run's folder") from error
+
+    def images(self, step: int) -> int:
+        """How many images were learnt from in the first `step` steps."""
+        return images_seen(self.recipe, step)
+
+
+def images_seen(recipe: Recipe, step: int) -> int:
+    """Images learnt from in the first `step` steps; once awake, wake-sleep sees some beside the dreams."""
+    objective, size = getattr(recipe, "objective", None), recipe.batch_size
+    if not isinstance(objective, WakeSleepSettings):
+        return step * size
+    return step * size + max(0, step - objective.sleep_steps) * max(1, round(size * objective.wake_share))
+
+
+def plan(
+    recipe: str | Path, variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], out: Path
+) -> list[StudyRun]:
+    """The runs that a study wants, all variants from the first seed first.
+
+    Raises:
+        RecipeError: a variant or an override does not fit the recipe.
+        TrainingError: a run that was begun in `out` has another recipe.
+    """
+    if any(override.partition("=")[0] == "seed" for override in overrides):
+        raise RecipeError("seed cannot be set for all runs of a study: choose them by --seeds")
+    runs = []
+    for seed in seeds:
+        for variant in variants:
+            varied = varied_recipe(recipe, variant, [*overrides, f"seed={seed}"])
+            runs.append(StudyRun(variant, seed, varied, run_folder(out, variant, seed)))
+    for planned in runs:
+        _check_is_the_same(planned)
+    return runs
+
+
+def found(variants: Sequence[Variant], seeds: Sequence[int], out: Path) -> Iterator[StudyRun]:
+    """Those of a study's runs that are there, with the recipes that they were begun with.
+
+    Raises:
+        RecipeError: the recipe of one is damaged.
+    """
+    for seed in seeds:
+        for variant in variants:
+            folder = run_folder(out, variant, seed)
+            if (folder / RECIPE).is_file():
+                yield StudyRun(variant, seed, load_recipe(folder / RECIPE), folder)
+
+
+def run_folder(out: Path, variant: Variant, seed: int) -> Path:
+    """Where a variant's run from a seed lies."""
+    return out / RUNS / f"{variant.file_name}-seed{seed}"
+
+
+def train(planned: StudyRun, how_to_resume: str) -> bool:
+    """Train a run to its end, going on where it was stopped; False if it was stopped again.
+
+    Raises:
+        TrainingError, StorageError: as `training.run.run`.
+    """
+    if planned.finished:
+        return True
+    return run(planned.recipe, planned.folder, resume=planned.begun, how_to_resume=how_to_resume).finished
+
+
+def _check_is_the_same(planned: StudyRun) -> None:
+    file = planned.folder / RECIPE
+    if not planned.begun or not file.is_file():
+        return
+    before = load_recipe(file)
+    if type(before) is not type(planned.recipe):
+        changed = ["model.kind"]
+    else:
+        keys = differences(before, planned.recipe)
+        changed = [key for key in keys if key.partition(".")[0] not in RESUMABLE]
+    if changed:
+        raise TrainingError(
+            f"{planned.folder} was begun with another recipe (other {', '.join(changed)}): "
+            "choose another --out"
+        )
