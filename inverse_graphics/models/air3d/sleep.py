@@ -18,6 +18,7 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, draw_prefixes
+from inverse_graphics.render.compositing import picture_of_layers
 from inverse_graphics.render.engine import RenderEngine
 
 
@@ -58,11 +59,14 @@ def dream(
     count: int,
     generator: torch.Generator,
 ) -> Dreams:
-    """Draw scenes from the prior, images of them with noise of standard deviation `sigma`, and prefixes."""
+    """Draw scenes from the prior, images of them with noise of standard deviation `sigma`, and prefixes.
+
+    Images are lit as the family says; prefixes, as inference will draw them, from the middle of its lights.
+    """
     sample = stage.family.sample(count, generator)
     scenes = StagedScenes.of(sample, stage)
     with torch.no_grad():
-        images = draw_prefixes(scenes, stage, engine).images[:, -1]
+        images = picture_of_layers(sample.scene, engine).image
         misjudged = misjudge(scenes, stage, misjudgement, generator)
         prefixes = draw_prefixes(misjudged, stage, engine)
     images = images + sigma * torch.randn(images.shape, generator=generator)

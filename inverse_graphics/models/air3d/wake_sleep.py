@@ -42,7 +42,7 @@ class WakeSleepSettings(BaseModel):
     def temperature(self, step: int) -> float:
         """T after `step` steps."""
         awake = step - self.sleep_steps
-        share = 1.0 if awake >= self.cooling_steps else max(awake, 0) / self.cooling_steps
+        share = 1.0 if awake >= self.cooling_steps else max(awake / max(self.cooling_steps, 1), 0.0)
         return float(self.first_temperature ** (1 - share))
 
 
