@@ -18,7 +18,7 @@ group = new_group("Train a recipe in several ways and lay what came of each side
 LEARN3D_EXAMPLES = """\
 inverse-graphics study learn3d
 inverse-graphics study learn3d --objectives sleep,elbo --seeds 0 --steps 3000
-inverse-graphics study learn3d --objectives elbo,elbo-wake,elbo-defence --out studies/remedies
+inverse-graphics study learn3d --objectives elbo,elbo/without_wake --out studies/wake
 inverse-graphics study learn3d --variants mine.yaml --set batch_size=32
 inverse-graphics study learn3d --no-train     [dim]# report on what is there[/dim]"""
 
@@ -69,7 +69,7 @@ def learn3d(
     """
     from inverse_graphics.errors import TrainingError
     from inverse_graphics.studies import learn3d as study
-    from inverse_graphics.studies.study_run import found, plan
+    from inverse_graphics.studies.study_run import found, plan, schedule_warnings
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
 
     own = read_variants(variants) if variants else {}
@@ -82,6 +82,8 @@ def learn3d(
     else:
         changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
         runs = plan(recipe, chosen, numbers, changes, out)
+        for warning in schedule_warnings(runs):
+            say(warning)
         try:
             done, errors = study.train_and_judge(runs, command, say)
             stopped = not done

@@ -88,6 +88,18 @@ def plan(
     return runs
 
 
+def schedule_warnings(runs: Sequence[StudyRun]) -> list[str]:
+    """Where an objective is to change its ways only after the last step: one line each."""
+    warnings = []
+    for planned in {planned.variant.name: planned for planned in runs}.values():
+        objective, steps = getattr(planned.recipe, "objective", None), planned.recipe.steps
+        for key in ("sleep_steps", "warm_up_steps"):
+            if getattr(objective, key, 0) >= steps:
+                late = f"objective.{key} is {getattr(objective, key):,}, of {steps:,} steps"
+                warnings.append(f"{planned.variant.name}: {late}: what comes after is never reached")
+    return warnings
+
+
 def found(variants: Sequence[Variant], seeds: Sequence[int], out: Path) -> Iterator[StudyRun]:
     """Those of a study's runs that are there, with the recipes that they were begun with.
 

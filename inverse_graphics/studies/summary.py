@@ -152,7 +152,7 @@ def _conditions(records: Sequence[Record]) -> str:
     return (
         f"{lines} Judged on {judged['images']:,} held-out images with noise of σ = {judged['sigma']:g}, "
         f"{objects:,} objects. An object is found if one was seen within {near}; "
-        "positions are judged of objects found, rotations of those found and named right. Nats are means over "
+        "positions are judged of objects found, rotations of those named right too. Nats are means over "
         f"the images; the true scenes' log-likelihood is {truth}.\n"
     )
 
