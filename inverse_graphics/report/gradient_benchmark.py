@@ -22,6 +22,7 @@ PACK = "crockery"
 STEP_PX = 0.5
 AWAY_PX = 3.0
 FINE = 4
+LEVELS = 4
 GOOD = 0.95
 
 
@@ -29,8 +30,9 @@ GOOD = 0.95
 class GradientRow:
     """Cosines of gradients with finite differences over scenes of objects that stand on a table.
 
-    of: whose gradient, the objects' poses alone, or with the camera's.  share_good: of scenes with a cosine
-    of 0.95 or more.  error: root mean square distance between the two, over that of the differences.
+    loss: how pictures are compared, one of `VIEWS`.  of: whose gradient, the objects' poses alone, or with
+    the camera's.  share_good: of scenes with a cosine of 0.95 or more.  error: root mean square distance
+    between the two, over that of the differences.
     """
 
     engine: str
@@ -38,6 +40,7 @@ class GradientRow:
     width: int
     objects: int
     scenes: int
+    loss: str
     of: str
     share_good: float
     median: float
@@ -56,9 +59,9 @@ def benchmark_gradients(
 ) -> Iterator[GradientRow]:
     """Compare each engine, supersampled by each factor, with the same central differences.
 
-    The loss is the inner product of the picture, blurred by one pixel, with what it lacks to a target whose
-    objects and camera are some 3 pixels away. Differences are of ±½ pixel, of pictures of the embedded engine
-    drawn whole in 4 × 4 samples a pixel. float64.
+    The loss is the inner product of the picture with what it lacks to a target whose objects and camera are
+    some 3 pixels away, both blurred by one pixel, or as a pyramid of four levels. Differences are of ±½
+    pixel, of pictures of the embedded engine drawn whole in 4 × 4 samples a pixel. float64.
 
     Raises:
         EngineError: an unknown engine, or one that does not work here.
@@ -75,10 +78,13 @@ def benchmark_gradients(
                 for factor in factors:
                     engine = Supersampled(make_engine(name, library), factor)
                     progress(f"{name}×{factor}, {height}×{width}, {count} objects")
-                    yield from _rows(engine, case, case.gradient(engine), expected)
+                    for loss, gradient in case.gradients(engine).items():
+                        yield from _rows(engine, case, loss, gradient, expected[loss])
 
 
-def _rows(engine: Supersampled, case: _Case, found: Tensor, expected: Tensor) -> Iterator[GradientRow]:
+def _rows(
+    engine: Supersampled, case: _Case, loss: str, found: Tensor, expected: Tensor
+) -> Iterator[GradientRow]:
     camera, (scenes, objects) = case.scenes.camera, case.scenes.objects.asset.shape
     for of, size in (("objects", 6 * objects), ("objects and camera", found.shape[1])):
         gradient, difference = found[:, :size], expected[:, :size]
@@ -89,6 +95,7 @@ def _rows(engine: Supersampled, case: _Case, found: Tensor, expected: Tensor) ->
             width=camera.width,
             objects=objects,
             scenes=scenes,
+            loss=loss,
             of=of,
             share_good=float((cosine >= GOOD).double().mean()),
             median=float(cosine.median()),
@@ -99,7 +106,7 @@ def _rows(engine: Supersampled, case: _Case, found: Tensor, expected: Tensor) ->
 
 @dataclass(frozen=True)
 class _Case:
-    """Scenes, and what their pictures lack: (B, 3, H, W), blurred."""
+    """Scenes, and what their pictures lack: (B, 3, H, W)."""
 
     scenes: SceneBatch
     library: MeshLibrary
@@ -113,26 +120,36 @@ class _Case:
         away = AWAY_PX * torch.randn(count, 6 * objects + 6, generator=generator, dtype=torch.float64)
         with torch.no_grad():
             here, there = (_fine(each, truth) for each in (scenes, nudged(scenes, away, library)))
-        return cls(scenes, library, blurred(here - there))
+        return cls(scenes, library, here - there)
 
-    def gradient(self, engine: RenderEngine) -> Tensor:
-        """Differentiate the loss with respect to pixels of movement, (B, 6 N + 6)."""
+    def gradients(self, engine: RenderEngine) -> dict[str, Tensor]:
+        """Differentiate each loss with respect to pixels of movement, (B, 6 N + 6)."""
         moves = self._moves().requires_grad_()
-        picture = render(nudged(self.scenes, moves, self.library), engine).image
-        return torch.autograd.grad((blurred(picture) * self.lacking).sum(), moves)[0]
+        losses = self._losses(render(nudged(self.scenes, moves, self.library), engine).image)
+        return {
+            name: torch.autograd.grad(loss.sum(), moves, retain_graph=True)[0]
+            for name, loss in losses.items()
+        }
 
     @torch.no_grad()
-    def differences(self, truth: RenderEngine) -> Tensor:
-        """Divide central differences of the loss by the step, (B, 6 N + 6)."""
+    def differences(self, truth: RenderEngine) -> dict[str, Tensor]:
+        """Divide central differences of each loss by the step, (B, 6 N + 6)."""
 
-        def loss(moves: Tensor) -> Tensor:
-            picture = _fine(nudged(self.scenes, moves, self.library), truth)
-            return (blurred(picture) * self.lacking).sum(dim=(1, 2, 3))
+        def losses(moves: Tensor) -> dict[str, Tensor]:
+            return self._losses(_fine(nudged(self.scenes, moves, self.library), truth))
 
         start = self._moves()
         steps = STEP_PX * torch.eye(start.shape[1], dtype=start.dtype)
-        slopes = [(loss(start + step) - loss(start - step)) / (2 * STEP_PX) for step in steps]
-        return torch.stack(slopes, dim=1)
+        ends = [(losses(start + step), losses(start - step)) for step in steps]
+        return {
+            name: torch.stack([(ahead[name] - behind[name]) / (2 * STEP_PX) for ahead, behind in ends], dim=1)
+            for name in VIEWS
+        }
+
+    def _losses(self, picture: Tensor) -> dict[str, Tensor]:
+        return {
+            name: (view(picture) * view(self.lacking)).flatten(1).sum(dim=1) for name, view in VIEWS.items()
+        }
 
     def _moves(self) -> Tensor:
         count, objects = self.scenes.objects.asset.shape
@@ -153,6 +170,20 @@ def blurred(images: Tensor) -> Tensor:
     padded = torch.nn.functional.pad(images, (4, 4, 4, 4), mode="replicate")
     across = torch.nn.functional.conv2d(padded, kernel, groups=3)
     return torch.nn.functional.conv2d(across, kernel.transpose(2, 3), groups=3)
+
+
+def pyramid(images: Tensor) -> Tensor:
+    """Give all values of four levels, (B, n), weighed so that an inner product is a `PyramidLikelihood`'s.
+
+    images: (B, 3, H, W).  Level l is the mean over squares of 2ˡ pixels and weighs 4ˡ in products.
+    """
+    levels = [images]
+    while len(levels) < LEVELS and min(levels[-1].shape[2:]) > 1:
+        levels.append(torch.nn.functional.avg_pool2d(levels[-1], 2))
+    return torch.cat([2**index * level.flatten(1) for index, level in enumerate(levels)], dim=1)
+
+
+VIEWS: dict[str, Callable[[Tensor], Tensor]] = {"blur": blurred, "pyramid": pyramid}
 
 
 def nudged(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> SceneBatch:

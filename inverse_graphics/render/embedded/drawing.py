@@ -8,6 +8,7 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.coverage import blend, shares
 from inverse_graphics.render.embedded.shading import Corners, shade
+from inverse_graphics.render.embedded.slopes import Slopes, between_pixels
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 
@@ -21,10 +22,14 @@ def draw(
     corners: Corners,
     textures: Textures,
     clipping: Clipping,
+    slopes: Slopes,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
     fragments, crossings = visibility.fragments, visibility.crossings
-    rgb, depth = shade(parameters, fragments[: visibility.covered], corners, textures)
+    covered = fragments[: visibility.covered]
+    rgb, depth, moved = shade(parameters, covered, corners, textures, slopes)
+    if slopes == "picture" and moved.requires_grad:
+        rgb = rgb - (between_pixels(rgb.detach(), covered, crossings) * moved[:, None]).sum(dim=0)
     centres = torch.cat([rgb, depth[None], torch.ones_like(depth)[None]])
     values = torch.nn.functional.pad(centres, (0, len(fragments) - visibility.covered))
     values = blend(values, crossings, shares(parameters, crossings, library))

@@ -1,10 +1,10 @@
 # ruff: noqa: PLR0912, PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
 """Stage 2 on the CPU: one compiled pass over the fragments forward, and one backward by hand.
 
-`drawing`, `shading`, `coverage` and `texture` say the same in plain torch: the oracle of this. A layer
-depends on its mesh, which is constant, and on its 21 parameters, so the way back ends in 21 sums per layer.
-Numbers are float64 within. All kernels stand in this one file because numba's disk cache does not notice a
-change in another; constants likewise.
+`drawing`, `shading`, `slopes`, `coverage` and `texture` say the same in plain torch: the oracle of this.
+A layer depends on its mesh, which is constant, and on its 21 parameters, so the way back ends in 21 sums per
+layer. Numbers are float64 within. All kernels stand in this one file because numba's disk cache does not
+notice a change in another; constants likewise.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.shading import Corners
+from inverse_graphics.render.embedded.slopes import Slopes
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
@@ -31,6 +32,8 @@ TINIEST = 1e-30  # as in `shading` and `coverage`
 NORMAL_FLOOR = 1e-12  # as in `shading`
 NOTHING = 1e-6  # as in `drawing`
 PER_FRAGMENT = 60  # nanoseconds, about
+ROW = 1 << 32  # pixels count by this from row to row
+BEFORE, AFTER = (1, 4), (2, 8)  # bits: an edge passes before or after a pixel, along either axis
 
 
 class Tables(NamedTuple):
@@ -73,10 +76,10 @@ class Tables(NamedTuple):
 
 
 def draw(
-    parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping
+    parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping, slopes: Slopes
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
-    return Draw.apply(parameters, visibility, tables, clipping)  # type: ignore[no-untyped-call]
+    return Draw.apply(parameters, visibility, tables, clipping, slopes)  # type: ignore[no-untyped-call]
 
 
 class Draw(torch.autograd.Function):
@@ -84,7 +87,12 @@ class Draw(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping
+        ctx: Any,
+        parameters: Tensor,
+        visibility: Visibility,
+        tables: Tables,
+        clipping: Clipping,
+        slopes: Slopes,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Shade, blend, and write every layer."""
         rows = as_rows(parameters)
@@ -94,19 +102,19 @@ class Draw(torch.autograd.Function):
         planes = [parameters.new_empty(size[0], 3, *size[1:]), *parameters.new_empty(2, *size)]
         arrays = [plane.numpy() for plane in planes]
         in_chunks(lambda start, stop: _spread(start, stop, *seen.parts, work.drawn, *arrays), len(rows))
-        ctx.kept = (rows, seen, tables, work)
+        ctx.kept = (rows, seen, tables, work, slopes)
         ctx.dtype = parameters.dtype
         return planes[0], planes[1], planes[2]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """Sum what all fragments of a layer ask of its parameters."""
-        rows, seen, tables, work = ctx.kept
+        rows, seen, tables, work, slopes = ctx.kept
         given = [gradient.contiguous().numpy() for gradient in gradients]
         by_drawn = np.empty_like(work.mixed)
         in_chunks(lambda start, stop: _gather(start, stop, *seen.parts, *given, by_drawn), len(rows))
-        sums = unshade(rows, seen, tables, work, by_drawn)
-        return torch.from_numpy(sums).to(ctx.dtype), None, None, None
+        sums = unshade(rows, seen, tables, work, by_drawn, slopes)
+        return torch.from_numpy(sums).to(ctx.dtype), None, None, None, None
 
 
 def as_rows(parameters: Tensor) -> Floats:
@@ -176,12 +184,14 @@ def shade(rows: Floats, seen: Seen, tables: Tables, dtype: torch.dtype) -> Work:
     return work
 
 
-def unshade(rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floats) -> Floats:
+def unshade(rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floats, slopes: Slopes) -> Floats:
     """The way back of `shade`, from gradients of `work.drawn` (n, 5) to those of the rows (L, 21)."""
     sums = np.zeros_like(rows)
     kept = work[:4]
     in_chunks(
-        lambda start, stop: _backward(start, stop, rows, *seen, *tables, *kept, by_drawn, sums),
+        lambda start, stop: _backward(
+            start, stop, rows, *seen, *tables, *kept, by_drawn, sums, slopes == "surface"
+        ),
         len(rows),
         PER_FRAGMENT * len(by_drawn),
     )
@@ -481,6 +491,32 @@ def _give(into: Floats, first: int, axis_shift: float, a: float, b: float, c: fl
 
 
 @inner
+def _seek(places: Integers, start: int, stop: int, place: int) -> int:
+    """The first of start … stop − 1 whose place is not before `place`, else stop."""
+    while start < stop and places[start] < place:
+        start += 1
+    return start
+
+
+@inner
+def _joined(crossed: NDArray[np.uint8], one: int, other: int, axis: int) -> bool:
+    """Whether no edge passes between two pixels; a stair crosses the other axis on both sides of a step."""
+    a, b = crossed[one], crossed[other]
+    before, after = BEFORE[1 - axis], AFTER[1 - axis]
+    stair = (a & before and b & after) or (a & after and b & before)
+    return not (a & AFTER[axis] or stair)
+
+
+@inner
+def _worth(centres: Floats, before: int, after: int, by_centre: Floats, n: int) -> float:
+    """What it is worth to fragment n to change as colours do from fragment `before` to `after`."""
+    worth = 0.0
+    for c in range(3):
+        worth += by_centre[n, c] * (centres[after, c] - centres[before, c])
+    return worth
+
+
+@inner
 def _unshade(
     row: Floats,
     frame: Floats,
@@ -495,10 +531,16 @@ def _unshade(
     y: float,
     by_centre: Floats,
     n: int,
+    exact: bool,
+    rightwards: float,
+    downwards: float,
     weight: Floats,
     into: Floats,
 ) -> None:
-    """The way back of `_frame`, `_texture` and `_shade`; by_centre[n]: by colour and depth."""
+    """The way back of `_frame`, `_texture` and `_shade`; by_centre[n]: by colour and depth.
+
+    rightwards, downwards: by where the point seen is in the picture, pixels.
+    """
     nx, ny, nz = 0.0, 0.0, 0.0
     for i in range(3):
         nx += frame[4, i] * normals[face, i, 0]
@@ -510,7 +552,7 @@ def _unshade(
     lit = max(sign * along / length, 0.0)
     by_lit, by_u, by_v = 0.0, 0.0, 0.0
     for i in range(3):
-        weight[i] = by_centre[n, 3] * frame[2, i]
+        weight[i] = 0.0
     for c in range(3):
         base = 0.0
         for i in range(3):
@@ -539,6 +581,7 @@ def _unshade(
     by_total = 0.0
     for i in range(3):
         weight[i] += by_u * uv[face, i, 0] + by_v * uv[face, i, 1]
+        weight[i] = (weight[i] if exact else 0.0) + by_centre[n, 3] * frame[2, i]
         share = frame[3, i] / total
         if share < -OUTSIDE or share > 1 + OUTSIDE:
             weight[i] = 0.0
@@ -550,8 +593,10 @@ def _unshade(
     for i in range(3):
         j, k = (i + 1) % 3, (i + 2) % 3
         a, b, c = vertices[face, i, 0], vertices[face, i, 1], vertices[face, i, 2]
-        _give(into, 0, x, a, b, c, weight[k] * frame[1, j] - weight[j] * frame[1, k])
-        _give(into, 4, y, a, b, c, weight[j] * frame[0, k] - weight[k] * frame[0, j])
+        by_right = weight[k] * frame[1, j] - weight[j] * frame[1, k] + rightwards * frame[4, i]
+        by_down = weight[j] * frame[0, k] - weight[k] * frame[0, j] + downwards * frame[4, i]
+        _give(into, 0, x, a, b, c, by_right)
+        _give(into, 4, y, a, b, c, by_down)
         _give(into, 8, 0.0, a, b, c, by_centre[n, 3] * frame[4, i])
 
 
@@ -581,6 +626,7 @@ def _backward(
     share: Floats,
     by_drawn: Floats,
     sums: Floats,
+    exact: bool,
 ) -> None:
     """Layers start … stop − 1; by_drawn: (n, 5), gradients of what `_forward` draws."""
     frame, texture, ends, weight = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2)), np.empty(3)
@@ -591,6 +637,8 @@ def _backward(
         count = covered_stop - covered + bare_stop - bare
         shift = bare - (covered_stop - covered)
         by_mixed, by_centre, by_kept = np.empty((count, 5)), np.empty((count, 5)), np.empty((count, 2))
+        crossed = np.zeros(covered_stop - covered, np.uint8)
+        pixels = np.empty(covered_stop - covered, np.int64)
         for n in range(count):
             i = covered + n if covered + n < covered_stop else shift + n
             for c in range(3):
@@ -615,6 +663,11 @@ def _backward(
                 along += by_mixed[n, c] * centres[source, c]
                 by_centre[m, c] += share[k] * half * by_mixed[n, c]
             by_kept[n, 1 - axis] += share[k] / 2 * along
+            before, after = (source, target) if crossings[k, 7] % 2 == 1 else (target, source)
+            if before < covered_stop:
+                crossed[before - covered] |= AFTER[axis]
+            if after < covered_stop:
+                crossed[after - covered] |= BEFORE[axis]
         for k in range(crossings_from[layer], crossings_from[layer + 1]):
             target, source, axis = crossings[k, 0], crossings[k, 1], crossings[k, 7] // 2
             n = target - covered if target < covered_stop else target - shift
@@ -640,11 +693,34 @@ def _backward(
                 _give(into, two, two_shift, a, b, c, by_across)
                 _give(into, 8, 0.0, a, b, c, -flip * slope * distance * ends[1, other])
         for i in range(covered, covered_stop):
-            face = fragments[i, 3]
+            pixels[i - covered] = fragments[i, 2] * ROW + fragments[i, 1]
+        above, below = 0, 0
+        for i in range(covered, covered_stop):
+            n, face = i - covered, fragments[i, 3]
             x, y = fragments[i, 1] + 0.5, fragments[i, 2] + 0.5
             total = _frame(row, x, y, vertices, face, frame)
             _texture(frame, total, uv, face, meshes[face], texels, first, size, levels, texture)
+            rightwards, downwards = 0.0, 0.0
+            if not exact:
+                here, end = pixels[n], len(pixels)
+                above = _seek(pixels, above, n, here - ROW)
+                below = _seek(pixels, max(below, n), end, here + ROW)
+                left = n - 1 if n > 0 and pixels[n - 1] == here - 1 and _joined(crossed, n - 1, n, 0) else n
+                right = (
+                    n + 1
+                    if n + 1 < end and pixels[n + 1] == here + 1 and _joined(crossed, n, n + 1, 0)
+                    else n
+                )
+                top = above if pixels[above] == here - ROW and _joined(crossed, above, n, 1) else n
+                bottom = (
+                    below
+                    if below < end and pixels[below] == here + ROW and _joined(crossed, n, below, 1)
+                    else n
+                )
+                nearer = -0.5 / max(centres[i, 3], TINIEST)
+                rightwards = nearer * _worth(centres, covered + left, covered + right, by_centre, n)
+                downwards = nearer * _worth(centres, covered + top, covered + bottom, by_centre, n)
             _unshade(
                 row, frame, total, vertices, normals, colours, uv, face, texture, x, y,
-                by_centre, i - covered, weight, into,
+                by_centre, n, exact, rightwards, downwards, weight, into,
             )  # fmt: skip

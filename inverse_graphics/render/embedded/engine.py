@@ -16,6 +16,7 @@ from inverse_graphics.render.compositing import Composite, picture_of_layers
 from inverse_graphics.render.embedded.drawing import draw
 from inverse_graphics.render.embedded.layer_parameters import layer_parameters
 from inverse_graphics.render.embedded.shading import Corners
+from inverse_graphics.render.embedded.slopes import Slopes
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
@@ -31,11 +32,14 @@ class EmbeddedSettings:
     """near, far: metres, the depths between which surfaces are drawn.
 
     kernels: "numba" (CPU only), "torch" (anywhere), or "auto": numba on the CPU, torch elsewhere.
+    slopes: what gradients take for a colour's slope: its change from pixel to pixel in the "picture", or that
+    at the pixel's centre on the "surface", which gives the exact derivative of what is drawn (see `slopes`).
     """
 
     near: float = 0.01
     far: float = 1000.0
     kernels: Literal["auto", "numba", "torch"] = "auto"
+    slopes: Slopes = "picture"
 
 
 class EmbeddedEngine:
@@ -105,6 +109,7 @@ class EmbeddedEngine:
             objects.asset,
             self.compiled_model(objects.position),
             self._clipping(camera),
+            self.settings.slopes,
         )
 
     def _found(self, parameters: Tensor, mesh: Tensor, model: _Model, clipping: Clipping) -> Visibility:
@@ -120,11 +125,12 @@ class EmbeddedEngine:
     def _drawn(
         self, parameters: Tensor, visibility: Visibility, model: _Model, clipping: Clipping
     ) -> tuple[Tensor, Tensor, Tensor]:
+        slopes = self.settings.slopes
         if self._compiled(parameters.device):
             from inverse_graphics.render.embedded import drawing_numba
 
-            return drawing_numba.draw(parameters, visibility, model.compiled.tables, clipping)
-        return draw(parameters, visibility, model.library, model.corners, model.textures, clipping)
+            return drawing_numba.draw(parameters, visibility, model.compiled.tables, clipping, slopes)
+        return draw(parameters, visibility, model.library, model.corners, model.textures, clipping, slopes)
 
     def _clipping(self, camera: CameraBatch) -> Clipping:
         return Clipping(camera.height, camera.width, self.settings.near, self.settings.far)

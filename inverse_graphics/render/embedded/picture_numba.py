@@ -20,6 +20,7 @@ from inverse_graphics.render import backdrop_numba
 from inverse_graphics.render.backdrop import Plan
 from inverse_graphics.render.compositing import Composite
 from inverse_graphics.render.embedded.drawing_numba import Floats, Seen, Tables, Work, as_rows, shade, unshade
+from inverse_graphics.render.embedded.slopes import Slopes
 from inverse_graphics.render.embedded.visibility import Clipping
 from inverse_graphics.render.embedded.visibility_numba import Geometry, find_in
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
@@ -37,13 +38,15 @@ class Model(NamedTuple):
     tables: Tables
 
 
-def picture(parameters: Tensor, plan: Plan, mesh: Tensor, model: Model, clipping: Clipping) -> Composite:
+def picture(
+    parameters: Tensor, plan: Plan, mesh: Tensor, model: Model, clipping: Clipping, slopes: Slopes
+) -> Composite:
     """Draw B scenes of N objects each.
 
     parameters: (B·N, 21), see `layer_parameters`.  mesh: (B, N), −1 draws nothing.
     """
     keep = torch.is_grad_enabled() and any(part.requires_grad for part in (parameters, *plan))
-    arguments = (parameters, *plan, mesh, model, clipping, keep)
+    arguments = (parameters, *plan, mesh, model, clipping, slopes, keep)
     image, alpha, depth, mask = Picture.apply(*arguments)  # type: ignore[no-untyped-call]
     return Composite(image, alpha, depth, mask)
 
@@ -54,7 +57,7 @@ class Picture(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Draw image (B, 3, H, W), alpha, depth and mask (B, H, W)."""
-        parameters, *tensors, mesh, model, clipping, keep = arguments
+        parameters, *tensors, mesh, model, clipping, slopes, keep = arguments
         plan = [tensor.detach().contiguous() for tensor in tensors]
         size = (len(mesh), clipping.height, clipping.width)
         image = parameters.new_empty(size[0], 3, *size[1:])
@@ -73,14 +76,14 @@ class Picture(torch.autograd.Function):
             return piece if keep else None
 
         most = max(1, AT_ONCE // (size[1] * size[2]))
-        ctx.kept = (scenes, in_chunks(draw, size[0], most=most), model)
+        ctx.kept = (scenes, in_chunks(draw, size[0], most=most), model, slopes)
         ctx.mark_non_differentiable(mask)
         return image, alpha, depth, mask
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """Sum what all pixels ask of the parameters of each object, and of the plan of each scene."""
-        scenes, pieces, model = ctx.kept
+        scenes, pieces, model, slopes = ctx.kept
         given = [gradient.contiguous().numpy() for gradient in gradients[:3]]
         by_rows = np.zeros_like(scenes.rows)
         by_plan = [np.zeros_like(array) for array in scenes.plan[:4]]
@@ -91,13 +94,13 @@ class Picture(torch.autograd.Function):
                 part = slice(piece.start, piece.stop)
                 by_drawn = scenes.undraw(piece, given, [array[part] for array in by_plan] if to_plan else [])
                 by_rows[part] = unshade(
-                    scenes.layers(part), piece.seen, model.tables, piece.work, by_drawn
+                    scenes.layers(part), piece.seen, model.tables, piece.work, by_drawn, slopes
                 ).reshape(by_rows[part].shape)
 
         in_chunks(back, len(pieces))
         parameters = torch.from_numpy(by_rows).flatten(0, 1).to(scenes.dtype)
         plan = [torch.from_numpy(array) if to_plan else None for array in by_plan]
-        return parameters, *plan, None, None, None, None, None
+        return parameters, *plan, None, None, None, None, None, None
 
 
 class _Piece(NamedTuple):

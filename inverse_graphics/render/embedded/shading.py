@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.slopes import Slopes
 from inverse_graphics.render.embedded.texture import Textures, sample_textures
 
 OUTSIDE = 0.01  # barycentric coordinates may leave [0, 1] by this much, for rounding, and no farther
@@ -48,13 +49,15 @@ def _at_corners(values: Tensor, faces: Tensor) -> Tensor:
 
 
 def shade(
-    parameters: Tensor, fragments: Tensor, corners: Corners, textures: Textures
-) -> tuple[Tensor, Tensor]:
-    """Colour and depth of fragments.
+    parameters: Tensor, fragments: Tensor, corners: Corners, textures: Textures, slopes: Slopes
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour and depth of fragments, and how what they show moves in the picture.
 
     parameters: (L, 21) as `layer_parameters` makes them.  fragments: (n, 4), all with a face.
-    Returns rgb (3, n) and depth (n,), metres. Perspective-correct barycentric coordinates come from the
-    homogeneous coordinates of the corners, taken relative to the pixel so that float32 keeps its digits.
+    Returns rgb (3, n), depth (n,), metres, and moved (2, n): zeros, whose gradient is that of where the point
+    seen is, pixels to the right and down. With slopes of the "picture", rgb is differentiated for this point.
+    Perspective-correct barycentric coordinates come from the homogeneous coordinates of the corners, taken
+    relative to the pixel so that float32 keeps its digits.
     """
     layer, face = fragments[:, 0], fragments[:, 3]
     row = parameters.index_select(0, layer).t().contiguous()
@@ -66,6 +69,9 @@ def shade(
     forward = _affine(row[8:12], vertex)
     weight, facing = _barycentric(right, down)
     depth = (weight * forward).sum(dim=1)
+    moved = _moved(weight.detach(), right, down, depth.detach())
+    if slopes == "picture":
+        weight = weight.detach()
     normal = (weight * corners.normals.index_select(1, face)).sum(dim=2)
     length = (normal.square().sum(dim=0) + NORMAL_FLOOR).sqrt()
     cosine = -facing * (normal * row[12:15]).sum(dim=0) / length
@@ -76,7 +82,13 @@ def shade(
         by_x, by_y = ((step * uv).sum(dim=2) for step in steps)
         mesh = corners.mesh.index_select(0, face)
         albedo = albedo * sample_textures(textures, mesh, (weight * uv).sum(dim=2), by_x, by_y)
-    return albedo * (row[15:18] + row[18:21] * cosine.clamp(min=0)), depth
+    return albedo * (row[15:18] + row[18:21] * cosine.clamp(min=0)), depth, moved
+
+
+def _moved(weight: Tensor, right: Tensor, down: Tensor, depth: Tensor) -> Tensor:
+    """Zeros (2, n) with the gradient of where a point of a face is in the picture."""
+    place = torch.stack([(weight * side).sum(dim=1) for side in (right, down)]) / depth.clamp(min=TINIEST)
+    return place - place.detach()
 
 
 def _affine(row: Tensor, vertex: Tensor) -> Tensor:
