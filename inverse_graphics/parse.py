@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inverse_graphics.scene.scene import Scene
+
 Box = tuple[float, float, float, float]
+Matrix = tuple[tuple[float, ...], ...]
+"""By rows."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +20,13 @@ class ParsedObject:
     """One object that the network found; pose fields are None in 2D.
 
     box_px: x, y of the top left corner, width, height, in pixels of the image as it was given: the
-    smallest box that holds what was drawn of the object.  window_px: likewise, the attention window,
-    which may reach beyond the image; None in 3D.
+    smallest box that holds what was drawn of the object; in 3D also what other objects hide of it, but
+    nothing beyond the image.  window_px: likewise, the attention window, which may reach beyond the image;
+    None in 3D.
+    identity: "pack/object"; identity_probability: given that there is an object.
     position_m: x, y, z, world frame.  quaternion_xyzw: world from object.
-    T_camera_object: 4×4, rows.  position_std_m: posterior standard deviation of x, y, z.
+    T_camera_object: 4×4, rows.  position_std_m: posterior standard deviation of x, y, z, given the camera.
+    Of kinds that look the same however they are turned, the rotation is none.
     """
 
     box_px: Box
@@ -27,17 +34,20 @@ class ParsedObject:
     identity_probability: float | None = None
     position_m: tuple[float, float, float] | None = None
     quaternion_xyzw: tuple[float, float, float, float] | None = None
-    T_camera_object: tuple[tuple[float, ...], ...] | None = None
+    T_camera_object: Matrix | None = None
     position_std_m: tuple[float, float, float] | None = None
     window_px: Box | None = None
 
 
 @dataclass(frozen=True)
 class ParsedCamera:
-    """The camera that the image was seen from.  K: 3×3, pixels.  T_world_camera: 4×4; both by rows."""
+    """The camera that the image was seen from.
 
-    K: tuple[tuple[float, ...], ...]
-    T_world_camera: tuple[tuple[float, ...], ...]
+    K: 3×3, pixels of the image as it was given.  T_world_camera: 4×4, camera to world; both by rows.
+    """
+
+    K: Matrix
+    T_world_camera: Matrix
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,8 @@ class Parse:
     warning: one sentence when the image looks unlike what the model was trained on.
     observation, reconstruction: (H, W, 3) float32 in [0, 1], at the model's own resolution.
     prefixes: (count + 1, H, W, 3), the reconstruction after the first 0, 1, … objects.
+    scene: what was inferred as a scene that can be drawn, its picture as large as the image, or as large as
+    a scene's can be; None in 2D.
     """
 
     image: str
@@ -62,6 +74,7 @@ class Parse:
     observation: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
     prefixes: NDArray[np.float32]
+    scene: Scene | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The fields that scripts lean on, as plain lists and numbers, without the pictures."""

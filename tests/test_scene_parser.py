@@ -1,50 +1,31 @@
-"""The parser's geometry, batching and refusals; what it has learnt is tested where it is trained."""
+"""The parser's batching and refusals; what it has learnt is tested where it is trained."""
 
 import numpy as np
 import pytest
 import torch
 
-from inverse_graphics.errors import ImageError
+from inverse_graphics.errors import ImageError, ModelError
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
 from inverse_graphics.models.weights import LoadedModel, ModelDocument
-from inverse_graphics.scene_parser import BATCH, SceneParser, place_on_canvas
+from inverse_graphics.scene_parser import BATCH, SceneParser
+
+SETTINGS = Air2DSettings(features=8, hidden=8, head=8, what=3, glimpse_hidden=8, presence_bias=20)
 
 
 @pytest.fixture(scope="module")
 def parser() -> SceneParser:
     """An untrained network that believes in objects."""
-    settings = Air2DSettings(features=8, hidden=8, head=8, what=3, glimpse_hidden=8, presence_bias=20)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = Air2D(settings).eval()
+        network = Air2D(SETTINGS).eval()
     return SceneParser(LoadedModel("untrained", network, ModelDocument(kind="air2d", settings={})))
 
 
-@pytest.mark.parametrize(("height", "width"), [(50, 50), (100, 100), (200, 80), (30, 120), (400, 16)])
-def test_a_point_keeps_its_place_on_the_canvas(height, width):
-    image = np.zeros((height, width), np.float32)
-    y, x = height // 2, width // 3
-    image[max(0, y - height // 20) : y + height // 20 + 1, max(0, x - width // 20) : x + width // 20 + 1] = 1
-    canvas, placement = place_on_canvas(image, 50)
-    assert canvas.shape == (1, 50, 50)
-    rows, columns = np.meshgrid(np.arange(50) + 0.5, np.arange(50) + 0.5, indexing="ij")
-    weight = canvas[0].numpy() / canvas.sum().item()
-    box = placement.box_in_image(((weight * columns).sum(), (weight * rows).sum(), 0, 0))
-    expected = np.argwhere(image).mean(0) + 0.5
-    pixel = max(height, width) / 50
-    assert box[:2] == pytest.approx((expected[1], expected[0]), abs=pixel)
-
-
-def test_the_whole_image_is_the_box_of_its_placement():
-    _, placement = place_on_canvas(np.zeros((60, 120), np.float32), 50)
-    assert placement.box_in_image((0, placement.top, 50, 25)) == pytest.approx((0, 0, 120, 60), abs=1.3)
-
-
-def test_colour_becomes_grey_and_shrinking_keeps_the_mean():
-    rng = np.random.default_rng(0)
-    image = rng.random((200, 200, 3)).astype(np.float32)
-    canvas, _ = place_on_canvas(image, 50)
-    assert canvas.mean().item() == pytest.approx((image @ [0.299, 0.587, 0.114]).mean(), abs=2e-3)
+def test_a_kind_of_model_that_reads_no_images_is_refused():
+    with pytest.raises(
+        ModelError, match="'m' is of kind 'decoder', which cannot parse images: expected one of air2d"
+    ):
+        SceneParser(LoadedModel("m", torch.nn.Identity(), ModelDocument(kind="decoder", settings={})))
 
 
 @pytest.mark.parametrize(
@@ -91,6 +72,6 @@ def test_log_likelihood_is_that_of_the_reconstruction(parser):
     rng = np.random.default_rng(2)
     (parse,) = parser.parse([rng.random((50, 50)).astype(np.float32)])
     error = parse.observation[..., 0] - parse.reconstruction[..., 0]
-    sigma = parser.network.settings.sigma
+    sigma = SETTINGS.sigma
     expected = -0.5 * np.square(error / sigma).sum() - error.size * np.log(sigma * np.sqrt(2 * np.pi))
     assert parse.log_likelihood == pytest.approx(expected, rel=1e-3)

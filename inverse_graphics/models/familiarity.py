@@ -57,26 +57,31 @@ class SummaryComponent(BaseModel):
 class Familiarity(BaseModel):
     """Thresholds and mixture; what a model's document keeps of the images that the model knows.
 
-    log_likelihood: thresholds, nats, by count from 1; an image without objects passes by that of one.
+    fewest: the least count that has a threshold of its own.  log_likelihood: thresholds, nats, by count from
+    there; an image of fewer objects passes by the first.
     summary_log_density: threshold of the least probable object's summary, nats.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fewest: int = Field(default=1, ge=0, le=64)
     log_likelihood: Vector = Field(min_length=1, max_length=64)
     summary_log_density: FiniteFloat
     components: tuple[SummaryComponent, ...] = Field(min_length=1, max_length=256)
 
     @classmethod
-    def fit(cls, known: ParsedImages, calibration: ParsedImages, flagged: float) -> Familiarity | None:
+    def fit(
+        cls, known: ParsedImages, calibration: ParsedImages, flagged: float, fewest: int = 1
+    ) -> Familiarity | None:
         """Fit the mixture to some familiar images, and the thresholds to others.
 
         None where no count of objects was found often enough to tell anything by.
 
         flagged: the share of familiar images that may fall below either threshold; a sixth of it is given to
         the pixels' likelihood, which tells coarse differences, and the rest to the summaries'.
+        fewest: the least count of objects that is to have a threshold of its own.
         """
-        each_count = (calibration.counts == n for n in range(1, int(calibration.counts.max()) + 1))
+        each_count = (calibration.counts == n for n in range(fewest, int(calibration.counts.max()) + 1))
         counted = list(takewhile(lambda chosen: chosen.sum() >= FEWEST, each_count))
         if not counted or len(known.object_summaries()) < FEWEST:
             return None
@@ -84,6 +89,7 @@ class Familiarity(BaseModel):
         unthresholded = cls(log_likelihood=(0.0,), summary_log_density=0.0, components=components)
         rarest = unthresholded.rarest_log_density(calibration.counts, calibration.summaries)
         return cls(
+            fewest=fewest,
             log_likelihood=tuple(
                 float(np.quantile(calibration.log_likelihoods[chosen], flagged / 6)) for chosen in counted
             ),
@@ -110,9 +116,10 @@ class Familiarity(BaseModel):
         return [self._warning(*each) for each in figures]
 
     def _warning(self, count: int, log_likelihood: float, log_density: float) -> str | None:
-        if count > len(self.log_likelihood):
-            return f"unlike the training images: they hold at most {len(self.log_likelihood)} objects"
-        threshold = self.log_likelihood[max(count, 1) - 1]
+        most = self.fewest + len(self.log_likelihood) - 1
+        if count > most:
+            return f"unlike the training images: they hold at most {most} objects"
+        threshold = self.log_likelihood[max(count, self.fewest) - self.fewest]
         if not log_likelihood >= threshold:
             return (
                 f"unlike the training images: log-likelihood {log_likelihood:.1f}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
 from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
 from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.summary import summarised
+from inverse_graphics.models.familiarity import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.training.model_card import scene_model_card
@@ -28,8 +30,12 @@ BATCH = 250
 """Held-out images that go through the network at once."""
 SHOWN = 8
 """Held-out images whose reconstructions are logged."""
-HELD_OUT, TRAINING = 1, 0
-"""Streams of scenes: what is judged is never learnt from."""
+CALIBRATION_SIZE = 10_000
+"""Images to which the warning's mixture is fitted, and images that set its thresholds."""
+FLAGGED = 0.006
+"""Share of familiar images that the warning may flag."""
+TRAINING, HELD_OUT, KNOWN, CALIBRATION = range(4)
+"""Streams of scenes: what is judged is never learnt from, and nor is what the warning rests on."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,15 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         return objective.batch(recipe.batch_size, stream(TRAINING, recipe.seed, step))
 
     def export(folder: Path, metrics: Metrics) -> None:
+        familiarity = familiarity_of(network, recipe.evaluation.seed)
+        judged = judge.evaluate_warning(familiarity) if familiarity else {}
         document = ModelDocument(
             kind="air3d",
             settings=recipe.model.model_dump(mode="json"),
             recipe=recipe.model_dump(mode="json"),
             asset_pack_sha256=network.stage.family.packs_hash,
-            metrics=dict(metrics),
+            metrics={**metrics, **judged},
+            familiarity=familiarity,
         )
         save_model(folder, network, document, scene_model_card(recipe, document))
 
@@ -83,6 +92,31 @@ def stream(*numbers: int) -> torch.Generator:
     """A generator of its own for each tuple of numbers."""
     seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed) % 2**63)
+
+
+def familiarity_of(network: Air3D, seed: int) -> Familiarity | None:
+    """Fit the warning to images drawn for it alone."""
+    known, calibration = (
+        summarise_fresh(network, CALIBRATION_SIZE, stream(kind, seed)) for kind in (KNOWN, CALIBRATION)
+    )
+    return Familiarity.fit(known, calibration, FLAGGED, network.stage.smallest_count)
+
+
+def summarise_fresh(network: Air3D, count: int, generator: torch.Generator) -> ParsedImages:
+    """What the network says of freshly drawn images, as a file would hold them; none is kept."""
+    blocks = []
+    for first in range(0, count, BATCH):
+        sample = network.stage.family.sample(min(BATCH, count - first), generator)
+        scenes = StagedScenes.of(sample, network.stage)
+        clean = draw_prefixes(scenes, network.stage, network.engine).images[:, -1]
+        images = (clean + network.settings.sigma * torch.randn(clean.shape, generator=generator)).clamp(0, 1)
+        blocks.append(summarised(network, images, read_scenes(network, images)))
+    return concatenated(blocks)
+
+
+def concatenated(blocks: Iterable[ParsedImages]) -> ParsedImages:
+    """The same images as one."""
+    return ParsedImages(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -118,6 +152,13 @@ class HeldOutScenes:
             "log_likelihood": float(log_likelihood.mean()),
         }
         return Evaluation(metrics, {"reconstruction": self._pictures(readings[0])})
+
+    def evaluate_warning(self, familiarity: Familiarity) -> dict[str, float]:
+        """The share of these familiar images that get a warning."""
+        blocks = [block.clamp(0, 1) for block in torch.split(self.images, BATCH)]
+        parsed = concatenated(summarised(self.network, b, read_scenes(self.network, b)) for b in blocks)
+        warnings = familiarity.warnings(parsed)
+        return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}
 
     def compare(self, inferred: StagedScenes) -> SceneMetrics:
         """All figures."""

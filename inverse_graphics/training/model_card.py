@@ -21,7 +21,7 @@ def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
         f"## Data\n\n{_data(recipe)}\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images (stream {recipe.evaluation.seed}); "
         f"nats where they are not shares.\n\n{_table(document.metrics)}",
-        f"## Warning\n\n{_warning(document)}",
+        f"## Warning\n\n{_warning(document, _DIGIT_SUMMARY, 'training images')}",
         f"## Limits\n\n{_limits(recipe)}\n",
         f"## Air2DRecipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
@@ -54,6 +54,7 @@ def scene_model_card(recipe: Air3DRecipe, document: ModelDocument) -> str:
         f"drawn on the fly with noise of standard deviation {recipe.model.sigma:g}. Objects: {kinds}.\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images with noise (stream "
         f"{recipe.evaluation.seed}); errors modulo symmetry.\n\n{_table(document.metrics)}",
+        f"## Warning\n\n{_warning(document, _OBJECT_SUMMARY, 'fresh images')}",
         "## Limits\n\nThese kinds of objects alone, standing as the family says, on its table, before its "
         "cameras. Photographs and other scenes were not trained.\n",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
@@ -67,21 +68,27 @@ def _table(figures: dict[str, float]) -> str:
     return "| figure | value |\n|---|---|\n" + "".join(lines)
 
 
-def _warning(document: ModelDocument) -> str:
+_DIGIT_SUMMARY = "size, aspect, ink, edges, contrast and unexplained error"
+_OBJECT_SUMMARY = "colours, their errors, unexplained error inside it, around it and elsewhere, and size"
+
+
+def _warning(document: ModelDocument, summary: str, fitted_to: str) -> str:
+    """summary: what the numbers about each object are.  fitted_to: what their mixture is."""
     known = document.familiarity
     if known is None:
         return "These weights give none.\n"
     thresholds = {
         f"log-likelihood of the pixels, {count} found": value
-        for count, value in enumerate(known.log_likelihood, start=1)
+        for count, value in enumerate(known.log_likelihood, start=known.fewest)
     }
     thresholds["log-likelihood of an object's summary"] = known.summary_log_density
+    fewer = " (an image with no objects by the threshold for one)" if known.fewest else ""
+    most = known.fewest + len(known.log_likelihood) - 1
     return (
         "An image is reported as unlike the training images when, at the posterior means, a log-likelihood "
-        "is below its threshold: that of the pixels given what was found (an image with no objects by the "
-        "threshold for one), or that of any object's summary (size, aspect, ink, edges, contrast and "
-        f"unexplained error; a mixture of {len(known.components)} Gaussians fitted to the training images). "
-        f"More than {len(known.log_likelihood)} objects are always reported. Nats:\n\n" + _table(thresholds)
+        f"is below its threshold: that of the pixels given what was found{fewer}, or that of any object's "
+        f"summary ({summary}; a mixture of {len(known.components)} Gaussians fitted to {fitted_to}). "
+        f"More than {most} objects are always reported. Nats:\n\n" + _table(thresholds)
     )
 
 

@@ -54,6 +54,19 @@ def test_an_empty_image_is_judged_by_the_threshold_of_one_object(fitted):
     assert [w is None for w in fitted.warnings(one)] == [True, False]
 
 
+def test_counts_have_thresholds_from_the_fewest_on():
+    parsed = familiar(1)
+    fitted = Familiarity.fit(familiar(0), parsed, flagged=0.02, fewest=0)
+    assert fitted is not None
+    for count, threshold in enumerate(fitted.log_likelihood):
+        share = (parsed.log_likelihoods[parsed.counts == count] < threshold).mean()
+        assert share == pytest.approx(0.02 / 6, abs=0.001)
+    nothing = ParsedImages(
+        np.zeros(2, int), fitted.log_likelihood[0] + np.array([1, -1]), np.zeros((2, 4, 3))
+    )
+    assert [w is None for w in fitted.warnings(nothing)] == [True, False]
+
+
 def test_a_component_is_the_normal_density():
     rng = np.random.default_rng(6)
     factor, mean = rng.normal(size=(3, 3)), rng.normal(size=3)

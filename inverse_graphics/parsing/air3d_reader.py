@@ -1,0 +1,191 @@
+"""Reads images with a 3D model: named objects with poses, and the camera that saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.geometry.rotation import quaternion_from_matrix
+from inverse_graphics.geometry.transform import invert, rigid_transform
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
+from inverse_graphics.models.air3d.summary import summarised
+from inverse_graphics.models.weights import LoadedModel
+from inverse_graphics.parse import Box, Matrix, Parse, ParsedCamera, ParsedObject
+from inverse_graphics.parsing.canvas import Placement, colour_on_canvas
+from inverse_graphics.parsing.extents import Extents
+from inverse_graphics.parsing.reader import PlacedImage
+from inverse_graphics.scene.batch import SceneBatch
+from inverse_graphics.scene.numbers import MAX_SIDE
+from inverse_graphics.scene.scene import Camera, Scene, SceneObject
+
+
+class _Numbers(NamedTuple):
+    """A batch of readings as nested lists, one entry for each image; see `ParsedObject` and `Parse`."""
+
+    counts: list[int]
+    count_probabilities: list[list[float]]
+    log_likelihoods: list[float]
+    assets: list[list[int]]
+    identity_probabilities: list[list[float]]
+    positions: list[Any]
+    quaternions: list[Any]
+    T_camera_object: list[Any]
+    position_stds: list[Any]
+    boxes: list[Any]
+    T_world_camera: list[Any]
+
+
+class Air3DReader:
+    """A `Reader`."""
+
+    def __init__(self, model: LoadedModel, device: torch.device) -> None:
+        assert isinstance(model.module, Air3D)
+        self.name, self.familiarity = model.name, model.document.familiarity
+        self.device = device
+        self.network = model.module.to(device).eval()
+        self.stage = self.network.stage
+        family = self.stage.family
+        self.kinds, self._surround = family.kinds, family.surroundings.background
+        self._K = _rows(family.surroundings.K.tolist())
+        self._extents = Extents(family.library.to(device))
+        self._empty = _empty_scene(self.network)
+
+    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, Placement]:
+        """In colour, on the background's: (3, S, S)."""
+        return colour_on_canvas(image, self.stage.family.image_size, self._surround)
+
+    def read(self, images: Sequence[PlacedImage]) -> Iterator[Parse]:
+        """Parse images, all at once, in their order."""
+        observed = torch.stack([image.canvas for image in images]).to(self.device)
+        reading = read_scenes(self.network, observed)
+        numbers, warnings = self._numbers(reading), self._warnings(observed, reading)
+        prefixes = reading.prefixes.clamp(0, 1).permute(0, 1, 3, 4, 2).cpu().numpy()
+        for index, (image, warning) in enumerate(zip(images, warnings, strict=True)):
+            yield self._parse(image, numbers, index, warning, prefixes[index])
+
+    def _warnings(self, observed: Tensor, reading: SceneReading) -> list[str | None]:
+        if self.familiarity is None:
+            return [None] * len(observed)
+        return self.familiarity.warnings(summarised(self.network, observed, reading))
+
+    def _numbers(self, reading: SceneReading) -> _Numbers:
+        """Whatever is computed for all images at once."""
+        scene = self._seen_scene(reading)
+        objects, pose = scene.objects, scene.camera.T_world_camera
+        T_world_object = rigid_transform(objects.rotation, objects.position)
+        std = (reading.position_std.square() @ self.stage.axes.square()).sqrt()
+        columns = (
+            reading.scenes.counts,
+            reading.count_probabilities,
+            reading.log_likelihood,
+            objects.asset,
+            reading.identity_probability,
+            objects.position,
+            quaternion_from_matrix(objects.rotation.double()),
+            invert(pose)[:, None] @ T_world_object,
+            std,
+            self._extents.boxes(objects, scene.camera),
+            pose,
+        )
+        return _Numbers(*(column.tolist() for column in columns))
+
+    def _seen_scene(self, reading: SceneReading) -> SceneBatch:
+        """What was inferred, kinds on which no turn can be seen without any."""
+        found = reading.scenes
+        turned = self.stage.turns[found.asset.clamp(min=0)][..., None, None]
+        straight = torch.eye(3, device=self.device).expand_as(found.rotation)
+        rotation = torch.where(turned, found.rotation, straight)
+        return self.stage.scene(found.orbit, found.asset, found.position, rotation)
+
+    def _parse(
+        self,
+        image: PlacedImage,
+        numbers: _Numbers,
+        index: int,
+        warning: str | None,
+        prefixes: NDArray[np.float32],
+    ) -> Parse:
+        count = numbers.counts[index]
+        camera = ParsedCamera(
+            K=image.placement.intrinsics_in_image(self._K),
+            T_world_camera=_rows(numbers.T_world_camera[index]),
+        )
+        objects = tuple(self._object(numbers, index, slot, image.placement) for slot in range(count))
+        return Parse(
+            image=image.name,
+            model=self.name,
+            count=count,
+            count_probabilities=tuple(numbers.count_probabilities[index]),
+            log_likelihood=numbers.log_likelihoods[index],
+            warning=warning,
+            objects=objects,
+            camera=camera,
+            observation=image.canvas.permute(1, 2, 0).numpy(),
+            reconstruction=prefixes[count],
+            prefixes=prefixes[: count + 1],
+            scene=self._scene(objects, camera, image.placement),
+        )
+
+    def _object(self, numbers: _Numbers, index: int, slot: int, placement: Placement) -> ParsedObject:
+        return ParsedObject(
+            box_px=_within(placement, placement.box_in_image(numbers.boxes[index][slot])),
+            identity=self.kinds[numbers.assets[index][slot]],
+            identity_probability=numbers.identity_probabilities[index][slot],
+            position_m=tuple(numbers.positions[index][slot]),
+            quaternion_xyzw=tuple(numbers.quaternions[index][slot]),
+            T_camera_object=_rows(numbers.T_camera_object[index][slot]),
+            position_std_m=tuple(numbers.position_stds[index][slot]),
+        )
+
+    def _scene(self, objects: Sequence[ParsedObject], camera: ParsedCamera, placement: Placement) -> Scene:
+        """The parse as a scene, in this family's surroundings."""
+        placed = [
+            SceneObject.model_validate(
+                {"asset": o.identity, "position_m": o.position_m, "quaternion_xyzw": o.quaternion_xyzw}
+            )
+            for o in objects
+        ]
+        return self._empty.model_copy(
+            update={"camera": _camera(camera, placement.width, placement.height), "objects": tuple(placed)}
+        )
+
+
+def _camera(seen: ParsedCamera, width: int, height: int) -> Camera:
+    """The camera of a scene: that of the image, if a scene's picture can be as large."""
+    shrunk = min(1.0, MAX_SIDE / max(width, height))
+    first, second, last = seen.K
+    return Camera.model_validate(
+        {
+            "width_px": max(1, round(width * shrunk)),
+            "height_px": max(1, round(height * shrunk)),
+            "K": ([shrunk * k for k in first], [shrunk * k for k in second], last),
+            "T_world_camera": seen.T_world_camera,
+        }
+    )
+
+
+def _empty_scene(network: Air3D) -> Scene:
+    """The family's surroundings, without objects."""
+    stage = network.stage
+    none = torch.full((1, 0), -1, dtype=torch.int64, device=stage.reach.device)
+    nowhere = stage.reach.new_zeros(1, 0, 2)
+    scene = stage.scene(stage.orbit_low[None], none, nowhere, stage.reach.new_zeros(1, 0, 3, 3))
+    return scene.scene(0, stage.family.library)
+
+
+def _rows(matrix: Sequence[Sequence[float]]) -> Matrix:
+    return tuple(map(tuple, matrix))
+
+
+def _within(placement: Placement, box: Box) -> Box:
+    """The part of a box that lies in the image."""
+    x, y, width, height = box
+    left, right = (min(max(edge, 0.0), placement.width) for edge in (x, x + width))
+    top, bottom = (min(max(edge, 0.0), placement.height) for edge in (y, y + height))
+    return (left, top, right - left, bottom - top)

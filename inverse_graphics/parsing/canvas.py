@@ -1,0 +1,121 @@
+"""Images of any size on a model's square canvas, and the way back to their own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from inverse_graphics.errors import ImageError
+from inverse_graphics.parse import Box, Matrix
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How an image was laid onto the model's canvas: canvas = image · scale + (left, top), pixels.
+
+    width, height: of the image as it was given.
+    """
+
+    scale: float
+    left: float
+    top: float
+    width: int
+    height: int
+
+    @classmethod
+    def centred(cls, width: int, height: int, size: int) -> Placement:
+        """As large as a square of `size` pixels allows, and in its middle."""
+        scale = size / max(width, height)
+        return cls(scale, (size - width * scale) / 2, (size - height * scale) / 2, width, height)
+
+    def box_in_image(self, box: Sequence[float]) -> Box:
+        """A box on the canvas, as one of the image.  box: x, y, width, height, pixels."""
+        x, y, width, height = box
+        scale = self.scale
+        return ((x - self.left) / scale, (y - self.top) / scale, width / scale, height / scale)
+
+    def intrinsics_in_image(self, K: Matrix) -> Matrix:
+        """K of the canvas, without skew, as that of the image: 3×3, pixels."""
+        (fx, _, cx), (_, fy, cy), last = K
+        scale = self.scale
+        return ((fx / scale, 0.0, (cx - self.left) / scale), (0.0, fy / scale, (cy - self.top) / scale), last)
+
+
+def grey_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Placement]:
+    """Grey, resized to fit a square canvas, and centred on black, to the pixel: (1, size, size) in [0, 1].
+
+    image: (H, W) or (H, W, 3), floats in [0, 1].
+
+    Raises:
+        ImageError: the array has another shape, is empty, or holds values that are not finite.
+    """
+    pixels = _checked(image)
+    grey = torch.from_numpy(pixels if pixels.ndim == 2 else pixels @ _LUMA)
+    height, width = grey.shape
+    scale = size / max(height, width)
+    fitted = (max(1, round(height * scale)), max(1, round(width * scale)))
+    if fitted != (height, width):
+        grey = interpolate(grey[None, None], fitted, mode="bilinear", antialias=True, align_corners=False)[
+            0, 0
+        ]
+    left, top = (size - fitted[1]) // 2, (size - fitted[0]) // 2
+    canvas = pad(grey, (left, size - fitted[1] - left, top, size - fitted[0] - top))
+    return canvas[None], Placement(scale, left, top, width, height)
+
+
+def colour_on_canvas(image: NDArray[np.floating], size: int, surround: Tensor) -> tuple[Tensor, Placement]:
+    """Colour, resized to fit a square canvas, and centred on one colour: (3, size, size) in [0, 1].
+
+    A pixel of the canvas is the mean of the area of the image that it covers; where the image has fewer
+    pixels than the canvas, it is interpolated linearly.
+    image: (H, W) or (H, W, 3), floats in [0, 1].  surround: (3,), the colour of what is beside the image.
+
+    Raises:
+        ImageError: the array has another shape, is empty, or holds values that are not finite.
+    """
+    pixels = torch.from_numpy(_checked(image))
+    coloured = pixels[..., None].expand(*pixels.shape, 3) if pixels.ndim == 2 else pixels
+    height, width, _ = coloured.shape
+    placement = Placement.centred(width, height, size)
+    if (height, width) == (size, size):
+        return coloured.permute(2, 0, 1), placement
+    down = _resampling(height, size, placement.scale, placement.top)
+    right = _resampling(width, size, placement.scale, placement.left)
+    rows = (down @ coloured.reshape(height, -1)).reshape(size, width, 3)
+    beside = 1 - down.sum(1)[:, None] * right.sum(1)
+    return torch.einsum("hwc,xw->chx", rows, right) + surround[:, None, None] * beside, placement
+
+
+def _resampling(extent: int, size: int, scale: float, start: float) -> Tensor:
+    """What each of `size` pixels takes of each of `extent`, which lie `scale` apart from `start` on.
+
+    Returns (size, extent); a row sums to the share of the pixel that the image covers.
+    """
+    edges = (torch.arange(size + 1, dtype=torch.float64) - start) / scale
+    pixel = torch.arange(extent, dtype=torch.float64)
+    inside = edges.clamp(0, extent)
+    if scale <= 1:
+        upper, lower = inside[1:, None].minimum(pixel + 1), inside[:-1, None].maximum(pixel)
+        return ((upper - lower).clamp(min=0) * scale).float()
+    centre = ((inside[1:] + inside[:-1]) / 2).clamp(0.5, extent - 0.5)[:, None]
+    weight = (1 - (centre - pixel - 0.5).abs()).clamp(min=0)
+    return (weight * (inside[1:] - inside[:-1])[:, None] * scale).float()
+
+
+def _checked(image: NDArray[np.floating]) -> NDArray[np.float32]:
+    pixels = np.asarray(image, dtype=np.float32)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or 0 in pixels.shape:
+        raise ImageError(f"an array of shape {pixels.shape}: expected an image (H, W) or (H, W, 3)")
+    if not np.isfinite(pixels).all():
+        raise ImageError("an image with values that are not finite: expected floats in [0, 1]")
+    return np.ascontiguousarray(pixels.clip(0, 1))
+
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of red, green and blue in a grey level (ITU-R BT.601)."""
