@@ -37,8 +37,11 @@ class GaussianLikelihood:
 class PyramidLikelihood:
     """Compares at every scale: a training surrogate whose gradient reaches far, and no likelihood.
 
-    Level l averages 2ˡ × 2ˡ pixels and weighs 4ˡ, as averaging divides a sum of squares by four; all levels
-    together weigh as much as one. sigma: as of `GaussianLikelihood`.  levels: at least 1, the image itself.
+    Each level is half as wide as the one before, its pixels being means of 4 × 4 of those, and level l weighs
+    4ˡ, as a quarter of the pixels have a quarter of the sum of squares; all levels together weigh as much as
+    one. Windows overlap: with blocks that do not, where an object stands among the blocks matters more than
+    where it should stand, and from two radii off it is pulled anywhere.
+    sigma: as of `GaussianLikelihood`.  levels: at least 1, the image itself.
     """
 
     sigma: float
@@ -51,6 +54,6 @@ class PyramidLikelihood:
         level, total = error.reshape(-1, *rest), error.new_zeros(())
         normaliser = rest.numel() * math.log(self.sigma * math.sqrt(2 * math.pi))
         for index in range(self.levels):
-            level = avg_pool2d(level, 2) if index else level
+            level = avg_pool2d(level, 4, 2, padding=1, count_include_pad=False) if index else level
             total = total - 4**index * level.flatten(1).square().sum(-1)
         return total.reshape(leading) / (2 * self.sigma**2 * self.levels) - normaliser
