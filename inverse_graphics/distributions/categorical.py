@@ -19,7 +19,7 @@ class Categorical(NamedTuple):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Draw one kind: (...), int64; carries no gradient."""
-        flat = self.log_probs.detach().exp().flatten(0, -2)
+        flat = self.log_probs.detach().exp().reshape(-1, self.log_probs.shape[-1])
         drawn = torch.multinomial(flat, 1, generator=generator)[:, 0]
         return drawn.reshape(self.log_probs.shape[:-1])
 
