@@ -19,9 +19,10 @@ def textured_library():
 
 @pytest.mark.parametrize("meshes", [library(), textured_library()], ids=["coloured", "textured"])
 @pytest.mark.parametrize("distance", [0.7, 0.12])
-def test_compiled_drawing_and_its_gradients_equal_plain_torch(meshes, distance):
-    compiled = EmbeddedEngine(meshes, EmbeddedSettings(kernels="numba"))
-    plain = EmbeddedEngine(meshes, EmbeddedSettings(kernels="torch"))
+@pytest.mark.parametrize("slopes", ["picture", "surface"])
+def test_compiled_drawing_and_its_gradients_equal_plain_torch(meshes, distance, slopes):
+    compiled = EmbeddedEngine(meshes, EmbeddedSettings(kernels="numba", slopes=slopes))
+    plain = EmbeddedEngine(meshes, EmbeddedSettings(kernels="torch", slopes=slopes))
     scenes = random_scenes(meshes, 4, 2, 32, seed=4, distance=distance)
     moves = torch.zeros(4, 18, dtype=torch.float64, requires_grad=True)
     moved = nudged(scenes, moves, meshes)

@@ -552,7 +552,7 @@ def _unshade(
     lit = max(sign * along / length, 0.0)
     by_lit, by_u, by_v = 0.0, 0.0, 0.0
     for i in range(3):
-        weight[i] = 0.0
+        weight[i] = by_centre[n, 3] * frame[2, i]
     for c in range(3):
         base = 0.0
         for i in range(3):
@@ -562,17 +562,18 @@ def _unshade(
         into[15 + c] += by_centre[n, c] * albedo
         into[18 + c] += by_centre[n, c] * albedo * lit
         by_lit += by_centre[n, c] * albedo * row[18 + c]
-        by_u += by_centre[n, c] * light * base * texture[1, c]
-        by_v += by_centre[n, c] * light * base * texture[2, c]
-        for i in range(3):
-            weight[i] += by_centre[n, c] * light * texture[0, c] * colours[face, i, c]
+        if exact:
+            by_u += by_centre[n, c] * light * base * texture[1, c]
+            by_v += by_centre[n, c] * light * base * texture[2, c]
+            for i in range(3):
+                weight[i] += by_centre[n, c] * light * texture[0, c] * colours[face, i, c]
     if lit > 0:
         by_normal = sign * by_lit / length
         into[12] += by_normal * nx
         into[13] += by_normal * ny
         into[14] += by_normal * nz
         shrink = along / (length * length)
-        for i in range(3):
+        for i in range(3 if exact else 0):
             weight[i] += by_normal * (
                 (row[12] - shrink * nx) * normals[face, i, 0]
                 + (row[13] - shrink * ny) * normals[face, i, 1]
@@ -580,8 +581,8 @@ def _unshade(
             )
     by_total = 0.0
     for i in range(3):
-        weight[i] += by_u * uv[face, i, 0] + by_v * uv[face, i, 1]
-        weight[i] = (weight[i] if exact else 0.0) + by_centre[n, 3] * frame[2, i]
+        if exact:
+            weight[i] += by_u * uv[face, i, 0] + by_v * uv[face, i, 1]
         share = frame[3, i] / total
         if share < -OUTSIDE or share > 1 + OUTSIDE:
             weight[i] = 0.0
