@@ -1,0 +1,85 @@
+"""Small 3D models and their scenes, for tests."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.settings import Air3DSettings
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.staged import StagedScenes
+
+ANYWHERE = {
+    "azimuth_degrees": (-135, -45),
+    "elevation_degrees": (30, 60),
+    "distance_m": (1.3, 1.6),
+    "field_of_view_degrees": 34,
+}
+BEFORE_IT = {"azimuth_degrees": -90, "elevation_degrees": 45, "distance_m": 1.5, "field_of_view_degrees": 34}
+SINGLE = {"kind": "single_object", "image_size": 32}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def table(camera=ANYWHERE, kinds=("plate", "mug", "glass"), counts=(1, 1, 1), size=32, **settings):
+    """Settings of a table-top family."""
+    names = [f"crockery/{kind}" for kind in kinds]
+    return (
+        {"kind": "table_top", "kinds": names, "count_weights": counts, "image_size": size} | camera | settings
+    )
+
+
+FAMILIES = {"free camera": table(), "known camera": table(BEFORE_IT), "floating": SINGLE}
+
+
+def settings_of(family, **settings) -> Air3DSettings:
+    sizes = {"channels": (8, 8, 12), "hidden": 24, "components": 3}
+    return Air3DSettings.model_validate({"family": family} | sizes | settings)
+
+
+def stage_of(family) -> Stage:
+    return Stage(settings_of(family).family)
+
+
+def fresh_model(family, seed: int = 0, **settings) -> Air3D:
+    """A network as training begins with, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Air3D(settings_of(family, **settings)).eval()
+
+
+def loud_model(family, seed: int = 0, **settings) -> Air3D:
+    """A network that says very different things of different images and composites."""
+    model = fresh_model(family, seed, **settings)
+    louder = {"say": 10, "vote": 5}
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.weight.mul_(louder.get(name.rpartition(".")[2], 1))
+    return model
+
+
+def drawn(stage: Stage, count: int, seed: int = 0) -> StagedScenes:
+    """Scenes from the prior."""
+    return StagedScenes.of(stage.family.sample(count, seeded(seed)), stage)
+
+
+def filled(scenes: StagedScenes) -> StagedScenes:
+    """The same with something in the empty slots."""
+    return scenes._replace(asset=scenes.asset.clamp(min=0))
+
+
+class Recall:
+    """A sampler that takes what given scenes have, as `Air3D` asks for it."""
+
+    def __init__(self, scenes: StagedScenes, stage: Stage) -> None:
+        camera = [scenes.orbit[:, stage.free]] if len(stage.free) else []
+        slots = range(scenes.asset.shape[1])
+        objects = [(scenes.position[:, i], scenes.turn[:, i], scenes.asset[:, i]) for i in slots]
+        self.values = iter([*camera, *(value for one in objects for value in one)])
+
+    def __call__(self, posterior) -> Tensor:
+        return next(self.values)

@@ -1,0 +1,102 @@
+"""All steps at once say what the loop says one step at a time."""
+
+import pytest
+import torch
+from small_air3d import FAMILIES, Recall, drawn, filled, loud_model, seeded, table
+
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.sleep import Misjudgement, misjudge
+from inverse_graphics.models.air3d.staged import draw_prefixes
+
+THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 1), clearance_m=0.0)
+CASES = {**FAMILIES, "three": THREE, "at least one": table(counts=(0, 1, 1))}
+
+
+def step_by_step(model, images, truth, shown):
+    """log q(truth | images) in parts, the loop being led along the scenes shown."""
+    inference = attend_infer_repeat(model, images, Recall(filled(shown), model.stage))
+    camera = torch.zeros(len(images))
+    posterior = model.camera(model.features(images))
+    if posterior is not None:
+        camera = posterior.log_prob(truth.orbit[:, model.stage.free])
+    presence = inference.log_count.gather(1, truth.counts[:, None])[:, 0]
+    objects = torch.zeros(len(images))
+    for image, count in enumerate(truth.counts.tolist()):
+        for slot in range(count):
+            q = inference.objects[slot].latents.posterior
+            each = q.log_prob(
+                filled(truth).asset[:, slot], truth.position[:, slot], truth.turn[:, slot], model.stage
+            )
+            objects[image] += each[image]
+    return camera, presence, objects
+
+
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
+def model(request):
+    return loud_model(request.param, seed=2)
+
+
+@pytest.fixture
+def scenes(model):
+    scenes = drawn(model.stage, 24, seed=3)
+    possible = {n for n, p in enumerate(model.stage.family.count_probabilities) if p > 0}
+    assert set(scenes.counts.tolist()) == possible
+    return scenes
+
+
+def seen(model, scenes):
+    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    return images + 0.05 * torch.randn(images.shape, generator=seeded(4))
+
+
+@torch.no_grad()
+def test_it_equals_the_loop_led_along_the_truth(model, scenes):
+    images = seen(model, scenes)
+    said = log_posterior(model, images, scenes, draw_prefixes(scenes, model.stage, model.engine))
+    expected = step_by_step(model, images, scenes, scenes)
+    for part, reference in zip(said, expected, strict=True):
+        torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(said.total, sum(expected), rtol=1e-4, atol=1e-3)
+    assert said.total.std() > 1  # the network does tell scenes apart
+
+
+@torch.no_grad()
+def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
+    images = seen(model, scenes)
+    much = Misjudgement(position_m=0.05, camera_degrees=5, camera_m=0.1, wrong_kind=0.5)
+    shown = misjudge(scenes, model.stage, much, seeded(5))
+    prefixes = draw_prefixes(shown, model.stage, model.engine)
+    said = log_posterior(model, images, scenes, prefixes, shown.orbit)
+    for part, reference in zip(said, step_by_step(model, images, scenes, shown), strict=True):
+        torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
+
+
+@torch.no_grad()
+def test_counts_of_one_scenes_prefixes_have_probabilities_that_sum_to_one(model):
+    """So a scene of all N objects has no decision to stop in it, and one of none has only that."""
+    stage = model.stage
+    full = filled(drawn(stage, 10, seed=6))
+    images, prefixes = seen(model, full), draw_prefixes(full, stage, model.engine)
+    total = torch.zeros(10)
+    for count in range(model.max_objects + 1):
+        slots = torch.arange(model.max_objects)
+        first = full._replace(asset=full.asset.where(slots < count, -1))
+        said = log_posterior(model, images, first, prefixes)
+        total = total + said.presence.exp()
+        if count == 0:
+            assert (said.objects == 0).all()
+    torch.testing.assert_close(total, torch.ones(10))
+
+
+def test_only_what_is_said_of_a_scene_is_taught(model):
+    """Scenes without objects teach nothing of kinds and places; an empty slot's contents are never read."""
+    stage = model.stage
+    scenes = drawn(stage, 8, seed=7)
+    empty = scenes._replace(asset=torch.full_like(scenes.asset, -1))
+    images, prefixes = seen(model, empty), draw_prefixes(empty, stage, model.engine)
+    log_posterior(model, images, empty, prefixes).objects.sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+    elsewhere = empty._replace(position=empty.position * 0 + torch.nan)
+    one, other = (log_posterior(model, images, s, prefixes) for s in (empty, elsewhere))
+    assert torch.equal(one.total, other.total)

@@ -1,0 +1,202 @@
+"""The network: its divergences, its steps, its precision, and its way to disk and back."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from small_air3d import (
+    BEFORE_IT,
+    FAMILIES,
+    SINGLE,
+    drawn,
+    fresh_model,
+    loud_model,
+    seeded,
+    settings_of,
+    table,
+)
+
+from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.reading import read_scenes
+from inverse_graphics.models.air3d.sleep import Misjudgement, dream
+from inverse_graphics.models.weights import ModelDocument, load_model, save_model
+from inverse_graphics.render.compositing import picture_of_layers
+
+
+@pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
+def model(request):
+    return loud_model(request.param)
+
+
+def dreams_of(model, count, seed=0):
+    return dream(model.stage, model.engine, 0.05, Misjudgement.model_validate({}), count, seeded(seed))
+
+
+@pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
+def test_the_divergence_of_an_object_is_its_mean_log_ratio_to_the_prior(family):
+    model = loud_model(family)
+    stage, draws = model.stage, 12_000
+    images = dreams_of(model, 1).images.expand(draws, -1, -1, -1)
+    with torch.no_grad():
+        state = model.begin(images[:1], AtMeans()).state
+        one = model.look(state)
+        sampler = Reparameterised(seeded(1))
+
+        def many(part):
+            return part.expand(draws, *part.shape[1:])
+
+        posterior = one._replace(
+            identity=many(one.identity),
+            position=one.position._replace(mean=many(one.position.mean), std=many(one.position.std)),
+            turn=type(one.turn)(*(many(part) for part in one.turn)),
+        )
+        asset = sampler(Categorical(posterior.identity)).long()
+        position, turn = sampler(posterior.position), sampler(posterior.turn)
+        log_prior = -math.log(len(stage.turns)) - (2 * stage.reach).log().sum()
+        if not stage.floating:
+            log_prior = log_prior - math.log(2 * math.pi) * stage.turns[asset]
+        ratio = posterior.log_prob(asset, position, turn, stage) - log_prior
+        claimed = model._kl(posterior, turn)
+        blind = claimed + (1 - posterior.identity.exp() @ stage.turns.float()) * (
+            posterior.turn.kl_to_uniform(turn)
+        )
+    error = math.hypot(float(ratio.std()), float(claimed.std())) / math.sqrt(draws)
+    assert error < 0.04
+    assert abs(float(ratio.mean() - claimed.mean())) < 4 * error
+    assert abs(float(ratio.mean() - blind.mean())) > 4 * error  # turns that cannot be seen must not count
+
+
+def test_each_step_sees_the_composite_of_the_objects_before_it(model):
+    images = dreams_of(model, 6).images
+    with torch.no_grad():
+        inference = attend_infer_repeat(model, images, Reparameterised(seeded(2)))
+    latents = [step.latents for step in inference.objects]
+    for count in range(model.max_objects + 1):
+        parts = [
+            torch.stack([getattr(one, name) for one in latents[:count]], 1)
+            if count
+            else torch.zeros(6, 0, *getattr(latents[0], name).shape[1:]).to(getattr(latents[0], name))
+            for name in ("asset", "position", "rotation")
+        ]
+        picture = picture_of_layers(model.stage.scene(inference.shared.orbit, *parts), model.engine).image
+        canvas = latents[count].before if count < model.max_objects else latents[-1].after
+        torch.testing.assert_close(canvas, picture, rtol=0, atol=1e-5)
+        log_likelihood = model.likelihood.log_prob(images, picture)
+        torch.testing.assert_close(inference.log_likelihood[:, count], log_likelihood, rtol=1e-4, atol=1e-2)
+
+
+def test_the_composite_carries_gradient_unless_it_is_told_not_to():
+    model = loud_model(table(BEFORE_IT, counts=(0, 0, 1)))
+    images = dreams_of(model, 4).images
+
+    def slope(canvas_gradient):
+        """Of the second object's mean in where the first is."""
+        model.canvas_gradient = canvas_gradient
+        inference = attend_infer_repeat(model, images, AtMeans())
+        first, second = (step.latents for step in inference.objects)
+        return torch.autograd.grad(second.position.sum(), first.position, allow_unused=True)[0]
+
+    assert (slope(True) != 0).any()
+    assert slope(False) is None
+
+
+def test_a_known_camera_is_neither_asked_for_nor_paid_for():
+    model = fresh_model(table(BEFORE_IT))
+    assert not hasattr(model, "view")
+    images = dreams_of(model, 3).images
+    assert model.camera(model.features(images)) is None
+    beginning = model.begin(images, AtMeans())
+    assert (beginning.kl == 0).all()
+    expected = torch.tensor([-math.pi / 2, math.pi / 4, 1.5]).expand(3, 3)
+    torch.testing.assert_close(beginning.state.orbit, expected)
+
+
+def test_what_every_scene_has_is_present():
+    model = fresh_model(SINGLE, presence_bias=-5.0)
+    reading = read_scenes(model, dreams_of(model, 4).images)
+    assert (reading.scenes.counts == 1).all()
+    torch.testing.assert_close(reading.count_probabilities, torch.tensor([[0.0, 1.0]]).expand(4, 2))
+    model = fresh_model(table(counts=(0, 1, 1)), presence_bias=-5.0)
+    reading = read_scenes(model, dreams_of(model, 4).images)
+    assert (reading.scenes.counts == 1).all()
+    assert (reading.count_probabilities[:, 0] < 1e-9).all()
+
+
+def test_readings_are_complete_and_alike_however_images_are_batched(model):
+    images = dreams_of(model, 5).images
+    whole = read_scenes(model, images)
+    parts = [read_scenes(model, images[i : i + 1]) for i in range(5)]
+    for name in ("count_probabilities", "identity_probability", "position_std", "prefixes", "log_likelihood"):
+        each = torch.cat([getattr(part, name) for part in parts])
+        torch.testing.assert_close(getattr(whole, name), each, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(whole.count_probabilities.sum(-1), torch.ones(5))
+    assert torch.equal(whole.scenes.counts, whole.count_probabilities.argmax(-1))
+    shown = whole.prefixes[torch.arange(5), whole.scenes.counts]
+    log_likelihood = model.likelihood.log_prob(images, shown)
+    torch.testing.assert_close(whole.log_likelihood, log_likelihood, rtol=1e-4, atol=1e-2)
+
+
+def test_a_network_without_memory_has_the_tensors_of_one_with_it(model):
+    with torch.device("meta"):
+        empty = Air3D(model.settings)
+    assert all(parameter.is_meta for parameter in empty.parameters())
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == shapes
+    assert not any(name.startswith("stage.") for name in shapes)  # what the settings say is not learnt
+
+
+def test_weights_come_back_and_read_alike(model, tmp_path: Path):
+    document = ModelDocument(
+        kind="air3d",
+        settings=model.settings.model_dump(mode="json"),
+        asset_pack_sha256=model.stage.family.packs_hash,
+    )
+    save_model(tmp_path / "model", model, document, "a card\n")
+    loaded = load_model(tmp_path / "model").module
+    assert isinstance(loaded, Air3D)
+    assert loaded.settings == model.settings
+    before, after = model.state_dict(), loaded.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    images = dreams_of(model, 3).images
+    one, other = read_scenes(model, images), read_scenes(loaded, images)
+    for a, b in zip((*one.scenes, *one[1:]), (*other.scenes, *other[1:]), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
+def test_training_in_bfloat16_is_nearly_training_in_float32(family):
+    fast, exact = (fresh_model(family, 1, precision=precision) for precision in ("bfloat16", "float32"))
+    assert all(torch.equal(a, b) for a, b in zip(fast.parameters(), exact.parameters(), strict=True))
+    batch = dreams_of(exact, 24)
+
+    def said(model):
+        return log_posterior(model, batch.images, batch.scenes, batch.prefixes, batch.seen_orbit).total
+
+    with torch.no_grad():
+        assert torch.equal(said(fast), said(exact))  # in evaluation both are exact
+        rough, reference = said(fast.train()), said(exact.train())
+    off = (rough - reference).abs()
+    assert 0 < off.mean() < 0.03 * reference.abs().mean()
+    assert off.max() < 0.2 * reference.abs().max()
+
+
+def test_settings_that_make_no_network_are_refused():
+    for wrong in ({"sigma": 0}, {"channels": (1, 8, 8)}, {"precision": "float16"}, {"unknown": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            settings_of(table(), **wrong)
+
+
+def test_scenes_that_are_read_are_where_the_network_was_told(model):
+    """A reading's scenes lie on the stage, whatever the network says."""
+    reading = read_scenes(model, torch.rand(6, 3, 32, 32, generator=seeded(3)))
+    assert (reading.scenes.position.abs() <= model.stage.reach * (1 + 1e-6)).all()
+    assert (reading.scenes.orbit >= model.stage.orbit_low - 1e-6).all()
+    assert (reading.scenes.orbit <= model.stage.orbit_high + 1e-6).all()
+    assert reading.scenes.rotation.isfinite().all()
+    assert drawn(model.stage, 2).asset.shape[1] == reading.scenes.asset.shape[1]

@@ -1,0 +1,212 @@
+"""What the network believes, as densities: they integrate to one, and their slopes are their differences'."""
+
+import math
+
+import pytest
+import torch
+from small_air3d import FAMILIES, SINGLE, seeded, stage_of, table
+from torch.autograd import gradcheck
+
+from inverse_graphics.distributions.sampler import Defensive
+from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
+from inverse_graphics.models.air3d.posterior import (
+    ObjectPosterior,
+    camera_posterior,
+    held_between,
+    object_posterior,
+    turn_numbers,
+)
+
+COMPONENTS = 2
+
+
+def random(*shape, seed=0, scale=1.0):
+    return scale * torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
+
+
+def cameras(stage, count, seed=0):
+    share = torch.rand(count, 3, generator=seeded(seed), dtype=torch.float64)
+    orbit = stage.orbit_low + (stage.orbit_high - stage.orbit_low) * share
+    return stage.cameras(orbit), orbit[:, 0]
+
+
+def some_numbers(stage, count, seed=0):
+    """Numbers for which nothing has to be held within bounds."""
+    camera, _ = cameras(stage, count, seed)
+    place = stage.reach * (1.6 * torch.rand(count, 2, generator=seeded(seed), dtype=torch.float64) - 0.8)
+    return ObjectNumbers(
+        pixel=stage.pixel_from_plane(place[:, None], camera)[:, 0],
+        presence=random(count, seed=seed + 1),
+        identity=random(count, len(stage.turns), seed=seed + 2),
+        raw_std=random(count, 2, seed=seed + 3, scale=0.4),
+        turn=random(count, turn_numbers(COMPONENTS, stage.floating), seed=seed + 4, scale=0.5).clamp(
+            -0.6, 0.6
+        ),
+    )
+
+
+def some_posterior(stage, count=1, seed=0):
+    camera, azimuth = cameras(stage, count, seed)
+    return object_posterior(some_numbers(stage, count, seed), camera, azimuth, stage)
+
+
+def repeated(posterior: ObjectPosterior, count: int) -> ObjectPosterior:
+    """One posterior for `count` values."""
+
+    def each(part):
+        return part.expand(count, *part.shape[1:])
+
+    position = posterior.position._replace(
+        mean=each(posterior.position.mean), std=each(posterior.position.std)
+    )
+    turn = type(posterior.turn)(*(each(part) for part in posterior.turn))
+    return ObjectPosterior(each(posterior.presence), each(posterior.identity), position, turn)
+
+
+def midpoints(low, high, count):
+    return low + (high - low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
+
+
+@pytest.mark.parametrize("defence", [0.0, 0.3])
+def test_beliefs_about_things_on_a_table_integrate_to_one(defence):
+    """Over kinds, places and yaws; a kind without visible turn has no yaw to integrate over."""
+    stage = stage_of(table()).double()
+    for seed in range(3):
+        posterior = some_posterior(stage, seed=seed)
+        x, y = (midpoints(-reach, reach, 60) for reach in stage.reach)
+        total = torch.zeros((), dtype=torch.float64)
+        for kind, turns in enumerate(stage.turns):
+            yaws = midpoints(-math.pi, math.pi, 60) if turns else torch.tensor([1.0], dtype=torch.float64)
+            at = torch.cartesian_prod(x, y, yaws)
+            asset = torch.full((len(at),), kind)
+            density = repeated(posterior, len(at)).log_prob(asset, at[:, :2], at[:, 2], stage, defence).exp()
+            total = total + density.mean() * (2 * stage.reach).prod() * (2 * math.pi if turns else 1)
+        torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("defence", [0.0, 0.3])
+def test_beliefs_about_floating_things_integrate_to_one(defence):
+    stage = stage_of(SINGLE).double()
+    posterior = some_posterior(stage)
+    x, y = (midpoints(-reach, reach, 250) for reach in stage.reach)
+    at = torch.cartesian_prod(x, y)
+    rotation = random_rotations((len(at),), seeded(1), torch.float64)
+    each = [
+        repeated(posterior, len(at))
+        .log_prob(torch.full((len(at),), kind), at, rotation, stage, defence)
+        .exp()
+        for kind in range(len(stage.turns))
+    ]
+    density = torch.stack(each).sum(0)
+    volume = (2 * stage.reach).prod()
+    error = volume * density.std() / math.sqrt(len(at))
+    assert error < 0.02
+    assert abs(volume * density.mean() - 1) < 4 * error
+
+
+@pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
+def test_only_visible_turns_count(family):
+    stage = stage_of(family).double()
+    kinds = torch.arange(len(stage.turns))
+    assert stage.turns.tolist() == ([True, False, True] if stage.floating else [False, True, False])
+    posterior = repeated(some_posterior(stage), len(kinds))
+    place = torch.zeros(len(kinds), 2, dtype=torch.float64)
+    turns = [torch.full((3,), yaw, dtype=torch.float64) for yaw in (0.3, 2.0)]
+    if stage.floating:
+        turns = [random_rotations((3,), seeded(seed), torch.float64) for seed in (1, 2)]
+    one, other = (posterior.log_prob(kinds, place, turn, stage) for turn in turns)
+    assert torch.equal(one != other, stage.turns)
+
+
+@pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
+def test_defensive_draws_have_the_density_that_is_stated(family):
+    """E_q[p/q] = 1 for p uniform over half the places and one kind, which only the right q gives."""
+    stage = stage_of(family).double()
+    count, share = 20_000, 0.4
+    posterior = repeated(some_posterior(stage), count)
+    draw = Defensive(seeded(3), share)
+    position, turn = draw(posterior.position), draw(posterior.turn)
+    asset = torch.multinomial(
+        (1 - share) * posterior.identity.exp() + share / len(stage.turns), 1, generator=seeded(4)
+    )[:, 0]
+    kind = int(torch.nonzero(stage.turns)[0])
+    half = (position[:, 0] > 0) & (asset == kind)
+    uniform = 2 / (2 * stage.reach).prod() / (1 if stage.floating else 2 * math.pi)
+    ratio = half * uniform / posterior.log_prob(asset, position, turn, stage, share).exp()
+    error = float(ratio.std()) / math.sqrt(count)
+    assert error < 0.05
+    assert abs(float(ratio.mean()) - 1) < 4 * error
+    undefended = half * uniform / posterior.log_prob(asset, position, turn, stage).exp()
+    assert abs(float(undefended.mean()) - 1) > 4 * error
+
+
+def test_there_is_an_object_or_there_is_none():
+    posterior = some_posterior(stage_of(table()).double(), 20)
+    yes, no = (posterior.log_presence(torch.full((20,), value)).exp() for value in (True, False))
+    torch.testing.assert_close(yes + no, torch.ones_like(yes))
+    torch.testing.assert_close(yes, torch.sigmoid(posterior.presence))
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
+def test_slopes_of_an_objects_density_are_those_of_its_differences(family):
+    stage = stage_of(family).double()
+    count = 4
+    camera, azimuth = cameras(stage, count)
+    numbers = some_numbers(stage, count)
+    asset = torch.arange(count) % len(stage.turns)
+    position = stage.reach * (2 * torch.rand(count, 2, generator=seeded(8), dtype=torch.float64) - 1)
+    turn = random(count, seed=9)
+    if stage.floating:
+        turn = random_rotations((count,), seeded(9), torch.float64)
+
+    def log_prob(*parts):
+        posterior = object_posterior(ObjectNumbers(*parts), camera, azimuth, stage)
+        present = torch.tensor([True, False, True, False])
+        return posterior.log_prob(asset, position, turn, stage), posterior.log_presence(present)
+
+    assert gradcheck(log_prob, [part.requires_grad_() for part in numbers], fast_mode=True)
+
+
+def test_slopes_of_a_cameras_density_are_those_of_its_differences():
+    stage = stage_of(table()).double()
+    orbit = stage.orbit_low + (stage.orbit_high - stage.orbit_low) * torch.tensor([[0.2, 0.5, 0.9]]).double()
+
+    def log_prob(centre, raw_std):
+        return camera_posterior(CameraNumbers(centre, raw_std), stage).log_prob(orbit)
+
+    inputs = random(3, 3, seed=1, scale=0.5), random(3, 3, seed=2, scale=0.4)
+    assert gradcheck(log_prob, [part.requires_grad_() for part in inputs])
+
+
+def test_a_known_part_of_the_orbit_is_not_believed_in():
+    stage = stage_of(table({"azimuth_degrees": (-100, -80), "elevation_degrees": 45, "distance_m": 1.5}))
+    posterior = camera_posterior(CameraNumbers(torch.zeros(2, 3), torch.zeros(2, 3)), stage)
+    assert posterior.mean.shape == (2, 1)
+    torch.testing.assert_close(posterior.mean, torch.full((2, 1), math.radians(-90)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_held_lies_within_bounds_and_is_taught_as_if_free(dtype):
+    value = torch.tensor([-3e6, -2.0, -0.3, 0.0, 0.7, 1.0, 54_321.1, 1e9], dtype=dtype, requires_grad=True)
+    low, high = torch.tensor(-0.32, dtype=dtype), torch.tensor(0.32, dtype=dtype)
+    held = held_between(value, low, high)
+    assert torch.equal(held, value.clamp(low, high))
+    weight = torch.arange(8, dtype=dtype)
+    (slope,) = torch.autograd.grad((weight * held).sum(), value)
+    assert torch.equal(slope, weight)
+
+
+def test_an_object_seen_off_the_table_is_drawn_back_to_it():
+    """Its place is held at the edge, and still climbing the density moves its pixel towards the object."""
+    stage = stage_of(table()).double()
+    camera, azimuth = cameras(stage, 1)
+    wanted = stage.reach[None] * 0.2
+    pixel = stage.pixel_from_plane(3 * stage.reach[None, None], camera)[:, 0].requires_grad_()
+    numbers = some_numbers(stage, 1)._replace(pixel=pixel)
+    posterior = object_posterior(numbers, camera, azimuth, stage)
+    torch.testing.assert_close(posterior.position.mean, stage.reach[None])
+    (slope,) = torch.autograd.grad(posterior.position.log_prob(wanted).sum(), pixel)
+    moved = stage.plane_from_pixel(pixel + slope / slope.norm(), camera)
+    assert (moved - wanted).norm() < (3 * stage.reach[None] - wanted).norm()
+    assert (slope != 0).all()

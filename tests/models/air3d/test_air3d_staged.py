@@ -1,0 +1,131 @@
+"""Scenes drawn, dreamt and misjudged."""
+
+import math
+
+import pytest
+import torch
+from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, stage_of, table
+
+from inverse_graphics.models.air3d.sleep import Misjudgement, SleepObjective, SleepSettings, dream, misjudge
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.compositing import compose, picture_of_layers
+from inverse_graphics.render.engine import Layers
+
+MUCH = Misjudgement(position_m=0.5, turn_degrees=90, camera_degrees=45, camera_m=1.0, wrong_kind=0.7)
+NOTHING = Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
+USUAL = Misjudgement.model_validate({})
+THREE = table(counts=(1, 1, 1, 1))
+
+
+@pytest.fixture(params=[*FAMILIES.values(), THREE], ids=[*FAMILIES, "three"])
+def model(request):
+    return fresh_model(request.param)
+
+
+def test_prefixes_are_scenes_of_their_own(model):
+    """Each is what its objects look like alone, and covers what they cover."""
+    stage, engine = model.stage, model.engine
+    scenes = drawn(stage, 12)
+    prefixes = draw_prefixes(scenes, stage, engine)
+    slots = stage.family.max_objects
+    assert prefixes.images.shape == (12, slots + 1, 3, 32, 32)
+    assert prefixes.explained.shape == (12, slots + 1, 1, 32, 32)
+    for count in range(slots + 1):
+        asset = scenes.asset.where(torch.arange(slots) < count, -1)
+        alone = stage.scene(scenes.orbit, asset, scenes.position, scenes.rotation)
+        picture = picture_of_layers(alone, engine)
+        torch.testing.assert_close(prefixes.images[:, count], picture.image, rtol=0, atol=1e-6)
+        torch.testing.assert_close(prefixes.explained[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
+        layers = engine.layers(alone.objects, alone.camera, alone.light)
+        backdrop = table_and_background(alone.table, alone.background, alone.camera, alone.light)
+        again = compose(Layers(*(part.flip(1) for part in layers)), backdrop)
+        torch.testing.assert_close(prefixes.images[:, count], again.image, rtol=0, atol=1e-5)
+    assert (prefixes.explained[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
+
+
+@pytest.mark.parametrize("size", [USUAL, MUCH], ids=["usual", "much"])
+def test_what_is_misjudged_stays_on_the_stage(model, size):
+    stage = model.stage
+    scenes = drawn(stage, 400)
+    off = misjudge(scenes, stage, size, seeded(1))
+    assert (off.position.abs() <= stage.reach).all()
+    assert (off.orbit >= stage.orbit_low).all()
+    assert (off.orbit <= stage.orbit_high).all()
+    assert torch.equal(off.asset < 0, scenes.asset < 0)
+    assert (off.asset < len(stage.turns)).all()
+    torch.testing.assert_close(off.rotation.det(), torch.ones(scenes.asset.shape))
+    assert not torch.equal(off.position, scenes.position)
+    known = stage.orbit_low == stage.orbit_high
+    assert torch.equal(off.orbit[:, known], scenes.orbit[:, known])
+
+
+def test_without_misjudgement_scenes_are_what_they_are(model):
+    scenes = drawn(model.stage, 50)
+    for before, after in zip(scenes, misjudge(scenes, model.stage, NOTHING, seeded(1)), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_misjudgements_are_as_large_as_stated():
+    """Standard deviations times a share that is uniform over images, the same for all of an image."""
+    stage = stage_of(table(kinds=("glass", "mug"), counts=(0, 0, 1)))
+    scenes = drawn(stage, 1)
+    scenes = StagedScenes(*(part.expand(8000, *part.shape[1:]) for part in scenes))
+    size = Misjudgement(position_m=0.01, turn_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4)
+    off = misjudge(scenes, stage, size, seeded(2))
+    moved = off.position - scenes.position
+    spread = 1 / math.sqrt(3)  # of the share: E[u²] = 1/3
+    assert float(moved.square().mean().sqrt()) == pytest.approx(0.01 * spread, rel=0.03)
+    turned = (off.turn - scenes.turn).square().mean().sqrt()
+    assert float(turned) == pytest.approx(math.radians(10) * spread, rel=0.03)
+    other = (off.asset != scenes.asset).float().mean()
+    assert float(other) == pytest.approx(0.4 / 2 / 2, rel=0.1)  # half are off; half of those take the same
+    sizes = moved.square().sum(-1)
+    together = torch.corrcoef(sizes.T)[0, 1]
+    assert together > 0.2
+
+
+def test_dreams_are_the_generators_alone(model):
+    first, again, other = (dream(model.stage, model.engine, 0.05, USUAL, 6, seeded(s)) for s in (1, 1, 2))
+    assert torch.equal(first.images, again.images)
+    assert all(torch.equal(a, b) for a, b in zip(first.scenes, again.scenes, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first.prefixes, again.prefixes, strict=True))
+    assert torch.equal(first.seen_orbit, again.seen_orbit)
+    assert not torch.equal(first.images, other.images)
+
+
+def test_a_dream_shows_its_scene_with_noise_of_the_stated_size(model):
+    dreams = dream(model.stage, model.engine, 0.07, MUCH, 40, seeded(3))
+    noise = dreams.images - draw_prefixes(dreams.scenes, model.stage, model.engine).images[:, -1]
+    assert float(noise.std()) == pytest.approx(0.07, rel=0.02)
+    assert abs(float(noise.mean())) < 0.001
+
+
+def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
+    stage = model.stage
+    dreams = dream(stage, model.engine, 0.05, MUCH, 10, seeded(4))
+    none = drawn(stage, 10)
+    nothing = none._replace(orbit=dreams.seen_orbit, asset=torch.full_like(none.asset, -1))
+    empty = draw_prefixes(nothing, stage, model.engine)
+    torch.testing.assert_close(dreams.prefixes.images[:, 0], empty.images[:, 0], rtol=0, atol=1e-6)
+    assert (dreams.prefixes.explained[:, 0] == 0).all()
+    scene = stage.scene(dreams.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
+    backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+    torch.testing.assert_close(dreams.prefixes.images[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
+
+
+def test_dreams_have_the_familys_own_light():
+    """Where the light varies, images do, though the network's canvases are lit from the middle."""
+    model = fresh_model(table(BEFORE_IT, counts=(0, 1), light_range_degrees=80.0))
+    dreams = dream(model.stage, model.engine, 1e-9, NOTHING, 30, seeded(5))
+    scene = model.stage.family.sample(30, seeded(5)).scene
+    torch.testing.assert_close(dreams.images, picture_of_layers(scene, model.engine).image, rtol=0, atol=1e-5)
+
+
+def test_the_sleep_loss_is_minus_the_mean_log_posterior(model):
+    objective = SleepObjective(model, SleepSettings())
+    batch = objective.batch(10, seeded(6))
+    loss, watched = objective.loss(batch, 0, seeded(7))
+    parts = sum(float(watched[f"log_q_{name}"]) for name in ("camera", "presence", "objects"))
+    assert float(loss.detach()) == pytest.approx(-parts, rel=1e-5)
+    assert loss.requires_grad

@@ -1,0 +1,63 @@
+"""Wake-sleep: when it cools, and that the wake phase teaches what explains images."""
+
+import pytest
+import torch
+from small_air3d import BEFORE_IT, drawn, fresh_model, seeded, table
+
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.objectives import build_objective
+from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.wake_sleep import WakeSleepObjective, WakeSleepSettings, wake_loss
+
+
+def test_the_temperature_falls_to_one_after_waking():
+    settings = WakeSleepSettings(sleep_steps=100, first_temperature=16.0, cooling_steps=40)
+    steps = (0, 99, 100, 110, 120, 140, 10_000)
+    assert [settings.temperature(step) for step in steps] == pytest.approx([16, 16, 16, 8, 4, 1, 1])
+    at_once = WakeSleepSettings(sleep_steps=100, first_temperature=16.0, cooling_steps=0)
+    assert [at_once.temperature(step) for step in (0, 99, 100, 101)] == [16, 16, 1, 1]
+
+
+def test_before_waking_it_is_sleep_and_after_it_both_in_their_shares():
+    model = fresh_model(table(BEFORE_IT))
+    settings = WakeSleepSettings(sleep_steps=5, samples=2, wake_share=0.5, cooling_steps=0)
+    objective = build_objective(model, settings)
+    assert isinstance(objective, WakeSleepObjective)
+    batch = objective.batch(8, seeded(1))
+    assert len(batch.dreams.images) == 8
+    assert len(batch.images) == 4
+    asleep, _ = objective.sleep.loss(batch.dreams, 0, seeded(2))
+    early, watched = objective.loss(batch, 4, seeded(2))
+    assert torch.equal(early, asleep)
+    assert "wake" not in watched
+    late, watched = objective.loss(batch, 5, seeded(2))
+    wake, bound = wake_loss(model, batch.images, 2, 1.0, seeded(2))
+    torch.testing.assert_close(late, (asleep + 0.5 * wake) / 1.5)
+    torch.testing.assert_close(watched["log_evidence"], bound)
+    assert watched["temperature"] == 1
+
+
+def test_the_wake_phase_learns_where_things_are_from_images_alone():
+    """A plate on a known table, images without labels: the density at the truth rises, in nats.
+
+    And so it does not where the images are of other scenes: nothing but they tell.
+    """
+    model = fresh_model(table(BEFORE_IT, kinds=("plate",), counts=(0, 1), size=16), sigma=0.1)
+    stage = model.stage
+    scenes = drawn(stage, 12)
+    prefixes = draw_prefixes(scenes, stage, model.engine)
+    images = prefixes.images[:, -1] + 0.1 * torch.randn(prefixes.images[:, -1].shape, generator=seeded(1))
+
+    @torch.no_grad()
+    def at_the_truth(images):
+        return float(log_posterior(model, images, scenes, prefixes).objects.mean())
+
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    before = at_the_truth(images)
+    for step in range(100):
+        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step), 0.2)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert at_the_truth(images) > before + 1.5
+    assert at_the_truth(images.roll(1, 0)) < before
