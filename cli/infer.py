@@ -27,6 +27,7 @@ inverse-graphics infer digits.png
 inverse-graphics infer digits.png --overlay seen.png
 inverse-graphics infer images/ --json - | jq .count
 inverse-graphics infer images/*.png --json parses.jsonl --overlay seen/
+inverse-graphics infer table.png --scenes scenes/ && inverse-graphics render scenes/table.yaml -o again.png
 inverse-graphics infer digits.png --model runs/multi_mnist-seed0/weights"""
 
 
@@ -47,7 +48,14 @@ def infer(
         Path | None,
         typer.Option(
             metavar="FILE|DIR",
-            help="Draw the boxes, numbered by step, over the images: each in DIR, or all in FILE.",
+            help="Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
+            "beside them, the reconstruction; in 2D boxes, numbered by step.",
+        ),
+    ] = None,
+    scenes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write each inferred scene to DIR as a file that `render` draws; 3D models."
         ),
     ] = None,
 ) -> None:
@@ -63,7 +71,7 @@ def infer(
     readable = iter(reader)
     first = next(readable, None)  # before a second goes into loading a model
     if first is not None:
-        _answer(chain([first], readable), paths, model, json, overlay)
+        _answer(chain([first], readable), paths, model, json, overlay, scenes)
     if reader.failed:
         raise typer.Exit(1)
 
@@ -91,15 +99,18 @@ def _answer(
     model: str | None,
     json: str | None,
     overlay: Path | None,
+    scenes: Path | None,
 ) -> None:
     from inverse_graphics.report.overlay_file import overlay_writer
     from inverse_graphics.report.parse_lines import ParseLines
+    from inverse_graphics.report.scene_folder import SceneFolder
     from inverse_graphics.scene_parser import SceneParser
 
     with ExitStack() as stack:
         draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())
         file = stack.enter_context(json_lines(json) if json else nullcontext())
         parser = SceneParser.load(model)
+        write_scene = SceneFolder(scenes) if scenes else None
         if model is None:
             say(f"model: {parser.name}, the default (--model chooses another)")
         lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None
@@ -113,6 +124,8 @@ def _answer(
                 file.write(json_format.dumps(parse.to_json(), allow_nan=False) + "\n")
             if draw:
                 draw(parse)
+            if write_scene:
+                write_scene(parse)
 
 
 def _with_progress(parses: Iterator[Parse], total: int) -> Iterable[Parse]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from inverse_graphics.errors import ImageError
-from inverse_graphics.files import storage_error
 from inverse_graphics.formats import FORMATS, read_image, save
 from inverse_graphics.parse import Parse
+from inverse_graphics.report.file_names import FileNames
 from inverse_graphics.report.overlay import contact_sheet, draw_parse
 
 LARGEST_SHEET = 100
@@ -31,7 +31,8 @@ def overlay_writer(target: Path, count: int) -> Iterator[Callable[[Parse], None]
         StorageError: the folder or a file cannot be written.
     """
     if target.is_dir() or target.suffix.lower() not in FORMATS:
-        yield _FolderWriter(target)
+        names = FileNames(target, ".png")
+        yield lambda parse: save(names.of(parse.image), _drawn(parse))
         return
     if count > LARGEST_SHEET:
         raise ImageError(
@@ -41,27 +42,6 @@ def overlay_writer(target: Path, count: int) -> Iterator[Callable[[Parse], None]
     yield lambda parse: pictures.append((parse.image, _drawn(parse)))
     if pictures:
         save(target, pictures[0][1] if count == 1 else contact_sheet(pictures))
-
-
-class _FolderWriter:
-    """Writes each overlay under the name of its image; names that recur are numbered."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._used: set[str] = set()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(folder, error) from error
-
-    def __call__(self, parse: Parse) -> None:
-        stem = Path(parse.image).stem
-        name, number = stem, 1
-        while name in self._used:
-            number += 1
-            name = f"{stem}-{number}"
-        self._used.add(name)
-        save(self._folder / f"{name}.png", _drawn(parse))
 
 
 def _drawn(parse: Parse) -> Image.Image:

@@ -19,7 +19,8 @@ class ParseLines:
     def header(self) -> str:
         """The columns' names."""
         name = f"{'image':{self._width}}"
-        return f"{name}  count  probability  log-likelihood  objects: x, y, width, height in pixels"
+        objects = "objects: x, y, width, height in pixels; place in metres"
+        return f"{name}  count  probability  log-likelihood  {objects}"
 
     def line(self, parse: Parse) -> str:
         """One image: its count, how certain that is, how well it is explained, and its objects."""
@@ -36,10 +37,11 @@ class ParseLines:
 def _object(found: ParsedObject) -> str:
     box = ", ".join(f"{side:.0f}" for side in found.box_px)
     name = "" if found.identity is None else f"{found.identity} "
+    certainty = "" if found.identity_probability is None else f"{share(found.identity_probability)} "
     place = (
         "" if found.position_m is None else f" at {', '.join(f'{axis:.3f}' for axis in found.position_m)} m"
     )
-    return f"{name}[{box}]{place}"
+    return f"{name}{certainty}[{box}]{place}"
 
 
 def _shortened(name: str, width: int) -> str:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from inverse_graphics.cli.main import main
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.weights import ModelDocument, save_model
 
 
@@ -46,6 +48,20 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         module = Air2D(settings)
     folder = tmp_path_factory.mktemp("models") / "untrained"
     save_model(folder, module, ModelDocument(kind="air2d", settings=settings.model_dump()), "# Untrained\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scene_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small 3D network with random weights, which sees a mug in everything."""
+    family = {"kind": "table_top", "kinds": ["crockery/mug"], "count_weights": [0, 1], "image_size": 32}
+    settings = Air3DSettings.model_validate({"family": family, "channels": (8, 8, 8), "hidden": 16})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Air3D(settings)
+    folder = tmp_path_factory.mktemp("models") / "mugs"
+    document = ModelDocument(kind="air3d", settings=settings.model_dump(mode="json"))
+    save_model(folder, module, document, "# Mugs\n")
     return folder
 
 

@@ -106,6 +106,34 @@ def test_several_images_get_a_sheet_or_a_folder(run, tmp_path, model_folder, ima
     ]
 
 
+def test_a_3d_model_answers_with_poses_pairs_of_pictures_and_scenes(run, tmp_path, scene_model, image_folder):
+    outcome = run(
+        "infer", image_folder, "--model", scene_model, "--json", tmp_path / "out.jsonl",
+        "--overlay", tmp_path / "seen", "--scenes", tmp_path / "scenes",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert "crockery/mug" in outcome.out
+    for answer in lines((tmp_path / "out.jsonl").read_text()):
+        assert len(answer["objects"]) == answer["count"] == 1
+        assert all(answer["objects"][0][name] is not None for name in OBJECT_FIELDS)
+        stem = answer["image"][-11:-4]
+        with Image.open(tmp_path / "seen" / f"{stem}.png") as picture:
+            assert picture.width > 1.5 * picture.height or stem == "image-2"
+        drawn = run("render", tmp_path / "scenes" / f"{stem}.yaml", "-o", tmp_path / "a.png", "--json", "-")
+        facts = json.loads(drawn.out)
+        assert [found["asset"] for found in facts["objects"]] == ["crockery/mug"]
+        assert facts["camera"]["K"] == answer["camera"]["K"]
+        with Image.open(answer["image"]) as image, Image.open(tmp_path / "a.png") as again:
+            assert image.size == again.size
+
+
+def test_a_2d_model_has_no_scenes_to_write(run, tmp_path, model_folder, image_folder):
+    outcome = run("infer", image_folder, "--model", model_folder, "--scenes", tmp_path / "scenes")
+    assert outcome.status == 1
+    assert outcome.err.count("\n") == 1
+    assert "infers boxes in a picture and no scenes" in outcome.err
+
+
 def test_too_many_images_for_one_sheet_is_one_line(run, tmp_path, model_folder, image_folder, monkeypatch):
     monkeypatch.setattr(overlay_file, "LARGEST_SHEET", 2)
     outcome = run("infer", image_folder, "--model", model_folder, "--overlay", tmp_path / "all.png")
