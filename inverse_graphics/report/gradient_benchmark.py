@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
+from inverse_graphics.likelihood import PyramidLikelihood
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
@@ -22,7 +23,6 @@ PACK = "crockery"
 STEP_PX = 0.5
 AWAY_PX = 3.0
 FINE = 4
-LEVELS = 4
 GOOD = 0.95
 
 
@@ -30,7 +30,7 @@ GOOD = 0.95
 class GradientRow:
     """Cosines of gradients with finite differences over scenes of objects that stand on a table.
 
-    loss: how pictures are compared, one of `VIEWS`.  of: whose gradient, the objects' poses alone, or with
+    loss: how pictures are compared, one of `PRODUCTS`.  of: whose gradient, the objects' poses alone, or with
     the camera's.  share_good: of scenes with a cosine of 0.95 or more.  error: root mean square distance
     between the two, over that of the differences.
     """
@@ -60,8 +60,8 @@ def benchmark_gradients(
     """Compare each engine, supersampled by each factor, with the same central differences.
 
     The loss is the inner product of the picture with what it lacks to a target whose objects and camera are
-    some 3 pixels away, both blurred by one pixel, or as a pyramid of four levels. Differences are of ±½
-    pixel, of pictures of the embedded engine drawn whole in 4 × 4 samples a pixel. float64.
+    some 3 pixels away, both blurred by one pixel, or as `PyramidLikelihood` sees them. Differences are of
+    ±½ pixel, of pictures of the embedded engine drawn whole in 4 × 4 samples a pixel. float64.
 
     Raises:
         EngineError: an unknown engine, or one that does not work here.
@@ -143,13 +143,11 @@ class _Case:
         ends = [(losses(start + step), losses(start - step)) for step in steps]
         return {
             name: torch.stack([(ahead[name] - behind[name]) / (2 * STEP_PX) for ahead, behind in ends], dim=1)
-            for name in VIEWS
+            for name in PRODUCTS
         }
 
     def _losses(self, picture: Tensor) -> dict[str, Tensor]:
-        return {
-            name: (view(picture) * view(self.lacking)).flatten(1).sum(dim=1) for name, view in VIEWS.items()
-        }
+        return {name: product(picture, self.lacking) for name, product in PRODUCTS.items()}
 
     def _moves(self) -> Tensor:
         count, objects = self.scenes.objects.asset.shape
@@ -172,18 +170,21 @@ def blurred(images: Tensor) -> Tensor:
     return torch.nn.functional.conv2d(across, kernel.transpose(2, 3), groups=3)
 
 
-def pyramid(images: Tensor) -> Tensor:
-    """Give all values of four levels, (B, n), weighed so that an inner product is a `PyramidLikelihood`'s.
-
-    images: (B, 3, H, W).  Level l is the mean over squares of 2ˡ pixels and weighs 4ˡ in products.
-    """
-    levels = [images]
-    while len(levels) < LEVELS and min(levels[-1].shape[2:]) > 1:
-        levels.append(torch.nn.functional.avg_pool2d(levels[-1], 2))
-    return torch.cat([2**index * level.flatten(1) for index, level in enumerate(levels)], dim=1)
+def blurred_product(one: Tensor, other: Tensor) -> Tensor:
+    """Inner product of two batches of pictures (B, 3, H, W), both blurred, (B,)."""
+    return (blurred(one) * blurred(other)).flatten(1).sum(dim=1)
 
 
-VIEWS: dict[str, Callable[[Tensor], Tensor]] = {"blur": blurred, "pyramid": pyramid}
+def pyramid_product(one: Tensor, other: Tensor) -> Tensor:
+    """Inner product (B,) in which `PyramidLikelihood` takes the square of a difference of pictures, σ = 1."""
+    likelihood = PyramidLikelihood(sigma=1.0)
+    return (likelihood.log_prob(one, other) - likelihood.log_prob(one, -other)) / 2
+
+
+PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "blur": blurred_product,
+    "pyramid": pyramid_product,
+}
 
 
 def nudged(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> SceneBatch:

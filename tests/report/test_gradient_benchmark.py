@@ -12,7 +12,7 @@ from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.report import gradient_benchmark
-from inverse_graphics.report.gradient_benchmark import benchmark_gradients, blurred, nudged, pyramid
+from inverse_graphics.report.gradient_benchmark import benchmark_gradients, blurred, nudged, pyramid_product
 from inverse_graphics.report.table_top import table_top_scenes
 from inverse_graphics.scene.projection import project
 
@@ -99,12 +99,13 @@ def test_a_move_of_a_pixel_is_one_in_the_picture(seed):
 
 
 def test_a_product_of_pyramids_is_what_their_likelihood_differentiates():
-    """log p of the pyramid is minus half the square of the difference's pyramid, over σ² and the levels."""
+    """The slope of log p towards a picture is the product of what is lacking with the way there."""
     generator = torch.Generator().manual_seed(0)
-    image, other = torch.rand(2, 2, 3, 16, 24, generator=generator, dtype=torch.float64)
-    flat = PyramidLikelihood(1.0).log_prob(image, image)
-    expected = 4 * 2 * (flat - PyramidLikelihood(1.0).log_prob(image, other))
-    torch.testing.assert_close(pyramid(image - other).square().sum(dim=1), expected)
+    image, render, way = torch.rand(3, 2, 3, 16, 24, generator=generator, dtype=torch.float64)
+    render.requires_grad_()
+    (slope,) = torch.autograd.grad(PyramidLikelihood(1.0).log_prob(image, render).sum(), render)
+    found = pyramid_product(image - render.detach(), way)
+    torch.testing.assert_close(found, (slope * way).sum(dim=(1, 2, 3)))
 
 
 def test_a_blur_keeps_what_is_even_and_spreads_a_point_by_a_pixel():
