@@ -69,29 +69,27 @@ def learn3d(
     """
     from inverse_graphics.errors import TrainingError
     from inverse_graphics.studies import learn3d as study
-    from inverse_graphics.studies.study_run import found, plan, schedule_warnings
+    from inverse_graphics.studies.study_run import found, schedule_warnings
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
 
     own = read_variants(variants) if variants else {}
     names = _names(objectives) if objectives is not None else list(own) or list(study.OBJECTIVES)
     chosen, numbers, command = choose(names, shipped_variants("learn3d") | own), _seeds(seeds), _command()
-    stopped = False
     errors: dict[str, str] = {}
     if no_train:
         runs = list(found(chosen, numbers, out))
     else:
         changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
-        runs = plan(recipe, chosen, numbers, changes, out)
+        runs = study.plan_study(recipe, chosen, numbers, changes, out)
         for warning in schedule_warnings(runs):
             say(warning)
         try:
-            done, errors = study.train_and_judge(runs, command, say)
-            stopped = not done
+            done, errors = study.train_and_judge(runs, out, command, say)
         except KeyboardInterrupt:
-            stopped = True
-    if stopped:
-        say(f"stopped; to go on: {command}")
-        raise typer.Exit(130)
+            say(f"stopped; to go on: {command}")
+            done = False
+        if not done:
+            raise typer.Exit(130)
     report(study.report(runs, out, command, errors), json)
     say(f"everything is in {out}; {out / 'summary.md'} sums it up")
     if errors:

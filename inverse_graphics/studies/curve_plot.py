@@ -110,9 +110,9 @@ def _draw(
     for line in lines:
         style, colour = line.style, colours[line.variant]
         for one in line.curves if len(line.curves) > 1 else []:
-            known = [point for point in one if panel.metric in point.metrics]
-            values = _shown([point.metrics[panel.metric] for point in known], panel, images)
-            axes.plot([x(point) for point in known], values, style, color=colour, linewidth=0.7, alpha=0.45)
+            known = [x(point) for point in one if panel.metric in point.metrics]
+            values = _values(one, panel, images)
+            axes.plot(known, values, style, color=colour, linewidth=0.7, alpha=0.45)
         across, middle = median_curve(line.curves, x, panel.metric)
         axes.plot(
             across,
@@ -123,6 +123,10 @@ def _draw(
             marker=".",
             markersize=4,
         )
+
+
+def _values(one: Curve, panel: Panel, images: int) -> list[float]:
+    return _shown([p.metrics[panel.metric] for p in one if panel.metric in p.metrics], panel, images)
 
 
 def _shown(values: Sequence[float], panel: Panel, images: int) -> list[float]:
@@ -140,23 +144,25 @@ def _finish(
     """Scales, ticks and bounds."""
     for row in panels:
         for axes, panel in zip(row, PANELS, strict=True):
-            axes.set_yscale(panel.scale)
             axes.set_xlim(left=0)
             axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
             axes.spines[["top", "right"]].set_visible(False)
-            _tick(axes, panel)
+            if any(_values(one, panel, images) for line in lines for one in line.curves):
+                _scale(axes, panel)
             if panel.scale == "linear" and truth is not None:
                 axes.axhline(panel.factor * truth, color=TRUTH, linewidth=0.8, linestyle=":")
     for axes, panel in zip(panels[0], PANELS, strict=True):
         axes.set_title(panel.label, fontsize=9)
         if panel.scale == "logit":
-            axes.set_ylim(max(axes.dataLim.y0 * 0.8, 0.005), 1 - 0.4 / images)
+            shares = [value for line in lines for one in line.curves for value in _values(one, panel, images)]
+            axes.set_ylim(max(0.8 * min(shares, default=0.1), 0.005), 1 - 0.4 / images)
     _bound_likelihood([row[-1] for row in panels], lines, truth)
 
 
-def _tick(axes: Axes, panel: Panel) -> None:
+def _scale(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+    axes.set_yscale(panel.scale)
     if panel.scale == "logit":
         axes.set_yticks(SHARES)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))

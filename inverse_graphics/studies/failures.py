@@ -24,6 +24,9 @@ class Kind(IntEnum):
     NONE = 2
 
 
+TITLES = {Kind.COUNT: "wrong count", Kind.IDENTITY: "wrong object", Kind.NONE: "count and kinds right"}
+
+
 @dataclass(frozen=True)
 class Failures:
     """The failures of B images.
@@ -78,40 +81,45 @@ class Failures:
         return {kind: int((self.kind == kind).sum()) for kind in Kind}
 
     def there(self, image: int) -> str:
-        """The true objects of an image: `glass, 2 × mug`."""
+        """The true objects of an image: `glass, 2x mug`."""
         return _listed(self._called(k) for k in self.truth.asset[image].tolist() if k >= 0)
 
-    def notes(self, image: int) -> list[str]:
-        """What is wrong with an image's scene, the worst first; how far off the objects are comes last."""
+    def title(self, image: int) -> str:
+        """The verdict in a few words."""
         count, seen = int(self.truth.count[image]), int(self.predicted.count[image])
-        miscounted = [f"{count} there, {seen} seen"] if count != seen else []
-        return [*miscounted, *self._missed(image), *self._invented(image), *self._off(image)]
+        return f"{seen} seen, {count} there" if count != seen else TITLES[Kind(int(self.kind[image]))]
+
+    def notes(self, image: int) -> list[str]:
+        """What an image's scene misses, misnames and invents, and how far off the rest is."""
+        told = {
+            "missed": self._missed(image),
+            "misnamed": self._misnamed(image),
+            "invented": self._invented(image),
+        }
+        notes = [f"{what}: {_listed(names)}" for what, names in told.items() if names]
+        return [*notes, *self._off(image)]
 
     def _missed(self, image: int) -> list[str]:
-        notes = []
-        for slot, k in enumerate(self.truth.asset[image].tolist()):
-            partner = int(self.slots[image, slot])
-            if k >= 0 and partner < 0:
-                notes.append(f"{self._called(k)} missed")
-            elif k >= 0 and int(self.predicted.asset[image, partner]) != k:
-                taken = self._called(int(self.predicted.asset[image, partner]))
-                notes.append(f"{self._called(k)} taken for {taken}")
-        return notes
+        pairs = zip(self.truth.asset[image].tolist(), self.slots[image].tolist(), strict=True)
+        return [self._called(k) for k, slot in pairs if k >= 0 and slot < 0]
+
+    def _misnamed(self, image: int) -> list[str]:
+        pairs = zip(self.truth.asset[image].tolist(), self.slots[image].tolist(), strict=True)
+        named = [(k, int(self.predicted.asset[image, slot])) for k, slot in pairs if k >= 0 and slot >= 0]
+        return [f"{self._called(k)} as {self._called(taken)}" for k, taken in named if k != taken]
 
     def _invented(self, image: int) -> list[str]:
         real, seen = set(self.slots[image].tolist()), enumerate(self.predicted.asset[image].tolist())
-        return [f"{self._called(k)} invented" for slot, k in seen if k >= 0 and slot not in real]
+        return [self._called(k) for slot, k in seen if k >= 0 and slot not in real]
 
     def _off(self, image: int) -> list[str]:
-        """How far off the worst of the objects found is, and by how much the worst is turned."""
+        """How far off the worst object found is, and by how much the worst named right is turned."""
         own = (self.truth.asset >= 0).nonzero()[:, 0] == image
         found, named = own & self.errors.found, own & self.errors.identified
-        notes = []
-        if found.any():
-            notes.append(f"{1000 * float(self.errors.distance[found].max()):.0f} mm off")
-        if named.any() and (turned := float(self.errors.angle[named].max())) >= 1:
-            notes.append(f"turned {turned:.0f}°")
-        return notes
+        far = f"{1000 * float(self.errors.distance[found].max()):.0f} mm off" if found.any() else ""
+        degrees = float(self.errors.angle[named].max()) if named.any() else 0.0
+        told = ", ".join(filter(None, [far, f"turned by {degrees:.0f}°" if degrees >= 1 else ""]))
+        return [told] if told else []
 
     def _called(self, kind: int) -> str:
         return self.names[kind].rpartition("/")[2]
@@ -119,4 +127,4 @@ class Failures:
 
 def _listed(names: Iterable[str]) -> str:
     counts = sorted(Counter(names).items())
-    return ", ".join(f"{n} × {name}" if n > 1 else name for name, n in counts) or "nothing"
+    return ", ".join(f"{n}x {name}" if n > 1 else name for name, n in counts) or "nothing"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ ROWS, COLUMNS = 24, 2
 """Most rows, and how many stand side by side."""
 SIDE = 128
 """The least side of a picture, pixels; small ones are enlarged by whole numbers."""
-GAP, TEXT, HEAD, LINE = 6, 200, 64, 18
+GAP, TEXT, HEAD, LINE, LETTERS = 6, 230, 64, 18, 36
 INK, GREY, WRONG = (20, 20, 20), (110, 110, 110), (178, 34, 34)
 
 
@@ -66,7 +67,7 @@ def _draw_row(
     corner: tuple[int, int],
     side: int,
     row: GalleryRow,
-    number: int,
+    place: int,
 ) -> None:
     left, top = corner
     for picture in (row.image, row.reconstruction, difference(row.image, row.reconstruction)):
@@ -74,6 +75,7 @@ def _draw_row(
         sheet.paste(enlarged, (left, top))
         left += side + GAP
     bold, plain = ImageFont.load_default(14), ImageFont.load_default(13)
-    draw.text((left + GAP, top + 2), f"{number}. {row.title}", WRONG if row.failed else INK, bold)
-    for line, note in enumerate(row.notes, start=1):
-        draw.text((left + GAP, top + 4 + line * LINE), note, GREY, plain)
+    draw.text((left + GAP, top + 2), f"{place}. {row.title}", WRONG if row.failed else INK, bold)
+    lines = [line for note in row.notes for line in wrap(note, LETTERS)]
+    for number, line in enumerate(lines[: side // LINE - 1], start=1):
+        draw.text((left + GAP, top + 4 + number * LINE), line, GREY, plain)

@@ -22,22 +22,22 @@ from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.reading import read_scenes
 from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
 from inverse_graphics.models.weights import WEIGHTS as TENSORS
-from inverse_graphics.models.weights import load_model
+from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.studies.failures import Failures, Kind
+from inverse_graphics.studies.failures import TITLES, Failures, Kind
 from inverse_graphics.studies.gallery import ROWS, GalleryRow, draw_gallery
 from inverse_graphics.studies.study_run import StudyRun
 from inverse_graphics.training.air3d_task import HeldOutScenes
-from inverse_graphics.training.recipe import Air3DRecipe
+from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS
 
 EVALUATION, GALLERY = "evaluation.json", "gallery.png"
 FORMAT_VERSION = 1
+"""Older evaluations are done again."""
 BLOCK = 50
 """Images that are read at once: each is drawn many times over for the bound."""
 SAMPLES = 8
 """Scenes tried for each image in the importance-weighted bound."""
-TITLES = {Kind.COUNT: "wrong count", Kind.IDENTITY: "wrong object", Kind.NONE: "right objects"}
 
 
 def judge(trained: StudyRun, samples: int = SAMPLES) -> dict[str, Any]:
@@ -55,8 +55,9 @@ def judge(trained: StudyRun, samples: int = SAMPLES) -> dict[str, Any]:
     if kept.get("of") == asked and (trained.folder / GALLERY).is_file():
         return kept
     begun = perf_counter()
-    readings = _Readings.of(_held_out(trained))
-    evaluation = {"of": asked, **readings.figures(samples)}
+    model = load_model(trained.folder / WEIGHTS)
+    readings = _Readings.of(_held_out(trained.recipe, model))
+    evaluation = {"of": asked, "trained_with": model.document.versions, **readings.figures(samples)}
     save(trained.folder / GALLERY, readings.gallery(f"{trained.variant.name}, seed {trained.seed}"))
     evaluation["seconds"] = perf_counter() - begun
     with atomic_write(trained.folder / EVALUATION, "w") as file:
@@ -86,11 +87,10 @@ def _kept(file: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _held_out(trained: StudyRun) -> HeldOutScenes:
-    recipe = trained.recipe
+def _held_out(recipe: Recipe, model: LoadedModel) -> HeldOutScenes:
     if not isinstance(recipe, Air3DRecipe):
         raise RecipeError(f"recipe {recipe.name} trains no 3D model: choose one with model.kind air3d")
-    network = load_model(trained.folder / WEIGHTS).module
+    network = model.module
     assert isinstance(network, Air3D)
     network.engine = make_engine(recipe.engine, network.stage.family.library)
     return HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
@@ -159,12 +159,9 @@ class _Readings:
             part[index].clamp(0, 1).permute(1, 2, 0).numpy() for part in (self.held_out.images, self.drawn)
         )
         short = float(self.of_truth[index] - self.log_likelihood[index])
-        notes = (
-            f"there: {self.failures.there(index)}",
-            *self.failures.notes(index),
-            f"{short:,.0f} nats below the truth",
-        )
-        return GalleryRow(image, drawn, TITLES[kind], notes, kind != Kind.NONE)
+        there = f"there: {self.failures.there(index)}"
+        notes = (there, f"{short:,.0f} nats below the truth", *self.failures.notes(index))
+        return GalleryRow(image, drawn, self.failures.title(index), notes, kind != Kind.NONE)
 
     @cached_property
     @torch.no_grad()

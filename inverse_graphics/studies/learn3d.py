@@ -16,37 +16,48 @@ import os
 import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inverse_graphics.errors import TrainingError
+from inverse_graphics.errors import ModelError, RecipeError, TrainingError
 from inverse_graphics.files import atomic_write, storage_error
 from inverse_graphics.models.weights import current_versions
 from inverse_graphics.studies.confusion_plot import plot_confusions, pooled
 from inverse_graphics.studies.curve_plot import Line, plot_curves
 from inverse_graphics.studies.curves import curve, write_curves
 from inverse_graphics.studies.judged_run import GALLERY, judge
-from inverse_graphics.studies.study_run import Say, StudyRun, train
+from inverse_graphics.studies.study_run import Say, StudyRun, plan, train
 from inverse_graphics.studies.summary import VariantRow, summarise, variant_rows, with_labels
+from inverse_graphics.studies.variants import Variant
+from inverse_graphics.training.recipe import Air3DRecipe, load_recipe
+from inverse_graphics.training.run import RECIPE
 
 OBJECTIVES = ("sleep", "wake_sleep", "elbo", "supervised/label", "supervised/set")
 """What is compared unless other variants are named."""
 RESULTS, SUMMARY, CURVES, CONFUSIONS = "results.json", "summary.md", "curves.csv", "confusions.png"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a study came to.  rows: one for each variant.  stopped: whether it was asked to stop."""
+def plan_study(
+    recipe: str, variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], out: Path
+) -> list[StudyRun]:
+    """The runs of the study.
 
-    rows: list[VariantRow]
-    stopped: bool
+    Raises:
+        RecipeError: the recipe trains no 3D model, or as `study_run.plan`.
+        TrainingError: as `study_run.plan`.
+    """
+    if not isinstance(load_recipe(recipe), Air3DRecipe):
+        raise RecipeError(f"{recipe} trains no 3D model: choose a recipe that does, such as table_top")
+    return plan(recipe, variants, seeds, overrides, out)
 
 
-def train_and_judge(runs: Sequence[StudyRun], command: str, say: Say) -> tuple[bool, dict[str, str]]:
+def train_and_judge(
+    runs: Sequence[StudyRun], out: Path, command: str, say: Say
+) -> tuple[bool, dict[str, str]]:
     """Train all runs, one after the other, and judge each; False if asked to stop before the end.
 
-    A run that ends with an error is told, and the others go on. Returns those errors by the runs' folders.
+    After each the report is written anew. A run that ends with an error is told, and the others go on.
+    Returns those errors by the runs' folders.
     """
     errors: dict[str, str] = {}
     for number, planned in enumerate(runs, start=1):
@@ -56,7 +67,9 @@ def train_and_judge(runs: Sequence[StudyRun], command: str, say: Say) -> tuple[b
             if not train(planned, command):
                 return False, errors
             judge(planned)
-        except TrainingError as error:
+            if state != "is there":
+                report(runs, out, command, errors)
+        except (TrainingError, ModelError) as error:
             say(f"{planned.variant.name}, seed {planned.seed}: {error}")
             errors[planned.folder.name] = str(error)
     return True, errors
@@ -121,7 +134,7 @@ def _publish_gallery(judged: Sequence[dict[str, Any]], out: Path) -> None:
 
 def _record(run: StudyRun, error: str | None) -> dict[str, Any]:
     """All that is known of a run, as JSON holds it."""
-    history = run.history()
+    history, (evaluation, problem) = run.history(), _judged(run)
     step, seconds = history[-1]["step"], history[-1]["seconds"]
     return {
         "variant": run.variant.name,
@@ -129,7 +142,7 @@ def _record(run: StudyRun, error: str | None) -> dict[str, Any]:
         "seed": run.seed,
         "with_labels": with_labels(run.recipe),
         "finished": run.finished,
-        "error": error,
+        "error": error or problem,
         "folder": f"{run.folder.parent.name}/{run.folder.name}",
         "step": step,
         "steps": run.recipe.steps,
@@ -137,9 +150,18 @@ def _record(run: StudyRun, error: str | None) -> dict[str, Any]:
         "seconds": seconds,
         "images_per_second": run.images(step) / seconds if seconds > 0 else None,
         "recipe": run.recipe.model_dump(mode="json"),
-        "evaluation": judge(run) if run.finished else None,
+        "command": f"inverse-graphics train {run.folder.parent.name}/{run.folder.name}/{RECIPE}",
+        "evaluation": evaluation,
         "history": history,
     }
+
+
+def _judged(run: StudyRun) -> tuple[dict[str, Any] | None, str | None]:
+    """The evaluation of a run that is finished, or why there is none."""
+    try:
+        return (judge(run) if run.finished else None), None
+    except ModelError as error:
+        return None, str(error)
 
 
 def _results(records: Sequence[dict[str, Any]], command: str) -> dict[str, Any]:
@@ -147,9 +169,17 @@ def _results(records: Sequence[dict[str, Any]], command: str) -> dict[str, Any]:
         "study": "learn3d",
         "command": command,
         "versions": current_versions(),
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "runs": list(records),
     }
+
+
+def _processor() -> str:
+    """What the processor is called, or at least of which kind it is."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(errors="replace").splitlines() if facts.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _write(file: Path, text: str) -> None:

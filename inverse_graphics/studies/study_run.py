@@ -74,7 +74,7 @@ def plan(
 
     Raises:
         RecipeError: a variant or an override does not fit the recipe.
-        TrainingError: a run that was begun in `out` has another recipe.
+        TrainingError: a run that was begun in `out` has another recipe, or has come further.
     """
     if any(override.partition("=")[0] == "seed" for override in overrides):
         raise RecipeError("seed cannot be set for all runs of a study: choose them by --seeds")
@@ -143,4 +143,10 @@ def _check_is_the_same(planned: StudyRun) -> None:
         raise TrainingError(
             f"{planned.folder} was begun with another recipe (other {', '.join(changed)}): "
             "choose another --out"
+        )
+    done = max((row["step"] for row in planned.history()), default=0)
+    if done > planned.recipe.steps:
+        raise TrainingError(
+            f"{planned.folder} is at step {done:,}, beyond the {planned.recipe.steps:,} asked for: "
+            "set steps to more, or choose another --out"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -71,14 +72,16 @@ COLUMNS = (
     Column("count right", figure("count_accuracy"), _share),
     Column("identity right, of all true objects", figure("identity_of_all"), _share),
     Column("objects found", figure("recall"), _share),
-    Column("of those seen, real", figure("precision"), _share),
+    Column("seen objects that are there", figure("precision"), _share),
     Column("position error, median", figure("position_error_m_median"), lambda m: f"{1000 * m:.1f} mm"),
-    Column("rotation error, median", figure("rotation_error_deg_median"), lambda d: f"{d:.1f}°"),
     Column("log-likelihood", nats("log_likelihood"), _whole),
     Column("bound on log p(x)", nats("log_evidence_bound"), _whole),
     Column("minutes", lambda record: record["seconds"] / 60, lambda m: f"{m:.1f}"),
     Column("images/s", lambda record: record["images_per_second"], _whole),
 )
+POSES = 5
+"""Before the columns from this on stand those about rotations and the camera."""
+_TURN = re.compile("rotation_error_deg(_visible)?/(.*)_p90")
 CAMERA = Column(
     "camera direction error, median", figure("camera_direction_error_deg_median"), lambda d: f"{d:.2f}°"
 )
@@ -108,8 +111,8 @@ def summarise(records: Sequence[Record], command: str) -> str:
     if judged:
         parts += ["## Counts\n", _confusions(judged), "![true against inferred counts](confusions.png)\n"]
     parts += ["## Curves\n", "![learning curves](curves.svg)\n", _changes(records)]
-    if unfinished := [record for record in records if not record["finished"]]:
-        parts += ["## Not finished\n", _unfinished(unfinished)]
+    if unfinished := [record for record in records if not record["evaluation"]]:
+        parts += ["## Not in the tables\n", _unfinished(unfinished)]
     return "\n".join(parts)
 
 
@@ -158,8 +161,20 @@ def _conditions(records: Sequence[Record]) -> str:
 
 
 def _columns(records: Sequence[Record]) -> list[Column]:
-    camera = [CAMERA] if any(CAMERA.of(record) for record in records if record["evaluation"]) else []
-    return [*COLUMNS[:6], *camera, *COLUMNS[6:]]
+    """The usual ones, the rotation of each kind that can be seen to turn, and the camera if it moves."""
+    judged = [record for record in records if record["evaluation"]]
+    names = dict.fromkeys(name for record in judged for name in record["evaluation"]["figures"])
+    turns = [name for name in names if _TURN.fullmatch(name) and any(figure(name)(r) for r in judged)]
+    own = [_rotation(name) for name in turns]
+    camera = [CAMERA] if any(CAMERA.of(record) for record in judged) else []
+    return [*COLUMNS[:POSES], *own, *camera, *COLUMNS[POSES:]]
+
+
+def _rotation(name: str) -> Column:
+    """The median whose 90th percentile has this name."""
+    seen, kind = _TURN.fullmatch(name).groups()  # type: ignore[union-attr]
+    title = f"rotation error of {'visible ' if seen else ''}{kind.rpartition('/')[2]}, median"
+    return Column(title, figure(name.removesuffix("_p90") + "_median"), lambda degrees: f"{degrees:.1f}°")
 
 
 def _medians(own: Sequence[Record]) -> str:
@@ -214,7 +229,11 @@ def _changes(records: Sequence[Record]) -> str:
 
 def _unfinished(records: Sequence[Record]) -> str:
     rows = [
-        [f"{r['variant']}, seed {r['seed']}", f"{r['step']:,} of {r['steps']:,}", r["error"] or "stopped"]
+        [
+            f"{r['variant']}, seed {r['seed']}",
+            f"{r['step']:,} of {r['steps']:,}",
+            r["error"] or "not finished",
+        ]
         for r in records
     ]
     return _table(["run", "evaluated at step", "why"], rows)
