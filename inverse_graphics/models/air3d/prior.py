@@ -2,7 +2,7 @@
 
 Objects are alike: the density is of ordered scenes, in any order. Where they may not cut into each other,
 positions are uniform over the placements that fit; what part of all placements that is, is not made up for,
-so with several objects densities are too small by the logarithm of the family's acceptance rate.
+so with several objects densities are too small by the logarithm of how often objects of their kinds fit.
 """
 
 from __future__ import annotations
@@ -22,12 +22,21 @@ def log_prior_of_prefixes(scenes: StagedScenes, stage: Stage) -> Tensor:
 
     scenes: of N objects each, all slots filled.
     """
-    place = -(2 * stage.reach).log().sum() - math.log(len(stage.turns))
+    place = -(2 * stage.reach).log().sum()
     turned = 0.0 if stage.floating else -math.log(2 * math.pi)
-    each = place + turned * stage.turns[scenes.asset].to(place)
+    each = place + turned * stage.turns[scenes.asset].to(place) + _log_prior_of_kinds(scenes.asset, stage)
     camera = -(stage.orbit_high - stage.orbit_low)[stage.free].log().sum()
     objects = torch.cat([camera.expand(len(each), 1), each], dim=-1).cumsum(-1)
     return objects + stage.log_count_prior + interpenetration(scenes, stage)
+
+
+def _log_prior_of_kinds(asset: Tensor, stage: Stage) -> Tensor:
+    """Log-probability of each kind, given those before it.  asset: (B, N).  Returns (B, N), nats."""
+    kinds, slots = len(stage.turns), torch.arange(asset.shape[1], device=asset.device)
+    if not isinstance(stage.family, TableTop) or stage.family.settings.repeats:
+        return torch.full(asset.shape, -math.log(kinds), device=asset.device)
+    again = (asset[:, :, None] == asset[:, None, :]).tril(-1).any(-1)
+    return torch.where(again, IMPOSSIBLE, -torch.log(kinds - slots))
 
 
 def interpenetration(scenes: StagedScenes, stage: Stage) -> Tensor:

@@ -90,6 +90,22 @@ def test_objects_that_cut_into_each_other_are_impossible_from_the_second_on():
         assert torch.equal(cut, torch.tensor([expected]) * IMPOSSIBLE)
 
 
+def test_without_repeats_kinds_are_drawn_from_those_left():
+    """Of ordered pairs of different kinds, each is as probable as in the family; no kind comes twice."""
+    stage = stage_of(table(counts=(0, 0, 1), repeats=False))
+    pairs = torch.tensor(list(product(range(3), repeat=2)))
+    apart = torch.tensor([[-0.2, 0.0], [0.2, 0.0]]).expand(9, 2, 2)
+    log_prior = log_prior_of_prefixes(anywhere(stage, pairs)._replace(position=apart), stage)[:, 2]
+    volumes = torch.stack([volume(stage, pair) for pair in pairs.tolist()])
+    frequency = torch.zeros(9).index_add(
+        0, (drawn(stage, 20_000).asset * torch.tensor([3, 1])).sum(1), torch.ones(20_000) / 20_000
+    )
+    probability = log_prior.exp() * volumes
+    different = pairs[:, 0] != pairs[:, 1]
+    torch.testing.assert_close(probability, different / 6)
+    assert (frequency - probability).abs().max() < 4 * math.sqrt(0.25 / 20_000)
+
+
 def test_overlap_is_how_far_pairs_are_short_of_the_clearance():
     stage = stage_of(table(kinds=("glass", "mug"), counts=(1, 1, 1, 1), **CROWDED))
     scenes = anywhere(stage, torch.randint(2, (60, 3), generator=seeded(3)), seed=4)
