@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_unshuffle, relu
+from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu
 
 STRIDE = 4
 """Pixels per cell of the finer map, on which objects are located."""
+CONTRAST = 4.0
+"""By what grey levels are multiplied: things differ from what is behind them by about a quarter."""
 
 
 class Maps(NamedTuple):
@@ -36,7 +38,7 @@ class ImageFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Maps:
         """images: (B, 3, H, W) in [0, 1]."""
-        seen = torch.cat([images, _coordinates(images)], dim=1)
+        seen = torch.cat([CONTRAST * (images - 0.5), _coordinates(images)], dim=1)
         half, quarter, eighth = self.down
         fine = relu(quarter(relu(half(seen.contiguous(memory_format=torch.channels_last)))))
         coarse = relu(eighth(fine))
@@ -60,12 +62,49 @@ class StepFeatures(nn.Module):
 
         explained: (B, 1, H, W), the share of each pixel that objects cover already.
         """
-        left = pixel_unshuffle(torch.cat([difference, explained - 0.5], dim=1), 2)
+        left = pixel_unshuffle(torch.cat([CONTRAST * difference, explained], dim=1), 2)
         fine = relu(image + self.notice(left.contiguous(memory_format=torch.channels_last)))
         fine = fine + relu(self.fuse(fine))
         coarse = relu(self.eighth(fine))
         coarse = coarse + relu(self.widen(coarse))
         return Maps(relu(fine + _twice(self.top(coarse))), coarse)
+
+
+class GlimpseFeatures(nn.Module):
+    """Sees a small window at full resolution: what tells kinds and turns apart is a few pixels wide."""
+
+    SIZE = 32
+
+    def __init__(self, channels: tuple[int, int, int], features: int) -> None:
+        super().__init__()
+        half, quarter, eighth = channels
+        self.down = nn.ModuleList([_halve(7, half), _halve(half, quarter), _halve(quarter, eighth)])
+        self.flat = nn.Linear(eighth * (self.SIZE // 8) ** 2, features)
+        self.norm = nn.LayerNorm(features)
+
+    def forward(self, images: Tensor, difference: Tensor, explained: Tensor, pixel: Tensor) -> Tensor:
+        """Features (B, F) of windows about `pixel` (B, 2).
+
+        images, difference, explained: (B, 3, H, W), (B, 3, H, W) and (B, 1, H, W), as of `StepFeatures`.
+        """
+        picture = torch.cat([CONTRAST * (images - 0.5), CONTRAST * difference, explained], dim=1)
+        window = _window(picture, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
+        for layer in self.down:
+            window = relu(layer(window))
+        features: Tensor = self.norm(relu(self.flat(window.flatten(1))).float())
+        return features
+
+
+def _window(picture: Tensor, pixel: Tensor, size: int) -> Tensor:
+    """A window as large as `size` pixels about each `pixel`, black outside the picture; (B, C, size, size)."""
+    height, width = picture.shape[-2:]
+    extent = pixel.new_tensor([width, height])
+    centre = (2 * pixel / extent - 1).detach()
+    steps = (torch.arange(size, device=pixel.device, dtype=pixel.dtype) + 0.5) - size / 2
+    x = centre[:, 0, None] + 2 * steps / width
+    y = centre[:, 1, None] + 2 * steps / height
+    grid = torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=-1)
+    return grid_sample(picture, grid, align_corners=False)
 
 
 def _halve(inputs: int, outputs: int) -> nn.Conv2d:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.network import Air3D, Canvas
 from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes
 
 
@@ -49,8 +49,8 @@ def log_posterior(
     orbit = (scenes.orbit if seen_orbit is None else seen_orbit)[image]
     posterior = model.posterior(
         maps.fine[image],
-        images[image] - prefixes.images[image, step],
-        prefixes.explained[image, step],
+        images[image],
+        Canvas(prefixes.images[image, step], prefixes.explained[image, step]),
         orbit,
         model.stage.cameras(orbit),
     )

@@ -14,8 +14,8 @@ from inverse_graphics.geometry.rotation import matrix_from_yaw
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood, Likelihood
 from inverse_graphics.models.air import Beginning, ObjectStep
-from inverse_graphics.models.air3d.features import ImageFeatures, Maps, StepFeatures
-from inverse_graphics.models.air3d.heads import CameraHead, ObjectHead
+from inverse_graphics.models.air3d.features import GlimpseFeatures, ImageFeatures, Maps, StepFeatures
+from inverse_graphics.models.air3d.heads import CameraHead, ObjectHead, PlaceHead
 from inverse_graphics.models.air3d.posterior import (
     ObjectPosterior,
     camera_posterior,
@@ -97,9 +97,9 @@ class Air3D(nn.Module):
         if len(self.stage.free):
             self.view = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
         turn = turn_numbers(settings.components, self.stage.floating)
-        self.name_and_place = ObjectHead(
-            fine, coarse, settings.hidden, len(family.kinds), turn, settings.presence_bias
-        )
+        self.locate = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias)
+        self.glimpse = GlimpseFeatures(channels, settings.hidden)
+        self.describe = ObjectHead(settings.hidden, settings.hidden, settings.hidden, len(family.kinds), turn)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -167,19 +167,21 @@ class Air3D(nn.Module):
         canvas = state.canvas
         if not self.canvas_gradient:
             canvas = Canvas(*(part.detach() for part in canvas))
-        seen = self.posterior(
-            state.maps.fine, state.images - canvas.image, canvas.explained, state.orbit, state.scene.camera
-        )
+        seen = self.posterior(state.maps.fine, state.images, canvas, state.orbit, state.scene.camera)
         return self.with_certain(seen, torch.full_like(seen.presence, state.steps, dtype=torch.int64))
 
     def posterior(
-        self, fine: Tensor, difference: Tensor, explained: Tensor, orbit: Tensor, camera: CameraBatch
+        self, fine: Tensor, images: Tensor, canvas: Canvas, orbit: Tensor, camera: CameraBatch
     ) -> ObjectPosterior:
-        """What one step says, of any batch of images and composites; see `StepFeatures`."""
+        """What one step says, of any batch of images, their fine maps, and composites so far."""
+        difference = images - canvas.image
         view = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
         with self._autocast(fine):
-            maps = self.compare(fine, difference, explained)
-        return object_posterior(self.name_and_place(maps, view), camera, orbit[:, 0], self.stage)
+            maps = self.compare(fine, difference, canvas.explained)
+        place = self.locate(maps, view)
+        with self._autocast(fine):
+            glimpse = self.glimpse(images, difference, canvas.explained, place.pixel)
+        return object_posterior(self.describe(place, glimpse), camera, orbit[:, 0], self.stage)
 
     def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
         """Objects that no scene is without are present, whatever the network says."""

@@ -23,9 +23,9 @@ NARROWEST, WIDEST = 1e-3, 0.5
 """Bounds of a posterior's standard deviation, as shares of the prior's width; wider teach a mean nothing."""
 NARROWEST_TURN, WIDEST_TURN = 0.01, 1.25
 """Bounds of a rotation's standard deviation, radians."""
-SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 0.1, 5000.0
-YAW_NUMBERS, ROTATION_NUMBERS = 4, 10
-"""Per component: its logit, a direction and a concentration; or its logit, six numbers and three widths."""
+SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 1e-3, 5000.0
+YAW_NUMBERS, ROTATION_NUMBERS = 3, 10
+"""Per component: its logit and a vector; or its logit, six numbers and three widths."""
 
 Turn = VonMisesMixture | RotationMixture
 
@@ -103,14 +103,17 @@ def turn_numbers(components: int, floating: bool) -> int:
 
 
 def _yaw(numbers: Tensor, azimuth: Tensor) -> VonMisesMixture:
-    logits, x, y, raw = numbers.reshape(len(numbers), -1, YAW_NUMBERS).unbind(-1)
+    """Each component by a vector: it points to the yaw, and the longer it is, the surer it is.
+
+    Around zero these are the natural parameters, in which the density is concave: a direction and a
+    concentration apart would leave an unsure direction nothing to learn from.
+    """
+    logits, x, y = numbers.reshape(len(numbers), -1, YAW_NUMBERS).unbind(-1)
     spread = torch.linspace(0, 2 * torch.pi, logits.shape[-1] + 1, device=logits.device)[:-1].to(logits)
-    seen = torch.atan2(y + spread.sin(), x + spread.cos())  # components begin in different directions
-    return VonMisesMixture(logits, seen + azimuth[:, None], _concentration(raw))
-
-
-def _concentration(raw: Tensor) -> Tensor:
-    return held_between(raw, math.log(SMALLEST_CONCENTRATION), math.log(LARGEST_CONCENTRATION)).exp()
+    x, y = x + 0.5 * spread.cos(), y + 0.5 * spread.sin()  # components begin in different directions
+    length = torch.sqrt(x.square() + y.square() + 1e-12)
+    concentration = held_between(length * (1 + length), SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION)
+    return VonMisesMixture(logits, torch.atan2(y, x) + azimuth[:, None], concentration)
 
 
 def _rotation(numbers: Tensor) -> RotationMixture:
