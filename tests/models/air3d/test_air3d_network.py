@@ -20,8 +20,10 @@ from small_air3d import (
 from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.heads import ObjectNumbers
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.posterior import object_posterior, turn_numbers
 from inverse_graphics.models.air3d.reading import read_scenes
 from inverse_graphics.models.air3d.sleep import Misjudgement, dream
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
@@ -39,22 +41,19 @@ def dreams_of(model, count, seed=0):
 
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
 def test_the_divergence_of_an_object_is_its_mean_log_ratio_to_the_prior(family):
-    model = loud_model(family)
-    stage, draws = model.stage, 12_000
-    images = dreams_of(model, 1).images.expand(draws, -1, -1, -1)
+    model = fresh_model(family)
+    stage, draws, sampler = model.stage, 12_000, Reparameterised(seeded(1))
+    numbers = ObjectNumbers(
+        pixel=torch.tensor([[14.0, 18.0]]),
+        presence=torch.zeros(1),
+        identity=torch.tensor([[0.3, 0.0, -0.4]]),
+        raw_std=torch.zeros(1, 2),
+        turn=2 * torch.randn(1, turn_numbers(3, stage.floating), generator=seeded(2)),
+    )
+    numbers = ObjectNumbers(*(part.expand(draws, *part.shape[1:]) for part in numbers))
     with torch.no_grad():
-        state = model.begin(images[:1], AtMeans()).state
-        one = model.look(state)
-        sampler = Reparameterised(seeded(1))
-
-        def many(part):
-            return part.expand(draws, *part.shape[1:])
-
-        posterior = one._replace(
-            identity=many(one.identity),
-            position=one.position._replace(mean=many(one.position.mean), std=many(one.position.std)),
-            turn=type(one.turn)(*(many(part) for part in one.turn)),
-        )
+        orbit = (0.5 * (stage.orbit_low + stage.orbit_high)).expand(draws, 3)
+        posterior = object_posterior(numbers, stage.cameras(orbit), orbit[:, 0], stage)
         asset = sampler(Categorical(posterior.identity)).long()
         position, turn = sampler(posterior.position), sampler(posterior.turn)
         log_prior = -math.log(len(stage.turns)) - (2 * stage.reach).log().sum()
