@@ -16,6 +16,7 @@ group = new_group("Measure how good and how fast this is, here.")
 
 INFER_EXAMPLES = """\
 inverse-graphics benchmark infer
+inverse-graphics benchmark infer --model multi_mnist --images 10000 --digits full
 inverse-graphics benchmark infer --model runs/multi_mnist-seed1/weights --digits full --json figures.json"""
 
 TRAIN_EXAMPLES = """\
@@ -27,18 +28,18 @@ def infer(
     model: Annotated[
         str | None, typer.Option(metavar="NAME|DIR", help="A model's name, or the folder of a trained one.")
     ] = None,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="How many images of digits.")] = 1000,
+    images: Annotated[int, typer.Option(metavar="N", min=1, help="How many familiar images.")] = 1000,
     digits: Annotated[
         Literal["shipped", "full"],
-        typer.Option(help="The 1,000 test digits inside the package, or all 10,000."),
+        typer.Option(help="Of 2D models: the 1,000 test digits inside the package, or all 10,000."),
     ] = "shipped",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which images.")] = 0,
     json: Json = None,
 ) -> None:
-    """Count digits on images never learnt from, and see whether other images are warned about.
+    """See how right and how fast a model is on images it never learnt from, and what it warns about.
 
-    Images are composed of MNIST's test digits, written to PNG files and read back. Kinds of other images
-    whose files are not on this machine are left out.
+    Images like those that it knows, of test digits or of fresh scenes, are written to PNG files and read
+    back. Then come quite other images; kinds whose files are not on this machine are left out.
     """
     from inverse_graphics.report.infer_benchmark import benchmark_infer
     from inverse_graphics.scene_parser import SceneParser

@@ -10,12 +10,14 @@ import typer
 from .streams import STDOUT, console, say, write_json
 
 if TYPE_CHECKING:
+    from inverse_graphics.parse import ParsedObject
     from inverse_graphics.report.demonstration import Demonstration
 
 EXAMPLES = """\
 inverse-graphics demo
 inverse-graphics demo --seed 7 --images 20 --out seven/
-inverse-graphics infer inverse-graphics-demo/digits-1.png    [dim]# one of its images[/dim]"""
+inverse-graphics infer inverse-graphics-demo/table-1.png     [dim]# one of its images[/dim]
+inverse-graphics infer inverse-graphics-demo/digits-1.png --model multi_mnist"""
 
 SEED = 15
 """Among the first eight images of this one are none, one and two digits."""
@@ -25,18 +27,20 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where the page and pictures go.")
     ] = Path("inverse-graphics-demo"),
-    images: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many images to infer.")] = 8,
+    images: Annotated[
+        int, typer.Option(metavar="N", min=1, max=200, help="How many images of each kind to infer.")
+    ] = 8,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which images.")] = SEED,
     json: Annotated[
         str | None,
         typer.Option(metavar="FILE|-", help="Write what was seen as JSON to FILE, or - for stdout."),
     ] = None,
 ) -> None:
-    """Draw scenes, infer images, and make a page about both.
+    """Infer images, draw scenes, and make a page about both.
 
-    Table-top scenes are drawn by the embedded engine: picture, depth and mask. Images of several
-    handwritten digits, which the shipped network has never seen, are inferred step by step. Takes seconds
-    and works offline.
+    Images of things on a table, and of several handwritten digits, which the shipped networks have never
+    seen, are inferred step by step. Example scenes are drawn by the embedded engine: picture, depth and
+    mask. Takes seconds and works offline.
     """
     from inverse_graphics.report.demonstration import demonstrate, write_demonstration
 
@@ -46,7 +50,9 @@ def demo(
     if json != STDOUT:
         _show(shown)
     if json is not None:
-        write_json(json, [{**seen.parse.to_json(), "true_count": seen.true_count} for seen in shown.inferred])
+        truths = [{"true_count": s.true_count, "true_identities": s.true_identities} for s in shown.inferred]
+        answers = [seen.parse.to_json() for seen in shown.inferred]
+        write_json(json, [{**answer, **truth} for answer, truth in zip(answers, truths, strict=True)])
     say(f"{shown.seconds:.1f} s; open {page}")
 
 
@@ -56,15 +62,19 @@ def _show(shown: Demonstration) -> None:
 
     from inverse_graphics.report.count_chart import share
 
-    table = Table(
-        "image", "seen", "true", "probability", "boxes: x, y, width, height", box=None, pad_edge=False
-    )
+    table = Table("image", "seen", "true", "probability", "objects", box=None, pad_edge=False)
     for seen in shown.inferred:
         parse = seen.parse
-        boxes = "  ".join(f"[{', '.join(f'{side:.0f}' for side in found.box_px)}]" for found in parse.objects)
-        style = "green" if parse.count == seen.true_count else "bold red"
-        count = Text(str(parse.count), style="" if seen.true_count is None else style)
-        truth = "" if seen.true_count is None else str(seen.true_count)
+        style = {None: "", True: "green", False: "bold red"}[seen.right]
+        truth = "" if seen.true_count is None else seen.truth
         certainty = share(parse.count_probabilities[parse.count])
-        table.add_row(parse.image, count, truth, certainty, Text(parse.warning or boxes))
+        objects = parse.warning or "  ".join(map(_object, parse.objects))
+        table.add_row(parse.image, Text(str(parse.count), style=style), truth, certainty, Text(objects))
     console().print(table)
+
+
+def _object(found: ParsedObject) -> str:
+    from inverse_graphics.report.object_caption import object_caption
+
+    box = ", ".join(f"{side:.0f}" for side in found.box_px)
+    return f"{object_caption(found)} [{box}]".strip()

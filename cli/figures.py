@@ -27,15 +27,21 @@ def report(rows: Sequence[DataclassInstance], json: str | None) -> None:
 
 
 def print_table(records: Sequence[dict[str, Any]]) -> None:
-    """Print records with the same keys, one a line, under their names."""
+    """Print records with the same keys, one a line, under their names; without columns of nothing."""
     from rich.table import Table
     from rich.text import Text
 
+    told = (
+        [name for name in records[0] if any(record[name] is not None for record in records)]
+        if records
+        else []
+    )
     table = Table(box=None, pad_edge=False)
-    for name, value in (records[0] if records else {}).items():
+    for name in told:
+        value = records[0][name]
         table.add_column(name.replace("_", " "), justify="left" if isinstance(value, str) else "right")
     for record in records:
-        table.add_row(*(Text(_figure(value)) for value in record.values()))
+        table.add_row(*(Text(_figure(record[name])) for name in told))
     console().print(table)
 
 

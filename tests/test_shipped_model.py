@@ -3,15 +3,16 @@
 import pytest
 
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.report.infer_benchmark import FAMILIAR, InferRow, benchmark_infer
-from inverse_graphics.scene_parser import DEFAULT_MODEL, SceneParser
+from inverse_graphics.report.infer_benchmark import InferRow, benchmark_infer
+from inverse_graphics.scene_parser import SceneParser
 
+FAMILIAR = "multi-MNIST"
 STRANGE_BUT_LIKE_DIGITS = {"Omniglot, inverted"}
 
 
 @pytest.fixture(scope="module")
 def rows(data_beside_repository: None) -> dict[str, InferRow]:
-    judged = benchmark_infer(SceneParser.load(), number=2000, digits="shipped", seed=7)
+    judged = benchmark_infer(SceneParser.load("multi_mnist"), number=2000, digits="shipped", seed=7)
     return {row.images: row for row in judged}
 
 
@@ -30,8 +31,8 @@ def test_familiar_images_get_no_warning_and_foreign_ones_do(rows):
 
 
 def test_the_card_states_recipe_figures_and_thresholds():
-    document = load_model(DEFAULT_MODEL).document
+    document = load_model("multi_mnist").document
     assert document.metrics["count_accuracy"] > 0.99
     assert document.familiarity is not None
     assert document.recipe is not None
-    assert document.recipe["name"] == DEFAULT_MODEL
+    assert document.recipe["name"] == "multi_mnist"

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from inverse_graphics.formats import to_bytes
 from inverse_graphics.parse import Parse, ParsedObject
 from inverse_graphics.report.colours import step_colour
-from inverse_graphics.report.count_chart import share
 from inverse_graphics.report.drawn_scene import DrawnScene, draw_scene
+from inverse_graphics.report.object_caption import object_caption
 from inverse_graphics.scene.scene import Scene
 
 FINE = 3
@@ -33,12 +33,6 @@ def draw_outlined(picture: Image.Image, scale: float, parse: Parse, scene: Scene
     return _side_by_side(outlined, reconstruction, round(6 * line))
 
 
-def caption(found: ParsedObject) -> str:
-    """An object's name, without its pack's, and how certain it is."""
-    name = (found.identity or "").rpartition("/")[2]
-    return name if found.identity_probability is None else f"{name} {share(found.identity_probability)}"
-
-
 def _with_outlines(picture: Image.Image, drawn: DrawnScene, line: float) -> Image.Image:
     fine = FINE if max(picture.size) <= 1024 else 1
     over = Image.new("RGBA", (picture.width * fine, picture.height * fine))
@@ -57,7 +51,7 @@ def _label(picture: Image.Image, objects: Sequence[ParsedObject], scale: float, 
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(max(10.0, 10 * line))
     taken: list[Corners] = []
     for step, found in enumerate(objects):
-        text = caption(found)
+        text = object_caption(found)
         size = (draw.textlength(text, font=font) + 6 * line, 13 * line)
         corners = _room(tuple(side * scale for side in found.box_px), size, picture.size, taken, line)
         taken.append(corners)

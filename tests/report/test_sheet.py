@@ -1,19 +1,24 @@
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from inverse_graphics.parse import Parse, ParsedObject
 from inverse_graphics.report.count_chart import count_chart, share
+from inverse_graphics.report.drawn_scene import draw_scene
+from inverse_graphics.report.parse_card import InferredImage
 from inverse_graphics.report.rendered_scene import RenderedScene
-from inverse_graphics.report.sheet import InferredImage, write_sheet
+from inverse_graphics.report.sheet import Gallery, write_sheet
+from inverse_graphics.scene.scene_file import read_scene
 
-VOID = {"meta", "image", "rect", "line"}
+VOID = {"meta", "image", "rect", "line", "path"}
 
 
 class Balance(HTMLParser):
@@ -53,6 +58,20 @@ def inferred(image: np.ndarray, name: str, boxes, true_count) -> InferredImage:
     return InferredImage(image, parse, true_count)
 
 
+def in_space() -> InferredImage:
+    scene = read_scene("single_mug")
+    image = np.full((96, 128, 3), 0.5, np.float32)
+    found = ParsedObject(
+        box_px=(40.0, 30.0, 20.0, 20.0),
+        identity="crockery/mug",
+        identity_probability=0.97,
+        position_m=(0.1, -0.2, 0.0),
+    )
+    square = np.zeros((2, 8, 8, 3), np.float32)
+    parse = Parse("m", "m", 1, (0.1, 0.9), -1.0, None, (found,), None, square[0], square[1], square, scene)
+    return InferredImage(image, parse, 2, ("crockery/mug", "crockery/<bowl>"))
+
+
 def page(tmp_path) -> str:
     image = np.random.default_rng(0).random((20, 30, 3), np.float32)
     depth = np.where(np.arange(600).reshape(20, 30) < 90, np.inf, 0.8)
@@ -64,7 +83,8 @@ def page(tmp_path) -> str:
         inferred(image, "b", [(4.0, 6.0, 8.0, 10.0)], 2),
         inferred(image, "c", [], None),
     ]
-    write_sheet(tmp_path / "sheet.html", "Title & more", [scene], images, "made <today>")
+    galleries = [Gallery("Things & digits", "<i>Text</i>", images), Gallery("Space", "", [in_space()])]
+    write_sheet(tmp_path / "sheet.html", "Title & more", galleries, [scene], "made <today>")
     return (tmp_path / "sheet.html").read_text(encoding="utf-8")
 
 
@@ -85,6 +105,9 @@ def test_names_are_shown_as_text_and_never_as_markup(tmp_path):
     assert "<img" not in text
     assert "<b>" not in text
     assert "mug &amp; co" in text
+    assert "Things &amp; digits" in text
+    assert "<i>Text" not in text
+    assert "truly mug, &lt;bowl&gt;" in text
 
 
 def test_the_pictures_in_the_page_are_the_pictures_given(tmp_path):
@@ -118,3 +141,33 @@ def test_the_truth_stands_beside_the_answer(tmp_path):
     assert '1 object<span class="right">, right' in text
     assert '1 object<span class="wrong">, truly 2' in text
     assert '0 objects<span class="">' in text
+
+
+def test_objects_in_space_are_outlined_named_and_placed(tmp_path):
+    text = page(tmp_path)
+    outlined = draw_scene(read_scene("single_mug"), 128, 96).outlines[0]
+    paths = re.findall(r'<path d="([^"]*)"', text)
+    assert len(paths) == 2  # a shade, and the line over it
+    corners = np.array(
+        [[float(n) for n in pair.split()] for pair in re.findall(r"[0-9.]+ [0-9.]+", paths[1])]
+    )
+    np.testing.assert_allclose(corners.min(0), np.concatenate(outlined).min(0), atol=0.06)
+    np.testing.assert_allclose(corners.max(0), np.concatenate(outlined).max(0), atol=0.06)
+    assert ">mug</text>" in text
+    assert "mug 97.0% at 10, −20, 0 cm" in text
+
+
+@pytest.mark.parametrize(
+    ("true_count", "identities", "right"),
+    [
+        (None, None, None),
+        (1, None, True),
+        (2, None, False),
+        (1, ("crockery/mug",), True),
+        (1, ("crockery/bowl",), False),
+        (2, ("crockery/mug", "crockery/mug"), False),
+        (0, (), False),
+    ],
+)
+def test_an_answer_is_right_if_it_names_what_is_there(true_count, identities, right):
+    assert replace(in_space(), true_count=true_count, true_identities=identities).right is right

@@ -1,0 +1,108 @@
+"""One image and what was inferred of it, as a card of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inverse_graphics.parse import Box, Parse, ParsedObject
+from inverse_graphics.report.colours import step_colour
+from inverse_graphics.report.count_chart import count_chart
+from inverse_graphics.report.drawn_scene import draw_scene
+from inverse_graphics.report.object_caption import object_caption, short_name
+from inverse_graphics.report.outline_marks import outline_marks
+from inverse_graphics.report.page_picture import figure, picture
+
+
+@dataclass(frozen=True)
+class InferredImage:
+    """An image and what was seen in it.
+
+    image: (H, W, 3) in [0, 1], as it was given to the parser.  true_count: what was to be seen, or None.
+    true_identities: likewise, in any order, None where objects have no names.
+    """
+
+    image: NDArray[np.float32]
+    parse: Parse
+    true_count: int | None = None
+    true_identities: tuple[str, ...] | None = None
+
+    @property
+    def right(self) -> bool | None:
+        """Whether as many objects were found as there are, and the right ones; None if that is not known."""
+        if self.true_count is None or self.true_identities is None:
+            return None if self.true_count is None else self.parse.count == self.true_count
+        return sorted(self.true_identities) == sorted(found.identity or "" for found in self.parse.objects)
+
+    @property
+    def truth(self) -> str:
+        """What was to be seen, in words."""
+        if not self.true_identities:
+            return str(self.true_count)
+        return ", ".join(short_name(identity) for identity in self.true_identities)
+
+
+def parse_card(inferred: InferredImage) -> str:
+    """HTML: the image with what was found, the reconstruction, how it came about, and how sure that is."""
+    parse, image = inferred.parse, inferred.image
+    if parse.scene is None:
+        boxes = {step: found.box_px for step, found in enumerate(parse.objects)}
+        seen, again = picture(image, boxes), picture(parse.reconstruction)
+    else:
+        drawn = draw_scene(parse.scene, image.shape[1], image.shape[0])
+        outlines = outline_marks(drawn.outlines, parse.objects, image.shape[:2])
+        seen, again = picture(image, marks=outlines), picture(drawn.picture, smooth=True)
+    return (
+        f'<div class="card parse{"" if parse.scene is None else " space"}">'
+        + figure(seen, f"input: {escape(parse.image)}")
+        + figure(again, "reconstruction")
+        + f'<div class="steps">{"".join(_steps(inferred))}</div>'
+        + f"<div>{count_chart(parse.count_probabilities, parse.count)}{_verdict(inferred)}"
+        + f"{''.join(map(_fact, range(parse.count), parse.objects))}</div></div>"
+    )
+
+
+def _steps(inferred: InferredImage) -> Iterator[str]:
+    """What the network had drawn before and after each step, at its own resolution."""
+    parse = inferred.parse
+    yield figure(picture(parse.prefixes[0]), "before step 1")
+    for step, found in enumerate(parse.objects):
+        window = _on_canvas(found.window_px or found.box_px, inferred.image.shape, parse.observation.shape)
+        drawn = picture(parse.prefixes[step + 1], {step: window})
+        yield figure(drawn, f"{_badge(step)} after step {step + 1}")
+
+
+def _badge(step: int) -> str:
+    return f'<i class="badge" style="background:{step_colour(step)}">{step + 1}</i>'
+
+
+def _verdict(inferred: InferredImage) -> str:
+    parse = inferred.parse
+    objects = "object" if parse.count == 1 else "objects"
+    judged = {None: "", True: "right", False: "wrong"}[inferred.right]
+    beside = {None: "", True: ", right", False: f", truly {escape(inferred.truth)}"}[inferred.right]
+    warning = f'<div class="warning">{escape(parse.warning)}</div>' if parse.warning else ""
+    return (
+        f'<div class="verdict">{parse.count} {objects}<span class="{judged}">{beside}</span></div>'
+        f'<div class="facts">log-likelihood {parse.log_likelihood:,.0f} nats</div>{warning}'
+    )
+
+
+def _fact(step: int, found: ParsedObject) -> str:
+    """An object's name, how certain that is, and where it stands; nothing where objects have no names."""
+    if found.identity is None or found.position_m is None:
+        return ""
+    place = ", ".join(f"{100 * axis:.0f}" for axis in found.position_m).replace("-", "−")
+    return f'<div class="facts">{_badge(step)} {escape(object_caption(found))} at {place} cm</div>'
+
+
+def _on_canvas(box: Box, image: tuple[int, ...], canvas: tuple[int, ...]) -> Box:
+    """Move a box from an image to the canvas that the image was fitted into, centred, to the pixel."""
+    scale = min(canvas[0] / image[0], canvas[1] / image[1])
+    left, top = (canvas[1] - scale * image[1]) / 2, (canvas[0] - scale * image[0]) / 2
+    x, y, width, height = (side * scale for side in box)
+    return x + left, y + top, width, height
