@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from inverse_graphics.distributions.categorical import Categorical
 
 
 class Posterior(Protocol):
@@ -58,30 +60,47 @@ class Bounded(Posterior, Protocol):
         """Its log density, nats."""
 
 
+class Defence(NamedTuple):
+    """With which probability a value is drawn from anywhere.  kinds: choices.  rest: all that is not one."""
+
+    kinds: float = 0.0
+    rest: float = 0.0
+
+    def share(self, posterior: Bounded) -> float:
+        """That of a value of this posterior."""
+        return self.kinds if isinstance(posterior, Categorical) else self.rest
+
+
+NO_DEFENCE = Defence()
+
+
 class Defensive:
-    """Draws from the posterior, or with probability `share` from anywhere: a proposal that misses nothing.
+    """Draws from the posterior, or by chance from anywhere: a proposal that misses nothing.
 
     Each value of each row is drawn from anywhere or not by itself.
     Source: Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions".
     """
 
-    def __init__(self, generator: torch.Generator, share: float) -> None:
+    def __init__(self, generator: torch.Generator, defence: Defence) -> None:
         self.generator = generator
-        self.share = share
+        self.defence = defence
 
     def __call__(self, posterior: Any) -> Tensor:
         """Draw one value (B, …) of a `Bounded` posterior."""
-        drawn = posterior.sample(self.generator)
-        if self.share == 0:
+        drawn: Tensor = posterior.sample(self.generator)
+        share = self.defence.share(posterior)
+        if share == 0:
             return drawn
         u = torch.rand(len(drawn), generator=self.generator, device=drawn.device)
-        elsewhere = (u < self.share).reshape(-1, *[1] * (drawn.dim() - 1))
+        elsewhere = (u < share).reshape(-1, *[1] * (drawn.dim() - 1))
         return torch.where(elsewhere, posterior.anywhere(self.generator), drawn)
 
 
-def log_defended(posterior: Bounded, value: Tensor, share: float) -> Tensor:
+def log_defended(posterior: Bounded, value: Tensor, defence: Defence) -> Tensor:
     """Log density with which `Defensive` draws `value`: (B,), nats."""
-    log_prob = posterior.log_prob(value)
+    log_prob, share = posterior.log_prob(value), defence.share(posterior)
     if share == 0:
         return log_prob
+    if share == 1:
+        return posterior.log_uniform().expand_as(log_prob)
     return torch.logaddexp(log_prob + math.log1p(-share), posterior.log_uniform() + math.log(share))

@@ -96,7 +96,7 @@ class GlimpseFeatures(nn.Module):
 
 
 def _window(picture: Tensor, pixel: Tensor, size: int) -> Tensor:
-    """A window as large as `size` pixels about each `pixel`, black outside the picture; (B, C, size, size)."""
+    """A window of `size` pixels about each `pixel`, zero outside the picture; (B, C, size, size)."""
     height, width = picture.shape[-2:]
     extent = pixel.new_tensor([width, height])
     centre = (2 * pixel / extent - 1).detach()

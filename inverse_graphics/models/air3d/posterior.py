@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.rotations import RotationMixture
-from inverse_graphics.distributions.sampler import log_defended
+from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence, log_defended
 from inverse_graphics.distributions.truncated_normal import TruncatedNormal
 from inverse_graphics.distributions.von_mises import VonMisesMixture
 from inverse_graphics.geometry.rotation import random_rotations, rotation_from_6d
@@ -43,13 +43,13 @@ class ObjectPosterior(NamedTuple):
     turn: Turn
 
     def log_prob(
-        self, asset: Tensor, position: Tensor, turn: Tensor, stage: Stage, defence: float = 0.0
+        self, asset: Tensor, position: Tensor, turn: Tensor, stage: Stage, defence: Defence = NO_DEFENCE
     ) -> Tensor:
         """Log density of objects that are present: (B,), nats.
 
         asset: (B,), kinds.  position: (B, 2), metres.  turn: (B,) yaws in radians or (B, 3, 3) rotations;
         that of a kind which looks the same however it is turned does not count.  defence: of a proposal
-        that draws each of the three from anywhere with that probability.
+        that draws some of the three from anywhere.
         """
         named = log_defended(Categorical(self.identity), asset, defence)
         turned = torch.where(stage.turns[asset], log_defended(self.turn, turn, defence), 0.0)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import Defensive, Sampler, log_defended
+from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence, Defensive, Sampler, log_defended
 from inverse_graphics.models.air import Beginning, Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D, Latents
@@ -57,11 +57,11 @@ class Proposals(NamedTuple):
 
 @torch.no_grad()
 def propose(
-    model: Air3D, images: Tensor, samples: int, generator: torch.Generator, defence: float = 0.0
+    model: Air3D, images: Tensor, samples: int, generator: torch.Generator, defence: Defence = NO_DEFENCE
 ) -> Proposals:
     """Draw `samples` scenes for each image.  images: (B, 3, H, W).
 
-    defence: with which probability each latent is drawn from the prior instead of the posterior.
+    defence: with which probability latents are drawn from the prior instead of the posterior.
     """
     sampler = Defensive(generator, defence)
     repeated = images.repeat(samples, 1, 1, 1)
@@ -71,7 +71,7 @@ def propose(
     scenes = inferred_scenes(inference)
     log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.stage)
     log_r = _log_density_of_prefixes(model, inference, defence)
-    log_q = _log_density_of_prefixes(model, inference) if defence else log_r
+    log_q = _log_density_of_prefixes(model, inference) if any(defence) else log_r
     shape = (samples, len(images), -1)
     return Proposals(
         scenes, log_joint.reshape(shape), log_r.reshape(shape), (log_q + inference.log_count).reshape(shape)
@@ -115,7 +115,7 @@ def inferred_scenes(inference: Inference) -> StagedScenes:
     )
 
 
-def _log_density_of_prefixes(model: Air3D, inference: Inference, defence: float = 0.0) -> Tensor:
+def _log_density_of_prefixes(model: Air3D, inference: Inference, defence: Defence = NO_DEFENCE) -> Tensor:
     """Log density of the camera and the first n objects under the posterior, defended: (B, N + 1), nats."""
     latents: list[Latents] = [step.latents for step in inference.objects]
     each = [z.posterior.log_prob(z.asset, z.position, z.turn, model.stage, defence) for z in latents]

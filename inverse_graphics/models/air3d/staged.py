@@ -63,3 +63,18 @@ def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> P
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     clear = torch.cat([torch.ones_like(layers.alpha[:, :1]), 1 - layers.alpha], dim=1).cumprod(dim=1)
     return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])
+
+
+def reordered(scenes: StagedScenes, order: Tensor) -> StagedScenes:
+    """Objects in another order.  order: (B, N), slots."""
+
+    def take(part: Tensor) -> Tensor:
+        return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
+
+    return StagedScenes(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.turn))
+
+
+def nearest_first(scenes: StagedScenes, stage: Stage) -> StagedScenes:
+    """Objects in the order in which families give them: by depth before the camera, empty slots last."""
+    depth = stage.family.surroundings.depth(stage.world(scenes.position), scenes.orbit)
+    return reordered(scenes, depth.masked_fill(scenes.asset < 0, torch.inf).argsort(dim=1, stable=True))

@@ -22,7 +22,7 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import inferred_scenes
 from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, dream
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes, reordered
 
 
 class SupervisedSettings(BaseModel):
@@ -63,15 +63,6 @@ class SupervisedObjective:
         said = log_posterior(self.model, batch.images, ordered, prefixes)
         watched = {f"log_q_{name}": part.detach().mean() for name, part in said._asdict().items()}
         return -said.total.mean(), watched
-
-
-def reordered(scenes: StagedScenes, order: Tensor) -> StagedScenes:
-    """Objects in another order.  order: (B, N), slots."""
-
-    def take(part: Tensor) -> Tensor:
-        return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
-
-    return StagedScenes(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.turn))
 
 
 def by_kind(scenes: StagedScenes) -> StagedScenes:

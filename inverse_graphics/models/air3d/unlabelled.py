@@ -16,8 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from inverse_graphics.distributions.categorical import Categorical
-from inverse_graphics.distributions.sampler import Defensive
+from inverse_graphics.distributions.sampler import Defence, Defensive
 from inverse_graphics.likelihood import PyramidLikelihood
 from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D
@@ -35,7 +34,8 @@ class ElboSettings(BaseModel):
     `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
     wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
     tries for each image, and with which probability each part of one is drawn from the prior; the latter
-    falls to zero over the warm-up.  overlap_nats_per_m: how much objects that cut into each other cost.
+    falls to zero over the warm-up, and for kinds it begins at one.  overlap_nats_per_m: how much objects
+    that cut into each other cost.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ class ElboObjective:
         loss = -warmed_up_objective(tempered, prior, trust).mean()
         watched = {name: part.mean() for name, part in bound._asdict().items()}
         if settings.wake > 0:
-            defence = settings.defence * (1 - trust)
+            defence = Defence(kinds=1 - trust, rest=settings.defence * (1 - trust))
             wake, evidence = wake_loss(self.model, batch, settings.samples, temperature, generator, defence)
             loss = loss + settings.wake * wake
             watched |= {"wake": -wake.detach(), "log_evidence": evidence}
@@ -94,7 +94,7 @@ class ElboObjective:
 
     def _inference(self, images: Tensor, generator: torch.Generator, trust: float) -> Inference:
         """At first, objects of all kinds are tried, not only of those believed in."""
-        return attend_infer_repeat(self.model, images, KindsTried(generator, 1 - trust))
+        return attend_infer_repeat(self.model, images, Defensive(generator, Defence(kinds=1 - trust)))
 
     def _tempered(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Inference:
         """The same with likelihoods that are compared at several scales, and divided by the temperature."""
@@ -106,14 +106,3 @@ class ElboObjective:
             short = overlap(inferred_scenes(inference), self.model.stage)
             log_likelihood = log_likelihood - self.settings.overlap_nats_per_m * short * temperature
         return inference._replace(log_likelihood=log_likelihood / temperature)
-
-
-class KindsTried(Defensive):
-    """Draws from posteriors, and kinds with probability `share` from all alike."""
-
-    def __call__(self, posterior: object) -> Tensor:
-        """Draw one value."""
-        if isinstance(posterior, Categorical):
-            return super().__call__(posterior)
-        drawn: Tensor = posterior.sample(self.generator)  # type: ignore[attr-defined]
-        return drawn

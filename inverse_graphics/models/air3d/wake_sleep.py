@@ -14,11 +14,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, SleepObjective, SleepSettings
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
 
 
 class WakeSleepSettings(BaseModel):
@@ -90,11 +91,14 @@ def wake_loss(
     samples: int,
     temperature: float,
     generator: torch.Generator,
-    defence: float = 0.0,
+    defence: Defence = NO_DEFENCE,
 ) -> tuple[Tensor, Tensor]:
-    """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats."""
+    """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats.
+
+    Of all orders of its objects, nearest first is taught, as asleep: one order is enough for a set.
+    """
     proposals = propose(model, images, samples, generator, defence)
-    scenes: StagedScenes = proposals.resample(generator, temperature)
+    scenes = nearest_first(proposals.resample(generator, temperature), model.stage)
     with torch.no_grad():
         prefixes = draw_prefixes(scenes, model.stage, model.engine)
     said = log_posterior(model, images, scenes, prefixes)

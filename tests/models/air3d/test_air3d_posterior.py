@@ -7,7 +7,7 @@ import torch
 from small_air3d import FAMILIES, SINGLE, seeded, stage_of, table
 from torch.autograd import gradcheck
 
-from inverse_graphics.distributions.sampler import Defensive
+from inverse_graphics.distributions.sampler import Defence, Defensive
 from inverse_graphics.geometry.rotation import random_rotations
 from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.posterior import (
@@ -80,7 +80,11 @@ def test_beliefs_about_things_on_a_table_integrate_to_one(defence):
             yaws = midpoints(-math.pi, math.pi, 60) if turns else torch.tensor([1.0], dtype=torch.float64)
             at = torch.cartesian_prod(x, y, yaws)
             asset = torch.full((len(at),), kind)
-            density = repeated(posterior, len(at)).log_prob(asset, at[:, :2], at[:, 2], stage, defence).exp()
+            density = (
+                repeated(posterior, len(at))
+                .log_prob(asset, at[:, :2], at[:, 2], stage, Defence(defence, defence))
+                .exp()
+            )
             total = total + density.mean() * (2 * stage.reach).prod() * (2 * math.pi if turns else 1)
         torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-3, atol=0)
 
@@ -94,7 +98,7 @@ def test_beliefs_about_floating_things_integrate_to_one(defence):
     rotation = random_rotations((len(at),), seeded(1), torch.float64)
     each = [
         repeated(posterior, len(at))
-        .log_prob(torch.full((len(at),), kind), at, rotation, stage, defence)
+        .log_prob(torch.full((len(at),), kind), at, rotation, stage, Defence(defence, defence))
         .exp()
         for kind in range(len(stage.turns))
     ]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_air3d import ANYWHERE, BEFORE_IT, FAMILIES, SINGLE, drawn, fresh_model, loud_model, seeded, table
 
+from inverse_graphics.distributions.sampler import Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import Proposals, propose
@@ -64,7 +65,9 @@ def test_the_evidence_is_that_of_a_quadrature(defence):
     centre = float(with_one.max())
     exact = float((without - centre).exp() / 3 + 2 / 3 * (with_one - centre).exp().mean())
 
-    weights = propose(model, image, 4000, seeded(4), defence).log_weights()[:, 0].logsumexp(-1)
+    weights = (
+        propose(model, image, 4000, seeded(4), Defence(defence, defence)).log_weights()[:, 0].logsumexp(-1)
+    )
     mean, error = mean_and_error(weights, centre)
     assert error < 0.1 * exact
     assert abs(mean - exact) < 4 * error
@@ -85,7 +88,9 @@ def test_the_evidence_is_the_mean_likelihood_of_scenes_of_the_prior(family, defe
     prior = log_likelihoods(model, image, drawn(model.stage, 10_000, seed=6))
     centre = float(prior.max())
     expected, its_error = mean_and_error(prior, centre)
-    weights = propose(model, image, 6000, seeded(7), defence).log_weights()[:, 0].logsumexp(-1)
+    weights = (
+        propose(model, image, 6000, seeded(7), Defence(defence, defence)).log_weights()[:, 0].logsumexp(-1)
+    )
     mean, error = mean_and_error(weights, centre)
     assert math.hypot(error, its_error) < 0.1 * expected
     assert abs(mean - expected) < 4 * math.hypot(error, its_error)
