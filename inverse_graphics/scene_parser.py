@@ -17,7 +17,7 @@ from inverse_graphics.parsing.air3d_reader import Air3DReader
 from inverse_graphics.parsing.reader import PlacedImage, Reader
 
 DEFAULT_MODEL = "multi_mnist"
-BATCH = 128
+BATCH = 64
 """Images that go through the network at once."""
 
 READERS: Mapping[str, Callable[[LoadedModel, torch.device], Reader]] = {

@@ -62,10 +62,11 @@ class Air3DReader:
 
     def read(self, images: Sequence[PlacedImage]) -> Iterator[Parse]:
         """Parse images, all at once, in their order."""
-        observed = torch.stack([image.canvas for image in images]).to(self.device)
-        reading = read_scenes(self.network, observed)
-        numbers, warnings = self._numbers(reading), self._warnings(observed, reading)
-        prefixes = reading.prefixes.clamp(0, 1).permute(0, 1, 3, 4, 2).cpu().numpy()
+        with torch.inference_mode():
+            observed = torch.stack([image.canvas for image in images]).to(self.device)
+            reading = read_scenes(self.network, observed)
+            numbers, warnings = self._numbers(reading), self._warnings(observed, reading)
+            prefixes = reading.prefixes.clamp(0, 1).permute(0, 1, 3, 4, 2).cpu().numpy()
         for index, (image, warning) in enumerate(zip(images, warnings, strict=True)):
             yield self._parse(image, numbers, index, warning, prefixes[index])
 
@@ -93,7 +94,7 @@ class Air3DReader:
             self._extents.boxes(objects, scene.camera),
             pose,
         )
-        return _Numbers(*(column.tolist() for column in columns))
+        return _Numbers(*(column.cpu().numpy().tolist() for column in columns))
 
     def _seen_scene(self, reading: SceneReading) -> SceneBatch:
         """What was inferred, kinds on which no turn can be seen without any."""

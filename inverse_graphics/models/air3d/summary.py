@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.reading import SceneReading
 from inverse_graphics.models.familiarity import ParsedImages
-from inverse_graphics.render.compositing import visible_shares
+from inverse_graphics.render.rendering import render
 
 STATISTICS = (
     "red", "green", "blue", "red error", "green error", "blue error",
     "error inside", "error around", "error elsewhere", "size",
 )  # fmt: skip
-AROUND = 3
-"""How far "around" reaches, pixels."""
-UNSEEN = 0.5
-"""Added to areas in pixels, so that what hardly shows has numbers too."""
+UNSEEN, SMALL = 0.5, 1e-3
+"""Added to areas in pixels, and to squared errors, so that what hardly shows has numbers too."""
 
 
 @torch.no_grad()
@@ -43,20 +41,27 @@ def object_summaries(images: Tensor, reconstructions: Tensor, visible: Tensor) -
     images, reconstructions: (B, 3, H, W) in [0, 1].  visible: (B, N, H, W), the share of each pixel in which
     the object is seen; the numbers of objects that are not seen mean nothing.
     """
-    area = visible.sum((-1, -2))
     difference = images - reconstructions
-    error = avg_pool2d(difference, 3, 1, 1).square().mean(1)
-    near = max_pool2d(visible, 2 * AROUND + 1, 1, AROUND)
+    error = avg_pool2d(difference, 3, 1, 1).square().mean(1, keepdim=True)
+    near = _near(visible)
     around = (near - visible).clamp(min=0)
-    elsewhere = (1 - near.sum(1, keepdim=True).clamp(max=1)).expand_as(visible)
-    colours = [_mean(part[:, None], visible[:, :, None]) for part in (images, difference)]
-    errors = [(_mean(error[:, None], place) + 1e-3).log() for place in (visible, around, elsewhere)]
-    size = 0.5 * (area + UNSEEN).log()
-    return torch.cat([*colours, torch.stack([*errors, size], dim=-1)], dim=-1)
+    elsewhere = (1 - near.sum(1, keepdim=True)).clamp(min=0).expand_as(visible)
+    own = _means(torch.cat([images, difference, error], dim=1), visible)  # (B, N, 7)
+    errors = [own[..., 6], *(_means(error, place)[..., 0] for place in (around, elsewhere))]
+    logarithms = [(value + SMALL).log() for value in errors]
+    size = 0.5 * (visible.sum((-1, -2)) + UNSEEN).log()
+    return torch.cat([own[..., :6], torch.stack([*logarithms, size], dim=-1)], dim=-1)
 
 
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    return (values * weights).sum((-1, -2)) / (weights.sum((-1, -2)) + UNSEEN)
+def _means(values: Tensor, weights: Tensor) -> Tensor:
+    """Of channels (B, C, H, W), weighted by each of (B, N, H, W): (B, N, C)."""
+    total = weights.flatten(2) @ values.flatten(2).transpose(1, 2)
+    return total / (weights.sum((-1, -2)) + UNSEEN)[..., None]
+
+
+def _near(visible: Tensor) -> Tensor:
+    """The largest share within two pixels or three, in squares of two by two: (B, N, H, W), H and W even."""
+    return interpolate(max_pool2d(max_pool2d(visible, 2), 3, 1, 1), scale_factor=2.0, mode="nearest")
 
 
 def _drawn(reading: SceneReading) -> Tensor:
@@ -66,8 +71,9 @@ def _drawn(reading: SceneReading) -> Tensor:
 
 
 def _visible(model: Air3D, reading: SceneReading) -> Tensor:
-    """The share of each pixel in which each object is seen: (B, N, H, W)."""
+    """Where each object is what is seen most: (B, N, H, W), one or zero."""
     found = reading.scenes
     scene = model.stage.scene(found.orbit, found.asset, found.position, found.rotation)
-    layers = model.engine.layers(scene.objects, scene.camera, scene.light)
-    return visible_shares(layers)[0] * layers.alpha
+    seen = render(scene, model.engine).instance_mask
+    slots = torch.arange(found.asset.shape[1], device=seen.device)
+    return (seen[:, None] == slots[:, None, None]).to(found.position)
