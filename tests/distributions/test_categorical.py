@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical as Reference
 
 from inverse_graphics.distributions.categorical import Categorical
-from inverse_graphics.distributions.sampler import AtMeans, Defensive, Reparameterised, log_defended
+from inverse_graphics.distributions.sampler import AtMeans, Defence, Defensive, Reparameterised, log_defended
 
 SHAPES = [(), (1,), (7,), (3, 4)]
 
@@ -55,12 +55,13 @@ def test_draws_are_as_frequent_as_stated():
     assert (probabilities - 0.2).abs().max() > 4 * error
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_defended_draws_are_as_frequent_as_stated(share):
+@pytest.mark.parametrize("defence", [Defence(0.3, 0.9), Defence(0.9, 0.3), Defence(1.0), Defence(rest=1.0)])
+def test_defended_draws_are_as_frequent_as_stated(defence):
+    """By the share of kinds, whatever that of the rest is."""
     count = 40_000
     q = Categorical(some().log_probs.expand(count, -1))
-    drawn = frequencies(Defensive(seeded(4), share)(q))
-    stated = log_defended(some(5, seed=0)._replace(log_probs=q.log_probs[:5]), torch.arange(5), share).exp()
+    drawn = frequencies(Defensive(seeded(4), defence)(q))
+    stated = log_defended(Categorical(q.log_probs[:5]), torch.arange(5), defence).exp()
     torch.testing.assert_close(stated.sum(), torch.ones(()))
     assert (drawn - stated).abs().max() < 4 * math.sqrt(0.25 / count)
 

@@ -7,6 +7,7 @@ import torch
 from small_air3d import FAMILIES, SINGLE, seeded, stage_of, table
 from torch.autograd import gradcheck
 
+from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.sampler import Defence, Defensive
 from inverse_graphics.geometry.rotation import random_rotations
 from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
@@ -123,26 +124,31 @@ def test_only_visible_turns_count(family):
     assert torch.equal(one != other, stage.turns)
 
 
+@pytest.mark.parametrize(
+    "defence", [Defence(0.4, 0.4), Defence(0.8, 0.3), Defence(1.0, 0.5), Defence(0.3, 1.0)], ids=str
+)
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
-def test_defensive_draws_have_the_density_that_is_stated(family):
+def test_defensive_draws_have_the_density_that_is_stated(family, defence):
     """E_q[p/q] = 1 for p uniform over half the places and one kind, which only the right q gives."""
     stage = stage_of(family).double()
-    count, share = 20_000, 0.4
+    count = 20_000
     posterior = repeated(some_posterior(stage), count)
-    draw = Defensive(seeded(3), share)
-    position, turn = draw(posterior.position), draw(posterior.turn)
-    asset = torch.multinomial(
-        (1 - share) * posterior.identity.exp() + share / len(stage.turns), 1, generator=seeded(4)
-    )[:, 0]
+    draw = Defensive(seeded(3), defence)
+    position, turn, asset = (
+        draw(part) for part in (posterior.position, posterior.turn, Categorical(posterior.identity))
+    )
     kind = int(torch.nonzero(stage.turns)[0])
     half = (position[:, 0] > 0) & (asset == kind)
     uniform = 2 / (2 * stage.reach).prod() / (1 if stage.floating else 2 * math.pi)
-    ratio = half * uniform / posterior.log_prob(asset, position, turn, stage, share).exp()
-    error = float(ratio.std()) / math.sqrt(count)
+
+    def claimed(*stated):
+        ratio = half * uniform / posterior.log_prob(asset, position, turn, stage, *stated).exp()
+        return float(ratio.mean()), float(ratio.std()) / math.sqrt(count)
+
+    mean, error = claimed(defence)
     assert error < 0.05
-    assert abs(float(ratio.mean()) - 1) < 4 * error
-    undefended = half * uniform / posterior.log_prob(asset, position, turn, stage).exp()
-    assert abs(float(undefended.mean()) - 1) > 4 * error
+    assert abs(mean - 1) < 4 * error
+    assert abs(claimed()[0] - 1) > 4 * error
 
 
 def test_there_is_an_object_or_there_is_none():

@@ -42,7 +42,8 @@ def test_labels_are_told_kind_by_kind_and_nearest_first_within_one():
 
 
 def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_distance():
-    model = loud_model(THREE)
+    """Where several orders are the least, as where two things are found at the same place, any of them."""
+    model = loud_model(THREE, seed=5)
     scenes = drawn(model.stage, 40)
     images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
     with torch.no_grad():
@@ -52,13 +53,15 @@ def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_dista
     moved = 0
     for image, count in enumerate(scenes.counts.tolist()):
 
-        def total(order, image=image, count=count):
+        def total(scenes, order, image=image, count=count):
             off = found[image, :count] - scenes.position[image, list(order)]
             return float(off.norm(dim=-1).sum())
 
-        best = min(permutations(range(count)), key=total)
-        assert objects_of(matched, image) == [objects_of(scenes, image)[i] for i in best]
-        moved += best != tuple(range(count))
+        asis, orders = range(count), permutations(range(count))
+        least = min(total(scenes, order) for order in orders)
+        assert total(matched, asis) == pytest.approx(least, abs=1e-5)
+        assert sorted(objects_of(matched, image)) == sorted(objects_of(scenes, image))
+        moved += total(scenes, asis) > least + 0.01
     assert moved > 5
     assert torch.equal(matched.counts, scenes.counts)
 

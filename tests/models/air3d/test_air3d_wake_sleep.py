@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_air3d import BEFORE_IT, drawn, fresh_model, seeded, table
 
+from inverse_graphics.distributions.sampler import Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.staged import draw_prefixes
@@ -55,7 +56,7 @@ def test_the_wake_phase_learns_where_things_are_from_images_alone():
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     before = at_the_truth(images)
     for step in range(100):
-        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step), 0.2)
+        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step), Defence(rest=0.2))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
