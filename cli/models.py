@@ -22,6 +22,14 @@ inverse-graphics models show runs/multi_mnist-seed0/weights --json -"""
 Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
 
 
+HELD_OUT = (
+    ("count right", "count_accuracy", 100, " %"),
+    ("named right, of all objects", "identity_of_all", 100, " %"),
+    ("position, median", "position_error_m_median", 1000, " mm"),
+)
+"""Held-out figures that are listed: title, name, and how they are written."""
+
+
 def list_models(json: Json = None) -> None:
     """List the models that come with the package."""
     from rich.table import Table
@@ -30,12 +38,14 @@ def list_models(json: Json = None) -> None:
 
     entries = shipped_models()
     if json != STDOUT:
-        table = Table("model", "kind", "held-out count accuracy", box=None, pad_edge=False)
+        table = Table("model", "kind", *(title for title, _, _, _ in HELD_OUT), box=None, pad_edge=False)
         for entry in entries:
-            accuracy = entry.document.metrics.get("count_accuracy")
-            table.add_row(
-                entry.name, entry.document.kind, "" if accuracy is None else f"{100 * accuracy:.2f} %"
-            )
+            metrics = entry.document.metrics
+            figures = [
+                f"{times * metrics[name]:.2f}{unit}" if name in metrics else ""
+                for _, name, times, unit in HELD_OUT
+            ]
+            table.add_row(entry.name, entry.document.kind, *figures)
         console().print(table)
     if json is not None:
         write_json(
