@@ -189,9 +189,14 @@ class Air3D(nn.Module):
         return posterior._replace(presence=torch.where(certain, CERTAIN, posterior.presence))
 
     def _kl(self, posterior: ObjectPosterior, turn: Tensor) -> Tensor:
-        """Identity and position exactly, the turn at its sample, as far as it can be seen: (B,), nats."""
-        kinds, identity = len(self.stage.turns), posterior.identity.exp()
-        named = (identity * posterior.identity).sum(-1) + torch.log(torch.tensor(float(kinds)))
+        """Identity and position exactly, the turn at its sample, as far as it can be seen: (B,), nats.
+
+        None of it teaches the identity: a drawn kind hands it no gradient of the likelihood, and this alone
+        would teach it that kinds are all alike, and those without a turn cheapest.
+        """
+        log_identity = posterior.identity.detach()
+        kinds, identity = len(self.stage.turns), log_identity.exp()
+        named = (identity * log_identity).sum(-1) + torch.log(torch.tensor(float(kinds)))
         seen = (identity * self.stage.turns).sum(-1)
         return named + posterior.position.kl_to_uniform() + seen * posterior.turn.kl_to_uniform(turn)
 

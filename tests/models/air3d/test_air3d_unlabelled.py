@@ -1,0 +1,192 @@
+"""The bound on unlabelled images: its schedule, what a batch tells, and its gradient."""
+
+import pytest
+import torch
+from small_air3d import BEFORE_IT, SINGLE, fresh_model, seeded, table
+
+from inverse_graphics.distributions.sampler import Defence, Defensive
+from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.objectives import build_objective
+from inverse_graphics.models.air3d.prior import overlap
+from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.unlabelled import ElboObjective, ElboSettings
+from inverse_graphics.models.air3d.wake_sleep import wake_loss
+from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
+
+TWO = table(BEFORE_IT, kinds=("glass", "mug"), counts=(1, 1, 1))
+FINAL = ElboSettings(warm_up_steps=0, wake=0, overlap_nats_per_m=0)
+
+
+def test_the_schedule_runs_from_its_first_values_to_the_bound():
+    settings = ElboSettings(warm_up_steps=400, first_temperature=16.0)
+    steps = (0, 100, 200, 399, 400, 10_000)
+    assert [settings.progress(step) for step in steps] == pytest.approx([0, 0.25, 0.5, 399 / 400, 1, 1])
+    temperatures = [16, 8, 4, 16 ** (1 / 400), 1, 1]
+    assert [settings.temperature(step) for step in steps] == pytest.approx(temperatures)
+    at_once = ElboSettings(warm_up_steps=0)
+    assert at_once.progress(0) == at_once.temperature(0) == 1
+
+
+@pytest.mark.parametrize("family", [TWO, table(), SINGLE], ids=["known camera", "free camera", "floating"])
+def test_a_batch_is_images_and_nothing_else(family):
+    model = fresh_model(family, sigma=0.05)
+    objective = build_objective(model, ElboSettings())
+    assert isinstance(objective, ElboObjective)
+    batch = objective.batch(6, seeded(1))
+    assert type(batch) is torch.Tensor
+    assert batch.shape == (6, 3, 32, 32)
+    assert torch.equal(batch, objective.batch(6, seeded(1)))
+    clean = ElboObjective(fresh_model(family, sigma=1e-9), ElboSettings()).batch(6, seeded(1))
+    assert float((batch - clean).std()) == pytest.approx(0.05, rel=0.05)
+    assert clean.min() >= -1e-6
+    assert clean.max() <= 1 + 1e-6
+
+
+def gradients(model, batch, settings, step=0):
+    """By the parameter's name, zero where there is none."""
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    loss, _ = ElboObjective(model, settings).loss(batch, step, seeded(3))
+    slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
+    pairs = zip(names, parameters, slopes, strict=True)
+    return {name: torch.zeros_like(p) if slope is None else slope for name, p, slope in pairs}
+
+
+@pytest.mark.parametrize("family", [table(BEFORE_IT, counts=(0, 1)), SINGLE], ids=["table", "floating"])
+def test_kinds_learn_from_the_wake_update_alone(family):
+    """The divergence of kinds would push them together, and from those with a turn to those without."""
+    model = fresh_model(family)
+    batch = ElboObjective(model, ElboSettings()).batch(6, seeded(1))
+    kinds = len(model.stage.turns)
+    for step in (0, 2):
+        without, beside = (
+            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["describe.say.bias"]
+            for wake in (0, 1)
+        )
+        assert (without[:kinds] == 0).all()
+        assert (without[kinds:] != 0).any()
+        assert (beside[:kinds] != 0).all()
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 4], ids=["first", "early", "late", "after"])
+def test_without_a_wake_update_the_loss_is_minus_the_warmed_up_objective(step):
+    """Of likelihoods at several scales, divided by T, less what overlap costs; all kinds are tried."""
+    model = fresh_model(TWO, sigma=0.3)
+    settings = ElboSettings(warm_up_steps=4, first_temperature=16.0, levels=3, wake=0, overlap_nats_per_m=50)
+    objective = ElboObjective(model, settings)
+    images, trust = objective.batch(12, seeded(1)), step / 4
+    loss, watched = objective.loss(images, step, seeded(2))
+    assert isinstance(model.likelihood, GaussianLikelihood)
+
+    inference = attend_infer_repeat(model, images, Defensive(seeded(2), Defence(kinds=1 - trust)))
+    bound = exact_count_elbo(inference, model.stage.log_count_prior)
+    torch.testing.assert_close(watched["elbo"], bound.elbo.mean())
+    latents = [one.latents for one in inference.objects]
+    pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
+    temperature = 16 ** (1 - trust)
+    compared = PyramidLikelihood(0.3, 3 if trust < 1 else 1).log_prob(images[:, None], pictures)
+    short = overlap(inferred_scenes(inference), model.stage)
+    tempered = inference._replace(log_likelihood=compared / temperature - 50 * short)
+    expected = -warmed_up_objective(tempered, model.stage.log_count_prior, trust).mean()
+    torch.testing.assert_close(loss, expected)
+    assert short.max() > 0
+
+
+@pytest.mark.parametrize("step", [0, 3], ids=["first", "after"])
+def test_the_wake_update_stands_beside_it_with_its_weight(step):
+    model = fresh_model(TWO, sigma=0.3)
+    rest = {"warm_up_steps": 2, "first_temperature": 16.0, "samples": 3, "defence": 0.4}
+    alone, beside = (ElboObjective(model, ElboSettings(wake=wake, **rest)) for wake in (0, 2.5))
+    images = alone.batch(6, seeded(1))
+    generator = seeded(2)
+    without, watched = alone.loss(images, step, generator)
+    assert "wake" not in watched
+    defence, temperature = (Defence(1.0, 0.4), 16.0) if step == 0 else (Defence(0.0, 0.0), 1.0)
+    wake, evidence = wake_loss(model, images, 3, temperature, generator, defence)
+    loss, watched = beside.loss(images, step, seeded(2))
+    torch.testing.assert_close(loss, without + 2.5 * wake)
+    torch.testing.assert_close(watched["wake"], -wake)
+    torch.testing.assert_close(watched["log_evidence"], evidence)
+    assert watched["temperature"] == temperature
+
+
+@pytest.fixture
+def in_double(monkeypatch):
+    """The heads compute in float32 whatever they are given; here in float64."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+
+
+def smooth_model(family, blind):
+    """In float64, one component for each turn, and exact slopes of pictures, so that nothing jumps.
+
+    blind: its kinds and turns are told from no glimpse, nor from anything else.
+    """
+    model = fresh_model(family, 3, components=1, sigma=0.3, presence_bias=0.3).double()
+    model.engine = EmbeddedEngine(model.stage.family.library, EmbeddedSettings(slopes="surface"))
+    if blind:
+        with torch.no_grad():
+            model.describe.hidden.weight.zero_()
+    return model
+
+
+PARTS = ("see", "compare", "view", "locate.vote", "locate.say", "describe", "glimpse")
+
+
+def slopes_and_differences(family, blind=True, canvas_gradient=False):
+    """Of minus the bound, along one direction for each part of the network: two dictionaries."""
+    images = ElboObjective(fresh_model(family, sigma=0.3), FINAL).batch(3, seeded(1)).double()
+    model = smooth_model(family, blind).train()
+    objective = ElboObjective(model, FINAL)
+    model.canvas_gradient = canvas_gradient
+    objective.loss(images, 0, seeded(2))[0].backward()
+    slopes, differences = {}, {}
+    for part in PARTS:
+        own = [p for name, p in model.named_parameters() if name.startswith(part) and p.grad is not None]
+        along = [torch.randn(p.shape, generator=seeded(5), dtype=p.dtype) for p in own]
+        bounds = []
+        for step in (1e-6, -2e-6, 1e-6):
+            with torch.no_grad():
+                for parameter, direction in zip(own, along, strict=True):
+                    parameter.add_(step * direction)
+            bounds.append(float(objective.loss(images, 0, seeded(2))[1]["elbo"]))
+        if own:
+            slopes[part] = float(sum((p.grad * d).sum() for p, d in zip(own, along, strict=True)))
+            differences[part] = (bounds[1] - bounds[0]) / 2e-6
+    return slopes, differences
+
+
+ONE = {
+    "known camera": table(BEFORE_IT, kinds=("mug",), counts=(1, 1)),
+    "floating": SINGLE | {"kinds": ("primitives/cube",)},
+}
+
+
+def test_of_one_object_slopes_are_those_of_the_bound(in_double):
+    """Wherever the glimpse is not moved: through the renderer, the divergences and the count."""
+    for family in ONE.values():
+        slopes, differences = slopes_and_differences(family)
+        assert slopes == pytest.approx(differences, rel=1e-5, abs=1e-6)
+        assert all(slope != 0 for part, slope in slopes.items() if part != "glimpse")
+
+
+def test_of_what_a_glimpse_tells_slopes_are_those_of_the_bound(in_double):
+    """And of the rest they are not: no slope says that the glimpse could be taken elsewhere."""
+    slopes, differences = slopes_and_differences(ONE["known camera"], blind=False)
+    for part in ("glimpse", "describe", "locate.say"):
+        assert slopes[part] == pytest.approx(differences[part], rel=1e-5)
+        assert slopes[part] != 0
+    assert slopes["locate.vote"] != pytest.approx(differences["locate.vote"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [table(BEFORE_IT, kinds=("mug",), counts=(1, 1, 1)), table(kinds=("mug",), counts=(1, 1))],
+    ids=["two objects", "free camera"],
+)
+def test_through_the_canvas_no_slope_passes_unless_it_is_let(in_double, family):
+    """What is drawn of a camera and of objects tells later steps something: of that, nothing is taught."""
+    slopes, differences = slopes_and_differences(family, canvas_gradient=True)
+    assert slopes == pytest.approx(differences, rel=1e-4)
+    slopes, differences = slopes_and_differences(family)
+    assert slopes["see"] != pytest.approx(differences["see"], rel=1e-3)
