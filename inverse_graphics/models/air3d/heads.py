@@ -70,8 +70,7 @@ class PlaceHead(nn.Module):
     """Looks at one place in the picture, softly, and at all of it, coarsely.
 
     The place is an attention over the fine map's cells; each cell votes for where the origin lies from it.
-    What is seen is the attended features and the coarse map's mean and maximum. Once trained, it attends to
-    the surroundings of the likeliest cell alone: between two objects just as near there is none.
+    What is seen is the attended features and the coarse map's mean and maximum.
     """
 
     def __init__(self, fine: int, coarse: int, hidden: int, presence: float) -> None:
@@ -88,8 +87,6 @@ class PlaceHead(nn.Module):
         fine, coarse = maps.fine.float(), maps.coarse.float().flatten(2)
         votes = self.vote(fine)
         attention = torch.softmax(votes[:, 0].flatten(1), dim=-1)  # (B, cells)
-        if not self.training:
-            attention = _about_its_peak(attention, votes.shape[-1])
         places = (_centres(votes) + votes[:, 1:]).flatten(2)
         cell = (places * attention[:, None]).sum(-1)
         local = torch.einsum("bcn,bn->bc", fine.flatten(2), attention)
@@ -125,17 +122,6 @@ def _quiet(layer: nn.Linear) -> nn.Linear:
     with torch.no_grad():
         layer.weight.mul_(0.1)
     return layer
-
-
-def _about_its_peak(attention: Tensor, width: int, radius: int = 2) -> Tensor:
-    """Attention (B, cells) to no cell more than `radius` rows or columns from the first among them."""
-    peak, cell = (
-        attention.argmax(-1, keepdim=True),
-        torch.arange(attention.shape[-1], device=attention.device),
-    )
-    rows, columns = (cell // width - peak // width).abs(), (cell % width - peak % width).abs()
-    near = attention * ((rows <= radius) & (columns <= radius))
-    return near / near.sum(-1, keepdim=True)
 
 
 def _centres(like: Tensor) -> Tensor:
