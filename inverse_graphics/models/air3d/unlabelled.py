@@ -4,6 +4,14 @@ What varies smoothly (places, turns, the camera, presence) climbs the bound itse
 does not (kinds, and which of several turns) saturates there: differences of hundreds of nats decide before
 poses are right. It is learnt, as in wake-sleep's wake phase, from scenes drawn by their weight from many
 tries; and so is everything else at first, for tries find what gradients cannot. No dream is ever shown.
+
+After the warm-up the objective is the bound, but its gradient, exact in the count, is not the bound's in all:
+- Kinds, and the weights of a turn's components, are drawn. The bound teaches kinds nothing, and such weights
+  nothing but noise of mean zero; the wake update teaches them.
+- What later steps see in the canvas is held fixed, the empty table before a free camera included.
+- So are where a glimpse is taken, and what the place's features tell the kind and the turn.
+- A number held at a bound has the slope that it would have beside it (`held_between`).
+During the warm-up kinds are drawn from anywhere too, so that `elbo` as watched lies below the bound.
 Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
 """
 

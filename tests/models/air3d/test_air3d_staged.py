@@ -7,7 +7,7 @@ import torch
 from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, stage_of, table
 
 from inverse_graphics.models.air3d.sleep import Misjudgement, SleepObjective, SleepSettings, dream, misjudge
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes, nearest_first, reordered
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose, picture_of_layers
 from inverse_graphics.render.engine import Layers
@@ -42,6 +42,47 @@ def test_prefixes_are_scenes_of_their_own(model):
         again = compose(Layers(*(part.flip(1) for part in layers)), backdrop)
         torch.testing.assert_close(prefixes.images[:, count], again.image, rtol=0, atol=1e-5)
     assert (prefixes.explained[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
+
+
+def shuffled(scenes, seed=0):
+    """The same objects in any order, empty slots among them."""
+    return reordered(scenes, torch.rand(scenes.asset.shape, generator=seeded(seed)).argsort(dim=1))
+
+
+def test_scenes_shuffled_come_back_nearest_first(model):
+    scenes = drawn(model.stage, 60)
+    mixed = shuffled(scenes)
+    there = scenes.asset >= 0
+    sorted_again = nearest_first(mixed, model.stage)
+    assert torch.equal(sorted_again.asset, scenes.asset)
+    assert torch.equal(sorted_again.position[there], scenes.position[there])
+    assert torch.equal(sorted_again.turn[there], scenes.turn[there])
+    assert torch.equal(sorted_again.orbit, scenes.orbit)
+    if there.shape[1] > 1:
+        assert not torch.equal(mixed.asset, scenes.asset)
+
+
+def test_objects_just_as_near_keep_their_order_and_leave_empty_slots_to_the_end():
+    stage = stage_of(table(BEFORE_IT, counts=(1, 1, 1, 1, 1)))
+    asset = torch.tensor([[2, -1, 1, 0]])
+    side_by_side = torch.tensor([[[0.2, 0.1], [0.0, -0.2], [-0.1, 0.1], [0.0, -0.1]]])
+    scenes = StagedScenes(stage.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None])
+    ordered = nearest_first(scenes, stage)
+    assert ordered.asset.tolist() == [[0, 2, 1, -1]]
+    assert ordered.turn.tolist() == [[3, 0, 2, 1]]
+
+
+def test_an_order_moves_whole_objects(model):
+    """And a picture of all of them stays as it is."""
+    scenes = drawn(model.stage, 8)
+    order = torch.rand(scenes.asset.shape, generator=seeded(1)).argsort(dim=1)
+    moved = reordered(scenes, order)
+    for image, slots in enumerate(order.tolist()):
+        for new, old in enumerate(slots):
+            for part in ("asset", "position", "turn", "rotation"):
+                assert torch.equal(getattr(moved, part)[image, new], getattr(scenes, part)[image, old])
+    before, after = (draw_prefixes(one, model.stage, model.engine).images[:, -1] for one in (scenes, moved))
+    torch.testing.assert_close(before, after, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [USUAL, MUCH], ids=["usual", "much"])
