@@ -50,7 +50,7 @@ class ElboSettings(BaseModel):
 
     kind: Literal["elbo"] = "elbo"
     warm_up_steps: int = Field(4000, ge=0)
-    first_temperature: float = Field(300.0, ge=1, le=1e6)
+    first_temperature: float = Field(5000.0, ge=1, le=1e6)
     levels: int = Field(4, ge=1, le=8)
     wake: float = Field(1.0, ge=0, le=1000)
     samples: int = Field(8, ge=1, le=1024)
