@@ -33,6 +33,7 @@ FAMILY = {
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "sleep": {"kind": "sleep"},
     "wake_sleep": {"kind": "wake_sleep", "sleep_steps": 1, "samples": 2},
+    "elbo": {"kind": "elbo", "warm_up_steps": 2, "samples": 2},
     "supervised": {"kind": "supervised"},
 }
 
