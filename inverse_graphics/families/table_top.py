@@ -55,10 +55,10 @@ class TableTopSettings(FamilySettings):
     reach_m: tuple[Length, Length] = (0.32, 0.22)
     clearance_m: Annotated[Number, Field(ge=0, le=10)] = 0.01
     azimuth_degrees: Freedom = (-135.0, -45.0)
-    elevation_degrees: Freedom = (25.0, 60.0)
-    distance_m: Freedom = (1.7, 2.0)
+    elevation_degrees: Freedom = (30.0, 60.0)
+    distance_m: Freedom = (1.3, 1.6)
     target_m: Point = (0.0, 0.0, 0.02)
-    field_of_view_degrees: FieldOfView = 39.0
+    field_of_view_degrees: FieldOfView = 34.0
     image_size: int = Field(default=64, ge=8, le=1024)
     table: Table = Table(size_m=(0.9, 0.7), colour=(0.72, 0.59, 0.44))
     background: Background = Background()

@@ -12,6 +12,7 @@ from inverse_graphics.families.families import build_family, load_family, read_f
 from inverse_graphics.families.family import SceneFamily
 from inverse_graphics.families.single_object import SingleObjectSettings
 from inverse_graphics.families.table_top import TableTopSettings
+from inverse_graphics.training.recipe import Air3DRecipe, load_recipe
 
 
 @pytest.mark.parametrize("name", shipped_families())
@@ -35,6 +36,15 @@ def test_files_say_what_the_code_has_by_default():
     assert set(shipped_families()) >= {"table_top", "single_object", "table_top_known_camera"}
     for shipped, default in (("table_top", TableTopSettings()), ("single_object", SingleObjectSettings())):
         assert read_family(shipped).model_copy(update={"description": ""}) == default
+
+
+@pytest.mark.parametrize("name", ["table_top", "table_top_known_camera", "single_object"])
+def test_data_sets_of_a_name_show_what_the_model_of_that_name_knows(name):
+    """The family of the shipped recipe, value by value."""
+    recipe = load_recipe(name)
+    assert isinstance(recipe, Air3DRecipe)
+    known = recipe.model.family
+    assert read_family(name).model_copy(update={"description": known.description}) == known
 
 
 def test_the_simplest_table_top_is_seen_from_a_known_place():

@@ -151,17 +151,24 @@ def test_slots_are_ordered_by_depth_and_the_empty_ones_come_last(sample):
     assert (objects.position[~present] == 0).all()
 
 
-def test_free_cameras_are_uniform_over_their_ranges_and_see_the_whole_table(default, sample):
+def test_free_cameras_are_uniform_over_their_ranges(default, sample):
     low, high = default.settings.orbit_bounds()
     for share in ((sample.orbit - low) / (high - low)).T:
         assert kstest(share, "uniform").pvalue > 1e-3
+
+
+def test_free_cameras_see_every_thing_and_a_corner_of_the_table_at_least(default, sample):
+    """Which corner it is tells where the camera stands."""
+    there = sample.scene.objects.asset >= 0
+    origins, _ = project(sample.scene.objects.position, sample.scene.camera)
+    assert origins[there].min() > 1
+    assert origins[there].max() < 63
     half = torch.tensor(default.settings.table.size_m) / 2
     corners = torch.cat([torch.cartesian_prod(*torch.stack([-half, half], 1)), torch.zeros(4, 1)], dim=1)
     pixels, _ = project(corners.expand(len(sample.orbit), 4, 3), sample.scene.camera)
-    assert pixels.min() > 0
-    assert pixels.max() < 64
-    width = pixels.amax(dim=(1, 2)) - pixels.amin(dim=(1, 2))
-    assert float(width.min()) > 40
+    seen = ((pixels > 0) & (pixels < 64)).all(dim=-1).sum(dim=-1)
+    assert seen.min() >= 1
+    assert seen.max() <= 3  # so near that tables are cut off
 
 
 def test_a_camera_may_be_known_in_part_or_wholly(default):
@@ -169,7 +176,7 @@ def test_a_camera_may_be_known_in_part_or_wholly(default):
     assert known.camera_known
     assert not default.settings.camera_known
     orbit = TableTop.build(known).sample(50, seeded()).orbit
-    expected = torch.tensor([math.radians(-90), math.radians(42.5), 1.85])
+    expected = torch.tensor([math.radians(-90), math.radians(45), 1.45])
     torch.testing.assert_close(orbit, expected.expand(50, 3))
     orbit = family(elevation_degrees=30, distance_m=1.8).sample(50, seeded()).orbit
     assert len(orbit[:, 0].unique()) == 50
