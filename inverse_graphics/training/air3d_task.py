@@ -95,21 +95,31 @@ def stream(*numbers: int) -> torch.Generator:
 
 
 def familiarity_of(network: Air3D, seed: int) -> Familiarity | None:
-    """Fit the warning to images drawn for it alone."""
-    known, calibration = (
-        summarise_fresh(network, CALIBRATION_SIZE, stream(kind, seed)) for kind in (KNOWN, CALIBRATION)
-    )
+    """Fit the warning to images drawn for it alone.
+
+    What objects look like is learnt at all strengths of noise, so that clean images are not strange either;
+    thresholds are set at the full one, at which likelihoods are least.
+    """
+    known = summarise_fresh(network, CALIBRATION_SIZE, stream(KNOWN, seed), least_noise=0.0)
+    calibration = summarise_fresh(network, CALIBRATION_SIZE, stream(CALIBRATION, seed))
     return Familiarity.fit(known, calibration, FLAGGED, network.stage.smallest_count)
 
 
-def summarise_fresh(network: Air3D, count: int, generator: torch.Generator) -> ParsedImages:
-    """What the network says of freshly drawn images, as a file would hold them; none is kept."""
+def summarise_fresh(
+    network: Air3D, count: int, generator: torch.Generator, least_noise: float = 1.0
+) -> ParsedImages:
+    """What the network says of freshly drawn images, as a file would hold them; none is kept.
+
+    least_noise: noise has a strength uniform between this and 1 for each image, as a share of sigma.
+    """
     blocks = []
     for first in range(0, count, BATCH):
         sample = network.stage.family.sample(min(BATCH, count - first), generator)
         scenes = StagedScenes.of(sample, network.stage)
         clean = draw_prefixes(scenes, network.stage, network.engine).images[:, -1]
-        images = (clean + network.settings.sigma * torch.randn(clean.shape, generator=generator)).clamp(0, 1)
+        strength = least_noise + (1 - least_noise) * torch.rand(len(clean), 1, 1, 1, generator=generator)
+        noise = strength * network.settings.sigma * torch.randn(clean.shape, generator=generator)
+        images = (clean + noise).clamp(0, 1)
         blocks.append(summarised(network, images, read_scenes(network, images)))
     return concatenated(blocks)
 
