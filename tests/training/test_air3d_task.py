@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from pydantic import BaseModel
 from torch import Tensor
 
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.sleep import Misjudgement, dream
+from inverse_graphics.models.air3d.settings import Air3DSettings
+from inverse_graphics.models.air3d.sleep import Misjudgement, SleepSettings, dream
+from inverse_graphics.models.air3d.supervised import SupervisedSettings
+from inverse_graphics.models.air3d.unlabelled import ElboSettings
+from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training import air3d_task
 from inverse_graphics.training.air3d_task import HELD_OUT, TRAINING, HeldOutScenes, build_air3d_task, stream
@@ -158,6 +165,35 @@ def test_a_run_ends_in_weights_that_load(
     again = HeldOutScenes.draw(network, 60, 0).evaluate()
     assert again.metrics == pytest.approx(result.history[-1]["held_out"], rel=1e-4, nan_ok=True)
     assert "Held-out figures" in (result.weights / "README.md").read_text()
+
+
+def documented(heading: str) -> dict[str, Any]:
+    """Settings and defaults in the table of docs/training.md that begins so."""
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    _, table = page.split(f"\n| {heading} | default | |\n", 1)
+    rows = re.findall(r"^\| `(\S+)` \| (.+?) \|", table.split("\n\n", 1)[0], re.MULTILINE)
+    return {name: yaml.safe_load(value.strip("`")) for name, value in rows}
+
+
+def settings_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """Dotted names with their defaults; `kind` itself is none of them."""
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        inner = field.get_default()
+        if isinstance(inner, BaseModel):
+            found |= {f"{name}.{key}": value for key, value in settings_of(type(inner)).items()}
+        elif name != "kind":
+            found[name] = "required" if field.is_required() else inner
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+
+
+def test_the_page_on_training_names_every_setting_with_its_default() -> None:
+    asleep = documented("`sleep`, `wake_sleep`")
+    assert documented("`model.`") == settings_of(Air3DSettings)
+    assert asleep == settings_of(SleepSettings)
+    assert asleep | documented("`wake_sleep` also") == settings_of(WakeSleepSettings)
+    assert documented("`elbo`") == settings_of(ElboSettings)
+    assert documented("`supervised`") == settings_of(SupervisedSettings)
 
 
 @torch.no_grad()
