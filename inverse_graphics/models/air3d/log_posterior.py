@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.models.air3d.network import Air3D, Canvas
-from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes
+from inverse_graphics.models.air3d.posterior import ObjectPosterior
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, depths
 
 
 class LogPosterior(NamedTuple):
@@ -32,12 +34,18 @@ class LogPosterior(NamedTuple):
 
 
 def log_posterior(
-    model: Air3D, images: Tensor, scenes: StagedScenes, prefixes: Prefixes, seen_orbit: Tensor | None = None
+    model: Air3D,
+    images: Tensor,
+    scenes: StagedScenes,
+    prefixes: Prefixes,
+    seen_orbit: Tensor | None = None,
+    tie_m: float = 0.0,
 ) -> LogPosterior:
     """log q(scenes | images), each step shown `prefixes` and no more.
 
     images: (B, 3, H, W).  prefixes: of these scenes, or of scenes a little off, as inference would see them;
-    seen_orbit: then the orbit (B, 3) from which they were drawn.
+    seen_orbit: then the orbit (B, 3) from which they were drawn.  tie_m: a step may name any object that is
+    not farther behind the nearest one left than this, metres of depth: its density is the mean over them.
     """
     maps = model.features(images)
     camera = model.camera(maps)
@@ -56,18 +64,41 @@ def log_posterior(
     )
     posterior = model.with_certain(posterior, step)
     there = scenes.asset[image, step] >= 0
-    said = posterior.log_prob(
-        scenes.asset[image, step].clamp(min=0),
-        scenes.position[image, step],
-        scenes.turn[image, step],
-        model.stage,
-    )
+    said = _said(posterior, scenes, image, _allowed(scenes, model.stage, image, step, tie_m), model.stage)
     nothing = torch.zeros_like(log_camera)
     return LogPosterior(
         log_camera,
         nothing.index_add(0, image, posterior.log_presence(there)),
         nothing.index_add(0, image, torch.where(there, said, 0.0)),
     )
+
+
+def _allowed(scenes: StagedScenes, stage: Stage, image: Tensor, step: Tensor, tie_m: float) -> Tensor:
+    """Which objects each step may name, at least the one it is given: (P, N) bool."""
+    slots = torch.arange(scenes.asset.shape[1], device=step.device)
+    given = slots == step[:, None]
+    if tie_m == 0:
+        return given
+    left = (slots >= step[:, None]) & (scenes.asset[image] >= 0)
+    depth = depths(scenes, stage)[image].masked_fill(~left, torch.inf)
+    return given | (left & (depth <= depth.amin(-1, keepdim=True) + tie_m))
+
+
+def _said(
+    posterior: ObjectPosterior, scenes: StagedScenes, image: Tensor, allowed: Tensor, stage: Stage
+) -> Tensor:
+    """Log of the mean density over the objects that are allowed: (P,), nats."""
+    each = [
+        posterior.log_prob(
+            scenes.asset[image, slot].clamp(min=0),
+            scenes.position[image, slot],
+            scenes.turn[image, slot],
+            stage,
+        )
+        for slot in range(allowed.shape[1])
+    ]
+    together = torch.stack(each, dim=-1).masked_fill(~allowed, -torch.inf)
+    return together.logsumexp(-1) - allowed.sum(-1).log()
 
 
 def _steps_taken(scenes: StagedScenes, most: int) -> tuple[Tensor, Tensor]:

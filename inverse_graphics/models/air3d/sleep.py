@@ -17,7 +17,7 @@ from torch import Tensor
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, depths, draw_prefixes, reordered
 from inverse_graphics.render.compositing import picture_of_layers
 from inverse_graphics.render.engine import RenderEngine
 
@@ -58,13 +58,18 @@ def dream(
     misjudgement: Misjudgement,
     count: int,
     generator: torch.Generator,
+    tie_m: float = 0.0,
 ) -> Dreams:
     """Draw scenes from the prior, images of them with noise of standard deviation `sigma`, and prefixes.
 
-    Images are lit as the family says; prefixes, as inference will draw them, from the middle of its lights.
+    Objects come nearest first, those within `tie_m` metres of depth in any order. Images are lit as the
+    family says; prefixes, as inference will draw them, from the middle of its lights.
     """
     sample = stage.family.sample(count, generator)
     scenes = StagedScenes.of(sample, stage)
+    if tie_m:
+        apart = depths(scenes, stage) + tie_m * torch.rand(scenes.asset.shape, generator=generator)
+        scenes = reordered(scenes, apart.argsort(dim=1, stable=True))
     with torch.no_grad():
         images = picture_of_layers(sample.scene, engine).image
         misjudged = misjudge(scenes, stage, misjudgement, generator)
@@ -97,12 +102,17 @@ def misjudge(
 
 
 class SleepSettings(BaseModel):
-    """Learning from dreams alone."""
+    """Learning from dreams alone.
+
+    tie_m: of objects that are as near as this, metres of depth, any may be told first. Which is nearest
+    cannot always be seen, and a network that must choose would place one object between the two.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sleep"] = "sleep"
     misjudgement: Misjudgement = Misjudgement.model_validate({})
+    tie_m: float = Field(0.05, ge=0, le=10)
 
 
 class SleepObjective:
@@ -114,9 +124,15 @@ class SleepObjective:
 
     def batch(self, size: int, generator: torch.Generator) -> Dreams:
         """Dream anew."""
-        model = self.model
+        model, settings = self.model, self.settings
         return dream(
-            model.stage, model.engine, model.settings.sigma, self.settings.misjudgement, size, generator
+            model.stage,
+            model.engine,
+            model.settings.sigma,
+            settings.misjudgement,
+            size,
+            generator,
+            settings.tie_m,
         )
 
     def loss(
@@ -124,6 +140,8 @@ class SleepObjective:
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
         del step, generator
-        said = log_posterior(self.model, batch.images, batch.scenes, batch.prefixes, batch.seen_orbit)
+        said = log_posterior(
+            self.model, batch.images, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
+        )
         watched = {f"log_q_{name}": part.detach().mean() for name, part in said._asdict().items()}
         return -said.total.mean(), watched

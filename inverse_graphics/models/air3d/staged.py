@@ -76,5 +76,10 @@ def reordered(scenes: StagedScenes, order: Tensor) -> StagedScenes:
 
 def nearest_first(scenes: StagedScenes, stage: Stage) -> StagedScenes:
     """Objects in the order in which families give them: by depth before the camera, empty slots last."""
+    return reordered(scenes, depths(scenes, stage).argsort(dim=1, stable=True))
+
+
+def depths(scenes: StagedScenes, stage: Stage) -> Tensor:
+    """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
     depth = stage.family.surroundings.depth(stage.world(scenes.position), scenes.orbit)
-    return reordered(scenes, depth.masked_fill(scenes.asset < 0, torch.inf).argsort(dim=1, stable=True))
+    return depth.masked_fill(scenes.asset < 0, torch.inf)

@@ -23,7 +23,7 @@ from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
 
 
 class WakeSleepSettings(BaseModel):
-    """Sleep for `sleep_steps`, then both phases.
+    """Sleep for `sleep_steps`, then both phases; `misjudgement` and `tie_m` are those of `SleepSettings`.
 
     samples: S, scenes tried for each image.  wake_share: images awake for each dream.  temperature: T of the
     weights (see `Proposals.log_weights`), falling from `first_temperature` to 1 over the `cooling_steps`
@@ -34,6 +34,7 @@ class WakeSleepSettings(BaseModel):
 
     kind: Literal["wake_sleep"] = "wake_sleep"
     misjudgement: Misjudgement = Misjudgement.model_validate({})
+    tie_m: float = Field(0.05, ge=0, le=10)
     sleep_steps: int = Field(4000, ge=0)
     samples: int = Field(8, ge=1, le=1024)
     wake_share: float = Field(0.25, gt=0, le=16)
@@ -60,7 +61,9 @@ class WakeSleepObjective:
     def __init__(self, model: Air3D, settings: WakeSleepSettings) -> None:
         self.model = model
         self.settings = settings
-        self.sleep = SleepObjective(model, SleepSettings(misjudgement=settings.misjudgement))
+        self.sleep = SleepObjective(
+            model, SleepSettings(misjudgement=settings.misjudgement, tie_m=settings.tie_m)
+        )
 
     def batch(self, size: int, generator: torch.Generator) -> DayAndNight:
         """Dream, and take images of unknown scenes."""
