@@ -1,19 +1,30 @@
 """All steps at once say what the loop says one step at a time."""
 
+import math
+
 import pytest
 import torch
-from small_air3d import FAMILIES, Recall, drawn, filled, loud_model, seeded, table
+from small_air3d import FAMILIES, Recall, drawn, filled, fresh_model, loud_model, seeded, table
 
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.sleep import Misjudgement, misjudge
+from inverse_graphics.models.air3d.sleep import Misjudgement, dream, misjudge
 from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.scene.projection import project
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 1), clearance_m=0.0)
+EXACT = Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
 CASES = {**FAMILIES, "three": THREE, "at least one": table(counts=(0, 1, 1))}
 
 
-def step_by_step(model, images, truth, shown):
+def may_be_named(truth, stage, image, slot, tie_m):
+    """Of the objects left at a step, those no farther behind the nearest of them than `tie_m`."""
+    depth = project(stage.world(truth.position), stage.cameras(truth.orbit))[1][image].tolist()
+    left = range(slot, int(truth.counts[image]))
+    return [other for other in left if depth[other] <= min(depth[i] for i in left) + tie_m]
+
+
+def step_by_step(model, images, truth, shown, tie_m=0.0):
     """log q(truth | images) in parts, the loop being led along the scenes shown."""
     inference = attend_infer_repeat(model, images, Recall(filled(shown), model.stage))
     camera = torch.zeros(len(images))
@@ -25,10 +36,14 @@ def step_by_step(model, images, truth, shown):
     for image, count in enumerate(truth.counts.tolist()):
         for slot in range(count):
             q = inference.objects[slot].latents.posterior
-            each = q.log_prob(
-                filled(truth).asset[:, slot], truth.position[:, slot], truth.turn[:, slot], model.stage
-            )
-            objects[image] += each[image]
+            allowed = may_be_named(truth, model.stage, image, slot, tie_m) if tie_m else [slot]
+            each = [
+                q.log_prob(
+                    filled(truth).asset[:, other], truth.position[:, other], truth.turn[:, other], model.stage
+                )[image]
+                for other in allowed
+            ]
+            objects[image] += torch.stack(each).logsumexp(0) - math.log(len(each))
     return camera, presence, objects
 
 
@@ -70,6 +85,23 @@ def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
     said = log_posterior(model, images, scenes, prefixes, shown.orbit)
     for part, reference in zip(said, step_by_step(model, images, scenes, shown), strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
+
+
+@torch.no_grad()
+def test_of_things_as_near_any_may_be_named():
+    """Each step's density is the mean over those that are left and no farther behind than the tie."""
+    model, tie_m = fresh_model(THREE, seed=2), 0.1
+    stage = model.stage
+    batch = dream(stage, model.engine, 0.05, EXACT, 60, seeded(3), tie_m)
+    said = log_posterior(model, batch.images, batch.scenes, batch.prefixes, tie_m=tie_m)
+    expected = step_by_step(model, batch.images, batch.scenes, batch.scenes, tie_m)
+    for part, reference in zip(said, expected, strict=True):
+        torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
+    strict = log_posterior(model, batch.images, batch.scenes, batch.prefixes)
+    assert (strict.objects - said.objects).abs().max() > 0.1
+    firsts = [may_be_named(batch.scenes, stage, i, 0, tie_m) for i in range(60) if batch.scenes.counts[i]]
+    assert {len(first) for first in firsts} == {1, 2, 3}
+    assert all(0 in first for first in firsts)  # the one that is drawn first may be named
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, stage_of, table
 
 from inverse_graphics.models.air3d.sleep import Misjudgement, SleepObjective, SleepSettings, dream, misjudge
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes, nearest_first, reordered
+from inverse_graphics.models.air3d.staged import StagedScenes, depths, draw_prefixes, nearest_first, reordered
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose, picture_of_layers
 from inverse_graphics.render.engine import Layers
@@ -153,6 +153,21 @@ def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
     scene = stage.scene(dreams.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     torch.testing.assert_close(dreams.prefixes.images[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
+
+
+def test_dreams_come_nearest_first_but_for_ties_which_come_in_any_order():
+    stage, tie_m = stage_of(THREE), 0.1
+    model = fresh_model(THREE)
+    scenes = dream(stage, model.engine, 0.05, NOTHING, 400, seeded(6), tie_m).scenes
+    assert torch.equal(scenes.asset >= 0, torch.arange(3) < scenes.counts[:, None])
+    depth = depths(scenes, stage)
+    behind = (depth[:, :-1] - depth[:, 1:])[depth[:, 1:].isfinite()]
+    assert 0.7 * tie_m < behind.max() <= tie_m
+    close = behind[behind.abs() < 0.2 * tie_m]
+    assert len(close) > 20
+    assert 0.25 < float((close > 0).float().mean()) < 0.75
+    ordered = dream(stage, model.engine, 0.05, NOTHING, 400, seeded(6)).scenes
+    assert (depths(ordered, stage).diff(dim=1).nan_to_num(0) >= -1e-6).all()
 
 
 def test_dreams_have_the_familys_own_light():
