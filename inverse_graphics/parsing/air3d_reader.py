@@ -51,14 +51,14 @@ class Air3DReader:
         self.network = model.module.to(device).eval()
         self.stage = self.network.stage
         family = self.stage.family
-        self.kinds, self._surround = family.kinds, family.surroundings.background
+        self.kinds = family.kinds
         self._K = _rows(family.surroundings.K.tolist())
         self._extents = Extents(family.library.to(device))
         self._empty = _empty_scene(self.network)
 
     def place(self, image: NDArray[np.floating]) -> tuple[Tensor, Placement]:
-        """In colour, on the background's: (3, S, S)."""
-        return colour_on_canvas(image, self.stage.family.image_size, self._surround)
+        """In colour, its middle square: (3, S, S)."""
+        return colour_on_canvas(image, self.stage.family.image_size)
 
     def read(self, images: Sequence[PlacedImage]) -> Iterator[Parse]:
         """Parse images, all at once, in their order."""

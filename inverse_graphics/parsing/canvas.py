@@ -29,9 +29,9 @@ class Placement:
     height: int
 
     @classmethod
-    def centred(cls, width: int, height: int, size: int) -> Placement:
-        """As large as a square of `size` pixels allows, and in its middle."""
-        scale = size / max(width, height)
+    def covering(cls, width: int, height: int, size: int) -> Placement:
+        """So large that its middle fills a square of `size` pixels."""
+        scale = size / min(width, height)
         return cls(scale, (size - width * scale) / 2, (size - height * scale) / 2, width, height)
 
     def box_in_image(self, box: Sequence[float]) -> Box:
@@ -69,12 +69,12 @@ def grey_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Plac
     return canvas[None], Placement(scale, left, top, width, height)
 
 
-def colour_on_canvas(image: NDArray[np.floating], size: int, surround: Tensor) -> tuple[Tensor, Placement]:
-    """Colour, resized to fit a square canvas, and centred on one colour: (3, size, size) in [0, 1].
+def colour_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Placement]:
+    """Colour, the middle square of an image resized to a square canvas: (3, size, size) in [0, 1].
 
     A pixel of the canvas is the mean of the area of the image that it covers; where the image has fewer
     pixels than the canvas, it is interpolated linearly.
-    image: (H, W) or (H, W, 3), floats in [0, 1].  surround: (3,), the colour of what is beside the image.
+    image: (H, W) or (H, W, 3), floats in [0, 1].
 
     Raises:
         ImageError: the array has another shape, is empty, or holds values that are not finite.
@@ -82,30 +82,27 @@ def colour_on_canvas(image: NDArray[np.floating], size: int, surround: Tensor) -
     pixels = torch.from_numpy(_checked(image))
     coloured = pixels[..., None].expand(*pixels.shape, 3) if pixels.ndim == 2 else pixels
     height, width, _ = coloured.shape
-    placement = Placement.centred(width, height, size)
+    placement = Placement.covering(width, height, size)
     if (height, width) == (size, size):
         return coloured.permute(2, 0, 1), placement
     down = _resampling(height, size, placement.scale, placement.top)
     right = _resampling(width, size, placement.scale, placement.left)
     rows = (down @ coloured.reshape(height, -1)).reshape(size, width, 3)
-    beside = 1 - down.sum(1)[:, None] * right.sum(1)
-    return torch.einsum("hwc,xw->chx", rows, right) + surround[:, None, None] * beside, placement
+    return torch.einsum("hwc,xw->chx", rows, right), placement
 
 
 def _resampling(extent: int, size: int, scale: float, start: float) -> Tensor:
     """What each of `size` pixels takes of each of `extent`, which lie `scale` apart from `start` on.
 
-    Returns (size, extent); a row sums to the share of the pixel that the image covers.
+    Returns (size, extent), whose rows sum to one.
     """
-    edges = (torch.arange(size + 1, dtype=torch.float64) - start) / scale
+    edges = (torch.arange(size + 1, dtype=torch.float64)[:, None] - start) / scale
     pixel = torch.arange(extent, dtype=torch.float64)
-    inside = edges.clamp(0, extent)
     if scale <= 1:
-        upper, lower = inside[1:, None].minimum(pixel + 1), inside[:-1, None].maximum(pixel)
-        return ((upper - lower).clamp(min=0) * scale).float()
-    centre = ((inside[1:] + inside[:-1]) / 2).clamp(0.5, extent - 0.5)[:, None]
-    weight = (1 - (centre - pixel - 0.5).abs()).clamp(min=0)
-    return (weight * (inside[1:] - inside[:-1])[:, None] * scale).float()
+        shared = edges[1:].minimum(pixel + 1) - edges[:-1].maximum(pixel)
+        return (shared.clamp(min=0) * scale).float()
+    middle = ((edges[1:] + edges[:-1]) / 2).clamp(0.5, extent - 0.5)
+    return (1 - (middle - pixel - 0.5).abs()).clamp(min=0).float()
 
 
 def _checked(image: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -71,7 +71,7 @@ def _steps(inferred: InferredImage) -> Iterator[str]:
     parse = inferred.parse
     yield figure(picture(parse.prefixes[0]), "before step 1")
     for step, found in enumerate(parse.objects):
-        window = _on_canvas(found.window_px or found.box_px, inferred.image.shape, parse.observation.shape)
+        window = _on_canvas(found.window_px or found.box_px, inferred)
         drawn = picture(parse.prefixes[step + 1], {step: window})
         yield figure(drawn, f"{_badge(step)} after step {step + 1}")
 
@@ -100,9 +100,10 @@ def _fact(step: int, found: ParsedObject) -> str:
     return f'<div class="facts">{_badge(step)} {escape(object_caption(found))} at {place} cm</div>'
 
 
-def _on_canvas(box: Box, image: tuple[int, ...], canvas: tuple[int, ...]) -> Box:
-    """Move a box from an image to the canvas that the image was fitted into, centred, to the pixel."""
-    scale = min(canvas[0] / image[0], canvas[1] / image[1])
-    left, top = (canvas[1] - scale * image[1]) / 2, (canvas[0] - scale * image[0]) / 2
+def _on_canvas(box: Box, inferred: InferredImage) -> Box:
+    """Move a box from an image to the canvas: fitted into it whole in 2D, covering it in 3D, centred."""
+    (rows, columns), image = inferred.parse.observation.shape[:2], inferred.image.shape
+    fit = min if inferred.parse.scene is None else max
+    scale = fit(rows / image[0], columns / image[1])
     x, y, width, height = (side * scale for side in box)
-    return x + left, y + top, width, height
+    return x + (columns - scale * image[1]) / 2, y + (rows - scale * image[0]) / 2, width, height

@@ -153,6 +153,7 @@ def test_objects_in_space_are_outlined_named_and_placed(tmp_path):
     )
     np.testing.assert_allclose(corners.min(0), np.concatenate(outlined).min(0), atol=0.06)
     np.testing.assert_allclose(corners.max(0), np.concatenate(outlined).max(0), atol=0.06)
+    assert '<rect x="2.00" y="2.50" width="1.67" height="1.67"' in text  # its box on the canvas
     assert ">mug</text>" in text
     assert "mug 97.0% at 10, −20, 0 cm" in text
 
