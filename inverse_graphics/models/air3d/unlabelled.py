@@ -42,15 +42,15 @@ class ElboSettings(BaseModel):
     `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
     wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
     tries for each image, and with which probability each part of one is drawn from the prior; the latter
-    falls to zero over the warm-up, and for kinds it begins at one.  overlap_nats_per_m: how much objects
-    that cut into each other cost.
+    falls to zero over the warm-up, and for kinds it begins at one and falls three times as fast.
+    overlap_nats_per_m: how much objects that cut into each other cost.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["elbo"] = "elbo"
     warm_up_steps: int = Field(4000, ge=0)
-    first_temperature: float = Field(5000.0, ge=1, le=1e6)
+    first_temperature: float = Field(1000.0, ge=1, le=1e6)
     levels: int = Field(4, ge=1, le=8)
     wake: float = Field(1.0, ge=0, le=1000)
     samples: int = Field(8, ge=1, le=1024)
@@ -60,6 +60,10 @@ class ElboSettings(BaseModel):
     def progress(self, step: int) -> float:
         """How much of the warm-up is over, from 0 to 1."""
         return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
+
+    def kinds_tried(self, step: int) -> float:
+        """How often kinds are drawn from all alike, after `step` steps: over by a third of the warm-up."""
+        return max(0.0, 1 - 3 * self.progress(step))
 
     def temperature(self, step: int) -> float:
         """T after `step` steps."""
@@ -87,22 +91,23 @@ class ElboObjective:
         """The scalar to make small, and its parts, nats."""
         settings, prior = self.settings, self.model.stage.log_count_prior
         trust, temperature = settings.progress(step), settings.temperature(step)
-        inference = self._inference(batch, generator, trust)
+        inference = self._inference(batch, generator, step)
         with torch.no_grad():
             bound = exact_count_elbo(inference, prior)
         tempered = self._tempered(inference, batch, temperature, 1 if trust == 1 else settings.levels)
         loss = -warmed_up_objective(tempered, prior, trust).mean()
         watched = {name: part.mean() for name, part in bound._asdict().items()}
         if settings.wake > 0:
-            defence = Defence(kinds=1 - trust, rest=settings.defence * (1 - trust))
+            defence = Defence(settings.kinds_tried(step), settings.defence * (1 - trust))
             wake, evidence = wake_loss(self.model, batch, settings.samples, temperature, generator, defence)
             loss = loss + settings.wake * wake
             watched |= {"wake": -wake.detach(), "log_evidence": evidence}
         return loss, {**watched, "temperature": temperature}
 
-    def _inference(self, images: Tensor, generator: torch.Generator, trust: float) -> Inference:
+    def _inference(self, images: Tensor, generator: torch.Generator, step: int) -> Inference:
         """At first, objects of all kinds are tried, not only of those believed in."""
-        return attend_infer_repeat(self.model, images, Defensive(generator, Defence(kinds=1 - trust)))
+        defence = Defence(kinds=self.settings.kinds_tried(step))
+        return attend_infer_repeat(self.model, images, Defensive(generator, defence))
 
     def _tempered(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Inference:
         """The same with likelihoods that are compared at several scales, and divided by the temperature."""
