@@ -96,7 +96,7 @@ def _fact(step: int, found: ParsedObject) -> str:
     """An object's name, how certain that is, and where it stands; nothing where objects have no names."""
     if found.identity is None or found.position_m is None:
         return ""
-    place = ", ".join(f"{100 * axis:.0f}" for axis in found.position_m).replace("-", "−")
+    place = ", ".join(str(round(100 * axis)) for axis in found.position_m).replace("-", "−")
     return f'<div class="facts">{_badge(step)} {escape(object_caption(found))} at {place} cm</div>'
 
 
