@@ -32,7 +32,7 @@ SHOWN = 8
 """Held-out images whose reconstructions are logged."""
 CALIBRATION_SIZE = 10_000
 """Images to which the warning's mixture is fitted, and images that set its thresholds."""
-FLAGGED = 0.006
+FLAGGED = 0.005
 """Share of familiar images that the warning may flag."""
 TRAINING, HELD_OUT, KNOWN, CALIBRATION = range(4)
 """Streams of scenes: what is judged is never learnt from, and nor is what the warning rests on."""
