@@ -20,6 +20,7 @@ from inverse_graphics.models.air3d.supervised import SupervisedSettings
 from inverse_graphics.models.air3d.unlabelled import ElboSettings
 from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
 from inverse_graphics.models.weights import load_model
+from inverse_graphics.render.engines import available_engines
 from inverse_graphics.training import air3d_task
 from inverse_graphics.training.air3d_task import HELD_OUT, TRAINING, HeldOutScenes, build_air3d_task, stream
 from inverse_graphics.training.recipe import Air3DRecipe
@@ -165,6 +166,26 @@ def test_a_run_ends_in_weights_that_load(
     again = HeldOutScenes.draw(network, 60, 0).evaluate()
     assert again.metrics == pytest.approx(result.history[-1]["held_out"], rel=1e-4, nan_ok=True)
     assert "Held-out figures" in (result.weights / "README.md").read_text()
+
+
+ENGINES = [
+    pytest.param(one.name, marks=pytest.mark.skipif(not one.works, reason=f"{one.name}: {one.reason}"))
+    for one in available_engines()
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_bound_is_climbed_through_any_engine(engine: str) -> None:
+    recipe = small(engine=engine, objective={"kind": "elbo", "warm_up_steps": 2, "wake": 0})
+    task = build_air3d_task(recipe)
+    assert network_of(task).engine.name == engine
+    loss, _ = task.trainable.loss(task.batch(0), 0, stream(TRAINING, 0))
+    loss.backward()
+    places = network_of(task).locate.vote.weight.grad
+    assert loss.isfinite()
+    assert places is not None
+    assert places.isfinite().all()
+    assert places.abs().max() > 0
 
 
 def documented(heading: str) -> dict[str, Any]:
