@@ -21,8 +21,8 @@ from inverse_graphics.scene.batch import CameraBatch
 
 NARROWEST, WIDEST = 1e-3, 0.5
 """Bounds of a posterior's standard deviation, as shares of the prior's width; wider teach a mean nothing."""
-NARROWEST_TURN, WIDEST_TURN = 0.01, 1.25
-"""Bounds of a rotation's standard deviation, radians."""
+NARROWEST_TURN, WIDEST_TURN = 0.01, 0.5
+"""Bounds of a rotation's standard deviation, radians; wider, it could not keep to one of several alike."""
 SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 1e-3, 5000.0
 YAW_NUMBERS, ROTATION_NUMBERS = 3, 10
 """Per component: its logit and a vector; or its logit, six numbers and three widths."""

@@ -42,7 +42,8 @@ class ElboSettings(BaseModel):
     `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
     wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
     tries for each image, and with which probability each part of one is drawn from the prior; the latter
-    falls to zero over the warm-up, and for kinds it begins at one and falls three times as fast.
+    falls to zero over the warm-up, and for kinds it begins at one.
+    refine_steps: by how many steps of gradient ascent the try that is learnt from is improved first.
     overlap_nats_per_m: how much objects that cut into each other cost.
     """
 
@@ -55,6 +56,7 @@ class ElboSettings(BaseModel):
     wake: float = Field(1.0, ge=0, le=1000)
     samples: int = Field(8, ge=1, le=1024)
     defence: float = Field(0.3, ge=0, lt=1)
+    refine_steps: int = Field(0, ge=0, le=1000)
     overlap_nats_per_m: float = Field(1000.0, ge=0)
 
     def progress(self, step: int) -> float:
@@ -62,8 +64,8 @@ class ElboSettings(BaseModel):
         return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
 
     def kinds_tried(self, step: int) -> float:
-        """How often kinds are drawn from all alike, after `step` steps: over by a third of the warm-up."""
-        return max(0.0, 1 - 3 * self.progress(step))
+        """How often kinds are drawn from all alike, after `step` steps."""
+        return 1 - self.progress(step)
 
     def temperature(self, step: int) -> float:
         """T after `step` steps."""
@@ -99,7 +101,9 @@ class ElboObjective:
         watched = {name: part.mean() for name, part in bound._asdict().items()}
         if settings.wake > 0:
             defence = Defence(settings.kinds_tried(step), settings.defence * (1 - trust))
-            wake, evidence = wake_loss(self.model, batch, settings.samples, temperature, generator, defence)
+            wake, evidence = wake_loss(
+                self.model, batch, settings.samples, temperature, generator, defence, settings.refine_steps
+            )
             loss = loss + settings.wake * wake
             watched |= {"wake": -wake.detach(), "log_evidence": evidence}
         return loss, {**watched, "temperature": temperature}

@@ -80,7 +80,7 @@ def test_without_a_wake_update_the_loss_is_minus_the_warmed_up_objective(step):
     assert isinstance(model.likelihood, GaussianLikelihood)
 
     inference = attend_infer_repeat(
-        model, images, Defensive(seeded(2), Defence(kinds=max(0.0, 1 - 3 * trust)))
+        model, images, Defensive(seeded(2), Defence(kinds=1 - trust))
     )
     bound = exact_count_elbo(inference, model.stage.log_count_prior)
     torch.testing.assert_close(watched["elbo"], bound.elbo.mean())
