@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from inverse_graphics.models.air3d.features import STRIDE, Maps
 
+AGREEING = 1.5
+"""Cells; two votes no farther apart are for the same place."""
+
 
 class CameraNumbers(NamedTuple):
     """centre: (B, 3), logits of where in its range each number of the orbit is.  raw_std: (B, 3)."""
@@ -70,7 +73,8 @@ class PlaceHead(nn.Module):
     """Looks at one place in the picture, softly, and at all of it, coarsely.
 
     The place is an attention over the fine map's cells; each cell votes for where the origin lies from it.
-    What is seen is the attended features and the coarse map's mean and maximum.
+    What is seen is the attended features and the coarse map's mean and maximum. Once trained, only cells
+    count that vote for the place of the most attended one: between two objects just as near there is none.
     """
 
     def __init__(self, fine: int, coarse: int, hidden: int, presence: float) -> None:
@@ -88,6 +92,8 @@ class PlaceHead(nn.Module):
         votes = self.vote(fine)
         attention = torch.softmax(votes[:, 0].flatten(1), dim=-1)  # (B, cells)
         places = (_centres(votes) + votes[:, 1:]).flatten(2)
+        if not self.training:
+            attention = _of_one_mind(attention, places)
         cell = (places * attention[:, None]).sum(-1)
         local = torch.einsum("bcn,bn->bc", fine.flatten(2), attention)
         around = [coarse.mean(-1), coarse.amax(-1), 2 * cell / votes.shape[-1] - 1, view]
@@ -115,6 +121,14 @@ class ObjectHead(nn.Module):
         hidden = torch.relu(self.hidden(torch.cat([place.seen.detach(), glimpse], dim=-1)))
         identity, turn = self.say(self.norm(hidden)).split(self.sizes, dim=-1)
         return ObjectNumbers(place.pixel, place.presence, identity, place.raw_std, turn)
+
+
+def _of_one_mind(attention: Tensor, places: Tensor) -> Tensor:
+    """Attention (B, cells) to those cells alone whose `places` (B, 2, cells) agree with that of the first."""
+    first = attention.argmax(-1)[:, None, None].expand(-1, 2, 1)
+    apart = (places - places.gather(2, first)).square().sum(1)
+    agreeing = attention * (apart <= AGREEING**2)
+    return agreeing / agreeing.sum(-1, keepdim=True)
 
 
 def _quiet(layer: nn.Linear) -> nn.Linear:

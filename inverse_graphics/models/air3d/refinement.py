@@ -1,4 +1,4 @@
-"""Scenes moved uphill: a few steps of gradient ascent on how well they explain an image, through the renderer."""
+"""Scenes moved uphill: a few steps of gradient ascent on how well they explain an image."""
 
 from __future__ import annotations
 
