@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from inverse_graphics.parse import Parse
 
 EXAMPLES = """\
-inverse-graphics infer digits.png
-inverse-graphics infer digits.png --overlay seen.png
+inverse-graphics infer table.png
+inverse-graphics infer table.png --overlay seen.png
 inverse-graphics infer images/ --json - | jq .count
 inverse-graphics infer images/*.png --json parses.jsonl --overlay seen/
 inverse-graphics infer table.png --scenes scenes/ && inverse-graphics render scenes/table.yaml -o again.png
+inverse-graphics infer digits.png --model multi_mnist
 inverse-graphics infer digits.png --model runs/multi_mnist-seed0/weights"""
 
 

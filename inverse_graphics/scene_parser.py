@@ -16,7 +16,7 @@ from inverse_graphics.parsing.air2d_reader import Air2DReader
 from inverse_graphics.parsing.air3d_reader import Air3DReader
 from inverse_graphics.parsing.reader import PlacedImage, Reader
 
-DEFAULT_MODEL = "multi_mnist"
+DEFAULT_MODEL = "table_top"
 BATCH = 64
 """Images that go through the network at once."""
 

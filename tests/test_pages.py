@@ -41,7 +41,7 @@ def test_the_python_example_runs_and_is_five_lines():
         [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"2 \[\(.*\), \(.*\)\]\n", done.stdout)
+    assert re.fullmatch(r"3 \[\('crockery/.*\)\]\n", done.stdout)
 
 
 def test_readme_has_one_line_for_the_demo_and_one_for_the_tests():

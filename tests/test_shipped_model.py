@@ -1,10 +1,18 @@
 """The weights that ship do what their card says; BENCHMARKS.md has the figures on more images."""
 
-import pytest
+from dataclasses import replace
 
+import numpy as np
+import pytest
+import torch
+
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.weights import load_model
+from inverse_graphics.report.familiar_scenes import FamiliarScenes, pictures
 from inverse_graphics.report.infer_benchmark import InferRow, benchmark_infer
-from inverse_graphics.scene_parser import SceneParser
+from inverse_graphics.report.scene_exam import marks
+from inverse_graphics.scene.batch import CameraBatch
+from inverse_graphics.scene_parser import DEFAULT_MODEL, SceneParser
 
 FAMILIAR = "multi-MNIST"
 STRANGE_BUT_LIKE_DIGITS = {"Omniglot, inverted"}
@@ -30,9 +38,47 @@ def test_familiar_images_get_no_warning_and_foreign_ones_do(rows):
         assert rows[kind].warned > 0.9, kind
 
 
-def test_the_card_states_recipe_figures_and_thresholds():
-    document = load_model("multi_mnist").document
-    assert document.metrics["count_accuracy"] > 0.99
+@pytest.fixture(scope="module")
+def table_rows() -> dict[str, InferRow]:
+    judged = benchmark_infer(SceneParser.load("table_top"), number=500, digits="shipped", seed=7)
+    return {row.images: row for row in judged}
+
+
+def test_things_on_a_table_are_counted_named_and_placed(table_rows):
+    familiar = table_rows["table_top"]
+    assert familiar.count_accuracy > 0.985
+    assert familiar.identity_accuracy > 0.98
+    assert familiar.position_error_m < 0.006
+    assert familiar.rotation_error_degrees < 8
+    assert familiar.camera_error_degrees < 1.5
+
+
+def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
+    assert table_rows["table_top"].warned < 0.015
+    for kind in table_rows.keys() - {"table_top"}:
+        assert table_rows[kind].warned > 0.95, kind
+
+
+def test_larger_and_wider_pictures_of_tables_are_answered_as_well():
+    parser = SceneParser.load("table_top")
+    known = FamiliarScenes.of(parser.document)
+    scenes = known.sample(100, 7)
+    wider = torch.tensor([[3.0, 0, 32], [0, 3, 0], [0, 0, 1]]) @ scenes.camera.K
+    camera = CameraBatch(wider, scenes.camera.T_world_camera, 192, 256)
+    parses = parser.parse(pictures(replace(scenes, camera=camera), known.family))
+    marked = marks(parses, PredictedScenes.from_batch(scenes), known.family)
+    assert (marked.identity_accuracy or 0) > 0.97
+    assert np.mean([parse.warning is not None for parse in parses]) < 0.05
+
+
+@pytest.mark.parametrize("name", ["multi_mnist", "table_top"])
+def test_the_card_states_recipe_figures_and_thresholds(name):
+    document = load_model(name).document
+    assert document.metrics["count_accuracy"] > 0.985
     assert document.familiarity is not None
     assert document.recipe is not None
-    assert document.recipe["name"] == "multi_mnist"
+    assert document.recipe["name"] == name
+
+
+def test_the_default_model_is_that_of_things_on_a_table():
+    assert SceneParser.load().name == DEFAULT_MODEL == "table_top"

@@ -13,7 +13,6 @@ from inverse_graphics.data.mnist import load_digits
 from inverse_graphics.data.multi_mnist import MultiMnist
 from inverse_graphics.files import storage_error
 from inverse_graphics.formats import write_depth, write_image, write_mask
-from inverse_graphics.models.weights import list_models
 from inverse_graphics.report.familiar_scenes import FamiliarScenes, pictures
 from inverse_graphics.report.parse_card import InferredImage
 from inverse_graphics.report.rendered_scene import RenderedScene, render_scene, with_size
@@ -59,7 +58,7 @@ class Demonstration:
         return tuple(one for gallery in self.galleries for one in gallery.inferred)
 
 
-def demonstrate(count: int, seed: int, space_model: str | Path = SPACE_MODEL) -> Demonstration:
+def demonstrate(count: int, seed: int) -> Demonstration:
     """Draw the example scenes, and infer `count` images of things and of digits that `seed` chooses; offline.
 
     Raises:
@@ -68,15 +67,15 @@ def demonstrate(count: int, seed: int, space_model: str | Path = SPACE_MODEL) ->
     start = perf_counter()
     scenes = tuple(render_scene(with_size(read_scene(name), *SIZE), name) for name in SCENES)
     unknown = scenes[SCENES.index(UNKNOWN_SCENE)]
-    galleries = [Gallery("Image to scene: digits", DIGIT_TEXT, _digits(count, seed, unknown))]
-    if space_model != SPACE_MODEL or SPACE_MODEL in [entry.name for entry in list_models()]:
-        things = _things(space_model, count, seed, unknown)
-        galleries.insert(0, Gallery("Image to scene: things on a table", SPACE_TEXT, things))
-    return Demonstration(tuple(galleries), scenes, perf_counter() - start)
+    galleries = (
+        Gallery("Image to scene: things on a table", SPACE_TEXT, _things(count, seed, unknown)),
+        Gallery("Image to scene: digits", DIGIT_TEXT, _digits(count, seed, unknown)),
+    )
+    return Demonstration(galleries, scenes, perf_counter() - start)
 
 
-def _things(model: str | Path, count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
-    parser = SceneParser.load(model)
+def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
+    parser = SceneParser.load(SPACE_MODEL)
     known = FamiliarScenes.of(parser.document)
     batch, library = known.sample(count, seed), known.family.library
     scenes = [batch.scene(index, library) for index in range(count)]

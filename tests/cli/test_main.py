@@ -42,7 +42,9 @@ def test_every_help_has_examples_that_call_that_command(run, command):
     assert any(" ".join(["inverse-graphics", *command]) in line for line in calls)
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["assets"], ["models"], ["benchmark"], ["study"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], ["data"], ["assets"], ["models"], ["benchmark"], ["study"]], ids=" ".join
+)
 def test_a_group_alone_shows_its_help(run, command):
     outcome = run(*command)
     assert "Usage:" in outcome.out + outcome.err
