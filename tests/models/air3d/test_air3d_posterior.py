@@ -9,7 +9,7 @@ from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.geometry.rotation import geodesic_angle, matrix_from_rotation_vector, random_rotations
 from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.posterior import (
     ObjectPosterior,
@@ -41,10 +41,17 @@ def some_numbers(stage, count, seed=0):
         presence=random(count, seed=seed + 1),
         identity=random(count, len(stage.turns), seed=seed + 2),
         raw_std=random(count, 2, seed=seed + 3, scale=0.4),
-        turn=random(count, turn_numbers(COMPONENTS, stage.floating), seed=seed + 4, scale=0.5).clamp(
-            -0.6, 0.6
-        ),
+        turn=some_turns(stage, count, seed + 4),
     )
+
+
+def some_turns(stage, count, seed):
+    """Rotations' widths are between 0.3 and 0.45 rad, safely narrower than the widest."""
+    numbers = random(count, turn_numbers(COMPONENTS, stage.floating), seed=seed, scale=0.5).clamp(-0.6, 0.6)
+    if stage.floating:
+        widths = numbers.view(count, COMPONENTS, -1)[..., -3:]
+        widths.mul_(0.3).sub_(0.5)
+    return numbers
 
 
 def some_posterior(stage, count=1, seed=0):
@@ -90,24 +97,49 @@ def test_beliefs_about_things_on_a_table_integrate_to_one(defence):
         torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-3, atol=0)
 
 
+def rotations_around(centres, count, seed):
+    """Rotations by any angle alike about any axis from one of `centres`: (count, 3, 3); and their density.
+
+    Of uniform rotations the angle's density is (1 − cos θ)/π, and theirs is 1/π; so this is 1/(1 − cos θ).
+    """
+    axis = torch.nn.functional.normalize(random(count, 3, seed=seed), dim=-1)
+    angle = math.pi * torch.rand(count, 1, generator=seeded(seed), dtype=torch.float64)
+    centre = centres[torch.randint(len(centres), (count,), generator=seeded(seed + 1))]
+    rotation = centre @ matrix_from_rotation_vector(angle * axis)
+    cosine = ((centres[None] * rotation[:, None]).sum((-1, -2)) - 1) / 2
+    return rotation, (1 / (1 - cosine)).mean(-1)
+
+
 @pytest.mark.parametrize("defence", [0.0, 0.3])
 def test_beliefs_about_floating_things_integrate_to_one(defence):
+    """More rotations are tried where they are believed in, as such beliefs are narrow."""
     stage = stage_of(SINGLE).double()
     posterior = some_posterior(stage)
     x, y = (midpoints(-reach, reach, 250) for reach in stage.reach)
     at = torch.cartesian_prod(x, y)
-    rotation = random_rotations((len(at),), seeded(1), torch.float64)
+    rotation, tried = rotations_around(posterior.turn.location[0], len(at), seed=1)
     each = [
         repeated(posterior, len(at))
         .log_prob(torch.full((len(at),), kind), at, rotation, stage, Defence(defence, defence))
         .exp()
         for kind in range(len(stage.turns))
     ]
-    density = torch.stack(each).sum(0)
+    density = torch.stack(each).sum(0) / tried
     volume = (2 * stage.reach).prod()
     error = volume * density.std() / math.sqrt(len(at))
     assert error < 0.02
     assert abs(volume * density.mean() - 1) < 4 * error
+
+
+def test_rotations_around_centres_have_the_density_that_is_stated():
+    """Of a share of all rotations that is known: those by less than an angle from the first centre."""
+    centres = random_rotations((2,), seeded(4), torch.float64)
+    rotation, density = rotations_around(centres, 40_000, seed=5)
+    for angle in (0.3, 1.0, 2.0, math.pi):
+        near = geodesic_angle(rotation, centres[:1]) <= angle
+        weight = near / density
+        error = float(weight.std()) / math.sqrt(len(weight))
+        assert float(weight.mean()) == pytest.approx((angle - math.sin(angle)) / math.pi, abs=4 * error)
 
 
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
