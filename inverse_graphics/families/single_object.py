@@ -112,6 +112,12 @@ class SingleObject:
         """Side of the pictures, pixels."""
         return self.settings.image_size
 
+    @property
+    def visible_width_m(self) -> float:
+        """How much of the plane in which origins lie the picture shows from side to side, metres."""
+        half = math.radians(self.settings.field_of_view_degrees) / 2
+        return 2 * self.settings.distance_m * math.tan(half)
+
     def scenes(
         self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
     ) -> SceneBatch:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inverse_graphics.families.single_object import SingleObject
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.network import Air3D
@@ -174,7 +175,11 @@ class HeldOutScenes:
         """All figures."""
         family = self.network.stage.family
         return evaluate_scenes(
-            self._comparable(inferred), self._comparable(self.scenes), family.symmetries, family.kinds
+            self._comparable(inferred),
+            self._comparable(self.scenes),
+            family.symmetries,
+            family.kinds,
+            visible_width_m=family.visible_width_m if isinstance(family, SingleObject) else None,
         )
 
     def _comparable(self, scenes: StagedScenes) -> PredictedScenes:

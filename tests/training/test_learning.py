@@ -7,7 +7,7 @@ import pytest
 from inverse_graphics.data.mnist import Digits, Split
 from inverse_graphics.data.multi_mnist import MultiMnist
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.report.infer_benchmark import intersection_over_union
+from inverse_graphics.report.digit_exam import intersection_over_union
 from inverse_graphics.scene_parser import SceneParser
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run

@@ -43,6 +43,7 @@ def test_overrides_are_yaml_values_at_dotted_keys(path: Path) -> None:
         "steps=30",
     ]
     made = load_recipe(path, overrides)
+    assert isinstance(made, Air2DRecipe)
     assert made.optimiser.learning_rate == 5e-4
     assert made.optimiser.gradient_clip is None
     assert made.optimiser.decay == "cosine"

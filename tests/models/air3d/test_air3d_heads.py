@@ -16,7 +16,7 @@ def attentive_head():
     head = PlaceHead(4, 4, 8, presence=0.0)
     with torch.no_grad():
         head.vote.weight.zero_()
-        head.vote.bias.zero_()
+        torch.nn.init.zeros_(head.vote.bias)  # type: ignore[arg-type]
         for channel, factor in enumerate((40.0, 1.0, 1.0)):
             head.vote.weight[channel, channel] = factor
     return head

@@ -19,7 +19,7 @@ from inverse_graphics.packs.symmetry import symmetric_angle
 FAMILIES = {"table": table(counts=(1, 1, 1)), "floating": SINGLE}
 
 
-@pytest.fixture(params=FAMILIES.values(), ids=FAMILIES)
+@pytest.fixture(params=list(FAMILIES.values()), ids=list(FAMILIES))
 def model(request):
     return fresh_model(request.param)
 
