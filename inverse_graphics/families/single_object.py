@@ -15,12 +15,12 @@ from inverse_graphics.errors import SceneError
 from inverse_graphics.families.family import SceneSample
 from inverse_graphics.families.kinds import Kinds
 from inverse_graphics.families.quantities import FamilySettings, KindNames, uniform
+from inverse_graphics.families.staged_kinds import StagedKinds
 from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.geometry.rotation import random_rotations
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack
-from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.batch import ObjectBatch
 from inverse_graphics.scene.numbers import FieldOfView, Number
 from inverse_graphics.scene.scene import Background, Light
 
@@ -46,7 +46,7 @@ class SingleObjectSettings(FamilySettings):
 
 
 @dataclass(frozen=True)
-class SingleObject:
+class SingleObject(StagedKinds):
     """Scenes of exactly one object, uniform in kind, in place within the picture, and in orientation.
 
     reach: metres; x and z of its origin are uniform in [−reach, reach], so that the largest kind is seen
@@ -78,26 +78,6 @@ class SingleObject:
         return cls(settings, parts, surroundings, _reach(settings, parts.library))
 
     @property
-    def library(self) -> MeshLibrary:
-        """The kinds' meshes."""
-        return self.parts.library
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Asset names."""
-        return self.settings.kinds
-
-    @property
-    def symmetries(self) -> tuple[Symmetry, ...]:
-        """Of each kind."""
-        return self.parts.symmetries
-
-    @property
-    def packs_hash(self) -> str:
-        """Of the packs that the kinds come from."""
-        return self.parts.packs_hash
-
-    @property
     def count_probabilities(self) -> tuple[float, ...]:
         """Always one."""
         return (0.0, 1.0)
@@ -108,21 +88,10 @@ class SingleObject:
         return 1
 
     @property
-    def image_size(self) -> int:
-        """Side of the pictures, pixels."""
-        return self.settings.image_size
-
-    @property
     def visible_width_m(self) -> float:
         """How much of the plane in which origins lie the picture shows from side to side, metres."""
         half = math.radians(self.settings.field_of_view_degrees) / 2
         return 2 * self.settings.distance_m * math.tan(half)
-
-    def scenes(
-        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
-    ) -> SceneBatch:
-        """Put given objects before given cameras; differentiable in all that is real-valued."""
-        return self.surroundings.scenes(objects, orbit, light_direction)
 
     def orbit(self, count: int) -> Tensor:
         """The one camera of this family, (B, 3)."""

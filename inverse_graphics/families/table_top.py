@@ -23,13 +23,12 @@ from inverse_graphics.families.quantities import (
     middle,
     uniform,
 )
+from inverse_graphics.families.staged_kinds import StagedKinds
 from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.geometry.rotation import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
-from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack
-from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.batch import ObjectBatch
 from inverse_graphics.scene.numbers import FieldOfView, Length, Number, Point
 from inverse_graphics.scene.scene import Background, Light, Table
 
@@ -107,7 +106,7 @@ class TableTopSettings(FamilySettings):
 
 
 @dataclass(frozen=True)
-class TableTop:
+class TableTop(StagedKinds):
     """Scenes of items that stand on a table and do not cut into each other."""
 
     settings: TableTopSettings
@@ -139,21 +138,6 @@ class TableTop:
         )
 
     @property
-    def library(self) -> MeshLibrary:
-        """The kinds' meshes."""
-        return self.parts.library
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Asset names."""
-        return self.settings.kinds
-
-    @property
-    def symmetries(self) -> tuple[Symmetry, ...]:
-        """Of each kind."""
-        return self.parts.symmetries
-
-    @property
     def has_yaw(self) -> Tensor:
         """(K,) bool: whether a kind's turn about z can be seen."""
         return self.parts.has_yaw
@@ -162,11 +146,6 @@ class TableTop:
     def footprints(self) -> Footprints:
         """By which items are kept apart."""
         return self.placement.footprints
-
-    @property
-    def packs_hash(self) -> str:
-        """Of the packs that the kinds come from."""
-        return self.parts.packs_hash
 
     @property
     def count_probabilities(self) -> tuple[float, ...]:
@@ -178,17 +157,6 @@ class TableTop:
     def max_objects(self) -> int:
         """The number of slots."""
         return self.settings.max_objects
-
-    @property
-    def image_size(self) -> int:
-        """Side of the pictures, pixels."""
-        return self.settings.image_size
-
-    def scenes(
-        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
-    ) -> SceneBatch:
-        """Put given items on the table before given cameras; differentiable in all that is real-valued."""
-        return self.surroundings.scenes(objects, orbit, light_direction)
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
         """Draw scenes: how many items, of which kinds, where; then the camera, then the light.
