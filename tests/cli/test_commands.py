@@ -154,13 +154,13 @@ def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
 
 
 def test_the_demonstration_s_page_and_pictures_are_there_and_its_answers_are_right(run, tmp_path):
-    outcome = run("demo", "--out", tmp_path / "demo", "--images", "5", "--json", tmp_path / "seen.json")
+    outcome = run("demo", "--out", tmp_path / "demo", "--images", "6", "--json", tmp_path / "seen.json")
     assert outcome.status == 0, outcome.err
     everything = json.loads((tmp_path / "seen.json").read_text())
     page = (tmp_path / "demo" / "index.html").read_text()
-    for model, seen in (("table_top", everything[:6]), ("multi_mnist", everything[6:])):
+    for model, seen in (("table_top", everything[:7]), ("multi_mnist", everything[7:])):
         *familiar, foreign = seen
-        assert len(familiar) == 5
+        assert len(familiar) == 6
         assert [one["count"] for one in familiar] == [one["true_count"] for one in familiar]
         assert all(one["warning"] is None and one["model"] == model for one in familiar)
         assert foreign["true_count"] is None
@@ -168,7 +168,7 @@ def test_the_demonstration_s_page_and_pictures_are_there_and_its_answers_are_rig
     for one in everything:
         assert (tmp_path / "demo" / one["image"]).is_file()
         assert one["image"] in outcome.out
-    for one in everything[:5]:
+    for one in everything[:6]:
         assert sorted(found["identity"] for found in one["objects"]) == sorted(one["true_identities"])
     assert str(tmp_path / "demo" / "index.html") in outcome.err
 

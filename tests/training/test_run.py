@@ -34,7 +34,7 @@ def heard(console: Console) -> str:
 
 @dataclass
 class WithImages:
-    """A line task whose images come with a side effect."""
+    """A line task whose batches come with a side effect."""
 
     before: Callable[[int], object]
     task: LineTask
@@ -42,11 +42,11 @@ class WithImages:
     def __call__(self, settings: Recipe) -> Task:
         built = self.task(settings)
 
-        def images(step: int) -> Tensor:
+        def batch(step: int) -> Tensor:
             self.before(step)
-            return built.images(step)
+            return built.batch(step)
 
-        return replace(built, images=images)
+        return replace(built, batch=batch)
 
 
 def test_training_makes_the_loss_fall(tmp_path: Path) -> None:
