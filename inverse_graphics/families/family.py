@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from inverse_graphics.families.extent import Extent
 from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
@@ -80,6 +81,14 @@ class SceneFamily(Protocol):
     @property
     def surroundings(self) -> Surroundings:
         """What all scenes share; it places the cameras."""
+
+    @property
+    def extent(self) -> Extent:
+        """Where its scenes take place."""
+
+    @property
+    def floating(self) -> bool:
+        """Whether objects turn freely; otherwise they stand upright, with a yaw."""
 
     def scenes(
         self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inverse_graphics.errors import SceneError
+from inverse_graphics.families.extent import Extent
 from inverse_graphics.families.family import SceneSample
 from inverse_graphics.families.kinds import Kinds
 from inverse_graphics.families.quantities import FamilySettings, KindNames, uniform
@@ -92,6 +93,21 @@ class SingleObject(StagedKinds):
         """How much of the plane in which origins lie the picture shows from side to side, metres."""
         half = math.radians(self.settings.field_of_view_degrees) / 2
         return 2 * self.settings.distance_m * math.tan(half)
+
+    @property
+    def floating(self) -> bool:
+        """Objects turn freely."""
+        return True
+
+    @property
+    def extent(self) -> Extent:
+        """The plane y = 0, seen from one place; a turn of all but balls can be seen."""
+        right, _, up = torch.eye(3)
+        orbit = self.orbit(1)[0]
+        turns = torch.tensor([not symmetry.spherical for symmetry in self.symmetries])
+        return Extent(
+            torch.zeros(3), torch.stack([right, up]), torch.full((2,), self.reach), orbit, orbit, turns
+        )
 
     def orbit(self, count: int) -> Tensor:
         """The one camera of this family, (B, 3)."""

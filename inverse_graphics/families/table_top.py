@@ -11,6 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from inverse_graphics.families.extent import Extent
 from inverse_graphics.families.family import SceneSample, nearest_first
 from inverse_graphics.families.kinds import Kinds
 from inverse_graphics.families.placement import Placement
@@ -157,6 +158,19 @@ class TableTop(StagedKinds):
     def max_objects(self) -> int:
         """The number of slots."""
         return self.settings.max_objects
+
+    @property
+    def floating(self) -> bool:
+        """Items stand upright."""
+        return False
+
+    @property
+    def extent(self) -> Extent:
+        """The table's top, and the cameras before it."""
+        right, forth, _ = torch.eye(3)
+        low, high = self.settings.orbit_bounds()
+        reach = torch.tensor(self.settings.reach_m)
+        return Extent(torch.zeros(3), torch.stack([right, forth]), reach, low, high, self.has_yaw)
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
         """Draw scenes: how many items, of which kinds, where; then the camera, then the light.

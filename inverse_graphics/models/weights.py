@@ -115,8 +115,8 @@ def load_model(name_or_folder: str | Path) -> LoadedModel:
     """The shipped model of that name, or the one in that folder, on the CPU and in evaluation mode.
 
     Raises:
-        ModelError: no such model, or it is incomplete, damaged, of another format, or its tensors are
-            not those of the network that its settings describe.
+        ModelError: no such model, or it is incomplete, damaged, of another format, its tensors are not
+            those of the network that its settings describe, or its asset packs are not those here.
     """
     name = str(name_or_folder)
     with _folder_of(name) as folder:
@@ -200,4 +200,18 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
         module = BUILDERS[document.kind](document.settings, source)
     module.load_state_dict(tensors)
+    _check_packs(module, document, folder)
     return module.eval()
+
+
+def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> None:
+    """A network that knows some meshes is of no use with others, and would not notice."""
+    known = document.asset_pack_sha256
+    if known is None or not isinstance(module, Air3D):
+        return
+    here = module.stage.family.packs_hash
+    if known != here:
+        raise ModelError(
+            f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have {here[:12]}: "
+            "bring back the packs that it was trained with, or train it again"
+        )

@@ -18,7 +18,7 @@ from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
 from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior
 from inverse_graphics.models.air3d.summary import summarised
 from inverse_graphics.models.familiarity import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
@@ -115,9 +115,7 @@ def summarise_fresh(
     """
     blocks = []
     for first in range(0, count, BATCH):
-        sample = network.stage.family.sample(min(BATCH, count - first), generator)
-        scenes = StagedScenes.of(sample, network.stage)
-        clean = draw_prefixes(scenes, network.stage, network.engine).images[:, -1]
+        _, clean = draw_from_prior(network.stage, network.engine, min(BATCH, count - first), generator)
         strength = least_noise + (1 - least_noise) * torch.rand(len(clean), 1, 1, 1, generator=generator)
         noise = strength * network.settings.sigma * torch.randn(clean.shape, generator=generator)
         images = (clean + noise).clamp(0, 1)
@@ -144,12 +142,8 @@ class HeldOutScenes:
     @classmethod
     def draw(cls, network: Air3D, count: int, seed: int) -> HeldOutScenes:
         """Draw `count` of them."""
-        stage, generator = network.stage, stream(HELD_OUT, seed)
-        scenes = StagedScenes.of(stage.family.sample(count, generator), stage)
-        blocks = [
-            StagedScenes(*block) for block in zip(*(torch.split(p, BATCH) for p in scenes), strict=True)
-        ]
-        images = torch.cat([draw_prefixes(block, stage, network.engine).images[:, -1] for block in blocks])
+        generator = stream(HELD_OUT, seed)
+        scenes, images = draw_from_prior(network.stage, network.engine, count, generator)
         noise = torch.randn(images.shape, generator=generator)
         return cls(network, images + network.settings.sigma * noise, scenes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ from inverse_graphics.models.air3d.posterior import (
 )
 from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.backdrop import Backdrop, table_and_background
 from inverse_graphics.render.compositing import composite
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
@@ -44,15 +45,16 @@ class Canvas(NamedTuple):
 class State(NamedTuple):
     """What goes from step to step.
 
-    images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  scene: with the
-    objects so far; layers: of these objects, None before the first.  canvas: their picture.  steps: how many
+    images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  backdrop: what is
+    behind all objects; layers: those so far, None before the first.  canvas: their picture.  steps: how many
     were taken.  ahead: what the next step says, if it is known already.
     """
 
     images: Tensor
     maps: Maps
     orbit: Tensor
-    scene: SceneBatch
+    camera: CameraBatch
+    backdrop: Backdrop
     layers: Layers | None
     canvas: Canvas
     steps: int
@@ -132,7 +134,7 @@ class Air3D(nn.Module):
         scene = self._empty(orbit)
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         canvas = Canvas(backdrop.rgb, torch.zeros_like(images[:, :1]))
-        return Beginning(State(images, maps, orbit, scene, None, canvas, 0), kl)
+        return Beginning(State(images, maps, orbit, scene.camera, backdrop, None, canvas, 0), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, which, where, and how it is turned."""
@@ -167,7 +169,7 @@ class Air3D(nn.Module):
         canvas = state.canvas
         if not self.canvas_gradient:
             canvas = Canvas(*(part.detach() for part in canvas))
-        seen = self.posterior(state.maps.fine, state.images, canvas, state.orbit, state.scene.camera)
+        seen = self.posterior(state.maps.fine, state.images, canvas, state.orbit, state.camera)
         return self.with_certain(seen, torch.full_like(seen.presence, state.steps, dtype=torch.int64))
 
     def posterior(
@@ -196,7 +198,7 @@ class Air3D(nn.Module):
         """
         log_identity = posterior.identity.detach()
         kinds, identity = len(self.stage.turns), log_identity.exp()
-        named = (identity * log_identity).sum(-1) + torch.log(torch.tensor(float(kinds)))
+        named = (identity * log_identity).sum(-1) + math.log(kinds)
         seen = (identity * self.stage.turns).sum(-1)
         return named + posterior.position.kl_to_uniform() + seen * posterior.turn.kl_to_uniform(turn)
 
@@ -214,10 +216,8 @@ class Air3D(nn.Module):
             if state.layers is None
             else Layers(*(torch.cat(pair, dim=1) for pair in zip(state.layers, new, strict=True)))
         )
-        scene = state.scene
-        backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         explained = 1 - (1 - state.canvas.explained) * (1 - new.alpha)
-        canvas = Canvas(composite(layers, backdrop), explained)
+        canvas = Canvas(composite(layers, state.backdrop), explained)
         return canvas, state._replace(layers=layers, canvas=canvas, steps=state.steps + 1, ahead=None)
 
     def _autocast(self, like: Tensor) -> torch.autocast:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -42,7 +43,7 @@ class Proposals(NamedTuple):
     def log_evidence(self) -> Tensor:
         """The importance-weighted estimate of log p(x) (Burda et al. 2016): (B,), nats."""
         weights = self.log_weights()
-        return weights.logsumexp((0, 2)) - torch.log(torch.tensor(float(len(weights))))
+        return weights.logsumexp((0, 2)) - math.log(len(weights))
 
     def resample(self, generator: torch.Generator, temperature: float = 1.0) -> StagedScenes:
         """Draw one scene and count for each image by its weight: B scenes."""

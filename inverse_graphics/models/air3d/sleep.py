@@ -17,8 +17,14 @@ from torch import Tensor
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, depths, draw_prefixes, reordered
-from inverse_graphics.render.compositing import picture_of_layers
+from inverse_graphics.models.air3d.staged import (
+    Prefixes,
+    StagedScenes,
+    depths,
+    draw_from_prior,
+    draw_prefixes,
+    reordered,
+)
 from inverse_graphics.render.engine import RenderEngine
 
 
@@ -65,13 +71,11 @@ def dream(
     Objects come nearest first, those within `tie_m` metres of depth in any order. Images are lit as the
     family says; prefixes, as inference will draw them, from the middle of its lights.
     """
-    sample = stage.family.sample(count, generator)
-    scenes = StagedScenes.of(sample, stage)
+    scenes, images = draw_from_prior(stage, engine, count, generator)
     if tie_m:
         apart = depths(scenes, stage) + tie_m * torch.rand(scenes.asset.shape, generator=generator)
         scenes = reordered(scenes, apart.argsort(dim=1, stable=True))
     with torch.no_grad():
-        images = picture_of_layers(sample.scene, engine).image
         misjudged = misjudge(scenes, stage, misjudgement, generator)
         prefixes = draw_prefixes(misjudged, stage, engine)
     images = images + sigma * torch.randn(images.shape, generator=generator)

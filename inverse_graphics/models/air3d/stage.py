@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from inverse_graphics.families.families import AnyFamilySettings, build_family
-from inverse_graphics.families.family import SceneFamily
-from inverse_graphics.families.single_object import SingleObject
-from inverse_graphics.families.table_top import TableTop
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
 IMPOSSIBLE = -60.0
@@ -20,10 +15,8 @@ IMPOSSIBLE = -60.0
 class Stage(nn.Module):
     """What is fixed in all scenes of a family, and how the rest is placed on it.
 
-    Objects lie on a plane, within ±`reach` (2,) metres of `origin` (3,) along `axes` (2, 3): upright on the
-    table with a yaw, or `floating` with any rotation. The camera's orbit (azimuth, elevation, distance) lies
-    between `orbit_low` and `orbit_high`, (3,); `free` (F,) are the indices of those that vary.
-    turns: (K,) bool, the kinds on which a turn can be seen.  log_count_prior: (N + 1,), nats.
+    The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
+    rotation.  free: (F,), which of azimuth, elevation and distance vary.  log_count_prior: (N + 1,), nats.
     """
 
     origin: Tensor
@@ -39,10 +32,12 @@ class Stage(nn.Module):
         super().__init__()
         with torch.device("cpu"):  # meshes have values even where a network is built without
             self.family = build_family(settings)
-            facts = _facts(self.family)
-        self.floating = isinstance(self.family, SingleObject)
+            extent = self.family.extent
+            prior = torch.tensor(self.family.count_probabilities).log().clamp(min=IMPOSSIBLE)
+        self.floating = self.family.floating
         self.smallest_count = next(n for n, p in enumerate(self.family.count_probabilities) if p > 0)
-        for name, value in facts._asdict().items():
+        free = torch.nonzero(extent.orbit_low < extent.orbit_high)[:, 0]
+        for name, value in {**extent._asdict(), "free": free, "log_count_prior": prior}.items():
             self.register_buffer(name, value, persistent=False)
 
     def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
@@ -90,36 +85,3 @@ class Stage(nn.Module):
         tint = ones[..., None].expand(*asset.shape, 3)
         objects = ObjectBatch(asset, self.world(position), rotation, ones, tint)
         return self.family.scenes(objects, orbit)
-
-
-class _Facts(NamedTuple):
-    """The buffers of a `Stage`."""
-
-    origin: Tensor
-    axes: Tensor
-    reach: Tensor
-    orbit_low: Tensor
-    orbit_high: Tensor
-    free: Tensor
-    turns: Tensor
-    log_count_prior: Tensor
-
-
-def _facts(family: SceneFamily) -> _Facts:
-    log_count_prior = torch.tensor(family.count_probabilities).log().clamp(min=IMPOSSIBLE)
-    right, forth, up = torch.eye(3)
-    if isinstance(family, TableTop):
-        low, high = family.settings.orbit_bounds()
-        axes, reach, turns = (
-            torch.stack([right, forth]),
-            torch.tensor(family.settings.reach_m),
-            family.has_yaw,
-        )
-    elif isinstance(family, SingleObject):
-        low = high = family.orbit(1)[0]
-        axes, reach = torch.stack([right, up]), torch.tensor([family.reach, family.reach])
-        turns = torch.tensor([not symmetry.spherical for symmetry in family.symmetries])
-    else:
-        raise TypeError(f"no stage is known for scenes of {type(family).__name__}")
-    free = torch.nonzero(low < high)[:, 0]
-    return _Facts(torch.zeros(3), axes, reach, low, high, free, turns, log_count_prior)

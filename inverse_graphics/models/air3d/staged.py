@@ -13,6 +13,7 @@ from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.rendering import render
 
 
 class StagedScenes(NamedTuple):
@@ -63,6 +64,18 @@ def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> P
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     clear = torch.cat([torch.ones_like(layers.alpha[:, :1]), 1 - layers.alpha], dim=1).cumprod(dim=1)
     return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])
+
+
+def draw_from_prior(
+    stage: Stage, engine: RenderEngine, count: int, generator: torch.Generator
+) -> tuple[StagedScenes, Tensor]:
+    """Scenes of the stage's family, nearest object first, and images of them without noise, lit as it says.
+
+    Returns `count` scenes, and (count, 3, H, W).
+    """
+    sample = stage.family.sample(count, generator)
+    with torch.no_grad():
+        return StagedScenes.of(sample, stage), render(sample.scene, engine).image
 
 
 def reordered(scenes: StagedScenes, order: Tensor) -> StagedScenes:

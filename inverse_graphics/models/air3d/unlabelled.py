@@ -30,7 +30,7 @@ from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import draw_from_prior
 from inverse_graphics.models.air3d.wake_sleep import wake_loss
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 
@@ -83,8 +83,7 @@ class ElboObjective:
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """Images (B, 3, H, W) of scenes that nothing is told of."""
         model = self.model
-        scenes = StagedScenes.of(model.stage.family.sample(size, generator), model.stage)
-        images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+        _, images = draw_from_prior(model.stage, model.engine, size, generator)
         return images + model.settings.sigma * torch.randn(images.shape, generator=generator)
 
     def loss(

@@ -19,6 +19,7 @@ from small_air3d import (
 
 from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
+from inverse_graphics.errors import ModelError
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.heads import ObjectNumbers
 from inverse_graphics.models.air3d.log_posterior import log_posterior
@@ -166,6 +167,15 @@ def test_weights_come_back_and_read_alike(model, tmp_path: Path):
     one, other = read_scenes(model, images), read_scenes(loaded, images)
     for a, b in zip((*one.scenes, *one[1:]), (*other.scenes, *other[1:]), strict=True):
         assert torch.equal(a, b)
+
+
+def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path):
+    settings = model.settings.model_dump(mode="json")
+    document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256="0" * 64)
+    save_model(tmp_path / "model", model, document, "a card\n")
+    with pytest.raises(ModelError, match="asset packs of hash 000000000000, those here") as caught:
+        load_model(tmp_path / "model")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
