@@ -212,6 +212,6 @@ def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> No
     here = module.stage.family.packs_hash
     if known != here:
         raise ModelError(
-            f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have {here[:12]}: "
-            "bring back the packs that it was trained with, or train it again"
+            f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "
+            f"{here[:12]}: bring back the packs that it was trained with, or train it again"
         )
