@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from inverse_graphics.data.mnist import Digits, Split, load_digits, missing_files
+from inverse_graphics.data.glyphs import Glyphs
+from inverse_graphics.data.mnist import Part, load_digits, missing_files
 
 settings.register_profile("project", derandomize=True, deadline=None)  # alike on every run and machine
 settings.load_profile("project")
@@ -17,7 +18,7 @@ BESIDE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
-def shipped_digits() -> dict[Split, Digits]:
+def shipped_digits() -> dict[Part, Glyphs]:
     """The digits that ship with the package, so that tests need no network."""
     return {"train": load_digits("train", "shipped"), "test": load_digits("test", "shipped")}
 

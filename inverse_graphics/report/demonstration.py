@@ -9,8 +9,8 @@ from time import perf_counter
 import numpy as np
 
 from inverse_graphics import __version__
+from inverse_graphics.data.canvases import Canvases
 from inverse_graphics.data.mnist import load_digits
-from inverse_graphics.data.multi_mnist import MultiMnist
 from inverse_graphics.files import storage_error
 from inverse_graphics.formats import write_depth, write_image, write_mask
 from inverse_graphics.report.familiar_scenes import FamiliarScenes, pictures
@@ -91,7 +91,7 @@ def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage
 
 
 def _digits(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
-    digits = MultiMnist(load_digits("test", "shipped")).fixed_set(count, seed)
+    digits = Canvases(load_digits("test", "shipped")).fixed_set(count, seed)
     images = [np.repeat(image[..., None], 3, axis=-1) for image in digits.images]
     images.append(unknown.picture)
     names = [*(f"digits-{index}.png" for index in range(1, count + 1)), f"{unknown.name}.png"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inverse_graphics.data.canvases import CanvasBatch, Canvases
 from inverse_graphics.data.foreign_images import FOREIGN
 from inverse_graphics.data.mnist import Source, load_digits
-from inverse_graphics.data.multi_mnist import MultiMnist, MultiMnistBatch
 from inverse_graphics.parse import Box, Parse
 from inverse_graphics.report.exam import FamiliarImages, ForeignImages, Marks
 
@@ -23,7 +23,7 @@ class DigitExam:
 
     def familiar(self, number: int, seed: int) -> FamiliarImages:
         """Images of MNIST's test digits."""
-        batch = MultiMnist(load_digits("test", self.digits)).fixed_set(number, seed)
+        batch = Canvases(load_digits("test", self.digits)).fixed_set(number, seed)
         return FamiliarImages(list(batch.images), lambda parses: _marks(parses, batch))
 
     @property
@@ -32,12 +32,12 @@ class DigitExam:
         return FOREIGN
 
 
-def _marks(parses: Sequence[Parse], truth: MultiMnistBatch) -> Marks:
+def _marks(parses: Sequence[Parse], truth: CanvasBatch) -> Marks:
     right = np.mean(truth.counts == [parse.count for parse in parses])
     return Marks(count_accuracy=float(right), overlap=_median_overlap(parses, truth))
 
 
-def _median_overlap(parses: Sequence[Parse], truth: MultiMnistBatch) -> float | None:
+def _median_overlap(parses: Sequence[Parse], truth: CanvasBatch) -> float | None:
     overlaps = [
         max(intersection_over_union(found.box_px, tuple(box)) for found in parse.objects)
         for parse, count, boxes in zip(parses, truth.counts, truth.boxes, strict=True)

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from inverse_graphics.data.canvases import Canvases
 from inverse_graphics.data.foreign_images import FOREIGN, SIDE, Images
 from inverse_graphics.data.mnist import load_digits
-from inverse_graphics.data.multi_mnist import MultiMnist
 from inverse_graphics.families.families import build_family
 from inverse_graphics.families.single_object import SingleObjectSettings
 from inverse_graphics.families.table_top import TableTopSettings
@@ -48,7 +48,7 @@ def foreign_to(settings: FamilySettings) -> ForeignImages:
 
 def digits(count: int, generator: np.random.Generator) -> Images:
     """Several handwritten digits, white on black."""
-    streams = MultiMnist(load_digits("test", "shipped"))
+    streams = Canvases(load_digits("test", "shipped"))
     return list(streams.fixed_set(count, int(generator.integers(2**31))).images)
 
 

@@ -1,4 +1,4 @@
-"""The task of learning to see digits: the 2D model on multi-MNIST."""
+"""The task of learning to see objects in the plane: the 2D model on multi-MNIST and its like."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.data.mnist import load_digits
-from inverse_graphics.data.multi_mnist import MultiMnist, MultiMnistBatch
+from inverse_graphics.data.canvases import CanvasBatch
+from inverse_graphics.data.kinds import open_streams
 from inverse_graphics.distributions.count import truncated_geometric
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
@@ -30,8 +30,6 @@ BATCH = 500
 """Held-out images that go through the network at once."""
 SHOWN = 8
 """Held-out images whose reconstructions are logged."""
-CALIBRATION_SHARE = 12
-"""One in so many training digits is never learnt from: the warning's thresholds come from them."""
 CALIBRATION_SIZE = 20_000
 """Images to which the warning's mixture is fitted, and images that set its thresholds."""
 FLAGGED = 0.004
@@ -57,16 +55,12 @@ class Air2DTrainable:
 
 
 def build_air2d_task(recipe: Air2DRecipe) -> Task:
-    """Training digits to learn from, test digits to be judged on, and a freshly drawn network.
+    """Images to learn from, others to be judged on, and a freshly drawn network.
 
     Raises:
-        DataError: the digits are missing and cannot be fetched.
+        DataError: the data is missing and cannot be fetched.
     """
-    digits = load_digits("train", recipe.data.digits)
-    learnt, kept = (
-        MultiMnist(part, recipe.data) for part in digits.divided(len(digits) // CALIBRATION_SHARE)
-    )
-    held_out = MultiMnist(load_digits("test", recipe.data.digits), recipe.data)
+    learnt, kept, held_out = open_streams(recipe.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air2D(recipe.model)
@@ -114,7 +108,7 @@ class HeldOut:
 
     network: Air2D
     recipe: Air2DRecipe
-    batch: MultiMnistBatch
+    batch: CanvasBatch
 
     def evaluate(self) -> Evaluation:
         """Count accuracy, overall and by true count, at the posterior means; the bound and its parts.

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
+from inverse_graphics.data.canvases import Placement
 from inverse_graphics.models.weights import ModelDocument
 from inverse_graphics.training.recipe import Air2DRecipe, Air3DRecipe
-
-_DIGITS = {
-    "full": "MNIST's 60,000 training digits, the last twelfth of them kept for the warning's thresholds; "
-    "judged on images of its 10,000 test digits",
-    "shipped": "MNIST's first 2,000 training digits, the last twelfth of them kept for the warning's "
-    "thresholds; judged on images of its first 1,000 test digits",
-}
 
 
 def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
@@ -29,16 +23,23 @@ def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
     return "\n".join(sections)
 
 
+_PLACES: dict[Placement, str] = {
+    "disjoint": "with disjoint tight boxes",
+    "adding": "whose boxes may overlap",
+    "overlapping": "that may hide each other",
+}
+
+
 def _data(recipe: Air2DRecipe) -> str:
     shares = ", ".join(
         f"{count} ({100 * share:.0f} %)"
         for count, share in enumerate(recipe.data.count_probabilities)
         if share > 0
     )
+    size, places = recipe.data.size, _PLACES[recipe.data.placement]
     return (
-        f"Multi-MNIST, {recipe.data.size}×{recipe.data.size} pixels: {shares} digits with disjoint tight "
-        f"boxes, at random places. Digits: {_DIGITS[recipe.data.digits]}. Labels and counts are never "
-        "learnt from."
+        f"Images of {size}×{size} pixels: {shares} {recipe.data.objects} {places}, at random places. "
+        f"{recipe.data.origin} Labels and counts are never learnt from."
     )
 
 
@@ -93,9 +94,11 @@ def _warning(document: ModelDocument, summary: str, fitted_to: str) -> str:
 
 
 def _limits(recipe: Air2DRecipe) -> str:
+    background = recipe.data.background.kind
+    ground = "black" if background == "black" else f"a background of kind `{background}`"
     return (
-        f"Bright digits on black, about as large as MNIST's on a canvas of {recipe.data.size} pixels, at "
-        f"most {recipe.data.largest_count} of them. It does not say which digit it saw. Touching or "
-        "overlapping digits, other sizes and other things were not trained; the warning is there for them, "
-        "and is not certain."
+        f"Bright {recipe.data.objects} on {ground}, about as large as in the training images of "
+        f"{recipe.data.size} pixels, at most {recipe.data.largest_count} of them. It does not say which of "
+        "them it saw. Other placements, other sizes and other things were not trained; the warning is there "
+        "for them, and is not certain."
     )

@@ -7,13 +7,12 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inverse_graphics.data.mnist import Source
-from inverse_graphics.data.multi_mnist import MultiMnistSettings
+from inverse_graphics.data.kinds import CanvasData, MultiMnistData
 from inverse_graphics.documents import parse_yaml, read_document, validated
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.air2d import Air2DSettings
@@ -25,16 +24,6 @@ from inverse_graphics.training.optimiser import OptimiserSettings
 
 RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads"})
 """What may change between a run and its resumption."""
-
-
-class MultiMnistData(MultiMnistSettings):
-    """Multi-MNIST of training digits to learn from, of test digits to be judged on.
-
-    digits: "full" for the published set, "shipped" for the subset inside the package.
-    """
-
-    kind: Literal["multi_mnist"] = "multi_mnist"
-    digits: Source = "full"
 
 
 class EvaluationSettings(BaseModel):
@@ -75,9 +64,9 @@ class Recipe(BaseModel):
 
 
 class Air2DRecipe(Recipe):
-    """Digits, and a network that counts and places them."""
+    """Images of several objects, and a network that counts and places them."""
 
-    data: MultiMnistData = MultiMnistData()
+    data: CanvasData = MultiMnistData()
     model: Air2DSettings = Air2DSettings.model_validate({})
     objective: AirSchedule = AirSchedule.model_validate({})
 
@@ -85,10 +74,11 @@ class Air2DRecipe(Recipe):
     def _model_fits_data(self) -> Self:
         if self.model.image_size != self.data.size:
             raise ValueError(f"model.image_size {self.model.image_size} is not data.size {self.data.size}")
-        if self.model.max_objects < self.data.largest_count:
+        most = max(self.data.largest_count, self.data.held_out().largest_count)
+        if self.model.max_objects < most:
             raise ValueError(
-                f"model.max_objects {self.model.max_objects} is less than the {self.data.largest_count} "
-                "objects that data.count_weights allows"
+                f"model.max_objects {self.model.max_objects} is less than the {most} objects that "
+                "data.count_weights and data.held_out_count_weights allow"
             )
         return self
 

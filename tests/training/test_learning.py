@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from inverse_graphics.data.mnist import Digits, Split
-from inverse_graphics.data.multi_mnist import MultiMnist
+from inverse_graphics.data.canvases import Canvases
+from inverse_graphics.data.glyphs import Glyphs
+from inverse_graphics.data.mnist import Part
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.report.digit_exam import intersection_over_union
 from inverse_graphics.scene_parser import SceneParser
@@ -35,8 +36,8 @@ def test_it_counts_digits_it_has_never_seen(trained: Path) -> None:
     assert metrics["count_accuracy"] > 0.85
 
 
-def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: dict[Split, Digits]) -> None:
-    batch = MultiMnist(shipped_digits["test"]).fixed_set(200, seed=5)
+def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: dict[Part, Glyphs]) -> None:
+    batch = Canvases(shipped_digits["test"]).fixed_set(200, seed=5)
     overlaps = []
     for parse, boxes, count in zip(
         SceneParser.load(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True

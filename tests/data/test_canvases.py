@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import stats
 
-from inverse_graphics.data.mnist import Digits, Split
-from inverse_graphics.data.multi_mnist import (
-    MultiMnist,
-    MultiMnistBatch,
-    MultiMnistSettings,
-    _place,
-    tight_boxes,
+from inverse_graphics.data.canvases import (
+    CanvasBatch,
+    Canvases,
+    CanvasSettings,
 )
+from inverse_graphics.data.glyphs import Glyphs, tight_boxes
+from inverse_graphics.data.mnist import Part
+from inverse_graphics.data.placement import place_disjoint
 from inverse_graphics.errors import DataError
 
-UP_TO_FOUR = MultiMnistSettings(size=90, count_weights=(1, 2, 3, 2, 2))
+UP_TO_FOUR = CanvasSettings(size=90, count_weights=(1, 2, 3, 2, 2))
 
 
-@pytest.fixture(params=[MultiMnistSettings(), UP_TO_FOUR], ids=["paper", "up to four"])
-def stream(request: pytest.FixtureRequest, shipped_digits: dict[Split, Digits]) -> MultiMnist:
-    return MultiMnist(shipped_digits["train"], request.param)
+@pytest.fixture(params=[CanvasSettings(), UP_TO_FOUR], ids=["paper", "up to four"])
+def stream(request: pytest.FixtureRequest, shipped_digits: dict[Part, Glyphs]) -> Canvases:
+    return Canvases(shipped_digits["train"], request.param)
 
 
 def brute_force_box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
@@ -34,7 +34,7 @@ def brute_force_box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
 
 
-def same(one: MultiMnistBatch, other: MultiMnistBatch) -> bool:
+def same(one: CanvasBatch, other: CanvasBatch) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in one._fields)
 
 
@@ -46,7 +46,7 @@ def test_tight_boxes_equal_a_search_over_pixels() -> None:
     assert tight_boxes(images).tolist() == [list(brute_force_box(image)) for image in images]
 
 
-def test_shapes_types_and_empty_slots(stream: MultiMnist) -> None:
+def test_shapes_types_and_empty_slots(stream: Canvases) -> None:
     size, slots = stream.settings.size, stream.settings.largest_count
     batch = stream.batch(64, seed=1, index=2)
     assert batch.images.shape == (64, size, size)
@@ -57,7 +57,7 @@ def test_shapes_types_and_empty_slots(stream: MultiMnist) -> None:
     assert np.array_equal(batch.boxes.any(axis=-1), present)
 
 
-def test_boxes_are_inside_disjoint_and_tight(stream: MultiMnist) -> None:
+def test_boxes_are_inside_disjoint_and_tight(stream: Canvases) -> None:
     batch = stream.batch(300, seed=3, index=0)
     for image, count, boxes in zip(batch.images, batch.counts, batch.boxes, strict=True):
         cover = np.zeros(image.shape, np.int64)
@@ -71,20 +71,20 @@ def test_boxes_are_inside_disjoint_and_tight(stream: MultiMnist) -> None:
         assert not image[cover == 0].any()
 
 
-def test_every_digit_is_pasted_pixel_for_pixel(shipped_digits: dict[Split, Digits]) -> None:
+def test_every_digit_is_pasted_pixel_for_pixel(shipped_digits: dict[Part, Glyphs]) -> None:
     digits = shipped_digits["test"]
     known = {}
     for image, label in zip(digits.images, digits.labels, strict=True):
         x, y, width, height = brute_force_box(image)
         known[image[y : y + height, x : x + width].astype(np.float32).tobytes(), width] = int(label)
-    batch = MultiMnist(digits).batch(100, seed=0, index=0)
+    batch = Canvases(digits).batch(100, seed=0, index=0)
     for image, count, boxes, labels in zip(*batch[:1], *batch[1:], strict=True):
         for (x, y, width, height), label in zip(boxes[:count], labels[:count], strict=True):
             pixels = np.ascontiguousarray(image[y : y + height, x : x + width]) * np.float32(255)
             assert known[pixels.round().tobytes(), width] == label
 
 
-def test_counts_have_their_probabilities(stream: MultiMnist) -> None:
+def test_counts_have_their_probabilities(stream: Canvases) -> None:
     counts = np.concatenate([stream.batch(500, seed=5, index=k).counts for k in range(8)])
     seen = np.bincount(counts, minlength=stream.settings.largest_count + 1)
     assert stats.chisquare(seen, stream.settings.count_probabilities * len(counts)).pvalue > 1e-3
@@ -92,14 +92,14 @@ def test_counts_have_their_probabilities(stream: MultiMnist) -> None:
     assert stats.chisquare(seen, shifted / shifted.sum() * len(counts)).pvalue < 1e-3
 
 
-def test_a_count_of_no_weight_never_appears(shipped_digits: dict[Split, Digits]) -> None:
-    settings = MultiMnistSettings(count_weights=(0, 1, 0))
-    assert set(MultiMnist(shipped_digits["train"], settings).batch(200, 0, 0).counts) == {1}
+def test_a_count_of_no_weight_never_appears(shipped_digits: dict[Part, Glyphs]) -> None:
+    settings = CanvasSettings(count_weights=(0, 1, 0))
+    assert set(Canvases(shipped_digits["train"], settings).batch(200, 0, 0).counts) == {1}
 
 
 def test_placements_are_uniform_over_the_disjoint_ones() -> None:
     extents = np.tile(np.array([[[2, 3], [3, 2]]]), (40_000, 1, 1))
-    corners = _place(extents, 6, np.random.default_rng(0))
+    corners = place_disjoint(extents, 6, np.random.default_rng(0))
     allowed = {
         (a, b, c, d)
         for a, b in np.ndindex(5, 4)
@@ -115,41 +115,41 @@ def test_placements_are_uniform_over_the_disjoint_ones() -> None:
     assert stats.chisquare(frequencies, tilted / tilted.sum() * frequencies.sum()).pvalue < 1e-3
 
 
-def test_a_batch_depends_on_seed_and_index_alone(stream: MultiMnist) -> None:
+def test_a_batch_depends_on_seed_and_index_alone(stream: Canvases) -> None:
     first = stream.batch(32, seed=7, index=11)
     stream.batch(32, seed=7, index=12)
-    again = MultiMnist(stream.digits, stream.settings).batch(32, seed=7, index=11)
+    again = Canvases(stream.glyphs, stream.settings).batch(32, seed=7, index=11)
     assert same(first, again)
     for seed, index in ((7, 12), (8, 11), (11, 7)):
         assert not np.array_equal(first.images, stream.batch(32, seed, index).images)
 
 
-def test_a_fixed_set_begins_as_a_shorter_one_and_as_the_stream(stream: MultiMnist) -> None:
+def test_a_fixed_set_begins_as_a_shorter_one_and_as_the_stream(stream: Canvases) -> None:
     longer, shorter = stream.fixed_set(600, seed=2), stream.fixed_set(300, seed=2)
-    assert same(MultiMnistBatch._make(part[:300] for part in longer), shorter)
+    assert same(CanvasBatch._make(part[:300] for part in longer), shorter)
     assert np.array_equal(longer.images[256:512], stream.batch(256, seed=2, index=1).images)
     assert stream.fixed_set(0, seed=2).images.shape[0] == 0
 
 
-def test_digits_that_cannot_lie_side_by_side_are_an_error(shipped_digits: dict[Split, Digits]) -> None:
-    settings = MultiMnistSettings(size=24, count_weights=(0, 0, 0, 0, 1))
-    with pytest.raises(DataError, match="4 digits do not fit"):
-        MultiMnist(shipped_digits["train"], settings).batch(8, 0, 0)
+def test_digits_that_cannot_lie_side_by_side_are_an_error(shipped_digits: dict[Part, Glyphs]) -> None:
+    settings = CanvasSettings(size=24, count_weights=(0, 0, 0, 0, 1))
+    with pytest.raises(DataError, match="4 objects do not fit"):
+        Canvases(shipped_digits["train"], settings).batch(8, 0, 0)
 
 
-def test_blank_or_no_digits_are_an_error(shipped_digits: dict[Split, Digits]) -> None:
+def test_blank_or_no_digits_are_an_error(shipped_digits: dict[Part, Glyphs]) -> None:
     images = shipped_digits["train"].images[:3].copy()
     images[1] = 0
     with pytest.raises(DataError, match="1 of them blank"):
-        MultiMnist(Digits(images, np.zeros(3, np.int64)))
+        Canvases(Glyphs(images, np.zeros(3, np.int64)))
     with pytest.raises(DataError, match="at least one"):
-        MultiMnist(Digits(images[:0], np.zeros(0, np.int64)))
+        Canvases(Glyphs(images[:0], np.zeros(0, np.int64)))
 
 
 def test_a_digit_larger_than_the_canvas_is_an_error() -> None:
-    digits = Digits(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64))
+    digits = Glyphs(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64))
     with pytest.raises(DataError, match="28 pixels does not fit a canvas of 27"):
-        MultiMnist(digits, MultiMnistSettings(size=27))
+        Canvases(digits, CanvasSettings(size=27))
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_a_digit_larger_than_the_canvas_is_an_error() -> None:
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        MultiMnistSettings.model_validate(settings)
+        CanvasSettings.model_validate(settings)
 
 
-def test_a_training_batch_is_quick(shipped_digits: dict[Split, Digits]) -> None:
-    stream = MultiMnist(shipped_digits["train"])
+def test_a_training_batch_is_quick(shipped_digits: dict[Part, Glyphs]) -> None:
+    stream = Canvases(shipped_digits["train"])
     durations = []
     for index in range(30):
         begun = time.perf_counter()
