@@ -95,7 +95,7 @@ def attend_infer_repeat(
     """
     beginning = beginning or model.begin(images, sampler)
     pondering = ponder(
-        lambda state, _: model.step(state, sampler),
+        lambda state, *_: model.step(state, sampler),
         beginning.state,
         model.max_objects,
         halting or Enumerated(),

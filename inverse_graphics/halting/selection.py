@@ -1,0 +1,70 @@
+"""Processes that select one of their states: at least one step, and the last halts whatever its logit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from inverse_graphics.halting.pondering import Pondering
+
+
+def log_weights(pondering: Pondering[Any]) -> Tensor:
+    """Log-weights of the n steps that were run: (n, ...), summing to one; step l is outcome l.
+
+    Where the loop came to its last step, that one takes all that was alive before it.
+    """
+    *before, last = pondering.splits
+    alive = before[-1].log_keep if before else torch.zeros_like(last.log_keep)
+    return torch.stack([*(split.log_halt for split in before), alive])
+
+
+def select(log_weight: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """The weighted mean of what the steps left: (..., D).
+
+    log_weight: (n, ...).  values: n of (..., D), or of any shape that the weights' broadcasts to once ones
+    are appended, such as (B, C, H, W) for weights of (B, 1, H, W).
+    """
+    stacked = torch.stack(list(values))
+    missing = stacked.dim() - log_weight.dim()
+    return (log_weight.exp().reshape(*log_weight.shape, *[1] * missing) * stacked).sum(0)
+
+
+def steps_taken(pondering: Pondering[Any]) -> Tensor:
+    """N, how many steps were needed: (...), float, from 1.  Carries no gradient."""
+    alive = [torch.isfinite(split.log_keep) for split in pondering.splits[:-1]]
+    return torch.stack([torch.ones_like(pondering.halt_logits[0]), *alive]).sum(0).detach()
+
+
+def ponder_cost(pondering: Pondering[Any]) -> Tensor:
+    """ρ = N + R, the steps taken and the weight of the last of them: (...).
+
+    The gradient is that of R alone: −1 in the halting probability of each step before the last.
+    Source: Graves 2016, equations 10 and 14.
+    """
+    steps = steps_taken(pondering)
+    last = (steps.long() - 1)[None]
+    return steps + log_weights(pondering).gather(0, last)[0].exp()
+
+
+def expected_steps(pondering: Pondering[Any]) -> Tensor:
+    """Σ_l l · h_l · Π_{i<l} (1 − h_i): (...), from the halting probabilities, not from what was drawn.
+
+    Of the steps that were run: what would have come after is left out.
+    """
+    kept = accumulate(logsigmoid(-logit) for logit in pondering.halt_logits[:-1])
+    return torch.stack([torch.zeros_like(pondering.halt_logits[0]), *kept]).exp().sum(0)
+
+
+def log_probability(pondering: Pondering[Any]) -> Tensor:
+    """Log-probability of the outcome that was drawn: (...), nats; for rules that choose one outcome."""
+    total = torch.zeros_like(pondering.halt_logits[0])
+    choices = zip(pondering.halt_logits, pondering.splits, strict=True)
+    for logit, split in list(choices)[: pondering.steps - 1]:
+        halts, goes_on = torch.isfinite(split.log_halt), torch.isfinite(split.log_keep)
+        total = total + torch.where(halts, logsigmoid(logit), 0) + torch.where(goes_on, logsigmoid(-logit), 0)
+    return total
