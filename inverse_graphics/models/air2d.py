@@ -1,12 +1,12 @@
 """AIR for images of objects in the plane: multi-MNIST and its like.
 
-An object is a window (where) and what is seen in it (what), drawn by a decoder; objects add up.
-Source: Eslami et al. 2016, sections 2.2 and 3.1.
+An object is a window (where) and what is seen in it (what), drawn by a decoder; objects add up, or cover what
+is behind them. A step sees the image, or what is left of it to explain (difference-AIR).
+Source: Eslami et al. 2016, sections 2.2 and 3.1; for DAIR, the paragraph on strong generalisation.
 """
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,6 +20,7 @@ from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood
 from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
+from inverse_graphics.models.background import Background, BackgroundSettings
 from inverse_graphics.models.glimpse_vae import GlimpseDecoder, GlimpseEncoder
 
 WHERE = 3  # inverse scale and the two coordinates of the centre
@@ -28,7 +29,14 @@ INITIAL_WHERE_STD = 0.3
 
 
 class Air2DSettings(BaseModel):
-    """Sizes and priors of the 2D model."""
+    """Sizes and priors of the 2D model.
+
+    sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
+    (DAIR); or "both", where it looks at both and reads from the difference.
+    memory: whether a step knows of the steps before it, or only what it sees.
+    drawing: objects add to the picture, or cover it, as white paint does.
+    background: of what lies behind the objects; black where there is none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,16 +55,22 @@ class Air2DSettings(BaseModel):
     centre_std: float = Field(1.0, gt=0, le=64, description="prior, half image widths")
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
     decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
+    sees: Literal["image", "difference", "both"] = "image"
+    memory: Literal["recurrent", "none"] = "recurrent"
+    drawing: Literal["adding", "covering"] = "adding"
+    background: BackgroundSettings | None = None
 
 
 class State(NamedTuple):
     """What the network carries from step to step.
 
-    images: (B, H, W).  features: (B, F).  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
+    images, picture: (B, H, W), what is to be explained and what has been drawn so far.  seen: (B, F), what
+    was seen of the image.  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
     """
 
     images: Tensor
-    features: Tensor
+    picture: Tensor
+    seen: Tensor
     hidden: Tensor
     cell: Tensor
     previous: Tensor
@@ -66,11 +80,14 @@ class Latents(NamedTuple):
     """One object of each image.
 
     where: (B, 3), its window.  what: (B, D), its appearance.  glimpse: (B, G, G), its picture.
+    before, after: (B, H, W), the picture without it and with it.
     """
 
     where: Tensor
     what: Tensor
     glimpse: Tensor
+    before: Tensor
+    after: Tensor
 
 
 class Air2D(nn.Module):
@@ -84,13 +101,17 @@ class Air2D(nn.Module):
         self.settings = settings
         self.likelihood = GaussianLikelihood(settings.sigma)
         self.see = nn.Linear(settings.image_size**2, settings.features)
-        self.recur = nn.LSTMCell(settings.features + WHERE + settings.what, settings.hidden)
+        self.recur = _recurrence(settings)
         self.head = nn.Linear(settings.hidden, settings.head)
         self.presence = nn.Linear(settings.head, 1)
         self.where = nn.Linear(settings.head, 2 * WHERE)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
         self.encode = GlimpseEncoder(*glimpse)
         self.decode = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
+        if settings.sees == "both":
+            self.see_difference = nn.Linear(settings.image_size**2, settings.features, bias=False)
+        if settings.background is not None:
+            self.background = Background(settings.background, settings.image_size)
         scale, spread = settings.inverse_scale_mean, settings.centre_std
         self._fix("prior_where_mean", [scale, 0.0, 0.0])
         self._fix("prior_where_std", [settings.inverse_scale_std, spread, spread])
@@ -102,42 +123,71 @@ class Air2D(nn.Module):
         return self.settings.max_objects
 
     def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
-        """The state before the first step; objects share nothing.  images: (B, 1, H, W)."""
-        del sampler
+        """The state before the first step; what objects share is the background.  images: (B, 1, H, W)."""
         nothing = images.new_zeros(len(images), self.settings.hidden)
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
-        features = torch.relu(self.see(images.flatten(1)))
-        return Beginning(
-            State(images[:, 0], features, nothing, nothing, previous), images.new_zeros(len(images))
-        )
+        seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
+        picture, kl = self._behind(images[:, 0], sampler)
+        return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, where it is, and what."""
-        seen = torch.cat([state.features, state.previous], -1)
-        hidden, cell = self.recur(seen, (state.hidden, state.cell))
+        source, features = self._look(state)
+        hidden, cell = self._remember(features, state)
         head = torch.relu(self.head(hidden))
 
         q_where = self._where_posterior(head)
         where = _bounded(sampler(q_where))
-        q_what = self.encode(read_window(state.images, where, self.settings.glimpse_size))
+        q_what = self.encode(read_window(source, where, self.settings.glimpse_size))
         what = sampler(q_what)
 
         kl = q_where.kl_to(Gaussian(self.prior_where_mean, self.prior_where_std))
         kl = kl + q_what.kl_to(Gaussian(torch.zeros_like(what), torch.ones_like(what)))
-        objects = ObjectStep(Latents(where, what, self.decode(what)), kl)
-        carried = State(state.images, state.features, hidden, cell, torch.cat([where, what], -1))
+        glimpse = self.decode(what)
+        after = self._draw(state.picture, glimpse, where)
+        objects = ObjectStep(Latents(where, what, glimpse, state.picture, after), kl)
+        carried = State(state.images, after, state.seen, hidden, cell, torch.cat([where, what], -1))
         return Step(-self.presence(head)[:, 0], objects, carried)
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
         """The pictures of the first 0 … N objects: N + 1 of (B, 1, H, W)."""
-        size = self.settings.image_size
-        drawn = [write_window(o.latents.glimpse, o.latents.where, size, size)[:, None] for o in objects]
-        return list(accumulate(drawn, torch.add, initial=torch.zeros_like(drawn[0])))
+        pictures = [objects[0].latents.before, *(step.latents.after for step in objects)]
+        return [picture[:, None] for picture in pictures]
 
     def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
         """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
         canvases = self.prefixes(objects)
         return torch.stack([self.likelihood.log_prob(images, canvas) for canvas in canvases], dim=-1)
+
+    def _behind(self, images: Tensor, sampler: Sampler) -> tuple[Tensor, Tensor]:
+        """The picture without objects, and the KL of what it is drawn from."""
+        if self.settings.background is None:
+            return torch.zeros_like(images), images.new_zeros(len(images))
+        posterior = self.background.posterior(images)
+        code = sampler(posterior)
+        prior = Gaussian(torch.zeros_like(code), torch.ones_like(code))
+        return self.background.draw(code), posterior.kl_to(prior)
+
+    def _look(self, state: State) -> tuple[Tensor, Tensor]:
+        """What the glimpse is read from (B, H, W), and what is seen of the whole (B, F)."""
+        if self.settings.sees == "image":
+            return state.images, torch.relu(state.seen)
+        difference = state.images - state.picture
+        if self.settings.sees == "both":
+            return difference, torch.relu(state.seen + self.see_difference(difference.flatten(1)))
+        return difference, torch.relu(self.see(difference.flatten(1)))
+
+    def _remember(self, features: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """What is known in this step, and what is kept for the next: (B, H) each."""
+        if self.settings.memory == "none":
+            return torch.relu(self.recur(features)), state.cell
+        hidden, cell = self.recur(torch.cat([features, state.previous], -1), (state.hidden, state.cell))
+        return hidden, cell
+
+    def _draw(self, picture: Tensor, glimpse: Tensor, where: Tensor) -> Tensor:
+        """The picture with one object more: (B, H, W)."""
+        drawn = write_window(glimpse, where, self.settings.image_size, self.settings.image_size)
+        return picture + (drawn if self.settings.drawing == "adding" else (1 - picture) * drawn)
 
     def _where_posterior(self, head: Tensor) -> Gaussian:
         offset, raw_std = self.where(head).chunk(2, -1)
@@ -154,6 +204,12 @@ class Air2D(nn.Module):
         self.where.weight.mul_(0.1)
         self.where.bias[:WHERE] = 0
         self.where.bias[WHERE:] = torch.log(torch.expm1(std)).item()
+
+
+def _recurrence(settings: Air2DSettings) -> nn.Module:
+    if settings.memory == "none":
+        return nn.Linear(settings.features, settings.hidden)
+    return nn.LSTMCell(settings.features + WHERE + settings.what, settings.hidden)
 
 
 def _bounded(where: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import stats
 
+from inverse_graphics.data.backgrounds import Grid
 from inverse_graphics.data.canvases import (
     CanvasBatch,
     Canvases,
@@ -176,3 +177,85 @@ def test_a_training_batch_is_quick(shipped_digits: dict[Part, Glyphs]) -> None:
         stream.batch(64, 0, index)
         durations.append(time.perf_counter() - begun)
     assert np.median(durations) < 0.005  # measured 0.0002 s on one quiet core
+
+
+def variant(**settings: object) -> CanvasSettings:
+    return CanvasSettings.model_validate({"count_weights": (0, 0, 1, 1), **settings})
+
+
+def test_added_ink_is_never_more_than_white_and_boxes_overlap(
+    shipped_digits: dict[Part, Glyphs],
+) -> None:
+    batch = Canvases(shipped_digits["train"], variant(placement="adding")).batch(200, 0, 0)
+    assert batch.images.max() <= 1
+    overlapping = 0
+    for image, count, boxes in zip(batch.images, batch.counts, batch.boxes, strict=True):
+        cover = np.zeros(image.shape, np.int64)
+        for x, y, width, height in boxes[:count]:
+            cover[y : y + height, x : x + width] += 1
+        assert not image[cover == 0].any()
+        overlapping += cover.max() > 1
+    assert overlapping > 50
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_of_overlapping_objects_enough_is_seen(share: float) -> None:
+    """Of each disc so much is bright that no other disc's place explains it."""
+    disc = np.hypot(*np.mgrid[-7.5:8, -7.5:8]) < 8
+    discs = Glyphs(255 * disc[None].astype(np.uint8), np.zeros(1, np.int64))
+    batch = Canvases(discs, variant(placement="overlapping", visible=share)).batch(300, 0, 0)
+    assert set(np.unique(batch.images)) == {0, 1}
+    shares = []
+    for count, boxes in zip(batch.counts, batch.boxes, strict=True):
+        layers = np.zeros((count, 50, 50), np.bool_)
+        for layer, (x, y, width, height) in zip(layers, boxes[:count], strict=True):
+            layer[y : y + height, x : x + width] = disc
+        shares += [(layer & (layers.sum(axis=0) == 1)).sum() / layer.sum() for layer in layers]
+    assert min(shares) >= share
+    assert min(shares) < share + 0.2  # a negative control: they do overlap
+
+
+def test_resized_glyphs_have_the_sizes_asked_for(shipped_digits: dict[Part, Glyphs]) -> None:
+    digits = shipped_digits["train"]
+    whole, small, between = (
+        Canvases(digits, variant(scale=scale)).batch(200, 0, 0) for scale in ((1, 1), (0.6, 0.6), (0.5, 1.2))
+    )
+    assert np.array_equal(small.boxes[..., 2:], np.rint(0.6 * whole.boxes[..., 2:]))
+    there = whole.labels >= 0
+    assert np.array_equal(small.labels, whole.labels)
+    assert small.images.sum() == pytest.approx(0.36 * whole.images.sum(), rel=0.03)
+    factors = between.boxes[there][:, 3] / digits.tight[:, 3].mean()
+    assert factors.min() < 0.6
+    assert factors.max() > 1.1
+
+
+@pytest.mark.parametrize("kind", ["noise", "grid"])
+def test_ink_is_white_paint_on_the_background(kind: str, shipped_digits: dict[Part, Glyphs]) -> None:
+    digits = shipped_digits["train"]
+    behind = Canvases(digits, variant(background={"kind": kind})).batch(50, 0, 0)
+    plain = Canvases(digits, variant()).batch(50, 0, 0)
+    ink = plain.images > 0
+    assert (behind.images >= plain.images - 1e-6).all()
+    assert behind.images[plain.images == 1].min() == 1
+    assert behind.images[~ink].mean() > 0.05
+    assert np.array_equal(behind.boxes, plain.boxes)
+
+
+def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
+    grid = Grid(spacing=(5, 8), brightness=(0.2, 0.7))
+    for picture in grid.draw(50, 60, np.random.default_rng(0)):
+        levels = np.unique(picture)
+        assert len(levels) == 2
+        assert levels[0] == 0
+        assert 0.2 <= levels[1] <= 0.7
+        lines = np.flatnonzero(picture.min(axis=0) > 0)
+        assert len(set(np.diff(lines))) == 1
+        assert 5 <= lines[1] - lines[0] <= 8
+        assert lines[0] < lines[1] - lines[0]
+
+
+def test_judged_images_may_have_counts_of_their_own() -> None:
+    settings = CanvasSettings(count_weights=(1, 1, 1), held_out_count_weights=(0, 0, 0, 1))
+    assert settings.held_out().count_weights == (0, 0, 0, 1)
+    assert settings.largest_count == 2
+    assert CanvasSettings().held_out() == CanvasSettings()

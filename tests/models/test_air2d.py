@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from inverse_graphics.distributions.count import truncated_geometric
+from inverse_graphics.distributions.gaussian import Gaussian
 from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 from inverse_graphics.halting import Thresholded
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
+from inverse_graphics.models.background import BackgroundSettings
 from inverse_graphics.models.elbo import exact_count_elbo
 
 SMALL = Air2DSettings(
@@ -34,10 +36,28 @@ def bound_with_fixed_noise(model, log_odds=-1.0):
     return exact_count_elbo(inference, truncated_geometric(log_odds, 3).double()).elbo.mean()
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_bounds_gradient_equals_finite_differences(seed):
+VARIANTS: dict[str, dict[str, object]] = {
+    "air": {},
+    "dair": {"sees": "difference"},
+    "dair without memory": {"sees": "difference", "memory": "none"},
+    "both": {"sees": "both", "drawing": "covering"},
+    "background": {
+        "sees": "both",
+        "drawing": "covering",
+        "background": BackgroundSettings(latents=2, hidden=5),
+    },
+}
+
+
+@pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
+def variant(request):
+    return SMALL.model_copy(update=request.param)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_bounds_gradient_equals_finite_differences(seed, variant):
     """Along a random direction in every parameter at once."""
-    model = small_model(seed)
+    model = small_model(seed, variant)
     parameters = list(model.parameters())
     generator = torch.Generator().manual_seed(seed + 10)
     direction = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
@@ -52,14 +72,16 @@ def test_the_bounds_gradient_equals_finite_differences(seed):
     assert (ends[0] - ends[1]).item() / (2 * step) == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_prefixes_add_up_and_have_the_likelihoods_reported():
-    model, images = small_model(), random_images()
+def test_prefixes_grow_and_have_the_likelihoods_reported(variant):
+    model, images = small_model(settings=variant), random_images()
     inference = attend_infer_repeat(model, images, AtMeans())
     prefixes = model.prefixes(inference.objects)
     assert len(prefixes) == 4
-    assert (prefixes[0] == 0).all()
+    assert (prefixes[0] == 0).all() == (variant.background is None)
     for fewer, more in pairwise(prefixes):
         assert (more >= fewer).all()
+    if variant.drawing == "covering":
+        assert prefixes[-1].max() <= 1
     direct = [model.likelihood.log_prob(images, prefix) for prefix in prefixes]
     assert torch.allclose(inference.log_likelihood, torch.stack(direct, -1))
 
@@ -71,6 +93,53 @@ def test_it_starts_with_objects_in_the_middle_of_the_priors_size():
     assert (inference.most_probable_count == 3).all()
     where = inference.objects[0].latents.where
     assert torch.allclose(where, torch.tensor([3.0, 0, 0], dtype=torch.float64), atol=0.1)
+
+
+def drawn_in_order(model, objects):
+    """The picture of some objects, drawn one over the other."""
+    picture = torch.zeros(5, 16, 16, dtype=torch.float64)
+    for step in objects:
+        picture = model._draw(picture, step.latents.glimpse, step.latents.where)
+    return picture
+
+
+@pytest.mark.parametrize("drawing", ["adding", "covering"])
+def test_white_paint_covers_alike_in_any_order(drawing):
+    model = small_model(settings=SMALL.model_copy(update={"drawing": drawing}))
+    objects = attend_infer_repeat(model, random_images(), AtMeans()).objects
+    assert torch.allclose(drawn_in_order(model, objects), drawn_in_order(model, objects[::-1]))
+
+
+def second_step(model, images, picture):
+    """What the model infers in a step before which `picture` (B, H, W) was drawn."""
+    state = model.begin(images, AtMeans()).state
+    step = model.step(state, AtMeans())
+    return model.step(step.state._replace(picture=picture), AtMeans())
+
+
+def test_difference_air_without_memory_sees_nothing_but_the_difference():
+    """Image and picture moved alike change nothing; for plain AIR only the image counts."""
+    images, shift = random_images(), random_images(seed=1)
+    picture = random_images(seed=2)[:, 0]
+    dair = small_model(settings=SMALL.model_copy(update=VARIANTS["dair without memory"]))
+    one, other = second_step(dair, images, picture), second_step(dair, images + shift, picture + shift[:, 0])
+    assert torch.allclose(one.halt_logit, other.halt_logit)
+    assert torch.allclose(one.output.latents.where, other.output.latents.where)
+    assert not torch.allclose(one.halt_logit, second_step(dair, images, picture + 0.5).halt_logit)
+    air = small_model()
+    assert torch.equal(
+        second_step(air, images, picture).halt_logit, second_step(air, images, picture + 0.5).halt_logit
+    )
+
+
+def test_the_backgrounds_divergence_is_part_of_the_bound():
+    model = small_model(settings=SMALL.model_copy(update=VARIANTS["background"]))
+    images = random_images()
+    inference = attend_infer_repeat(model, images, AtMeans())
+    posterior = model.background.posterior(images[:, 0])
+    unit = Gaussian(torch.zeros_like(posterior.mean), torch.ones_like(posterior.std))
+    assert torch.allclose(inference.kl_shared, posterior.kl_to(unit))
+    assert (inference.kl_shared > 0).all()
 
 
 def halting_logits(model, images):
