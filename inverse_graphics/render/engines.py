@@ -27,15 +27,9 @@ class _Entry(NamedTuple):
     status: Callable[[str], EngineStatus]
 
 
-_PLANNED = {
-    "open3d": "pip install open3d",
-    "mujoco": "pip install mujoco",
-}
-
-
 def available_engines() -> tuple[EngineStatus, ...]:
     """Every engine that the project knows of, the default first."""
-    return tuple(_status(name) for name in (*_ENGINES, *_PLANNED))
+    return tuple(_status(name) for name in _ENGINES)
 
 
 def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
@@ -44,8 +38,8 @@ def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
     Raises:
         EngineError: no engine has that name, or it does not work here; says which do.
     """
-    if name not in (*_ENGINES, *_PLANNED):
-        known = ", ".join((*_ENGINES, *_PLANNED))
+    if name not in _ENGINES:
+        known = ", ".join(_ENGINES)
         raise EngineError(f"unknown render engine '{name}': available here: {_working()}; known: {known}")
     status = _status(name)
     if not status.works:
@@ -56,10 +50,7 @@ def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
 
 
 def _status(name: str) -> EngineStatus:
-    if name in _ENGINES:
-        return _ENGINES[name].status(name)
-    later = f"this version has no adapter for it yet (a later one will, after `{_PLANNED[name]}`)"
-    return EngineStatus(name, False, later)
+    return _ENGINES[name].status(name)
 
 
 def _working() -> str:
@@ -84,6 +75,30 @@ def _make_native(library: MeshLibrary) -> RenderEngine:
     return NativeEngine(library)
 
 
+def _make_open3d(library: MeshLibrary) -> RenderEngine:
+    from inverse_graphics.render.open3d.faces import Open3DFaces
+    from inverse_graphics.render.sampled.engine import SampledEngine
+
+    return SampledEngine("open3d", Open3DFaces(library))
+
+
+def _make_mujoco(library: MeshLibrary) -> RenderEngine:
+    """By OpenGL where it draws, else by rays."""
+    from inverse_graphics.render.mujoco.installation import why_no_gl
+    from inverse_graphics.render.sampled.engine import FaceFinder, SampledEngine
+
+    finder: FaceFinder
+    if why_no_gl():
+        from inverse_graphics.render.mujoco.ray_faces import RayFaces
+
+        finder = RayFaces(library)
+    else:
+        from inverse_graphics.render.mujoco.gl_faces import GlFaces
+
+        finder = GlFaces(library)
+    return SampledEngine("mujoco", finder)
+
+
 def _embedded_status(name: str) -> EngineStatus:
     """Numba may be missing or broken; the torch path then still draws."""
     try:
@@ -101,8 +116,26 @@ def _pytorch3d_status(name: str) -> EngineStatus:
     return EngineStatus(name, not reason, reason)
 
 
+def _open3d_status(name: str) -> EngineStatus:
+    from inverse_graphics.render.open3d.installation import why_not
+
+    reason = why_not()
+    return EngineStatus(name, not reason, reason)
+
+
+def _mujoco_status(name: str) -> EngineStatus:
+    from inverse_graphics.render.mujoco.installation import why_no_gl, why_not
+
+    if reason := why_not():
+        return EngineStatus(name, False, reason)
+    reason = why_no_gl()
+    return EngineStatus(name, True, reason and f"slow, by rays: {reason}")
+
+
 _ENGINES = {
     DEFAULT_ENGINE: _Entry(_make_embedded, _embedded_status),
     "pytorch3d": _Entry(_make_shared, _pytorch3d_status),
     "pytorch3d-native": _Entry(_make_native, _pytorch3d_status),
+    "open3d": _Entry(_make_open3d, _open3d_status),
+    "mujoco": _Entry(_make_mujoco, _mujoco_status),
 }

@@ -363,6 +363,80 @@ def _blend(
 
 
 @kernel
+def average_samples(
+    start: int,
+    stop: int,
+    factor: int,
+    rows: Floats,
+    layers: Integers,
+    box: Integers,
+    first_sample: Integers,
+    faces: Rows,
+    vertices: Floats,
+    normals: Floats,
+    colours: Floats,
+    uv: Floats,
+    meshes: Integers,
+    _places: Floats,
+    texels: Floats,
+    first: Integers,
+    size: Integers,
+    levels: Integers,
+    rgb: NDArray[Any],
+    depth: NDArray[Any],
+    alpha: NDArray[Any],
+) -> None:
+    """Windows start … stop − 1 of `render.sampled`: each pixel is the mean of its factor × factor samples.
+
+    A face that several samples of a pixel meet is shaded once, in their middle: what varies linearly over it
+    has there its mean.
+    """
+    frame, texture, centres = np.empty((5, 3)), np.empty((3, 3)), np.empty((1, 5))
+    samples = factor * factor
+    known, sums = np.empty(samples, np.int64), np.empty((samples, 3))
+    for window in range(start, stop):
+        row, layer = rows[window], layers[window]
+        left, top, width = box[window, 0], box[window, 1], box[window, 2]
+        for y in range(top, top + box[window, 3]):
+            for x in range(left, left + width):
+                count, hits = 0, 0.0
+                for j in range(factor):
+                    begin = first_sample[window] + (((y - top) * factor + j) * width + x - left) * factor
+                    for i in range(factor):
+                        face = faces[begin + i]
+                        if face < 0:
+                            continue
+                        k = 0
+                        while k < count and known[k] != face:
+                            k += 1
+                        if k == count:
+                            known[k], sums[k, 0], sums[k, 1], sums[k, 2] = face, 0.0, 0.0, 0.0
+                            count += 1
+                        sums[k, 0] += i + 0.5
+                        sums[k, 1] += j + 0.5
+                        sums[k, 2] += 1.0
+                        hits += 1.0
+                if count == 0:
+                    continue
+                red, green, blue, far = 0.0, 0.0, 0.0, 0.0
+                for k in range(count):
+                    face, many = known[k], sums[k, 2]
+                    across, down = sums[k, 0] / (many * factor), sums[k, 1] / (many * factor)
+                    total = _frame(row, x + across, y + down, vertices, face, frame)
+                    _texture(frame, total, uv, face, meshes[face], texels, first, size, levels, texture)
+                    _shade(row, frame, total, normals, colours, face, texture, centres, 0)
+                    red += many * centres[0, 0]
+                    green += many * centres[0, 1]
+                    blue += many * centres[0, 2]
+                    far += many * centres[0, 3]
+                rgb[layer, 0, y, x] = red / samples
+                rgb[layer, 1, y, x] = green / samples
+                rgb[layer, 2, y, x] = blue / samples
+                depth[layer, y, x] = far / hits
+                alpha[layer, y, x] = hits / samples
+
+
+@kernel
 def _forward(
     start: int,
     stop: int,

@@ -1,0 +1,73 @@
+"""MuJoCo, imported when it is first needed, and whether OpenGL draws here without a display."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from inverse_graphics.errors import EngineError
+
+DEBIAN = "apt install libegl1 libgl1 libopengl0 libgl1-mesa-dri"
+
+
+def load_mujoco() -> ModuleType:
+    """Import MuJoCo.
+
+    Raises:
+        EngineError: it is not installed, or does not import.
+    """
+    try:
+        import mujoco
+    except ImportError as problem:
+        raise EngineError(f"MuJoCo does not import ({_first_line(problem)}): pip install mujoco") from problem
+    except Exception as problem:  # it looks for OpenGL while it is imported, if MUJOCO_GL asks for that
+        raise EngineError(f"MuJoCo does not import ({_first_line(problem)}): unset MUJOCO_GL") from problem
+    return mujoco
+
+
+def new_context() -> Any:
+    """Make an OpenGL context without a window, and make it current in this thread.
+
+    Raises:
+        EngineError: there is none to be had; says what Linux wants for it.
+    """
+    mujoco = load_mujoco()
+    try:
+        if sys.platform == "linux":
+            from mujoco.egl import GLContext
+        else:
+            GLContext = mujoco.GLContext
+        context = GLContext(16, 16)  # engines draw into buffers of their own
+        context.make_current()
+    except Exception as problem:  # PyOpenGL fails in many ways: ImportError, AttributeError, its own errors
+        how = f"on Debian or Ubuntu, {DEBIAN}" if sys.platform == "linux" else "see MuJoCo's manual"
+        raise EngineError(f"no OpenGL without a display ({_first_line(problem)}): {how}") from problem
+    return context
+
+
+@lru_cache(maxsize=1)
+def why_not() -> str:
+    """Say in one line why MuJoCo does not work here and how to get it; "" if it works."""
+    try:
+        load_mujoco()
+    except EngineError as problem:
+        return str(problem)
+    return ""
+
+
+@lru_cache(maxsize=1)
+def why_no_gl() -> str:
+    """Say in one line why MuJoCo's renderer does not draw here; "" if it does."""
+    from inverse_graphics.render.mujoco.gl_thread import gl_thread
+
+    try:
+        gl_thread()
+    except EngineError as problem:
+        return str(problem)
+    return ""
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).splitlines()[0] if str(problem) else type(problem).__name__

@@ -1,0 +1,81 @@
+"""A render engine made of anything that knows which face a ray meets first."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+
+from inverse_graphics.errors import EngineError
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.render.engine import Layers
+from inverse_graphics.render.sampled.averaging import Faces, average_into, empty_layers
+from inverse_graphics.render.sampled.windows import Vertices, Windows
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+
+SAMPLES = 3
+MOST_SAMPLES = 16
+NEAR = 0.01
+"""Metres: what is nearer to the camera is not seen, as with the embedded engine."""
+EXACT = ("cpu", torch.float64)
+AT_ONCE = 1 << 21
+"""Samples of which rays and shades are held at once, some 200 bytes each."""
+
+
+class FaceFinder(Protocol):
+    """Says what samples meet."""
+
+    @property
+    def library(self) -> MeshLibrary:
+        """The meshes that it knows."""
+
+    def find(self, windows: Windows) -> Faces:
+        """The face of the library that each sample meets first, −1 where none: (n,) int32."""
+
+
+class SampledEngine:
+    """Draws with a `FaceFinder` that says what is seen, in `samples` × `samples` places of each pixel.
+
+    Each object alone, only where it can be; shaded as the embedded engine shades (texture, vertex colours,
+    Lambert; both sides of a face), averaged with a box filter. Works on the CPU, in float32 throughout,
+    whatever the device and dtype of the batch; those of what it returns are the batch's. No gradients:
+    `differences.FiniteDifference` takes them.
+    """
+
+    differentiable = False
+
+    def __init__(self, name: str, finder: FaceFinder, samples: int = SAMPLES) -> None:
+        if not 1 <= samples <= MOST_SAMPLES:
+            raise EngineError(
+                f"{samples} samples along a pixel: expected a whole number from 1 to {MOST_SAMPLES}"
+            )
+        self.name = name
+        self.finder = finder
+        self.samples = samples
+        library = finder.library.to("cpu", torch.float64)
+        self._known = len(library.names)
+        self._vertices = Vertices.of(library)
+        self._tables = EmbeddedEngine(library).compiled_model(library.vertices).tables
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SampledEngine, (self.name, self.finder, self.samples)
+
+    @torch.no_grad()
+    def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
+        """Draw every object of every scene alone, unoccluded by the others."""
+        self._check(objects.asset)
+        like, shape, size = objects.position, objects.asset.shape, (camera.height, camera.width)
+        here = (objects.to(*EXACT), camera.to(*EXACT), light.to(*EXACT))
+        windows = Windows.of(*here, self.samples, self._vertices, NEAR)
+        layers = empty_layers(objects.asset.numel(), *size)
+        for block in windows.blocks(AT_ONCE):
+            average_into(layers, self.finder.find(block), block, self._tables)
+        return Layers(*(plane.reshape(*shape, *plane.shape[2:]).to(like) for plane in layers))
+
+    def _check(self, asset: torch.Tensor) -> None:
+        if asset.numel() and not -1 <= int(asset.min()) <= int(asset.max()) < self._known:
+            raise EngineError(
+                f"asset index {int(asset.max())} is not in the library of {self._known} meshes: "
+                "use −1 for an empty slot, else an index into `library.names`"
+            )
