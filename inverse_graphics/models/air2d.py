@@ -80,7 +80,7 @@ class Latents(NamedTuple):
     """One object of each image.
 
     where: (B, 3), its window.  what: (B, D), its appearance.  glimpse: (B, G, G), its picture.
-    before, after: (B, H, W), the picture without it and with it.
+    before, after: (B, H, W), the picture without it and with it.  q_where, q_what: their posteriors.
     """
 
     where: Tensor
@@ -88,6 +88,8 @@ class Latents(NamedTuple):
     glimpse: Tensor
     before: Tensor
     after: Tensor
+    q_where: Gaussian
+    q_what: Gaussian
 
 
 class Air2D(nn.Module):
@@ -141,13 +143,20 @@ class Air2D(nn.Module):
         q_what = self.encode(read_window(source, where, self.settings.glimpse_size))
         what = sampler(q_what)
 
-        kl = q_where.kl_to(Gaussian(self.prior_where_mean, self.prior_where_std))
-        kl = kl + q_what.kl_to(Gaussian(torch.zeros_like(what), torch.ones_like(what)))
+        p_where, p_what = self._priors(what)
+        kl = q_where.kl_to(p_where) + q_what.kl_to(p_what)
         glimpse = self.decode(what)
         after = self._draw(state.picture, glimpse, where)
-        objects = ObjectStep(Latents(where, what, glimpse, state.picture, after), kl)
+        objects = ObjectStep(Latents(where, what, glimpse, state.picture, after, q_where, q_what), kl)
         carried = State(state.images, after, state.seen, hidden, cell, torch.cat([where, what], -1))
         return Step(-self.presence(head)[:, 0], objects, carried)
+
+    def log_ratio(self, step: ObjectStep) -> Tensor:
+        """log q(z | x, …) − log p(z) of a step's latents as they were drawn: (B,), nats."""
+        z = step.latents
+        p_where, p_what = self._priors(z.what)
+        log_q = z.q_where.log_prob(z.where) + z.q_what.log_prob(z.what)
+        return log_q - p_where.log_prob(z.where) - p_what.log_prob(z.what)
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
         """The pictures of the first 0 … N objects: N + 1 of (B, 1, H, W)."""
@@ -188,6 +197,11 @@ class Air2D(nn.Module):
         """The picture with one object more: (B, H, W)."""
         drawn = write_window(glimpse, where, self.settings.image_size, self.settings.image_size)
         return picture + (drawn if self.settings.drawing == "adding" else (1 - picture) * drawn)
+
+    def _priors(self, what: Tensor) -> tuple[Gaussian, Gaussian]:
+        """Of windows and of appearances."""
+        where = Gaussian(self.prior_where_mean, self.prior_where_std)
+        return where, Gaussian(torch.zeros_like(what), torch.ones_like(what))
 
     def _where_posterior(self, head: Tensor) -> Gaussian:
         offset, raw_std = self.where(head).chunk(2, -1)

@@ -9,9 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.sampler import Reparameterised
-from inverse_graphics.models.air import AirModel, attend_infer_repeat
-from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.models.estimators.estimate import Estimator
 
 
 class AirSchedule(BaseModel):
@@ -44,19 +42,17 @@ def _ramp(step: int, steps: int) -> float:
 class AirObjective:
     """The loss of an AIR model at each step of its schedule."""
 
-    def __init__(self, model: AirModel, schedule: AirSchedule) -> None:
-        self.model = model
+    def __init__(self, estimator: Estimator, schedule: AirSchedule, max_objects: int) -> None:
+        self.estimator = estimator
         self.schedule = schedule
+        self.max_objects = max_objects
 
     def loss(
         self, images: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to minimise, and what to watch.  images: (B, C, H, W) in [0, 1]."""
         log_odds, trust = self.schedule.log_odds(step), self.schedule.trust(step)
-        prior = truncated_geometric(log_odds, self.model.max_objects).to(images)
-        inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
-        objective = warmed_up_objective(inference, prior, trust).mean()
-        with torch.no_grad():
-            bound = exact_count_elbo(inference, prior)
-        watched = {name: part.mean() for name, part in bound._asdict().items()}
-        return -objective, {**watched, "trust": trust, "count_log_odds": log_odds}
+        prior = truncated_geometric(log_odds, self.max_objects).to(images)
+        estimate = self.estimator(images, prior, trust, generator)
+        watched = {name: part.mean() for name, part in estimate.bound._asdict().items()}
+        return -estimate.objective.mean(), {**watched, "trust": trust, "count_log_odds": log_odds}

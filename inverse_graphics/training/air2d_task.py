@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from inverse_graphics.data.canvases import CanvasBatch
 from inverse_graphics.data.kinds import open_streams
@@ -18,8 +18,9 @@ from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D
 from inverse_graphics.models.air2d_reading import read_images
-from inverse_graphics.models.air_objective import AirObjective
+from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
+from inverse_graphics.models.estimators.settings import ScoreFunctionSettings, make_estimator
 from inverse_graphics.models.familiarity import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
@@ -36,21 +37,33 @@ FLAGGED = 0.004
 """Share of familiar images that the warning may flag."""
 
 
-@dataclass(frozen=True)
 class Air2DTrainable:
-    """The 2D model and its objective."""
+    """The 2D model, its objective, and what that trains beside it."""
 
-    module: Air2D
-    objective: AirObjective
+    def __init__(self, network: Air2D, settings: AirSchedule) -> None:
+        estimator = make_estimator(network, settings)
+        self.objective = AirObjective(estimator, settings, network.max_objects)
+        self._network, self._helpers = network, estimator.helpers
+        self._helpers_rate = settings.baseline_rate if isinstance(settings, ScoreFunctionSettings) else 1.0
+
+    @property
+    def module(self) -> nn.Module:
+        """The model; beside it, where there is one, the baseline."""
+        if self._helpers is None:
+            return self._network
+        return nn.ModuleDict({"network": self._network, "helpers": self._helpers})
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.module.parameters()))]
+        """The model's parameters, and the baseline's with a learning rate of their own."""
+        groups = [ParameterGroup(list(self._network.parameters()))]
+        if self._helpers is not None:
+            groups.append(ParameterGroup(list(self._helpers.parameters()), self._helpers_rate))
+        return groups
 
     def loss(
         self, batch: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The negative warmed-up bound of a batch, and its parts."""
+        """The negative objective of a batch, and the parts of its bound."""
         return self.objective.loss(batch, step, generator)
 
 
@@ -64,6 +77,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air2D(recipe.model)
+        trainable = Air2DTrainable(network, recipe.objective)
     judge = HeldOut(network, recipe, held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
 
     def batch(step: int) -> Tensor:
@@ -85,7 +99,6 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
         )
         save_model(folder, network, document, model_card(recipe, document))
 
-    trainable = Air2DTrainable(network, AirObjective(network, recipe.objective))
     return Task(trainable, batch, judge.evaluate, export)
 
 

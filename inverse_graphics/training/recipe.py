@@ -18,7 +18,7 @@ from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.air2d import Air2DSettings
 from inverse_graphics.models.air3d.objectives import Air3DObjective
 from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air_objective import AirSchedule
+from inverse_graphics.models.estimators.settings import Air2DObjective, ExactSettings
 from inverse_graphics.render.engines import DEFAULT_ENGINE
 from inverse_graphics.training.optimiser import OptimiserSettings
 
@@ -68,7 +68,7 @@ class Air2DRecipe(Recipe):
 
     data: CanvasData = MultiMnistData()
     model: Air2DSettings = Air2DSettings.model_validate({})
-    objective: AirSchedule = AirSchedule.model_validate({})
+    objective: Air2DObjective = ExactSettings.model_validate({})
 
     @model_validator(mode="after")
     def _model_fits_data(self) -> Self:

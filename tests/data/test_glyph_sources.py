@@ -36,7 +36,6 @@ def test_a_sprite_has_its_shapes_area(shape: str) -> None:
 def test_sprites_are_the_same_each_time_and_never_touch_the_edge() -> None:
     first, again = sprite_glyphs(), sprite_glyphs()
     assert np.array_equal(first.learnt.images, again.learnt.images)
-    assert apart(first, SHAPES.index("disc"), SHAPES.index("square"))  # some of those have the same pixels
     edges = [first.learnt.images[:, 0], first.learnt.images[:, :, -1]]
     assert not any(edge.any() for edge in edges)
 

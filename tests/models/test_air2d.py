@@ -14,6 +14,7 @@ from inverse_graphics.models.air2d import Air2D, Air2DSettings
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.background import BackgroundSettings
 from inverse_graphics.models.elbo import exact_count_elbo
+from inverse_graphics.models.estimators.exact import ExactCount
 
 SMALL = Air2DSettings(
     image_size=16, glimpse_size=8, features=12, hidden=10, head=9, what=4, glimpse_hidden=11, max_objects=3
@@ -169,7 +170,7 @@ def test_the_schedule_ends_at_the_bound():
     assert [schedule.log_odds(step) for step in (0, 10, 20, 99)] == [0, -2, -4, -4]
     model = small_model()
     generator = torch.Generator().manual_seed(7)
-    loss, watched = AirObjective(model, schedule).loss(random_images(), 99, generator)
+    loss, watched = AirObjective(ExactCount(model), schedule, 3).loss(random_images(), 99, generator)
     bound = bound_with_fixed_noise(model, log_odds=-4.0)
     assert float(watched["elbo"]) == pytest.approx(bound.item())
     surrogate, expected = (torch.autograd.grad(value, list(model.parameters())) for value in (-loss, bound))

@@ -6,69 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from toy_air import LIKELIHOOD, LOG_COUNT_PRIOR, PRIOR, FromNodes, ToyAir
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Gaussian
-from inverse_graphics.halting import Step
-from inverse_graphics.likelihood import GaussianLikelihood
-from inverse_graphics.models.air import Beginning, ObjectStep, attend_infer_repeat
+from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds, warmed_up_objective
-
-PRIOR = Gaussian(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
-LIKELIHOOD = GaussianLikelihood(0.7)
-LOG_COUNT_PRIOR = truncated_geometric(-0.8, 2).double()
-
-
-class ToyAir(nn.Module):
-    """Two steps with one latent each; later presences and posteriors depend on earlier latents."""
-
-    max_objects = 2
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.theta = nn.Parameter(torch.randn(7, generator=generator, dtype=torch.float64) * 0.7)
-
-    def begin(self, images, sampler):
-        del sampler
-        state = images, torch.zeros(len(images), 1, dtype=torch.float64)
-        return Beginning(state, 0.1 * images.flatten(1).sum(-1).abs())
-
-    def heads(self, images, previous):
-        """Presence logit (B,) and posterior (B, 1) of the next object, given the previous latent."""
-        t, seen = self.theta, images.flatten(1).sum(-1, keepdim=True)
-        logit = t[0] + t[1] * previous[:, 0] + 0.3 * seen[:, 0]
-        mean = t[2] + t[3] * previous + t[4] * seen
-        return logit, Gaussian(mean, torch.nn.functional.softplus(t[5] + 0.4 * previous) + 0.2)
-
-    def step(self, state, sampler):
-        images, previous = state
-        logit, posterior = self.heads(images, previous)
-        z = sampler(posterior)
-        return Step(-logit, ObjectStep(z, posterior.kl_to(PRIOR)), (images, z))
-
-    def draw(self, latents):
-        """The picture (B, 1, 1, 2) of some latents, each (B, 1)."""
-        template = torch.stack([torch.ones_like(self.theta[6]), self.theta[6]])
-        parts = [torch.tanh(z)[:, :, None, None] * template for z in latents]
-        return sum(parts) if parts else torch.zeros(1, 1, 1, 2, dtype=torch.float64)
-
-    def prefix_log_likelihoods(self, images, objects):
-        latents = [step.latents for step in objects]
-        return torch.stack(
-            [LIKELIHOOD.log_prob(images, self.draw(latents[:n])) for n in range(len(latents) + 1)], dim=-1
-        )
-
-
-class FromNodes:
-    """A sampler that takes given standard-normal numbers, one a step."""
-
-    def __init__(self, noise):
-        self.noise = iter(noise)
-
-    def __call__(self, posterior):
-        return posterior.mean + posterior.std * next(self.noise)
 
 
 def quadrature_of_bound(model, image, nodes=40):

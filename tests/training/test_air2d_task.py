@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.weights import load_model
+from inverse_graphics.training import air2d_task
 from inverse_graphics.training.air2d_task import build_air2d_task
 from inverse_graphics.training.recipe import Air2DRecipe
 from inverse_graphics.training.run import run
@@ -68,6 +70,58 @@ def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
     assert np.array_equal(picture[:50, :, 0], picture[:50, :, 2])
 
 
+@pytest.fixture
+def few_for_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(air2d_task, "CALIBRATION_SIZE", 600)
+
+
+OBJECTIVES: list[dict[str, object]] = [
+    {"kind": "score_function", "baseline_hidden": 8},
+    {"kind": "score_function", "baseline_hidden": 0},
+    {"kind": "concrete"},
+    {"kind": "iwae", "samples": 2},
+    {"kind": "wake_sleep", "samples": 2},
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+@pytest.mark.usefixtures("few_for_thresholds")
+def test_every_estimator_trains_stops_and_goes_on(
+    objective: dict[str, object], recipe: Air2DRecipe, tmp_path: Path
+) -> None:
+    """Resumed half way, the weights are those of a run in one go; the baseline is not exported."""
+    document = recipe.model_dump() | {"objective": objective, "evaluation": {"every": 4, "size": 20}}
+    whole = Air2DRecipe.model_validate(document)
+    half = whole.model_copy(update={"steps": 2})
+    run(half, tmp_path / "halves")
+    results = run(whole, tmp_path / "halves", resume=True), run(whole, tmp_path / "whole")
+    weights = [load_model(result.weights or "").module.state_dict() for result in results]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    assert not any("helpers" in name for name in weights[1])
+    assert not torch.equal(
+        weights[1]["see.weight"],
+        build_air2d_task(whole).trainable.module.state_dict()[
+            "network.see.weight" if objective == OBJECTIVES[0] else "see.weight"
+        ],
+    )
+
+
+def test_the_baseline_has_a_learning_rate_of_its_own(recipe: Air2DRecipe) -> None:
+    document = recipe.model_dump() | {"objective": {"kind": "score_function", "baseline_rate": 7.0}}
+    trainable = build_air2d_task(Air2DRecipe.model_validate(document)).trainable
+    groups = trainable.parameter_groups()
+    assert [group.rate for group in groups] == [1.0, 7.0]
+    assert sum(len(group.parameters) for group in groups) == len(list(trainable.module.parameters()))
+
+
+def test_weighted_samples_refuse_a_background(recipe: Air2DRecipe) -> None:
+    document = recipe.model_dump() | {"objective": {"kind": "iwae"}}
+    document["model"] |= {"background": {}}
+    with pytest.raises(RecipeError, match="iwae cannot learn a background"):
+        build_air2d_task(Air2DRecipe.model_validate(document))
+
+
+@pytest.mark.usefixtures("few_for_thresholds")
 def test_a_run_ends_in_weights_that_load(recipe: Air2DRecipe, tmp_path: Path) -> None:
     result = run(recipe, tmp_path / "run")
     assert result.weights is not None

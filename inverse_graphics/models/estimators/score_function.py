@@ -1,0 +1,85 @@
+"""The count drawn, and learnt by the score function: the paper's estimator.
+
+    ∇ E[f_n] = E[ ∇ f_n + Σ_i ∇ log q(presence_i) · (f_n − b_i) ]
+
+f_n = log p(x, z_1..z_n, n) − log q is the reward of the count drawn; b_i a baseline that may know the image
+and the latents before step i, but not presence_i, and so moves the mean nowhere.
+Source: Eslami et al. 2016, section 2.3; Mnih and Gregor 2014, "Neural Variational Inference and Learning".
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.distributions.sampler import Reparameterised
+from inverse_graphics.models.air import AirModel, Inference, attend_infer_repeat
+from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
+from inverse_graphics.models.estimators.estimate import Estimate, mixed_weights
+
+
+class Baseline(Protocol):
+    """Predicts the reward of each step before its presence is drawn."""
+
+    def __call__(self, images: Tensor, inference: Inference) -> Tensor:
+        """(B, N), nats; that of step i knows the image and the latents of steps before it."""
+
+
+class ScoreFunction:
+    """An `Estimator`: one count drawn an image.  Unbiased; its variance is what the baseline leaves."""
+
+    def __init__(self, model: AirModel, baseline: nn.Module | None) -> None:
+        self.model = model
+        self.helpers = baseline
+
+    def __call__(
+        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+    ) -> Estimate:
+        """One estimate; the baseline learns by the same objective."""
+        inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
+        bounds, count = prefix_bounds(inference), draw_counts(inference.log_count, generator)
+        drawn = torch.nn.functional.one_hot(count, bounds.shape[-1]).to(bounds)
+        objects = (mixed_weights(drawn, trust) * bounds).sum(-1)
+        rewards = bounds.detach() - inference.log_count.detach() + log_count_prior
+        reward = (drawn * rewards).sum(-1, keepdim=True)
+        predicted = self._predicted(images, inference)
+        presence = (log_presences(inference, count) * (reward - predicted.detach())).sum(-1)
+        with torch.no_grad():
+            bound = exact_count_elbo(inference, log_count_prior)
+        return Estimate(objects + presence - _misprediction(predicted, reward, count), bound)
+
+    def _predicted(self, images: Tensor, inference: Inference) -> Tensor:
+        if self.helpers is None:
+            return torch.zeros_like(inference.kl)
+        predicted: Tensor = self.helpers(images, inference)
+        return predicted
+
+
+def draw_counts(log_count: Tensor, generator: torch.Generator) -> Tensor:
+    """One count of each row: (B,) int64.  log_count: (B, N + 1)."""
+    return torch.multinomial(log_count.detach().exp(), 1, generator=generator)[:, 0]
+
+
+def log_presences(inference: Inference, count: Tensor) -> Tensor:
+    """log q(presence_i) of the presences that make this count: (B, N); 0 after the first absence.
+
+    They add up to log w_n.  count: (B,).
+    """
+    kept = torch.cat([torch.zeros_like(inference.log_present[:, :1]), inference.log_present], -1)
+    present = kept[:, 1:] - kept[:, :-1]
+    absent = inference.log_count[:, :-1] - kept[:, :-1]
+    step = torch.arange(present.shape[-1], device=count.device)
+    chosen = torch.where(step < count[:, None], present, absent)
+    return torch.where(step <= count[:, None], chosen, torch.zeros_like(chosen))
+
+
+REWARD_SCALE = 100.0
+"""Nats in which a misprediction is measured: about what one object is worth."""
+
+
+def _misprediction(predicted: Tensor, reward: Tensor, count: Tensor) -> Tensor:
+    """Squared errors of the steps that were run: (B,)."""
+    run = torch.arange(predicted.shape[-1], device=count.device) <= count[:, None]
+    return (((predicted - reward) / REWARD_SCALE).square() * run).sum(-1)

@@ -1,0 +1,102 @@
+"""Estimators as recipes name them, and the schedule that all follow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Discriminator, Field, Tag
+
+from inverse_graphics.errors import RecipeError
+from inverse_graphics.models.air2d import WHERE, Air2D
+from inverse_graphics.models.air_objective import AirSchedule
+from inverse_graphics.models.estimators.baseline import NeuralBaseline
+from inverse_graphics.models.estimators.concrete import Concrete
+from inverse_graphics.models.estimators.estimate import Estimator
+from inverse_graphics.models.estimators.exact import ExactCount
+from inverse_graphics.models.estimators.iwae import ImportanceWeighted
+from inverse_graphics.models.estimators.score_function import ScoreFunction
+from inverse_graphics.models.estimators.wake_sleep import WakeSleep
+
+
+class ExactSettings(AirSchedule):
+    """The count enumerated: unbiased, no noise of its own."""
+
+    kind: Literal["exact"] = "exact"
+
+
+class ScoreFunctionSettings(AirSchedule):
+    """The count drawn, learnt by the score function: the paper's.
+
+    baseline_hidden: units of the neural baseline; 0 for none.  baseline_rate: its learning rate, as a
+    multiple of the model's.
+    """
+
+    kind: Literal["score_function"]
+    baseline_hidden: int = Field(256, ge=0, le=4096)
+    baseline_rate: float = Field(10.0, gt=0, le=1000)
+
+
+class ConcreteSettings(AirSchedule):
+    """Presence relaxed.  temperature: of the relaxation."""
+
+    kind: Literal["concrete"]
+    temperature: float = Field(0.5, gt=0, le=100)
+
+
+class IwaeSettings(AirSchedule):
+    """The importance-weighted bound with counts drawn.  samples: of each image."""
+
+    kind: Literal["iwae"]
+    samples: int = Field(5, ge=2, le=1000)
+
+
+class Air2DWakeSleepSettings(AirSchedule):
+    """Reweighted wake-sleep.  samples: of each image."""
+
+    kind: Literal["wake_sleep"]
+    samples: int = Field(5, ge=1, le=1000)
+
+
+def _kind(settings: object) -> str:
+    kind = settings.get("kind") if isinstance(settings, dict) else getattr(settings, "kind", None)
+    return kind or "exact"
+
+
+Air2DObjective = Annotated[
+    Annotated[ExactSettings, Tag("exact")]
+    | Annotated[ScoreFunctionSettings, Tag("score_function")]
+    | Annotated[ConcreteSettings, Tag("concrete")]
+    | Annotated[IwaeSettings, Tag("iwae")]
+    | Annotated[Air2DWakeSleepSettings, Tag("wake_sleep")],
+    Discriminator(_kind),
+]
+"""Any of them; the exact one where no kind is named."""
+
+
+def make_estimator(model: Air2D, settings: AirSchedule) -> Estimator:
+    """The estimator of these settings; what it draws its own weights from is torch's global generator.
+
+    Raises:
+        RecipeError: it cannot train this model.
+    """
+    match settings:
+        case ScoreFunctionSettings():
+            return ScoreFunction(model, _baseline(model, settings.baseline_hidden))
+        case ConcreteSettings():
+            return Concrete(model, settings.temperature)
+        case IwaeSettings() | Air2DWakeSleepSettings() if model.settings.background is not None:
+            raise RecipeError(
+                f"objective.kind {settings.kind} cannot learn a background: choose exact, or leave it out"
+            )
+        case IwaeSettings():
+            return ImportanceWeighted(model, settings.samples)
+        case Air2DWakeSleepSettings():
+            return WakeSleep(model, settings.samples)
+    return ExactCount(model)
+
+
+def _baseline(model: Air2D, hidden: int) -> torch.nn.Module | None:
+    if hidden == 0:
+        return None
+    return NeuralBaseline(model.settings.image_size**2, WHERE + model.settings.what, hidden)
