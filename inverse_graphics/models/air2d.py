@@ -66,6 +66,7 @@ class State(NamedTuple):
 
     images, picture: (B, H, W), what is to be explained and what has been drawn so far.  seen: (B, F), what
     was seen of the image.  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
+    behind: the code of the background, and what it was drawn from; None where there is no background.
     """
 
     images: Tensor
@@ -74,6 +75,7 @@ class State(NamedTuple):
     hidden: Tensor
     cell: Tensor
     previous: Tensor
+    behind: tuple[Tensor, Gaussian] | None
 
 
 class Latents(NamedTuple):
@@ -129,8 +131,8 @@ class Air2D(nn.Module):
         nothing = images.new_zeros(len(images), self.settings.hidden)
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
         seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
-        picture, kl = self._behind(images[:, 0], sampler)
-        return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous), kl)
+        behind, picture, kl = self._behind(images[:, 0], sampler)
+        return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous, behind), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, where it is, and what."""
@@ -148,7 +150,8 @@ class Air2D(nn.Module):
         glimpse = self.decode(what)
         after = self._draw(state.picture, glimpse, where)
         objects = ObjectStep(Latents(where, what, glimpse, state.picture, after, q_where, q_what), kl)
-        carried = State(state.images, after, state.seen, hidden, cell, torch.cat([where, what], -1))
+        previous = torch.cat([where, what], -1)
+        carried = state._replace(picture=after, hidden=hidden, cell=cell, previous=previous)
         return Step(-self.presence(head)[:, 0], objects, carried)
 
     def log_ratio(self, step: ObjectStep) -> Tensor:
@@ -157,6 +160,13 @@ class Air2D(nn.Module):
         p_where, p_what = self._priors(z.what)
         log_q = z.q_where.log_prob(z.where) + z.q_what.log_prob(z.what)
         return log_q - p_where.log_prob(z.where) - p_what.log_prob(z.what)
+
+    def log_ratio_shared(self, beginning: State) -> Tensor:
+        """log q − log p of what all objects share, the background's code, as it was drawn: (B,), nats."""
+        if beginning.behind is None:
+            return torch.zeros_like(beginning.images[:, 0, 0])
+        code, posterior = beginning.behind
+        return posterior.log_prob(code) - _unit(code).log_prob(code)
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
         """The pictures of the first 0 … N objects: N + 1 of (B, 1, H, W)."""
@@ -168,14 +178,15 @@ class Air2D(nn.Module):
         canvases = self.prefixes(objects)
         return torch.stack([self.likelihood.log_prob(images, canvas) for canvas in canvases], dim=-1)
 
-    def _behind(self, images: Tensor, sampler: Sampler) -> tuple[Tensor, Tensor]:
-        """The picture without objects, and the KL of what it is drawn from."""
+    def _behind(
+        self, images: Tensor, sampler: Sampler
+    ) -> tuple[tuple[Tensor, Gaussian] | None, Tensor, Tensor]:
+        """What the background is drawn from, the picture without objects, and its KL."""
         if self.settings.background is None:
-            return torch.zeros_like(images), images.new_zeros(len(images))
+            return None, torch.zeros_like(images), images.new_zeros(len(images))
         posterior = self.background.posterior(images)
         code = sampler(posterior)
-        prior = Gaussian(torch.zeros_like(code), torch.ones_like(code))
-        return self.background.draw(code), posterior.kl_to(prior)
+        return (code, posterior), self.background.draw(code), posterior.kl_to(_unit(code))
 
     def _look(self, state: State) -> tuple[Tensor, Tensor]:
         """What the glimpse is read from (B, H, W), and what is seen of the whole (B, F)."""
@@ -200,8 +211,7 @@ class Air2D(nn.Module):
 
     def _priors(self, what: Tensor) -> tuple[Gaussian, Gaussian]:
         """Of windows and of appearances."""
-        where = Gaussian(self.prior_where_mean, self.prior_where_std)
-        return where, Gaussian(torch.zeros_like(what), torch.ones_like(what))
+        return Gaussian(self.prior_where_mean, self.prior_where_std), _unit(what)
 
     def _where_posterior(self, head: Tensor) -> Gaussian:
         offset, raw_std = self.where(head).chunk(2, -1)
@@ -218,6 +228,11 @@ class Air2D(nn.Module):
         self.where.weight.mul_(0.1)
         self.where.bias[:WHERE] = 0
         self.where.bias[WHERE:] = torch.log(torch.expm1(std)).item()
+
+
+def _unit(like: Tensor) -> Gaussian:
+    """The standard normal distribution."""
+    return Gaussian(torch.zeros_like(like), torch.ones_like(like))
 
 
 def _recurrence(settings: Air2DSettings) -> nn.Module:

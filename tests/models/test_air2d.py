@@ -143,6 +143,19 @@ def test_the_backgrounds_divergence_is_part_of_the_bound():
     assert (inference.kl_shared > 0).all()
 
 
+def test_log_ratios_average_to_the_divergences(variant):
+    """Over many draws, log q − log p is KL(q ‖ p), for each step given the ones before."""
+    model = small_model(settings=variant)
+    images = random_images(batch=1).expand(20_000, -1, -1, -1)
+    with torch.no_grad():
+        inference = attend_infer_repeat(model, images, Reparameterised(torch.Generator().manual_seed(0)))
+        for step, kl in zip(inference.objects, inference.kl.T, strict=True):
+            difference = model.log_ratio(step) - kl
+            assert abs(float(difference.mean())) < 5 * float(difference.std()) / 20_000**0.5
+        shared = model.log_ratio_shared(inference.shared) - inference.kl_shared
+    assert abs(float(shared.mean())) <= 5 * float(shared.std()) / 20_000**0.5
+
+
 def halting_logits(model, images):
     state, logits = model.begin(images, AtMeans()).state, []
     for _ in range(model.max_objects):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training import air2d_task
 from inverse_graphics.training.air2d_task import build_air2d_task
@@ -112,13 +111,6 @@ def test_the_baseline_has_a_learning_rate_of_its_own(recipe: Air2DRecipe) -> Non
     groups = trainable.parameter_groups()
     assert [group.rate for group in groups] == [1.0, 7.0]
     assert sum(len(group.parameters) for group in groups) == len(list(trainable.module.parameters()))
-
-
-def test_weighted_samples_refuse_a_background(recipe: Air2DRecipe) -> None:
-    document = recipe.model_dump() | {"objective": {"kind": "iwae"}}
-    document["model"] |= {"background": {}}
-    with pytest.raises(RecipeError, match="iwae cannot learn a background"):
-        build_air2d_task(Air2DRecipe.model_validate(document))
 
 
 @pytest.mark.usefixtures("few_for_thresholds")

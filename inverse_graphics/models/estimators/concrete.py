@@ -19,7 +19,6 @@ from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
 from inverse_graphics.models.estimators.estimate import Estimate
 
-
 NOTHING = 1e-30
 """No presence is ever cut short."""
 

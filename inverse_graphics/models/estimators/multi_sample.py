@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +12,10 @@ from inverse_graphics.models.elbo import Bound, exact_count_elbo
 
 
 class SampledModel(AirModel, Protocol):
-    """A model that says how probable the latents that it drew were; nothing may be shared by all objects."""
+    """A model that says how probable the latents that it drew were."""
+
+    def log_ratio_shared(self, beginning: Any) -> Tensor:
+        """log q − log p of what all objects share, as it was drawn: (B,), nats."""
 
     def log_ratio(self, step: ObjectStep) -> Tensor:
         """log q(z | x, …) − log p(z) of a step's latents as they were drawn: (B,), nats."""
@@ -24,7 +27,8 @@ def log_joint(model: SampledModel, inference: Inference, log_count_prior: Tensor
     Its exponential, summed over n, is an unbiased estimate of p(x).
     """
     ratios = torch.stack([model.log_ratio(step) for step in inference.objects], dim=-1)
-    spent = torch.cat([torch.zeros_like(ratios[:, :1]), ratios], dim=-1).cumsum(-1)
+    shared = model.log_ratio_shared(inference.shared)[:, None]
+    spent = torch.cat([shared, ratios], dim=-1).cumsum(-1)
     return inference.log_likelihood - spent + log_count_prior
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Discriminator, Field, Tag
 
-from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.air2d import WHERE, Air2D
 from inverse_graphics.models.air_objective import AirSchedule
 from inverse_graphics.models.estimators.baseline import NeuralBaseline
@@ -75,20 +74,12 @@ Air2DObjective = Annotated[
 
 
 def make_estimator(model: Air2D, settings: AirSchedule) -> Estimator:
-    """The estimator of these settings; what it draws its own weights from is torch's global generator.
-
-    Raises:
-        RecipeError: it cannot train this model.
-    """
+    """The estimator of these settings; what it draws its own weights from is torch's global generator."""
     match settings:
         case ScoreFunctionSettings():
             return ScoreFunction(model, _baseline(model, settings.baseline_hidden))
         case ConcreteSettings():
             return Concrete(model, settings.temperature)
-        case IwaeSettings() | Air2DWakeSleepSettings() if model.settings.background is not None:
-            raise RecipeError(
-                f"objective.kind {settings.kind} cannot learn a background: choose exact, or leave it out"
-            )
         case IwaeSettings():
             return ImportanceWeighted(model, settings.samples)
         case Air2DWakeSleepSettings():
