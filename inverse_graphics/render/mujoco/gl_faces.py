@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.kernels import kernel
-from inverse_graphics.render.mujoco.eye import Eye, Frame
+from inverse_graphics.render.mujoco.eye import Eye
+from inverse_graphics.render.mujoco.gl_canvas import BUFFER_PX, GlCanvas, tiles
 from inverse_graphics.render.mujoco.gl_thread import gl_thread
 from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
 from inverse_graphics.render.sampled.averaging import Faces
 from inverse_graphics.render.sampled.windows import Windows
-
-BUFFER_PX = 512
-"""Side of what is drawn at once; larger windows are drawn in tiles."""
 
 
 class GlFaces:
@@ -33,8 +31,8 @@ class GlFaces:
         self._first = library.first_face.tolist()
         self._numbered = NumberedModel.of(self.library, BUFFER_PX)
         self._thread = gl_thread()
-        self._pen = self._thread.run(lambda: _Pen(self._numbered))
-        weakref.finalize(self, self._thread.run, self._pen.context.free).atexit = False
+        self._canvas = self._thread.run(lambda: GlCanvas(self._numbered.model, 1))
+        weakref.finalize(self, self._thread.run, self._canvas.free).atexit = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GlFaces, (self.library,)
@@ -46,6 +44,7 @@ class GlFaces:
         return faces
 
     def _draw(self, windows: Windows, faces: Faces) -> None:
+        shown = None
         for layer in np.nonzero(windows.box[:, 2])[0].tolist():
             mesh = int(windows.mesh[layer])
             placed = self._numbered.placed[mesh]
@@ -55,47 +54,15 @@ class GlFaces:
             eye = Eye.of(windows.rows[layer], windows.depth[layer], placed.radius)
             shape = (height * windows.factor, width * windows.factor)
             mine = faces[windows.first[layer] : windows.first[layer + 1]].reshape(shape)
-            self._pen.choose(placed)
-            for down in range(0, shape[0], BUFFER_PX):
-                for across in range(0, shape[1], BUFFER_PX):
-                    tile = mine[down : down + BUFFER_PX, across : across + BUFFER_PX]
-                    view = Frame.of_samples(left, top, windows.factor, across, down, tile.shape)
-                    _decode(self._pen.draw(eye, view), self._first[mesh], self._first[mesh + 1], tile)
+            if placed is not shown:
+                _show_numbers(self._canvas.geoms[0], placed)
+                shown = placed
+            for frame, tile in tiles(mine, left, top, windows.factor):
+                pixels = self._canvas.draw(eye, frame)
+                _decode(pixels, self._first[mesh], self._first[mesh + 1], tile)
 
 
-class _Pen:
-    """What OpenGL keeps for one model; made, used and freed in its thread alone."""
-
-    def __init__(self, numbered: NumberedModel) -> None:
-        mujoco = self._mujoco = load_mujoco()
-        self.context = mujoco.MjrContext(numbered.model, mujoco.mjtFontScale.mjFONTSCALE_50)
-        self._scene = mujoco.MjvScene(numbered.model, 1)
-        self._scene.ngeom = 1
-        for flag in range(mujoco.mjtRndFlag.mjNRNDFLAG):
-            self._scene.flags[flag] = 0
-        self._pixels = np.empty(BUFFER_PX * BUFFER_PX * 3, np.uint8)
-        self._chosen = -1
-
-    def choose(self, placed: Placed) -> None:
-        """Put a mesh on the stage."""
-        if placed.number != self._chosen:
-            numbered_geom(self._scene.geoms[0], placed)
-            self._chosen = placed.number
-
-    def draw(self, eye: Eye, view: Frame) -> NDArray[np.uint8]:
-        """Draw a rectangle of the picture, (height, width, 3), its last row first."""
-        mujoco, (height, width) = self._mujoco, view.shape
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
-        for camera in self._scene.camera:
-            eye.look_through(camera, view)
-        frame = mujoco.MjrRect(0, 0, width, height)
-        pixels = self._pixels[: height * width * 3].reshape(height, width, 3)
-        mujoco.mjr_render(frame, self._scene, self.context)
-        mujoco.mjr_readPixels(pixels, None, frame, self.context)
-        return pixels
-
-
-def numbered_geom(geom: Any, placed: Placed) -> None:
+def _show_numbers(geom: Any, placed: Placed) -> None:
     """Make an `MjvGeom` a mesh in the colours of its faces."""
     mujoco = load_mujoco()
     where, white = (placed.position, placed.rotation.ravel()), np.ones(4, np.float32)

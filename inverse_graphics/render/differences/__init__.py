@@ -1,0 +1,1 @@
+"""Gradients of engines that have none, by central differences."""

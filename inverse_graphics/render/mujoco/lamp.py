@@ -1,0 +1,151 @@
+"""How much of the lamp's light reaches what a picture shows: MuJoCo's shadows.
+
+MuJoCo draws a scene in white, lit by the lamp alone, once with its shadows and once without. What of the
+light is left says where there is shadow, whatever the colours; the rest of the shading is ours.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.errors import EngineError
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.layer_parameters import layer_parameters
+from inverse_graphics.render.mujoco.eye import Eye, Frame
+from inverse_graphics.render.mujoco.gl_canvas import BUFFER_PX, GlCanvas, tiles
+from inverse_graphics.render.mujoco.gl_thread import gl_thread
+from inverse_graphics.render.mujoco.installation import load_mujoco
+from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
+from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+
+Floats = NDArray[np.float64]
+
+MOST_OBJECTS = 1000
+THICKNESS_M = 0.002
+CORNERS = np.array([[x, y, z] for z in (-1.0, 1.0) for x in (-1.0, 1.0) for y in (-1.0, 1.0)])
+DARK = 8
+"""Of 255: surfaces that get less light than this even without shadow are left as they are."""
+
+
+class Lamp:
+    """The directional light of scenes, and what stands in it.
+
+    shadow_px: side of the map of shadows, which spans all objects and the table.
+
+    Raises:
+        EngineError: MuJoCo is not installed, or there is no OpenGL here.
+    """
+
+    def __init__(self, library: MeshLibrary, shadow_px: int) -> None:
+        self._numbered = NumberedModel.of(library.to("cpu"), BUFFER_PX, shadow_px)
+        self._thread = gl_thread()
+        self._canvas = self._thread.run(lambda: GlCanvas(self._numbered.model, MOST_OBJECTS + 1))
+        weakref.finalize(self, self._thread.run, self._canvas.free).atexit = False
+
+    def reach(self, scene: SceneBatch, factor: int) -> Tensor:
+        """Say what of the lamp's light reaches each sample, `factor` along each side of a pixel.
+
+        Returns (B, H · factor, W · factor), in [0, 1]; 1 where nothing is, and where no light could be.
+
+        Raises:
+            EngineError: more than a thousand objects in a scene.
+        """
+        if scene.objects.asset.shape[1] > MOST_OBJECTS:
+            raise EngineError(f"shadows of more than {MOST_OBJECTS} objects: expected fewer in a scene")
+        shape = (scene.camera.height * factor, scene.camera.width * factor)
+        shares = np.ones((len(scene.background), *shape), np.float32)
+        self._thread.run(lambda: self._draw(scene.to("cpu", torch.float64), factor, shares))
+        return torch.from_numpy(shares)
+
+    def _draw(self, scene: SceneBatch, factor: int, shares: NDArray[np.float32]) -> None:
+        rows = _world_rows(scene)
+        for index, picture in enumerate(shares):
+            points = self._stage(scene, index)
+            if not len(points):
+                continue
+            self._shine(scene.light.direction[index].numpy(), points)
+            eye = Eye.of(rows[index], _depths(rows[index], points), 1.0)
+            for frame, tile in tiles(picture, 0, 0, factor):
+                bare, shaded = (self._lit(eye, frame, shadows) for shadows in (0, 1))
+                seen = bare > DARK
+                tile[seen] = np.minimum(shaded[seen] / bare[seen], 1)
+
+    def _lit(self, eye: Eye, frame: Frame, shadows: int) -> Floats:
+        flags, flag = self._canvas.scene.flags, load_mujoco().mjtRndFlag.mjRND_SHADOW
+        flags[flag] = shadows
+        return self._canvas.draw(eye, frame)[::-1, :, 0].astype(np.float64)
+
+    def _stage(self, scene: SceneBatch, index: int) -> Floats:
+        """Put a scene's objects and table on the stage; returns corners of boxes about them, (n, 3)."""
+        objects, geoms, points, count = scene.objects, self._canvas.geoms, [], 0
+        for slot, asset in enumerate(objects.asset[index].tolist()):
+            placed = self._numbered.placed[asset] if asset >= 0 else None
+            if placed is not None:
+                size = float(objects.scale[index, slot]) * placed.radius
+                position = objects.position[index, slot].numpy()
+                _show_white(geoms[count], placed, position, objects.rotation[index, slot].numpy() * size)
+                points.append(position + size * CORNERS)
+                count += 1
+        sides = scene.table.size[index].numpy()
+        if sides.prod() > 0:
+            _show_table(geoms[count], sides)
+            points.append(CORNERS[:4] * np.array([*sides / 2, 0.0]))
+            count += 1
+        self._canvas.scene.ngeom = count
+        return np.concatenate([np.empty((0, 3)), *points])
+
+    def _shine(self, towards: Floats, points: Floats) -> None:
+        """Light what lies between points, and no more: the finer is the map of shadows."""
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        reach = float(np.linalg.norm(points - middle, axis=1).max())
+        scene = self._canvas.scene
+        scene.nlight = 1
+        lamp = scene.lights[0]
+        lamp.type = load_mujoco().mjtLightType.mjLIGHT_DIRECTIONAL
+        lamp.pos[:], lamp.dir[:] = middle + reach * towards, -towards
+        lamp.ambient[:], lamp.diffuse[:], lamp.specular[:] = 0, 1, 0
+        lamp.attenuation[:] = (1, 0, 0)
+        lamp.castshadow, lamp.headlight, lamp.texid = 1, 0, -1
+        self._canvas.context.shadowClip = reach
+
+
+def _world_rows(scene: SceneBatch) -> Floats:
+    """`layer_parameters` of an object that is the world itself, for each scene."""
+    one = scene.background.new_ones(len(scene.background), 1, 3)
+    turn = torch.eye(3, dtype=one.dtype).expand(len(one), 1, 3, 3)
+    world = ObjectBatch(torch.zeros(len(one), 1, dtype=torch.int64), 0 * one, turn, one[..., 0], one)
+    return layer_parameters(world, scene.camera, scene.light).numpy()
+
+
+def _depths(row: Floats, points: Floats) -> Floats:
+    """Depth of the nearest and the farthest of some points, metres, nothing behind the camera."""
+    depth = points @ row[8:11] + row[11]
+    return np.array([max(depth.min(), 0.0), max(depth.max(), 0.0)])
+
+
+def _show_white(geom: Any, placed: Placed, position: Floats, sized: Floats) -> None:
+    """Show a mesh of radius 1.  sized: (3, 3), a rotation times the radius that it is to have."""
+    mujoco = load_mujoco()
+    where = (position + sized @ placed.position, (sized @ placed.rotation).ravel())
+    _begin(geom, mujoco.mjtGeom.mjGEOM_MESH, np.zeros(3), *where)
+    geom.dataid = 2 * placed.number  # the odd one is its convex hull
+
+
+def _show_table(geom: Any, sides: Floats) -> None:
+    box, half = load_mujoco().mjtGeom.mjGEOM_BOX, THICKNESS_M / 2
+    _begin(geom, box, np.array([*sides / 2, half]), np.array([0.0, 0.0, -half]), np.eye(3).ravel())
+
+
+def _begin(geom: Any, kind: Any, size: Floats, position: Floats, frame: Floats) -> None:
+    mujoco = load_mujoco()
+    mujoco.mjv_initGeom(geom, kind, size, position, frame, np.ones(4, np.float32))
+    geom.matid, geom.texcoord = -1, 0
+    geom.emission, geom.specular, geom.shininess, geom.reflectance = 0, 0, 0, 0
+    geom.category = mujoco.mjtCatBit.mjCAT_STATIC
+    geom.objtype = mujoco.mjtObj.mjOBJ_GEOM

@@ -1,0 +1,70 @@
+"""MuJoCo as an engine of whole scenes, with shadows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.backdrop import Backdrop, table_and_background
+from inverse_graphics.render.compositing import Composite, compose
+from inverse_graphics.render.engine import Layers
+from inverse_graphics.render.mujoco.gl_faces import GlFaces
+from inverse_graphics.render.mujoco.lamp import Lamp
+from inverse_graphics.render.sampled.engine import SAMPLES, SampledEngine
+from inverse_graphics.render.supersampled import averaged, enlarged
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
+
+SHADOW_PX = 1024
+
+
+class ShadowEngine:
+    """Draws scenes whose objects stand in each other's light: `picture`.  Layers have no shadows.
+
+    Wherever MuJoCo's map of shadows leaves a share of the lamp's light, the picture has the colour ambient +
+    share · diffuse · max(0, n · direction) times the albedo. Needs OpenGL. shadow_px: side of the map.
+
+    Raises:
+        EngineError: MuJoCo is not installed, or there is no OpenGL here.
+    """
+
+    name = "mujoco-shadows"
+    differentiable = False
+
+    def __init__(self, library: MeshLibrary, samples: int = SAMPLES, shadow_px: int = SHADOW_PX) -> None:
+        finder = GlFaces(library)
+        self.samples = samples
+        self._shadow_px = shadow_px
+        self._averaging = SampledEngine(self.name, finder, samples)
+        self._hard = SampledEngine(self.name, finder, 1)
+        self._lamp = Lamp(library, shadow_px)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShadowEngine, (self._averaging.finder.library, self.samples, self._shadow_px)
+
+    def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
+        """Draw every object of every scene alone, unoccluded by the others and in nobody's shadow."""
+        return self._averaging.layers(objects, camera, light)
+
+    @torch.no_grad()
+    def picture(self, scene: SceneBatch) -> Composite:
+        """Draw all objects over table and background, with shadows."""
+        fine = replace(scene, camera=enlarged(scene.camera, self.samples))
+        light, shade = fine.light, replace(fine.light, diffuse=torch.zeros_like(fine.light.diffuse))
+        layers = self._hard.layers(fine.objects, fine.camera, light)
+        lit, dim = compose(layers, _behind(fine, light)), self._composite(fine, shade)
+        share = self._lamp.reach(scene, self.samples).to(scene.background)[:, None]
+        image = torch.nn.functional.avg_pool2d(dim + share * (lit.image - dim), self.samples)
+        whole = compose(averaged(layers, self.samples), _behind(scene, scene.light))
+        return whole._replace(image=image)
+
+    def _composite(self, scene: SceneBatch, light: LightBatch) -> Tensor:
+        layers = self._hard.layers(scene.objects, scene.camera, light)
+        return compose(layers, _behind(scene, light)).image
+
+
+def _behind(scene: SceneBatch, light: LightBatch) -> Backdrop:
+    return table_and_background(scene.table, scene.background, scene.camera, light)
