@@ -22,7 +22,7 @@ LEVELS = {
     "scene": 1, "packs": 1,
     "render": 2,
     "distributions": 3, "halting": 3, "likelihood": 3,
-    "data": 4, "families": 4,
+    "data": 4, "families": 4, "sequences": 4,
     "models": 5,
     "parse": 6, "parsing": 6, "scene_parser": 6, "metrics": 6,
     "training": 7,

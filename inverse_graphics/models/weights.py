@@ -27,6 +27,7 @@ from inverse_graphics import __version__
 from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import ModelError
 from inverse_graphics.files import atomic_folder, atomic_write
+from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceNetworkSettings
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.settings import Air3DSettings
@@ -91,10 +92,14 @@ def _build_air3d(settings: Mapping[str, Any], source: str) -> nn.Module:
     return Air3D(validated(Air3DSettings, settings, source, ModelError))
 
 
+def _build_adaptive(settings: Mapping[str, Any], source: str) -> nn.Module:
+    return SequenceNetwork(validated(SequenceNetworkSettings, settings, source, ModelError))
+
+
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
-BUILDERS: dict[str, Builder] = {"air2d": _build_air2d, "air3d": _build_air3d}
+BUILDERS: dict[str, Builder] = {"adaptive": _build_adaptive, "air2d": _build_air2d, "air3d": _build_air3d}
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:

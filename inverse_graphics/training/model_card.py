@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inverse_graphics.data.canvases import Placement
 from inverse_graphics.models.weights import ModelDocument
-from inverse_graphics.training.recipe import Air2DRecipe, Air3DRecipe
+from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe
 
 
 def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
@@ -58,6 +58,21 @@ def scene_model_card(recipe: Air3DRecipe, document: ModelDocument) -> str:
         f"## Warning\n\n{_warning(document, _OBJECT_SUMMARY, 'fresh images')}",
         "## Limits\n\nThese kinds of objects alone, standing as the family says, on its table, before its "
         "cameras. Photographs and other scenes were not trained.\n",
+        f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
+        f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
+    ]
+    return "\n".join(sections)
+
+
+def adaptive_model_card(recipe: AdaptiveRecipe, document: ModelDocument) -> str:
+    """Markdown: the problem, recipe and held-out figures."""
+    sections = [
+        f"# {recipe.name}\n",
+        f"Answers sequences of the problem `{recipe.data.kind}` (Graves 2016) and decides how long to think "
+        f"about each input; kind `{document.kind}`, seed {recipe.seed}.\n",
+        f"## Held-out figures\n\nOn {recipe.evaluation.size:,} sequences (stream {recipe.evaluation.seed}). "
+        "error: the share with any wrong answer; wrong_inputs and loss (nats): for each input that is asked "
+        f"about; steps: for each input.\n\n{_table(document.metrics)}",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
     ]

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from inverse_graphics.training.state import Row
 
 REFRESH_SECONDS = 0.5
-SHOWN = ("elbo", "loss", "count_accuracy")
+SHOWN = ("elbo", "loss", "count_accuracy", "error", "steps")
 """The metrics that a line has room for, where a task gives them."""
 
 

@@ -15,11 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from inverse_graphics.data.kinds import CanvasData, MultiMnistData
 from inverse_graphics.documents import parse_yaml, read_document, validated
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
+from inverse_graphics.models.adaptive.thinking_settings import ThinkingSettings
 from inverse_graphics.models.air2d import Air2DSettings
 from inverse_graphics.models.air3d.objectives import Air3DObjective
 from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.estimators.settings import Air2DObjective, ExactSettings
 from inverse_graphics.render.engines import DEFAULT_ENGINE
+from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.optimiser import OptimiserSettings
 
 RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads"})
@@ -91,7 +94,24 @@ class Air3DRecipe(Recipe):
     engine: str = Field(default=DEFAULT_ENGINE, max_length=64)
 
 
-KINDS: dict[str, type[Recipe]] = {"air2d": Air2DRecipe, "air3d": Air3DRecipe}
+class AdaptiveRecipe(Recipe):
+    """A problem over sequences, and a network that decides how long to think about each input."""
+
+    data: SequenceProblem
+    model: AdaptiveSettings
+    objective: ThinkingSettings
+
+    @model_validator(mode="after")
+    def _steps_are_somebodys_choice(self) -> Self:
+        if (self.model.repetitions is None) == (self.objective.kind == "plain"):
+            raise ValueError(
+                "objective.kind plain goes with model.repetitions, the steps for every input, and the other "
+                f"kinds with null; got {self.objective.kind} and {self.model.repetitions}"
+            )
+        return self
+
+
+KINDS: dict[str, type[Recipe]] = {"air2d": Air2DRecipe, "air3d": Air3DRecipe, "adaptive": AdaptiveRecipe}
 """Recipes by the kind of model that they train."""
 
 

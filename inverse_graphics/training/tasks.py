@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from inverse_graphics.training.adaptive_task import build_adaptive_task
 from inverse_graphics.training.air2d_task import build_air2d_task
 from inverse_graphics.training.air3d_task import build_air3d_task
-from inverse_graphics.training.recipe import Air2DRecipe, Air3DRecipe, Recipe
+from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe, Recipe
 from inverse_graphics.training.task import Task
 
 
@@ -19,4 +20,6 @@ def build_task(recipe: Recipe) -> Task:
         return build_air2d_task(recipe)
     if isinstance(recipe, Air3DRecipe):
         return build_air3d_task(recipe)
+    if isinstance(recipe, AdaptiveRecipe):
+        return build_adaptive_task(recipe)
     raise TypeError(f"no task is known for a {type(recipe).__name__}")

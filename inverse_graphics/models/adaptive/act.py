@@ -1,0 +1,128 @@
+"""Adaptive computation time around any recurrent cell: it thinks about an input for as long as it takes.
+
+    cell = nn.LSTMCell(inputs + 1, hidden)          # one input more: the flag of the first step
+    think = ACT(cell)
+    state, pondering = think(x)                     # x: (B, inputs)
+    loss = task_loss(hidden_of(state)) + tau * ponder_cost(pondering).mean()
+
+Trained by any rule that carries gradient, the same module evaluates by any other, as in
+`think(x, halting=Thresholded())`.
+
+Source: Graves 2016, "Adaptive Computation Time for Recurrent Neural Networks"; with `Relaxed` or `Discrete`
+draws, the recurrent network of Figurnov et al. 2018, "Probabilistic Adaptive Computation Time".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.halting import (
+    Accumulated,
+    Halting,
+    Pondering,
+    Step,
+    Thresholded,
+    log_weights,
+    ponder,
+    select,
+    skip_halted,
+)
+from inverse_graphics.models.adaptive.repeated_input import State, drive_of, first_state, hidden_of
+
+
+class Thought(NamedTuple):
+    """The state that was selected after thinking about an input, and how that came about.
+
+    Outputs that are linear in the hidden vector may be read off the selected state: the weights sum to one.
+    """
+
+    state: State
+    pondering: Pondering[State]
+
+
+class ACT(nn.Module):
+    """A recurrent cell that takes 1 to `max_steps` steps for each input.
+
+    cell: its input_size counts the flag of the first step; of a class of PyTorch's or of one's own that has
+    input_size and hidden_size and is called with inputs and state (`repeated_input.Cell`).
+    halting: the rule that is used unless another is given.  halting_bias: of the halting logit at the start,
+    positive for short thoughts.
+    """
+
+    def __init__(
+        self,
+        cell: nn.Module,
+        *,
+        max_steps: int = 100,
+        halting: Halting | None = None,
+        halting_bias: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.cell, self.max_steps = cell, max_steps
+        self.halting = halting or Accumulated()
+        self.halt = nn.Linear(cell.hidden_size, 1)  # type: ignore[arg-type]
+        nn.init.constant_(self.halt.bias, halting_bias)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: State | None = None,
+        *,
+        halting: Halting | None = None,
+        generator: torch.Generator | None = None,
+        least: int = 0,
+    ) -> Thought:
+        """Think about B inputs (B, input_size − 1), from the state that the ones before left.
+
+        generator: for rules that draw.  least: steps that are taken even if all have halted, for whoever
+        needs their logits.  Without gradients, rows that have halted cost nothing.
+        """
+        drive, rule = drive_of(self.cell), halting or self.halting
+        steady = drive.drive(inputs)
+
+        def step(carried: tuple[Tensor, State], index: int, _: Tensor | None) -> Step[State, State]:
+            push, before = carried
+            after = drive.advance(push if index else drive.flagged(push), before)
+            logit = torch.addmv(self.halt.bias, hidden_of(after), self.halt.weight[0])
+            return Step(logit, after, (push, after))
+
+        start = (steady, first_state(self.cell, inputs) if state is None else state)
+        stepper = step if torch.is_grad_enabled() else skip_halted(step)
+        pondering = ponder(stepper, start, self.max_steps, rule, generator, least=least)
+        return Thought(_selected(pondering), pondering)
+
+
+class Repeat(nn.Module):
+    """A recurrent cell that takes the same number of steps for each input: what ACT is compared with.
+
+    cell: as for `ACT`.  steps: ρ.
+    Source: Fojo et al. 2018, "Comparing Fixed and Adaptive Computation Time for Recurrent Neural Networks".
+    """
+
+    def __init__(self, cell: nn.Module, steps: int = 1) -> None:
+        super().__init__()
+        self.cell, self.steps = cell, steps
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> Thought:
+        """Think about B inputs (B, input_size − 1), from the state that the ones before left."""
+        drive = drive_of(self.cell)
+        steady, never = drive.drive(inputs), inputs.new_full((len(inputs),), -torch.inf)
+
+        def step(before: State, index: int, _: Tensor | None) -> Step[State, State]:
+            after = drive.advance(steady if index else drive.flagged(steady), before)
+            return Step(never, after, after)
+
+        start = first_state(self.cell, inputs) if state is None else state
+        pondering = ponder(step, start, self.steps, Thresholded())
+        return Thought(pondering.outputs[-1], pondering)
+
+
+def _selected(pondering: Pondering[State]) -> State:
+    """The weighted mean of the states after each step, part by part."""
+    weights, states = log_weights(pondering), pondering.outputs
+    if isinstance(states[0], Tensor):
+        return select(weights, states)
+    return tuple(select(weights, part) for part in zip(*states, strict=True))

@@ -1,0 +1,168 @@
+"""Losses of networks that think: ACT, PACT by relaxed draws or by the score function, and none.
+
+PACT maximises E_q[ log p(y | x, z) + log p(z) ] over the numbers of steps z, with the prior of each a
+geometric one truncated at the most steps, p(n) ∝ exp(−τ n): amortised MAP inference by stochastic
+variational optimisation, which has no entropy term. The expected log-prior is −τ E_q[n] + const., and E_q[n]
+is known from the halting probabilities (`expected_steps`); only the likelihood is estimated from draws.
+
+All are means over sequences of sums over their inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from inverse_graphics.halting import Discrete, Halting, expected_steps, log_probability, ponder_cost
+from inverse_graphics.models.adaptive.sequence_network import Answers, SequenceNetwork, Sequences
+from inverse_graphics.models.adaptive.thinking_settings import (
+    ActObjective,
+    ReinforceObjective,
+    RelaxedObjective,
+    ThinkingSettings,
+)
+from inverse_graphics.sequences.sequence_batch import NO_TARGET
+
+Watched = Mapping[str, Tensor | float]
+
+
+def answer_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """−log p(target) of all answers after each input: (M,), nats; 0 where none is asked.
+
+    logits: (M, K, C), or (M, K, 1) for two classes.  targets: (M, K).
+    """
+    asked = targets != NO_TARGET
+    if logits.shape[-1] == 1:
+        losses = binary_cross_entropy_with_logits(logits[..., 0], targets.to(logits), reduction="none")
+        return torch.where(asked, losses, 0).sum(-1)
+    losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
+    return losses.reshape(targets.shape).sum(-1)
+
+
+class SequenceObjective(nn.Module):
+    """The loss of a network; its own state, if it has any, goes into checkpoints."""
+
+    def __init__(self, network: SequenceNetwork, settings: ThinkingSettings) -> None:
+        super().__init__()
+        self.network, self.settings = network, settings
+
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+        """The scalar to minimise, and what to watch."""
+        raise NotImplementedError
+
+    def _watched(self, answers: Answers, task_loss: Tensor, batch: Sequences) -> Watched:
+        return {"task_loss": task_loss.detach() / len(batch.inputs[0]), "steps": answers.steps.mean()}
+
+
+class _Penalised(SequenceObjective):
+    """The task's loss, and what steps cost."""
+
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+        answers = self.network(batch.inputs, self._halting(), generator)
+        task_loss = answer_losses(answers.logits, batch.targets).sum()
+        total = (task_loss + self._steps_cost(answers)) / len(batch.inputs[0])
+        return total, self._watched(answers, task_loss, batch)
+
+    def _halting(self) -> Halting | None:
+        return None
+
+    def _steps_cost(self, answers: Answers) -> Tensor | float:
+        del answers
+        return 0.0
+
+
+class Plain(_Penalised):
+    """The task's loss alone."""
+
+
+class Act(_Penalised):
+    """The task's loss and τ ρ."""
+
+    settings: ActObjective
+
+    def _halting(self) -> Halting:
+        return self.settings.judged_by
+
+    def _steps_cost(self, answers: Answers) -> Tensor:
+        return self.settings.time_penalty * torch.cat([ponder_cost(p) for p in answers.ponderings]).sum()
+
+
+class RelaxedPact(_Penalised):
+    """The likelihood of relaxed draws, and the expected log-prior."""
+
+    settings: RelaxedObjective
+
+    def _halting(self) -> Halting:
+        return self.settings.trained_by
+
+    def _steps_cost(self, answers: Answers) -> Tensor:
+        return self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings]).sum()
+
+
+class ReinforcePact(SequenceObjective):
+    """The score function: each draw is blamed for the losses after it, less what is usual.
+
+    All steps run for every input, as the expected log-prior needs their halting probabilities.
+    baseline: moving average of the loss for each input that is still to come, itself included.
+    """
+
+    settings: ReinforceObjective
+    baseline: Tensor
+    begun: Tensor
+
+    def __init__(self, network: SequenceNetwork, settings: ReinforceObjective) -> None:
+        super().__init__(network, settings)
+        self.register_buffer("baseline", torch.zeros(()))
+        self.register_buffer("begun", torch.zeros(()))
+
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+        """Its gradient is unbiased for τ E[N] less the expected log-likelihood."""
+        most = self.network.settings.max_steps
+        answers = self.network(batch.inputs, Discrete(), generator, least=most)
+        losses = answer_losses(answers.logits, batch.targets)
+        prior = self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings])
+        log_q = torch.cat([log_probability(pondering) for pondering in answers.ponderings])
+        with torch.no_grad():
+            to_come, left = _to_come(losses, prior, batch)
+            self._update_baseline((to_come / left).mean())
+            advantage = to_come - self.baseline * left
+        surrogate = losses.sum() + prior.sum() + (advantage * log_q).sum()
+        return surrogate / len(batch.inputs[0]), self._watched(answers, losses.sum(), batch)
+
+    def _update_baseline(self, loss: Tensor) -> None:
+        """Begin at the first loss, then follow."""
+        decay = self.settings.baseline_decay * self.begun
+        self.baseline.copy_(decay * self.baseline + (1 - decay) * loss)
+        self.begun.fill_(1)
+
+
+def _to_come(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:
+    """What each draw can change, its own loss and all that follows, and over how many inputs: (M,) each.
+
+    Its own expected steps are the same whatever is drawn.
+    """
+    sizes = torch.tensor([len(inputs) for inputs in batch.inputs])
+    valid = torch.arange(int(sizes[0])) < sizes[:, None]
+
+    def from_here(values: Tensor) -> Tensor:
+        grid = values.new_zeros(valid.shape)
+        grid[valid] = values
+        return grid.flip(0).cumsum(0).flip(0)[valid]
+
+    return from_here(losses + prior) - prior, from_here(torch.ones_like(losses))
+
+
+OBJECTIVES: dict[str, Callable[[SequenceNetwork, ThinkingSettings], SequenceObjective]] = {
+    "act": Act,
+    "relaxed": RelaxedPact,
+    "reinforce": ReinforcePact,  # type: ignore[dict-item]
+    "plain": Plain,
+}
+
+
+def build_sequence_objective(network: SequenceNetwork, settings: ThinkingSettings) -> SequenceObjective:
+    """The objective of these settings."""
+    return OBJECTIVES[settings.kind](network, settings)

@@ -1,0 +1,70 @@
+"""A batch of sequences of different lengths, with what is to be told of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_TARGET = -1
+
+
+class SequenceBatch(NamedTuple):
+    """B sequences of at most T inputs, the longest first; beyond their ends stand zeros.
+
+    inputs: (T, B, I) float32.  targets: (T, B, K) int64, K answers after each input, NO_TARGET where none
+    is asked.  lengths: (B,) int64, falling.  difficulty: (T, B) int64, of each input, as the problem says.
+    """
+
+    inputs: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    difficulty: NDArray[np.int64]
+
+    @property
+    def rows(self) -> list[int]:
+        """How many sequences, from the first, are not over yet at each time: T numbers."""
+        times = np.arange(len(self.inputs))[:, None]
+        return [int(number) for number in (self.lengths > times).sum(1)]
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which inputs there are: (T, B)."""
+        return np.arange(len(self.inputs))[:, None] < self.lengths
+
+
+class Problem(Protocol):
+    """Something to be learnt about sequences."""
+
+    @property
+    def inputs(self) -> int:
+        """I, numbers in an input."""
+
+    @property
+    def answers(self) -> int:
+        """K, answers after each input."""
+
+    @property
+    def classes(self) -> int:
+        """What each answer is one of."""
+
+    @property
+    def difficulty(self) -> str:
+        """What makes an input difficult, in a few words."""
+
+    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Draw `size` sequences to learn from."""
+
+    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Draw `size` sequences to be judged on."""
+
+
+def falling_lengths(shortest: int, longest: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Lengths from `shortest` to `longest`, all as probable, longest first: (size,)."""
+    return np.sort(rng.integers(shortest, longest + 1, size))[::-1].copy()
+
+
+def one_hot(indices: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """(...) to (..., classes); zeros where an index is negative."""
+    return (indices[..., None] == np.arange(classes)).astype(np.float32)

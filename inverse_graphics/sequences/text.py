@@ -1,0 +1,100 @@
+"""Text: which byte comes next?"""
+
+from __future__ import annotations
+
+import pydoc_data
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from inverse_graphics.errors import DataError
+from inverse_graphics.sequences.sequence_batch import SequenceBatch, one_hot
+
+BYTES = 256
+HELD_OUT_SHARE = 10
+"""One byte in so many, at the end of the file, is never learnt from."""
+
+
+class Text(BaseModel):
+    """Any file, byte by byte, one-hot: after each, the next. Sequences of `length` begin anywhere in it.
+
+    file: None for the reference that comes with Python, 0.7 MB of English and code. All inputs are as
+    difficult. The last tenth of the file is held out.
+    Source: Graves 2016, section 3.5, with sequences of 500 bytes of Wikipedia.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["text"] = "text"
+    file: Path | None = None
+    length: int = Field(default=100, ge=1, le=100_000)
+
+    @property
+    def inputs(self) -> int:
+        """Every byte that there is."""
+        return BYTES
+
+    @property
+    def answers(self) -> int:
+        """One: the next byte."""
+        return 1
+
+    @property
+    def classes(self) -> int:
+        """Every byte that there is."""
+        return BYTES
+
+    @property
+    def difficulty(self) -> str:
+        """The byte itself."""
+        return "byte"
+
+    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Draw `size` sequences from the first nine tenths of the file.
+
+        Raises:
+            DataError: the file cannot be read, or is too short.
+        """
+        return self._from(self.content[: self._learnt], size, rng)
+
+    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Draw `size` sequences from the last tenth of the file.
+
+        Raises:
+            DataError: the file cannot be read, or is too short.
+        """
+        return self._from(self.content[self._learnt :], size, rng)
+
+    @cached_property
+    def content(self) -> NDArray[np.uint8]:
+        """All bytes.
+
+        Raises:
+            DataError: the file cannot be read, or is too short.
+        """
+        file = self.file or Path(pydoc_data.__path__[0]) / "topics.py"
+        try:
+            content = np.frombuffer(file.read_bytes(), np.uint8)
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror}; set data.file to a text file") from error
+        least = (self.length + 1) * HELD_OUT_SHARE
+        if len(content) < least:
+            raise DataError(
+                f"{file} has {len(content):,} bytes: expected {least:,} or more for sequences of "
+                f"{self.length}; make data.length smaller"
+            )
+        return content
+
+    @property
+    def _learnt(self) -> int:
+        return len(self.content) - len(self.content) // HELD_OUT_SHARE
+
+    def _from(self, content: NDArray[np.uint8], size: int, rng: np.random.Generator) -> SequenceBatch:
+        begin = rng.integers(0, len(content) - self.length, size)
+        pieces = content[begin + np.arange(self.length + 1)[:, None]].astype(np.int64)
+        lengths = np.full(size, self.length, np.int64)
+        return SequenceBatch(one_hot(pieces[:-1], BYTES), pieces[1:, :, None], lengths, pieces[:-1])

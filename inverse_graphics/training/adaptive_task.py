@@ -1,0 +1,76 @@
+"""The task of thinking as long as it takes: a recurrent network on a problem over sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.models.adaptive.sequence_exam import examine
+from inverse_graphics.models.adaptive.sequence_network import (
+    SequenceNetwork,
+    SequenceNetworkSettings,
+    Sequences,
+)
+from inverse_graphics.models.adaptive.sequence_objectives import (
+    SequenceObjective,
+    build_sequence_objective,
+)
+from inverse_graphics.models.weights import ModelDocument, save_model
+from inverse_graphics.sequences.problems import held_out_batch, learnt_batch
+from inverse_graphics.training.model_card import adaptive_model_card
+from inverse_graphics.training.recipe import AdaptiveRecipe
+from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+
+
+@dataclass(frozen=True)
+class AdaptiveTrainable:
+    """A network that thinks, inside its objective."""
+
+    module: SequenceObjective
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All parameters, one learning rate."""
+        return [ParameterGroup(list(self.module.parameters()))]
+
+    def loss(
+        self, batch: Sequences, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The objective's loss of a batch, and what to watch."""
+        del step
+        return self.module.loss(batch, generator)
+
+
+def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
+    """Sequences to learn from, others to be judged on, and a freshly drawn network.
+
+    Raises:
+        DataError: a text cannot be read, or is too short.
+    """
+    settings = SequenceNetworkSettings(problem=recipe.data, model=recipe.model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = SequenceNetwork(settings)
+    held_out = held_out_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
+    halting = recipe.objective.judged_by
+
+    def batch(step: int) -> Sequences:
+        return Sequences.of(learnt_batch(recipe.data, recipe.batch_size, recipe.seed, step))
+
+    def evaluate() -> Evaluation:
+        return Evaluation(examine(network, held_out, halting).metrics())
+
+    def export(folder: Path, metrics: Metrics) -> None:
+        document = ModelDocument(
+            kind="adaptive",
+            settings=settings.model_dump(mode="json"),
+            recipe=recipe.model_dump(mode="json"),
+            metrics=dict(metrics),
+        )
+        save_model(folder, network, document, adaptive_model_card(recipe, document))
+
+    objective = build_sequence_objective(network, recipe.objective)
+    return Task(AdaptiveTrainable(objective), batch, evaluate, export)
