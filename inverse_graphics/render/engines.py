@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.engine import RenderEngine
+
+if TYPE_CHECKING:
+    from inverse_graphics.render.differences.steps import DifferenceSettings
 
 DEFAULT_ENGINE = "embedded"
 
@@ -47,6 +50,39 @@ def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
             f"render engine '{name}' does not work here: {status.reason}; available: {_working()}"
         )
     return _ENGINES[name].make(library)
+
+
+def make_differentiable_engine(
+    name: str,
+    library: MeshLibrary,
+    samples: int | None = None,
+    workers: int = 0,
+    settings: DifferenceSettings | None = None,
+) -> RenderEngine:
+    """Build the engine called `name`; one without gradients gets them by finite differences.
+
+    samples: along each side of a pixel, None for as many as the engine takes by itself.  workers: processes
+    that draw for an engine without gradients, 0 for none but this one.  settings: of differences.
+
+    Raises:
+        EngineError: no engine has that name, or it does not work here; says which do.
+    """
+    from inverse_graphics.render.differences.with_gradients import with_gradients
+
+    engine = make_engine(name, library)
+    if samples is not None:
+        engine = _with_samples(engine, samples)
+    return with_gradients(engine, library, workers, settings)
+
+
+def _with_samples(engine: RenderEngine, samples: int) -> RenderEngine:
+    """Engines that sample by themselves do so; all others are supersampled."""
+    from inverse_graphics.render.sampled.engine import SampledEngine
+    from inverse_graphics.render.supersampled import Supersampled
+
+    if isinstance(engine, SampledEngine):
+        return SampledEngine(engine.name, engine.finder, samples)
+    return Supersampled(engine, samples)
 
 
 def _status(name: str) -> EngineStatus:
@@ -99,6 +135,12 @@ def _make_mujoco(library: MeshLibrary) -> RenderEngine:
     return SampledEngine("mujoco", finder)
 
 
+def _make_mujoco_shadows(library: MeshLibrary) -> RenderEngine:
+    from inverse_graphics.render.mujoco.shadow_engine import ShadowEngine
+
+    return ShadowEngine(library)
+
+
 def _embedded_status(name: str) -> EngineStatus:
     """Numba may be missing or broken; the torch path then still draws."""
     try:
@@ -132,10 +174,18 @@ def _mujoco_status(name: str) -> EngineStatus:
     return EngineStatus(name, True, reason and f"slow, by rays: {reason}")
 
 
+def _mujoco_shadows_status(name: str) -> EngineStatus:
+    from inverse_graphics.render.mujoco.installation import why_no_gl, why_not
+
+    reason = why_not() or why_no_gl()
+    return EngineStatus(name, not reason, reason)
+
+
 _ENGINES = {
     DEFAULT_ENGINE: _Entry(_make_embedded, _embedded_status),
     "pytorch3d": _Entry(_make_shared, _pytorch3d_status),
     "pytorch3d-native": _Entry(_make_native, _pytorch3d_status),
     "open3d": _Entry(_make_open3d, _open3d_status),
     "mujoco": _Entry(_make_mujoco, _mujoco_status),
+    "mujoco-shadows": _Entry(_make_mujoco_shadows, _mujoco_shadows_status),
 }

@@ -12,9 +12,14 @@ from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.conformance import CHECKS, Check, Tolerance
+from inverse_graphics.render.conformance.robustness import (
+    check_gradients_of_outlines,
+    check_nothing_non_finite,
+)
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.engines import available_engines, make_engine
+from inverse_graphics.render.engines import available_engines, make_differentiable_engine, make_engine
+from inverse_graphics.render.sampled.engine import SampledEngine
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 # A ramp over distance, as the native form's is, makes a ball of radius r pixels larger by 1 / (12 r²).
@@ -23,6 +28,7 @@ TOLERANCES = {
     "pytorch3d-native": Tolerance(area_small=0.05),
     "open3d": Tolerance(depth=5e-3),
     "mujoco": Tolerance(depth=5e-3),
+    "mujoco-shadows": Tolerance(depth=5e-3),
 }
 
 
@@ -38,6 +44,25 @@ def engines() -> list[object]:
 @pytest.mark.parametrize("name", engines())
 def test_engine_conforms(name: str, check: Check) -> None:
     check(partial(make_engine, name), TOLERANCES.get(name, Tolerance()))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_mujoco_without_opengl_conforms(check: Check) -> None:
+    pytest.importorskip("mujoco")
+    from inverse_graphics.render.mujoco.ray_faces import RayFaces
+
+    check(lambda library: SampledEngine("rays", RayFaces(library)), TOLERANCES["mujoco"])
+
+
+@pytest.mark.parametrize("name", ["open3d", "mujoco"])
+def test_engines_without_gradients_know_outlines_by_differences(name: str) -> None:
+    """Although steps along the line of sight are as large as make the outline move by half a pixel."""
+    status = next(engine for engine in available_engines() if engine.name == name)
+    if not status.works:
+        pytest.skip(f"{name}: {status.reason}")
+    by_differences = partial(make_differentiable_engine, name)
+    for check in (check_gradients_of_outlines, check_nothing_non_finite):
+        check(by_differences, TOLERANCES[name])
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

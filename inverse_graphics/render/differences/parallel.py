@@ -50,6 +50,11 @@ class _Worker:
     def __init__(self, drawing: LayerDifferences) -> None:
         self._drawing = drawing
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Wake up in another process, where as many are at work as there is room for."""
+        vars(self).update(state)
+        torch.set_num_threads(1)
+
     def layers(self, view: View, inputs: LayerInputs) -> PackedLayers:
         return PackedLayers.of(self._drawing.layers(view, inputs))
 

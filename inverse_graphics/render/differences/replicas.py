@@ -143,9 +143,6 @@ def _interrupts_blocked() -> Iterator[None]:
 
 def _serve(connection: Connection, pickled: bytes) -> None:
     """Answer calls until the other end is closed.  Runs in the process that was started."""
-    import torch
-
-    torch.set_num_threads(1)
     original, problem = None, None
     try:
         original = pickle.loads(pickled)  # noqa: S301

@@ -22,12 +22,14 @@ from inverse_graphics.render.mujoco.gl_canvas import BUFFER_PX, GlCanvas, tiles
 from inverse_graphics.render.mujoco.gl_thread import gl_thread
 from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
+from inverse_graphics.render.sampled.engine import NEAR
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 
 Floats = NDArray[np.float64]
 
 MOST_OBJECTS = 1000
 THICKNESS_M = 0.002
+MARGIN = 1.1  # of the map of shadows, at whose border light leaks
 CORNERS = np.array([[x, y, z] for z in (-1.0, 1.0) for x in (-1.0, 1.0) for y in (-1.0, 1.0)])
 DARK = 8
 """Of 255: surfaces that get less light than this even without shadow are left as they are."""
@@ -69,8 +71,10 @@ class Lamp:
             points = self._stage(scene, index)
             if not len(points):
                 continue
-            self._shine(scene.light.direction[index].numpy(), points)
-            eye = Eye.of(rows[index], _depths(rows[index], points), 1.0)
+            middle = (points.min(axis=0) + points.max(axis=0)) / 2
+            reach = MARGIN * float(np.linalg.norm(points - middle, axis=1).max())
+            eye = Eye.of(rows[index], _depths(rows[index], points, reach), 1.0)
+            self._shine(scene.light.direction[index].numpy(), middle, reach, (eye.near + eye.far) / 2)
             for frame, tile in tiles(picture, 0, 0, factor):
                 bare, shaded = (self._lit(eye, frame, shadows) for shadows in (0, 1))
                 seen = bare > DARK
@@ -100,15 +104,16 @@ class Lamp:
         self._canvas.scene.ngeom = count
         return np.concatenate([np.empty((0, 3)), *points])
 
-    def _shine(self, towards: Floats, points: Floats) -> None:
-        """Light what lies between points, and no more: the finer is the map of shadows."""
-        middle = (points.min(axis=0) + points.max(axis=0)) / 2
-        reach = float(np.linalg.norm(points - middle, axis=1).max())
+    def _shine(self, towards: Floats, middle: Floats, reach: float, distance: float) -> None:
+        """Light what is within `reach` of `middle`, and no more: the finer is the map of shadows.
+
+        distance: metres; MuJoCo lets a lamp see only what is as far from it as the camera may see.
+        """
         scene = self._canvas.scene
         scene.nlight = 1
         lamp = scene.lights[0]
         lamp.type = load_mujoco().mjtLightType.mjLIGHT_DIRECTIONAL
-        lamp.pos[:], lamp.dir[:] = middle + reach * towards, -towards
+        lamp.pos[:], lamp.dir[:] = middle + distance * towards, -towards
         lamp.ambient[:], lamp.diffuse[:], lamp.specular[:] = 0, 1, 0
         lamp.attenuation[:] = (1, 0, 0)
         lamp.castshadow, lamp.headlight, lamp.texid = 1, 0, -1
@@ -123,10 +128,11 @@ def _world_rows(scene: SceneBatch) -> Floats:
     return layer_parameters(world, scene.camera, scene.light).numpy()
 
 
-def _depths(row: Floats, points: Floats) -> Floats:
-    """Depth of the nearest and the farthest of some points, metres, nothing behind the camera."""
+def _depths(row: Floats, points: Floats, reach: float) -> Floats:
+    """Between which depths all points lie, metres: not behind the camera, and 2 · `reach` apart at least."""
     depth = points @ row[8:11] + row[11]
-    return np.array([max(depth.min(), 0.0), max(depth.max(), 0.0)])
+    near = max(float(depth.min()), NEAR)
+    return np.array([near, max(float(depth.max()), near + 2 * reach)])
 
 
 def _show_white(geom: Any, placed: Placed, position: Floats, sized: Floats) -> None:
@@ -145,7 +151,7 @@ def _show_table(geom: Any, sides: Floats) -> None:
 def _begin(geom: Any, kind: Any, size: Floats, position: Floats, frame: Floats) -> None:
     mujoco = load_mujoco()
     mujoco.mjv_initGeom(geom, kind, size, position, frame, np.ones(4, np.float32))
-    geom.matid, geom.texcoord = -1, 0
+    geom.matid, geom.texcoord, geom.castshadow = -1, 0, 1
     geom.emission, geom.specular, geom.shininess, geom.reflectance = 0, 0, 0, 0
     geom.category = mujoco.mjtCatBit.mjCAT_STATIC
     geom.objtype = mujoco.mjtObj.mjOBJ_GEOM
