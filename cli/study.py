@@ -23,6 +23,25 @@ inverse-graphics study learn3d --variants mine.yaml --set batch_size=32
 inverse-graphics study learn3d --no-train     [dim]# report on what is there[/dim]"""
 
 
+COUNTING_EXAMPLES = """\
+inverse-graphics study counting
+inverse-graphics study counting --seeds 0,1,2,3,4 --set steps=3000
+inverse-graphics study counting --recipe sprites --seeds 0,1,2
+inverse-graphics study counting --variants air,dair --out studies/dair
+inverse-graphics study counting --no-train     [dim]# report on what is there[/dim]"""
+
+GENERALISATION_EXAMPLES = """\
+inverse-graphics study generalisation
+inverse-graphics study generalisation --seeds 0 --variants dair/extrapolation"""
+
+ESTIMATORS_EXAMPLES = """\
+inverse-graphics study estimators
+inverse-graphics study estimators --variants exact,score_function --seeds 0,1,2,3,4"""
+
+SPRITES_EXAMPLES = "inverse-graphics study sprites --seeds 0,1,2"
+STROKES_EXAMPLES = "inverse-graphics study strokes --seeds 0"
+
+
 @group.callback()
 def _group() -> None:
     pass
@@ -96,6 +115,127 @@ def learn3d(
         raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")
 
 
+Recipe2D = Annotated[str, typer.Option(metavar="NAME|FILE", help="The recipe that all runs share.")]
+Variants = Annotated[
+    str, typer.Option(metavar="NAME,NAME,…", help="What is compared: changes of the recipe that have names.")
+]
+Own = Annotated[
+    Path | None,
+    typer.Option(
+        "--own", metavar="FILE", help="Variants of one's own: YAML, a name and a list of key=value each."
+    ),
+]
+Seeds = Annotated[str, typer.Option(metavar="N,N,…", help="One run of each for each seed.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps of every run.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of every run; may be given again."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Where all goes; studies/NAME if not given."),
+]
+NoTrain = Annotated[
+    bool, typer.Option("--no-train", help="Report on the runs that are there, finished or not.")
+]
+
+
+def counting(
+    recipe: Recipe2D = "multi_mnist", variants: Variants = "as_it_is", seeds: Seeds = "0,1,2,3,4",
+    steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None, no_train: NoTrain = False,
+    json: Json = None,
+) -> None:  # fmt: skip
+    """How the 2D model learns to count, by seed.
+
+    Writes results.json, summary.md, curves (CSV, PNG, SVG), reconstructions by training stage, maps of where
+    each step looks, and confusion matrices. Ctrl-C saves, and the same command goes on.
+    """
+    _counting("counting", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+
+
+def generalisation(
+    recipe: Recipe2D = "multi_mnist",
+    variants: Variants = "air/extrapolation,dair/extrapolation,air/interpolation,dair/interpolation",
+    seeds: Seeds = "0,1,2", steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None,
+    no_train: NoTrain = False, json: Json = None,
+) -> None:  # fmt: skip
+    """Counts never taught: AIR and difference-AIR taught 0-2 and 0, 1, 3, judged on 0-3.
+
+    Writes the same files as `study counting`.
+    """
+    _counting("generalisation", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+
+
+def estimators(
+    recipe: Recipe2D = "multi_mnist",
+    variants: Variants = "exact,score_function,concrete,iwae,wake_sleep",
+    seeds: Seeds = "0,1,2,3,4", steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None,
+    no_train: NoTrain = False, json: Json = None,
+) -> None:  # fmt: skip
+    """How the number of objects is learnt: the estimators side by side.
+
+    Writes the same files as `study counting`.
+    """
+    _counting("estimators", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+
+
+def sprites(
+    recipe: Recipe2D = "sprites", variants: Variants = "as_it_is", seeds: Seeds = "0,1,2",
+    steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None, no_train: NoTrain = False,
+    json: Json = None,
+) -> None:  # fmt: skip
+    """Squares, triangles and discs that hide each other.
+
+    Writes the same files as `study counting`.
+    """
+    _counting("sprites", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+
+
+def strokes(
+    recipe: Recipe2D = "omniglot", variants: Variants = "as_it_is", seeds: Seeds = "0",
+    steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None, no_train: NoTrain = False,
+    json: Json = None,
+) -> None:  # fmt: skip
+    """Omniglot's letters, stroke by stroke.
+
+    Writes the same files as `study counting`, but for confusions: nobody knows how many strokes there are.
+    """
+    _counting("strokes", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+
+
+def _counting(
+    name: str, recipe: str, variants: str, seeds: str, steps: int | None, overrides: list[str] | None,
+    own: Path | None, out: Path | None, no_train: bool, json: str | None,
+) -> None:  # fmt: skip
+    from inverse_graphics.errors import TrainingError
+    from inverse_graphics.studies import counting as study
+    from inverse_graphics.studies.study_run import found, schedule_warnings
+    from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
+
+    known = shipped_variants("counting") | (read_variants(own) if own else {})
+    chosen, numbers, command = choose(_names(variants), known), _seeds(seeds), _command()
+    folder = out or Path("studies") / name
+    errors: dict[str, str] = {}
+    if no_train:
+        runs = list(found(chosen, numbers, folder))
+    else:
+        changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
+        runs = study.plan_counting(recipe, chosen, numbers, changes, folder)
+        for warning in schedule_warnings(runs):
+            say(warning)
+        try:
+            done, errors = study.train_and_judge(runs, folder, command, say)
+        except KeyboardInterrupt:
+            say(f"stopped; to go on: {command}")
+            done = False
+        if not done:
+            raise typer.Exit(130)
+    report(study.report(runs, folder, command), json)
+    say(f"everything is in {folder}; {folder / 'summary.md'} sums it up")
+    if errors:
+        raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
@@ -112,3 +252,8 @@ def _command() -> str:
 
 
 add(group, learn3d, LEARN3D_EXAMPLES)
+add(group, counting, COUNTING_EXAMPLES)
+add(group, generalisation, GENERALISATION_EXAMPLES)
+add(group, estimators, ESTIMATORS_EXAMPLES)
+add(group, sprites, SPRITES_EXAMPLES)
+add(group, strokes, STROKES_EXAMPLES)

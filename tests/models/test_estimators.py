@@ -130,9 +130,7 @@ def posterior_grid(model, cells=241, reach=6.0):
         torch.stack([LIKELIHOOD.log_prob(IMAGE, picture).expand(len(z1)) for picture in pictures], -1)
         + LOG_COUNT_PRIOR
     )
-    both = PRIOR.log_prob(z1) + PRIOR.log_prob(
-        z2
-    )  # those beyond the count keep the prior
+    both = PRIOR.log_prob(z1) + PRIOR.log_prob(z2)  # those beyond the count keep the prior
     return z1, z2, (log_p + both[:, None]).flatten().softmax(0).view(-1, 3)
 
 

@@ -1,0 +1,74 @@
+"""`inverse-graphics evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .streams import STDOUT, advancing, console, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXAMPLES = """\
+inverse-graphics evaluate multi_mnist
+inverse-graphics evaluate runs/sprites-seed0/weights --images 2000
+inverse-graphics evaluate multi_mnist --samples 50 --json - | jq .iwae"""
+
+LINES = (
+    ("elbo", "bound on log p(x), nats", 1.0),
+    ("iwae", "importance-weighted bound, nats", 1.0),
+    ("count_accuracy", "counts right, %", 100.0),
+    ("calibration_error", "calibration error of counts, %", 100.0),
+    ("count_log_score", "log-probability of the true count, nats", 1.0),
+    ("mean_count", "mean count inferred", 1.0),
+)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A 2D model's name, or its folder.")],
+    images: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="Held-out images.")] = 2000,
+    samples: Annotated[
+        int, typer.Option(metavar="K", min=1, max=10_000, help="Of the importance-weighted bound.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Other seeds give other images.")] = 0,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write the figures as JSON to FILE, or - for stdout.")
+    ] = None,
+) -> None:
+    """Judge a 2D model on images it has never learnt from: bounds, counts, calibration.
+
+    The images are of the kind that the model was trained on; which, its recipe says.
+    """
+    from inverse_graphics.models.air2d import Air2D
+    from inverse_graphics.models.weights import load_model
+    from inverse_graphics.report.evaluation2d import evaluate2d, recipe_of
+
+    loaded = load_model(model)
+    recipe = recipe_of(loaded)
+    assert isinstance(loaded.module, Air2D)
+    with advancing("evaluating", images) as advance:
+        figures = evaluate2d(loaded.module, recipe, images, samples, seed, advance)
+    if json != STDOUT:
+        _show(figures)
+    if json is not None:
+        write_json(json, {"model": model, **figures})
+
+
+def _show(figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    out = console()
+    for name, label, times in LINES:
+        if name in figures:
+            out.print(f"{label}: {times * figures[name]:,.2f}", markup=False)
+    if "count_confusion_true_by_inferred" in figures:
+        out.print(_confusion(figures["count_confusion_true_by_inferred"], Table))
+
+
+def _confusion(matrix: Sequence[Sequence[int]], table_of: Any) -> Any:
+    table = table_of("true count", *(f"inferred {n}" for n in range(len(matrix))), box=None, pad_edge=False)
+    for true, row in enumerate(matrix):
+        table.add_row(str(true), *(f"{number:,}" for number in row))
+    return table
