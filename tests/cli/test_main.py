@@ -16,6 +16,7 @@ COMMANDS = [
     ["render"],
     ["infer"],
     ["train"],
+    ["evaluate"],
     ["data", "list"],
     ["data", "make"],
     ["assets", "list"],
@@ -28,6 +29,11 @@ COMMANDS = [
     ["benchmark", "render-gradients"],
     ["benchmark", "train"],
     ["study", "learn3d"],
+    ["study", "counting"],
+    ["study", "generalisation"],
+    ["study", "estimators"],
+    ["study", "sprites"],
+    ["study", "strokes"],
     ["doctor"],
 ]
 
