@@ -19,6 +19,7 @@ inverse-graphics render breakfast -o breakfast.png
 inverse-graphics render my_scene.yaml -o out.png --depth depth.png --mask mask.png
 inverse-graphics render breakfast -o large.png --size 1280x960
 inverse-graphics render breakfast -o small.png --size 64x48 --supersample 3
+inverse-graphics render breakfast -o shadows.png --engine mujoco-shadows
 inverse-graphics render my_scene.yaml -o out.png --pack my_pack/ --json -"""
 
 
@@ -48,7 +49,13 @@ def render(
         str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")
     ] = "embedded",
     supersample: Annotated[
-        int, typer.Option(metavar="N", min=1, max=16, help="Samples a pixel along each side, then averaged.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=16,
+            help="Samples a pixel along each side, averaged; 1: as the engine does.",
+        ),
     ] = 1,
     pack: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="An asset pack of one's own; may be given again.")

@@ -71,17 +71,22 @@ def make_differentiable_engine(
 
     engine = make_engine(name, library)
     if samples is not None:
-        engine = _with_samples(engine, samples)
+        engine = with_samples(engine, samples)
     return with_gradients(engine, library, workers, settings)
 
 
-def _with_samples(engine: RenderEngine, samples: int) -> RenderEngine:
-    """Engines that sample by themselves do so; all others are supersampled."""
+def with_samples(engine: RenderEngine, samples: int) -> RenderEngine:
+    """Let an engine take so many samples along each side of a pixel; those that cannot are supersampled.
+
+    Raises:
+        EngineError: fewer than one sample, or more than 16.
+    """
+    from inverse_graphics.render.mujoco.shadow_engine import ShadowEngine
     from inverse_graphics.render.sampled.engine import SampledEngine
     from inverse_graphics.render.supersampled import Supersampled
 
-    if isinstance(engine, SampledEngine):
-        return SampledEngine(engine.name, engine.finder, samples)
+    if isinstance(engine, SampledEngine | ShadowEngine):
+        return engine.with_samples(samples)
     return Supersampled(engine, samples)
 
 

@@ -11,7 +11,9 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines, make_engine
+from inverse_graphics.render.rendering import SceneEngine
 from inverse_graphics.report.ball_scenes import ball_library
+from inverse_graphics.report.difference_timing import time_differences
 from inverse_graphics.report.render_timing import time_engine
 from inverse_graphics.report.table_top import table_top_scenes
 from inverse_graphics.scene.batch import SceneBatch
@@ -29,6 +31,8 @@ class RenderRow:
     forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward: the same with
     gradients of all of them with respect to poses, tints, cameras and lights.  objects, faces: a scene's.
     covered: pixels that the objects of a scene cover, each by itself, added up.
+    pose_gradients_per_second: scenes with their image's gradient by the objects' poses, by differences; of
+    engines that draw layers and have no gradients.  overhead: how much longer that takes than its renderings.
     """
 
     engine: str
@@ -41,6 +45,8 @@ class RenderRow:
     forward_backward_scenes_per_second: float | None
     objects: int
     covered: int
+    pose_gradients_per_second: float | None
+    overhead: float | None
 
 
 def benchmark_render(
@@ -80,6 +86,9 @@ def measured_row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary,
     forward, both = time_engine(engine, scenes, seconds)
     with torch.no_grad():
         alpha = engine.layers(scenes.objects, scenes.camera, scenes.light).alpha
+    by_differences = None
+    if not engine.differentiable and not isinstance(engine, SceneEngine):
+        by_differences = time_differences(engine, scenes, library, seconds)
     return RenderRow(
         engine=engine.name,
         device=scenes.background.device.type,
@@ -91,6 +100,8 @@ def measured_row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary,
         forward_backward_scenes_per_second=None if both is None else batch / both,
         objects=objects,
         covered=round(float((alpha > 0).sum()) / batch),
+        pose_gradients_per_second=by_differences and batch / by_differences.seconds,
+        overhead=by_differences and by_differences.overhead,
     )
 
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.pack import Pack, load_library
 from inverse_graphics.parse import Box
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine, with_samples
 from inverse_graphics.render.rendering import render
-from inverse_graphics.render.supersampled import Supersampled
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Camera, Scene
 
@@ -59,7 +58,8 @@ def render_scene(
 ) -> RenderedScene:
     """Draw one scene on the CPU.
 
-    packs: one's own; shipped ones are found by name.  supersample: samples a pixel along each side.
+    packs: one's own; shipped ones are found by name.  supersample: samples a pixel along each side, 1 for as
+    many as the engine takes by itself.
 
     Raises:
         AssetError: an object's pack or mesh is missing or cannot be used.
@@ -71,7 +71,9 @@ def render_scene(
         came += f", {supersample}x{supersample} samples each," if supersample > 1 else ""
         raise EngineError(f"{came} are too much to draw at once: choose a smaller size")
     library = load_library((placed.asset for placed in scene.objects), packs)
-    drawing = Supersampled(make_engine(engine, library), supersample)
+    drawing = make_engine(engine, library)
+    if supersample > 1:
+        drawing = with_samples(drawing, supersample)
     with torch.inference_mode():
         drawn = render(SceneBatch.from_scenes([scene], library), drawing)
     return RenderedScene(

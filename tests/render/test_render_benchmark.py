@@ -1,5 +1,10 @@
 from dataclasses import fields
 
+import pytest
+
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.report import render_benchmark
 from inverse_graphics.report.render_benchmark import RenderRow, benchmark_render
 
 CONTRACT = [
@@ -37,3 +42,24 @@ def test_faces_and_objects_are_what_was_asked_for_and_engines_draw_the_same():
         assert abs(row.faces / faces - 1) < 0.03
     for one, other in zip(rows[::2], rows[1::2], strict=True):
         assert (one.covered, one.faces) == (other.covered, other.faces)
+
+
+class WithoutGradients:
+    """The embedded engine's layers, and no more."""
+
+    name = "poor"
+    differentiable = False
+
+    def __init__(self, library: MeshLibrary) -> None:
+        self.layers = EmbeddedEngine(library).layers
+
+
+def test_engines_without_gradients_tell_what_differences_cost(monkeypatch):
+    """Twelve renderings and one; what is beyond them is no more than a share of them."""
+    monkeypatch.setattr(render_benchmark, "make_engine", lambda _, library: WithoutGradients(library))
+    (row,) = benchmark_render(("poor",), ((16, 16),), (4,), seconds=0.05)
+    assert row.forward_backward_scenes_per_second is None
+    assert row.pose_gradients_per_second is not None
+    assert row.overhead is not None
+    assert row.overhead > 0
+    assert row.pose_gradients_per_second == pytest.approx(row.forward_scenes_per_second / 13, rel=0.9)

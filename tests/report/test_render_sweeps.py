@@ -78,6 +78,8 @@ def rows(varied="faces", engines=("embedded", "pytorch3d")):
             10.0 ** (4 - n),
             n,
             400,
+            None,
+            None,
             varied=varied,
             pixels=4096,
         )

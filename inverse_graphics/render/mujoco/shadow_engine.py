@@ -45,6 +45,10 @@ class ShadowEngine:
     def __reduce__(self) -> tuple[Any, ...]:
         return ShadowEngine, (self._averaging.finder.library, self.samples, self._shadow_px)
 
+    def with_samples(self, samples: int) -> ShadowEngine:
+        """The same, with another number of samples along each side of a pixel."""
+        return ShadowEngine(self._averaging.finder.library, samples, self._shadow_px)
+
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
         """Draw every object of every scene alone, unoccluded by the others and in nobody's shadow."""
         return self._averaging.layers(objects, camera, light)

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from inverse_graphics.errors import EngineError
 
-DEBIAN = "apt install libgl1 libx11-6 libusb-1.0-0 libgomp1"
+DEBIAN = "apt install libegl1 libgl1 libx11-6 libusb-1.0-0 libidn2-0"
 
 
 def load_open3d() -> ModuleType:

@@ -61,6 +61,10 @@ class SampledEngine:
     def __reduce__(self) -> tuple[Any, ...]:
         return SampledEngine, (self.name, self.finder, self.samples)
 
+    def with_samples(self, samples: int) -> SampledEngine:
+        """The same, with another number of samples along each side of a pixel."""
+        return SampledEngine(self.name, self.finder, samples)
+
     @torch.no_grad()
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
         """Draw every object of every scene alone, unoccluded by the others."""
