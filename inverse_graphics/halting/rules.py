@@ -73,7 +73,9 @@ class Relaxed:
         u = _uniform(halt_logit, generator).clamp_(_TINY, 1 - _TINY)
         logit = (halt_logit + torch.logit(u)) / self.temperature
         log_halt, log_keep = log_alive + logsigmoid(logit), log_alive + logsigmoid(-logit)
-        return _finish_where(log_keep < math.log(self.floor), log_halt, log_keep, log_alive)
+        return _finish_where(
+            log_keep < (math.log(self.floor) if self.floor > 0 else -math.inf), log_halt, log_keep, log_alive
+        )
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class ACT(nn.Module):
     cell: its input_size counts the flag of the first step; of a class of PyTorch's or of one's own that has
     input_size and hidden_size and is called with inputs and state (`repeated_input.Cell`).
     halting: the rule that is used unless another is given.  halting_bias: of the halting logit at the start,
-    positive for short thoughts.
+    positive for short thoughts.  precision: of products with the recurrent matrix in training, such as
+    bfloat16; without gradients they always have that of the weights.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class ACT(nn.Module):
         max_steps: int = 100,
         halting: Halting | None = None,
         halting_bias: float = 1.0,
+        precision: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.precision = precision
         self.cell, self.max_steps = cell, max_steps
         self.halting = halting or Accumulated()
         self.halt = nn.Linear(cell.hidden_size, 1)  # type: ignore[arg-type]
@@ -80,7 +83,7 @@ class ACT(nn.Module):
         generator: for rules that draw.  least: steps that are taken even if all have halted, for whoever
         needs their logits.  Without gradients, rows that have halted cost nothing.
         """
-        drive, rule = drive_of(self.cell), halting or self.halting
+        drive, rule = drive_of(self.cell, _training(self.precision)), halting or self.halting
         steady = drive.drive(inputs)
 
         def step(carried: tuple[Tensor, State], index: int, _: Tensor | None) -> Step[State, State]:
@@ -98,17 +101,17 @@ class ACT(nn.Module):
 class Repeat(nn.Module):
     """A recurrent cell that takes the same number of steps for each input: what ACT is compared with.
 
-    cell: as for `ACT`.  steps: ρ.
+    cell, precision: as for `ACT`.  steps: ρ.
     Source: Fojo et al. 2018, "Comparing Fixed and Adaptive Computation Time for Recurrent Neural Networks".
     """
 
-    def __init__(self, cell: nn.Module, steps: int = 1) -> None:
+    def __init__(self, cell: nn.Module, steps: int = 1, precision: torch.dtype | None = None) -> None:
         super().__init__()
-        self.cell, self.steps = cell, steps
+        self.cell, self.steps, self.precision = cell, steps, precision
 
     def forward(self, inputs: Tensor, state: State | None = None) -> Thought:
         """Think about B inputs (B, input_size − 1), from the state that the ones before left."""
-        drive = drive_of(self.cell)
+        drive = drive_of(self.cell, _training(self.precision))
         steady, never = drive.drive(inputs), inputs.new_full((len(inputs),), -torch.inf)
 
         def step(before: State, index: int, _: Tensor | None) -> Step[State, State]:
@@ -118,6 +121,10 @@ class Repeat(nn.Module):
         start = first_state(self.cell, inputs) if state is None else state
         pondering = ponder(step, start, self.steps, Thresholded())
         return Thought(pondering.outputs[-1], pondering)
+
+
+def _training(precision: torch.dtype | None) -> torch.dtype | None:
+    return precision if torch.is_grad_enabled() else None
 
 
 def _selected(pondering: Pondering[State]) -> State:

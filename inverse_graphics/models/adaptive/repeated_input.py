@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
+from inverse_graphics.models.adaptive.cell_steps import lstm_step, rnn_step
+
 State = Any
 """A tensor (B, H), or a tuple of tensors of B rows whose first is the hidden vector (B, H)."""
 
@@ -59,11 +61,15 @@ class AnyDrive:
 
 
 class _LinearDrive:
-    """Of cells that add a linear map of the input to one of the hidden vector; the drive is the former."""
+    """Of cells that add a linear map of the input to one of the hidden vector; the drive is the former.
 
-    def __init__(self, cell: nn.RNNCellBase) -> None:
+    precision: of products with the recurrent matrix; the weights' own where it is None.
+    """
+
+    def __init__(self, cell: nn.RNNCellBase, precision: torch.dtype | None) -> None:
         self.cell = cell
         self.recurrent = cell.weight_hh.mT
+        self.precision = precision or cell.weight_hh.dtype
 
     def drive(self, inputs: Tensor) -> Tensor:
         bias = self.cell.bias_ih + self.cell.bias_hh if self.cell.bias else None
@@ -74,37 +80,30 @@ class _LinearDrive:
 
 
 class RnnDrive(_LinearDrive):
-    """`nn.RNNCell`, with half of its work done beforehand."""
-
-    def __init__(self, cell: nn.RNNCell) -> None:
-        super().__init__(cell)
-        self.activate = torch.tanh if cell.nonlinearity == "tanh" else torch.relu
+    """`nn.RNNCell` with tanh, with half of its work done beforehand."""
 
     def advance(self, drive: Tensor, state: Tensor) -> Tensor:
         """h ← tanh(W x + U h + b)."""
-        return self.activate(torch.addmm(drive, state, self.recurrent))
+        return rnn_step(drive, state, self.recurrent, self.precision)
 
 
 class LstmDrive(_LinearDrive):
     """`nn.LSTMCell`, with the input's share of its gates computed beforehand."""
 
     def advance(self, drive: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Gates in PyTorch's order: input, forget, candidate, output."""
-        hidden, cell = state
-        gates = torch.addmm(drive, hidden, self.recurrent)
-        size = hidden.shape[-1]
-        let_in, keep = torch.sigmoid(gates[:, : 2 * size]).chunk(2, -1)
-        candidate, let_out = torch.tanh(gates[:, 2 * size : 3 * size]), torch.sigmoid(gates[:, 3 * size :])
-        cell = keep * cell + let_in * candidate
-        return let_out * torch.tanh(cell), cell
+        """The next hidden vector and cell."""
+        return lstm_step(drive, *state, self.recurrent, self.precision)
 
 
-def drive_of(cell: nn.Module) -> Drive:
-    """The fastest way of stepping a cell."""
-    if type(cell) is nn.RNNCell:
-        return RnnDrive(cell)
+def drive_of(cell: nn.Module, precision: torch.dtype | None = None) -> Drive:
+    """The fastest way of stepping a cell.
+
+    precision: of products with the recurrent matrix, such as bfloat16, where the way has a choice.
+    """
+    if type(cell) is nn.RNNCell and cell.nonlinearity == "tanh":
+        return RnnDrive(cell, precision)
     if type(cell) is nn.LSTMCell:
-        return LstmDrive(cell)
+        return LstmDrive(cell, precision)
     return AnyDrive(cell)  # type: ignore[arg-type]
 
 

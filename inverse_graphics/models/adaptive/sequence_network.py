@@ -25,6 +25,9 @@ class AdaptiveSettings(BaseModel):
     """A cell, and how long it may think.
 
     repetitions: the steps that it takes for every input; None where it decides by itself.
+    input_gain: by what the cell's input weights are larger at the start than PyTorch draws them. They are
+    drawn for as many inputs as hidden units, and one-hot inputs and single bits then hardly bend the cell.
+    precision: of products with the recurrent matrix in training; answers are computed in float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +38,8 @@ class AdaptiveSettings(BaseModel):
     max_steps: int = Field(default=100, ge=1, le=10_000, description="steps for one input, at most")
     halting_bias: float = Field(default=1.0, ge=-20, le=20, description="logit of halting at the start")
     repetitions: int | None = Field(default=None, ge=1, le=10_000)
+    input_gain: float = Field(default=1.0, gt=0, le=100)
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class SequenceNetworkSettings(BaseModel):
@@ -103,10 +108,13 @@ class SequenceNetwork(nn.Module):
         problem, model = settings.problem, settings.model
         self.settings, self.answers = model, problem.answers
         cell = CELLS[model.cell](problem.inputs + 1, model.hidden)
+        with torch.no_grad():
+            cell.weight_ih.mul_(model.input_gain)
+        precision = torch.bfloat16 if model.precision == "bfloat16" else None
         self.think: ACT | Repeat = (
-            ACT(cell, max_steps=model.max_steps, halting_bias=model.halting_bias)
+            ACT(cell, max_steps=model.max_steps, halting_bias=model.halting_bias, precision=precision)
             if model.repetitions is None
-            else Repeat(cell, model.repetitions)
+            else Repeat(cell, model.repetitions, precision)
         )
         self.answer = nn.Linear(
             model.hidden, problem.answers * (1 if problem.classes == 2 else problem.classes)
