@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +19,7 @@ Tensors = TypeVar("Tensors", LayerInputs, Layers)
 
 
 class PackedLayers(NamedTuple):
-    """Only those pixels of layers that something covers.
+    """Only those pixels of layers that show anything: a small part of them.
 
     shape: (B, N, H, W).  pixel: (n,), among all of them.  values: (5, n), r, g, b, depth, alpha.
     """
@@ -30,18 +31,36 @@ class PackedLayers(NamedTuple):
     @classmethod
     def of(cls, layers: Layers) -> PackedLayers:
         """Leave out what is empty."""
-        pixel = ((layers.alpha != 0) | layers.depth.isfinite()).flatten().nonzero()[:, 0]
-        planes = (*layers.rgb.unbind(2), layers.depth, layers.alpha)
-        values = torch.stack([plane.flatten()[pixel] for plane in planes])
-        return cls(tuple(layers.alpha.shape), pixel.int(), values)
+        shape = tuple(layers.alpha.shape)
+        pixel = ((layers.alpha != 0) | (layers.depth != torch.inf)).flatten().nonzero()[:, 0]
+        planes = [layers.rgb.flatten()[place] for place in _places(pixel, shape)]
+        planes += [layers.depth.flatten()[pixel], layers.alpha.flatten()[pixel]]
+        return cls(shape, pixel, torch.stack(planes))
 
-    def unpacked(self) -> Layers:
-        """All pixels again."""
-        planes = self.values.new_zeros(5, torch.Size(self.shape).numel())
-        planes[3] = torch.inf
-        planes[:, self.pixel.long()] = self.values
-        red, green, blue, depth, alpha = planes.reshape(5, *self.shape)
-        return Layers(torch.stack([red, green, blue], dim=2), depth, alpha)
+    @staticmethod
+    def joined(parts: list[PackedLayers]) -> Layers:
+        """All pixels again, of batches one after another."""
+        slots, height, width = parts[0].shape[1:]
+        shape = (sum(part.shape[0] for part in parts), slots, height, width)
+        like = parts[0].values
+        layers = Layers(
+            like.new_zeros(*shape[:2], 3, *shape[2:]), like.new_full(shape, torch.inf), like.new_zeros(shape)
+        )
+        before = 0
+        for part in parts:
+            pixel = part.pixel + before
+            for place, values in zip(_places(pixel, shape), part.values, strict=False):
+                layers.rgb.view(-1)[place] = values
+            layers.depth.view(-1)[pixel], layers.alpha.view(-1)[pixel] = part.values[3], part.values[4]
+            before += math.prod(part.shape)
+        return layers
+
+
+def _places(pixel: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
+    """Where the three colours of pixels lie in (B, N, 3, H, W)."""
+    size = shape[2] * shape[3]
+    first = pixel + 2 * size * (pixel // max(size, 1))
+    return [first, first + size, first + 2 * size]
 
 
 class _Worker:
@@ -75,8 +94,7 @@ class ParallelDifferences:
     def layers(self, view: View, inputs: LayerInputs) -> Layers:
         """Draw; each process some of the scenes."""
         calls = [(view.part(scenes), _part(inputs, scenes)) for scenes in self._shares(len(view.K))]
-        parts = [packed.unpacked() for packed in self._replicas.call("layers", calls)]
-        return Layers(*(torch.cat(planes) for planes in zip(*parts, strict=True)))
+        return PackedLayers.joined(self._replicas.call("layers", calls))
 
     def pull_back(
         self,
