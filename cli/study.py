@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +10,8 @@ import typer
 from .application import add, new_group
 from .figures import Json, report
 from .streams import say
+from .study_options import seeds_of, typed_command
+from .study_thinking import ACT_EXAMPLES, PACT_EXAMPLES, act, pact
 
 group = new_group("Train a recipe in several ways and lay what came of each side by side.")
 
@@ -93,7 +93,8 @@ def learn3d(
 
     own = read_variants(variants) if variants else {}
     names = _names(objectives) if objectives is not None else list(own) or list(study.OBJECTIVES)
-    chosen, numbers, command = choose(names, shipped_variants("learn3d") | own), _seeds(seeds), _command()
+    chosen = choose(names, shipped_variants("learn3d") | own)
+    numbers, command = seeds_of(seeds), typed_command()
     errors: dict[str, str] = {}
     if no_train:
         runs = list(found(chosen, numbers, out))
@@ -213,7 +214,7 @@ def _counting(
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
 
     known = shipped_variants("counting") | (read_variants(own) if own else {})
-    chosen, numbers, command = choose(_names(variants), known), _seeds(seeds), _command()
+    chosen, numbers, command = choose(_names(variants), known), seeds_of(seeds), typed_command()
     folder = out or Path("studies") / name
     errors: dict[str, str] = {}
     if no_train:
@@ -240,20 +241,11 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def _seeds(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise typer.BadParameter(f"got {text!r}, expected whole numbers such as 0,1,2", param_hint="--seeds")
-    return list(dict.fromkeys(int(part) for part in parts))
-
-
-def _command() -> str:
-    return shlex.join(["inverse-graphics", *sys.argv[1:]])
-
-
 add(group, learn3d, LEARN3D_EXAMPLES)
 add(group, counting, COUNTING_EXAMPLES)
 add(group, generalisation, GENERALISATION_EXAMPLES)
 add(group, estimators, ESTIMATORS_EXAMPLES)
 add(group, sprites, SPRITES_EXAMPLES)
 add(group, strokes, STROKES_EXAMPLES)
+add(group, act, ACT_EXAMPLES)
+add(group, pact, PACT_EXAMPLES)
