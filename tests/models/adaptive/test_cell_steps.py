@@ -16,13 +16,13 @@ def random(*shape, seed):
 
 def test_gradients_of_the_rnn_step_equal_finite_differences():
     inputs = random(ROWS, HIDDEN, seed=0), random(ROWS, HIDDEN, seed=1), random(HIDDEN, HIDDEN, seed=2)
-    assert torch.autograd.gradcheck(lambda *args: rnn_step(*args, torch.float64), inputs)
+    assert torch.autograd.gradcheck(lambda d, h, w: rnn_step(d, h, w, torch.float64), inputs)
 
 
 def test_gradients_of_the_lstm_step_equal_finite_differences():
     shapes = (ROWS, 4 * HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (HIDDEN, 4 * HIDDEN)
     inputs = tuple(random(*shape, seed=seed) for seed, shape in enumerate(shapes))
-    assert torch.autograd.gradcheck(lambda *args: lstm_step(*args, torch.float64), inputs)
+    assert torch.autograd.gradcheck(lambda d, h, c, w: lstm_step(d, h, c, w, torch.float64), inputs)
 
 
 def test_steps_are_those_of_pytorchs_cells():
