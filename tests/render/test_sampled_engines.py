@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -160,6 +161,25 @@ def test_samples_are_chosen_and_bounded():
         assert differences.name == "Δopen3d"
         with pytest.raises(EngineError, match="17 samples"):
             make_differentiable_engine("open3d", library(), samples=17)
+
+
+def test_engines_are_forgotten_and_used_in_whatever_thread():
+    """Also in that of OpenGL itself, where nobody could be waited for."""
+    if not STATUS["mujoco-shadows"].works:
+        pytest.skip(STATUS["mujoco-shadows"].reason)
+    meshes, thread = library(), gl_thread.gl_thread()
+    scenes = random_scenes(meshes, 1, 1, 16, seed=8)
+    engines = [make_engine("mujoco", meshes) for _ in range(3)]
+    thread.run(engines.clear)
+    engine = make_engine("mujoco", meshes)
+    drawn = []
+    other = threading.Thread(
+        target=lambda: drawn.append(engine.layers(scenes.objects, scenes.camera, scenes.light))
+    )
+    other.start()
+    other.join(30)
+    here = engine.layers(scenes.objects, scenes.camera, scenes.light)
+    torch.testing.assert_close(drawn[0].rgb, here.rgb, rtol=0, atol=0)
 
 
 @pytest.mark.skipif(not STATUS["mujoco"].works, reason=STATUS["mujoco"].reason)

@@ -32,7 +32,7 @@ class GlFaces:
         self._numbered = NumberedModel.of(self.library, BUFFER_PX)
         self._thread = gl_thread()
         self._canvas = self._thread.run(lambda: GlCanvas(self._numbered.model, 1))
-        weakref.finalize(self, self._thread.run, self._canvas.free).atexit = False
+        weakref.finalize(self, self._thread.run_later, self._canvas.free).atexit = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GlFaces, (self.library,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from inverse_graphics.render.mujoco.installation import new_context
@@ -28,6 +29,11 @@ class GlThread:
     def run(self, function: Callable[[], Result]) -> Result:
         """Call a function there and wait for what it returns."""
         return self._thread.submit(function).result()
+
+    def run_later(self, function: Callable[[], object]) -> None:
+        """Call a function there when there is time: from anywhere, that thread and the end of Python included."""
+        with suppress(RuntimeError):  # at the end there are no threads any more, and nothing to be done
+            self._thread.submit(function)
 
 
 def gl_thread() -> GlThread:

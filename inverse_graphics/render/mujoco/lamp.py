@@ -48,7 +48,7 @@ class Lamp:
         self._numbered = NumberedModel.of(library.to("cpu"), BUFFER_PX, shadow_px)
         self._thread = gl_thread()
         self._canvas = self._thread.run(lambda: GlCanvas(self._numbered.model, MOST_OBJECTS + 1))
-        weakref.finalize(self, self._thread.run, self._canvas.free).atexit = False
+        weakref.finalize(self, self._thread.run_later, self._canvas.free).atexit = False
 
     def reach(self, scene: SceneBatch, factor: int) -> Tensor:
         """Say what of the lamp's light reaches each sample, `factor` along each side of a pixel.

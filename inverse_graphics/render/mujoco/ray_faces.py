@@ -41,7 +41,7 @@ class RayFaces:
 
     def find(self, windows: Windows) -> Faces:
         """The face of the library that each sample meets first, −1 where none: (n,) int32."""
-        rays = windows.rays.astype(np.float64)
+        rays = windows.rays().astype(np.float64)
         faces = np.full(len(rays), -1, np.int32)
         for layer in np.nonzero(windows.box[:, 2])[0].tolist():
             mesh = int(windows.mesh[layer])

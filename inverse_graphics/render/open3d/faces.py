@@ -36,8 +36,7 @@ class Open3DFaces:
 
     def find(self, windows: Windows) -> Faces:
         """The face of the library that each sample meets first, −1 where none: (n,) int32."""
-        rays = windows.rays
-        rays[:, :3] += np.float32(NEAR) * rays[:, 3:]
+        rays = windows.rays(NEAR)
         faces = np.full(len(rays), -1, np.int32)
         for mesh, scene in enumerate(self._scenes):
             layers = windows.of_mesh(mesh)

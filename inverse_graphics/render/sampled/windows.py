@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,14 +90,14 @@ class Windows:
     def _with(self, layer: Integers, mesh: Integers, rows: Floats, box: Integers, depth: Floats) -> Windows:
         return Windows(self.factor, layer, mesh, rows, box, depth, _first_samples(box, self.factor))
 
-    @cached_property
-    def rays(self) -> NDArray[np.float32]:
+    def rays(self, start_m: float = 0.0) -> NDArray[np.float32]:
         """Rays through all samples, (n, 6): origin and direction in the object's own frame, metres.
 
-        Directions are such that where a ray is after t of them lies t metres deep before the camera.
+        Directions are such that where a ray is after t of them lies t metres deeper before the camera than
+        its origin, which lies `start_m` deep.
         """
         rays = np.empty((int(self.first[-1]), 6), np.float32)
-        arguments = (self.factor, self.rows, self.box, self.first, rays)
+        arguments = (self.factor, self.rows, self.box, self.first, start_m, rays)
         in_chunks(lambda start, stop: _cast(start, stop, *arguments), len(self.layer), PER_RAY * len(rays))
         return rays
 
@@ -178,7 +177,14 @@ def _find(
 
 @kernel
 def _cast(
-    start: int, stop: int, factor: int, rows: Floats, box: Integers, first: Integers, rays: NDArray[Any]
+    start: int,
+    stop: int,
+    factor: int,
+    rows: Floats,
+    box: Integers,
+    first: Integers,
+    start_m: float,
+    rays: NDArray[Any],
 ) -> None:
     """Rays of layers start … stop − 1."""
     inverse, origin = np.empty((3, 3)), np.empty(3)
@@ -202,6 +208,7 @@ def _cast(
             for across in range(box[layer, 2] * factor):
                 x = box[layer, 0] + (across + 0.5) / factor
                 for n in range(3):
-                    rays[at, n] = origin[n]
-                    rays[at, 3 + n] = inverse[n, 0] * x + inverse[n, 1] * y + inverse[n, 2]
+                    way = inverse[n, 0] * x + inverse[n, 1] * y + inverse[n, 2]
+                    rays[at, n] = origin[n] + start_m * way
+                    rays[at, 3 + n] = way
                 at += 1
