@@ -31,7 +31,7 @@ class GlThread:
         return self._thread.submit(function).result()
 
     def run_later(self, function: Callable[[], object]) -> None:
-        """Call a function there when there is time: from anywhere, that thread and the end of Python included."""
+        """Call a function there when there is time; asked from anywhere, that thread itself included."""
         with suppress(RuntimeError):  # at the end there are no threads any more, and nothing to be done
             self._thread.submit(function)
 
