@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-from inverse_graphics.models.adaptive.cell_steps import lstm_step, rnn_step
+from inverse_graphics.models.adaptive.cell_steps import Recurrent, lstm_step, rnn_step
 
 State = Any
 """A tensor (B, H), or a tuple of tensors of B rows whose first is the hidden vector (B, H)."""
@@ -68,8 +68,7 @@ class _LinearDrive:
 
     def __init__(self, cell: nn.RNNCellBase, precision: torch.dtype | None) -> None:
         self.cell = cell
-        self.recurrent = cell.weight_hh.mT
-        self.precision = precision or cell.weight_hh.dtype
+        self.recurrent = Recurrent.of(cell.weight_hh, precision or cell.weight_hh.dtype)
 
     def drive(self, inputs: Tensor) -> Tensor:
         bias = self.cell.bias_ih + self.cell.bias_hh if self.cell.bias else None
@@ -84,7 +83,7 @@ class RnnDrive(_LinearDrive):
 
     def advance(self, drive: Tensor, state: Tensor) -> Tensor:
         """h ← tanh(W x + U h + b)."""
-        return rnn_step(drive, state, self.recurrent, self.precision)
+        return rnn_step(drive, state, self.recurrent)
 
 
 class LstmDrive(_LinearDrive):
@@ -92,7 +91,7 @@ class LstmDrive(_LinearDrive):
 
     def advance(self, drive: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The next hidden vector and cell."""
-        return lstm_step(drive, *state, self.recurrent, self.precision)
+        return lstm_step(drive, *state, self.recurrent)
 
 
 def drive_of(cell: nn.Module, precision: torch.dtype | None = None) -> Drive:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from inverse_graphics.models.adaptive.cell_steps import lstm_step, rnn_step
+from inverse_graphics.models.adaptive.cell_steps import Recurrent, lstm_step, rnn_step
 
 ROWS, HIDDEN = 4, 3
 
@@ -14,15 +14,19 @@ def random(*shape, seed):
     return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
 
 
+def same(weight, precision=torch.float64):
+    return Recurrent(weight, weight.detach().to(precision))
+
+
 def test_gradients_of_the_rnn_step_equal_finite_differences():
     inputs = random(ROWS, HIDDEN, seed=0), random(ROWS, HIDDEN, seed=1), random(HIDDEN, HIDDEN, seed=2)
-    assert torch.autograd.gradcheck(lambda d, h, w: rnn_step(d, h, w, torch.float64), inputs)
+    assert torch.autograd.gradcheck(lambda d, h, w: rnn_step(d, h, same(w)), inputs)
 
 
 def test_gradients_of_the_lstm_step_equal_finite_differences():
     shapes = (ROWS, 4 * HIDDEN), (ROWS, HIDDEN), (ROWS, HIDDEN), (HIDDEN, 4 * HIDDEN)
     inputs = tuple(random(*shape, seed=seed) for seed, shape in enumerate(shapes))
-    assert torch.autograd.gradcheck(lambda d, h, c, w: lstm_step(d, h, c, w, torch.float64), inputs)
+    assert torch.autograd.gradcheck(lambda d, h, c, w: lstm_step(d, h, c, same(w)), inputs)
 
 
 def test_steps_are_those_of_pytorchs_cells():
@@ -33,18 +37,16 @@ def test_steps_are_those_of_pytorchs_cells():
     def drive(of):
         return nn.functional.linear(inputs, of.weight_ih, of.bias_ih + of.bias_hh)
 
-    assert torch.allclose(
-        rnn_step(drive(simple), hidden, simple.weight_hh.mT, torch.float64), simple(inputs, hidden)
-    )
-    ours = lstm_step(drive(long), hidden, cell, long.weight_hh.mT, torch.float64)
+    assert torch.allclose(rnn_step(drive(simple), hidden, same(simple.weight_hh.mT)), simple(inputs, hidden))
+    ours = lstm_step(drive(long), hidden, cell, same(long.weight_hh.mT))
     for one, other in zip(ours, long(inputs, (hidden, cell)), strict=True):
         assert torch.allclose(one, other)
 
 
 def test_what_needs_no_gradient_gets_none_and_the_rest_is_the_same():
     drive, hidden, weight = random(ROWS, HIDDEN, seed=0), random(ROWS, HIDDEN, seed=1), random(3, 3, seed=2)
-    whole = torch.autograd.grad(rnn_step(drive, hidden, weight, torch.float64).sum(), [hidden])
-    part = torch.autograd.grad(rnn_step(drive, hidden, weight.detach(), torch.float64).sum(), [hidden])
+    whole = torch.autograd.grad(rnn_step(drive, hidden, same(weight)).sum(), [hidden])
+    part = torch.autograd.grad(rnn_step(drive, hidden, same(weight.detach())).sum(), [hidden])
     assert torch.equal(whole[0], part[0])
 
 
@@ -54,9 +56,9 @@ def test_bfloat16_rounds_products_alone(step):
     drive, hidden = random(ROWS, factor * 64, seed=0).float(), random(ROWS, 64, seed=1).float()
     weight = (random(64, factor * 64, seed=2) / 8).float()
     exact, rounded = (
-        rnn_step(drive, hidden, weight, precision)
+        rnn_step(drive, hidden, same(weight, precision))
         if step == "rnn"
-        else lstm_step(drive, hidden, hidden, weight, precision)[0]
+        else lstm_step(drive, hidden, hidden, same(weight, precision))[0]
         for precision in (torch.float32, torch.bfloat16)
     )
     assert rounded.dtype == torch.float32
