@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,11 @@ from .figures import Json, report
 from .streams import say
 from .study_options import seeds_of, typed_command
 from .study_thinking import ACT_EXAMPLES, PACT_EXAMPLES, act, pact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inverse_graphics.studies.study_run import Say, StudyRun
 
 group = new_group("Train a recipe in several ways and lay what came of each side by side.")
 
@@ -175,9 +180,14 @@ def estimators(
 ) -> None:  # fmt: skip
     """How the number of objects is learnt: the estimators side by side.
 
-    Writes the same files as `study counting`.
+    Writes the same files as `study counting`, and how noisy each estimator's gradient is at the start, in the
+    middle and at the end of the first run.
     """
-    _counting("estimators", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+    from inverse_graphics.studies.estimators import report_gradients
+
+    _counting(
+        "estimators", recipe, variants, seeds, steps, overrides, own, out, no_train, json, report_gradients
+    )
 
 
 def sprites(
@@ -207,6 +217,7 @@ def strokes(
 def _counting(
     name: str, recipe: str, variants: str, seeds: str, steps: int | None, overrides: list[str] | None,
     own: Path | None, out: Path | None, no_train: bool, json: str | None,
+    report_more: Callable[[list[StudyRun], Path, Say], object] = lambda *_: None,
 ) -> None:  # fmt: skip
     from inverse_graphics.errors import TrainingError
     from inverse_graphics.studies import counting as study
@@ -232,6 +243,7 @@ def _counting(
         if not done:
             raise typer.Exit(130)
     report(study.report(runs, folder, command), json)
+    report_more(runs, folder, say)
     say(f"everything is in {folder}; {folder / 'summary.md'} sums it up")
     if errors:
         raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")

@@ -1,7 +1,8 @@
 """Studies of the 2D model: how counting is learnt, by seed and by variant of a recipe.
 
 DIR/
-    runs/<variant>-seed<k>/   a training run, with stages/, its reconstructions at each evaluation; once
+    runs/<variant>-seed<k>/   a training run, with stages/, its reconstructions at each evaluation, and
+                              snapshots/, its weights at the start, in the middle and at the end; once
                               finished also evaluation.json
     results.json              everything, for programs
     summary.md                tables, for people
@@ -13,36 +14,35 @@ DIR/
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from inverse_graphics.data.kinds import open_streams
-from inverse_graphics.documents import read_document
-from inverse_graphics.errors import ModelError, RecipeError, TrainingError
-from inverse_graphics.files import atomic_write, storage_error
+from inverse_graphics.errors import RecipeError, TrainingError
 from inverse_graphics.formats import write_image
 from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.models.weights import current_versions, load_model
 from inverse_graphics.report.evaluation2d import evaluate2d
 from inverse_graphics.studies.confusion_plot import plot_confusions, pooled
 from inverse_graphics.studies.count_plot import CountLine, plot_counting
 from inverse_graphics.studies.count_summary import CountingRow, counting_rows, summarise_counting
 from inverse_graphics.studies.curves import curve, write_curves
+from inverse_graphics.studies.every_run import judged_once, write_text
+from inverse_graphics.studies.every_run import train_and_judge as every_run
 from inverse_graphics.studies.scanning import plot_scanning, scanning_maps
+from inverse_graphics.studies.snapshots import keeping_snapshots
 from inverse_graphics.studies.stages import recording_task, stage_sheet, stages
-from inverse_graphics.studies.study_run import Say, StudyRun, plan
+from inverse_graphics.studies.study_run import Say, StudyRun, plan, train
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import Air2DRecipe, load_recipe
-from inverse_graphics.training.run import WEIGHTS, run
+from inverse_graphics.training.air2d_task import to_network
+from inverse_graphics.training.recipe import Air2DRecipe, Recipe, load_recipe
+from inverse_graphics.training.run import WEIGHTS
+from inverse_graphics.training.task import Task
 
-EVALUATION = "evaluation.json"
 FORMAT_VERSION = 1
 """Older evaluations are done again."""
 IWAE_SAMPLES = 5
@@ -67,37 +67,16 @@ def plan_counting(
 def train_and_judge(
     runs: Sequence[StudyRun], out: Path, command: str, say: Say
 ) -> tuple[bool, dict[str, str]]:
-    """Train all runs, one after the other, and judge each; False if asked to stop before the end.
-
-    After each the report is written anew. A run that ends with an error is told, and the others go on.
-    Returns those errors by the runs' folders.
-    """
-    errors: dict[str, str] = {}
-    for number, planned in enumerate(runs, start=1):
-        state = "is there" if planned.finished else "goes on" if planned.begun else "begins"
-        say(f"run {number} of {len(runs)}: {planned.variant.name}, seed {planned.seed}, {state}")
-        try:
-            if not _train(planned, command):
-                return False, errors
-            judge(planned)
-            if state != "is there":
-                report(runs, out, command)
-        except (TrainingError, ModelError) as error:
-            say(f"{planned.variant.name}, seed {planned.seed}: {error}")
-            errors[planned.folder.name] = str(error)
-    return True, errors
+    """Train all runs and judge each, as `every_run.train_and_judge`, and keep snapshots of each."""
+    return every_run(runs, judge, lambda: report(runs, out, command), command, say, _train)
 
 
 def _train(planned: StudyRun, command: str) -> bool:
-    if planned.finished:
-        return True
-    return run(
-        planned.recipe,
-        planned.folder,
-        resume=planned.begun,
-        build_task=lambda recipe: recording_task(recipe, planned.folder),
-        how_to_resume=command,
-    ).finished
+    def build(recipe: Recipe) -> Task:
+        task = recording_task(recipe, planned.folder)
+        return keeping_snapshots(task, recipe.steps, planned.folder)
+
+    return train(planned, command, build)
 
 
 def judge(trained: StudyRun) -> dict[str, Any]:
@@ -107,46 +86,21 @@ def judge(trained: StudyRun) -> dict[str, Any]:
         ModelError: the weights are damaged.
         StorageError: the file cannot be written.
     """
-    asked = _asked(trained)
-    kept = _kept(trained.folder / EVALUATION)
-    if kept.get("of") == asked:
-        return kept
-    network = load_model(trained.folder / WEIGHTS).module
+    return judged_once(trained, FORMAT_VERSION, lambda: _figures(trained))
+
+
+def _figures(trained: StudyRun) -> dict[str, Any]:
+    network, recipe = load_model(trained.folder / WEIGHTS).module, _recipe(trained)
     assert isinstance(network, Air2D)
-    recipe = _recipe(trained)
-    figures = evaluate2d(network, recipe, recipe.evaluation.size, IWAE_SAMPLES, recipe.evaluation.seed)
-    held_out = open_streams(recipe.data).held_out.fixed_set(SCANNED, recipe.evaluation.seed).images
-    maps = scanning_maps(network, torch.from_numpy(held_out)[:, None])
-    evaluation = {"of": asked, **figures, "scanning": maps.tolist()}
-    _write(trained.folder / EVALUATION, json.dumps(evaluation, allow_nan=False) + "\n")
-    return evaluation
+    judging = recipe.evaluation
+    figures = evaluate2d(network, recipe, judging.size, IWAE_SAMPLES, judging.seed)
+    held_out = open_streams(recipe.data).held_out.fixed_set(SCANNED, judging.seed).images
+    return {**figures, "scanning": scanning_maps(network, to_network(held_out)).tolist()}
 
 
 def _recipe(trained: StudyRun) -> Air2DRecipe:
     assert isinstance(trained.recipe, Air2DRecipe)
     return trained.recipe
-
-
-def _asked(trained: StudyRun) -> dict[str, Any]:
-    """All that the evaluation of a run depends on."""
-    content = (trained.folder / WEIGHTS / TENSORS).read_bytes()
-    evaluation = trained.recipe.evaluation
-    return {
-        "format_version": FORMAT_VERSION,
-        "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "images": evaluation.size,
-        "stream": evaluation.seed,
-        "samples": IWAE_SAMPLES,
-    }
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    """An earlier evaluation; nothing where there is none, or none that can be read."""
-    try:
-        document = read_document(file, TrainingError)
-    except TrainingError:
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def report(runs: Sequence[StudyRun], out: Path, command: str) -> list[CountingRow]:
@@ -162,8 +116,8 @@ def report(runs: Sequence[StudyRun], out: Path, command: str) -> list[CountingRo
     records = [_record(run) for run in there]
     rows = counting_rows(records)
     results = {"command": command, "versions": current_versions(), "runs": records}
-    _write(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
-    _write(out / "summary.md", summarise_counting(records, rows, command))
+    write_text(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    write_text(out / "summary.md", summarise_counting(records, rows, command))
     _draw(there, records, out)
     return rows
 
@@ -201,7 +155,7 @@ def _draw(there: Sequence[StudyRun], records: Sequence[dict[str, Any]], out: Pat
     if judged:
         maps = {f"{r['variant']}, {r['seed']}": np.array(r["evaluation"]["scanning"]) for r in judged}
         plot_scanning(maps, out)
-        _write(out / "scanning.json", json.dumps({name: of.tolist() for name, of in maps.items()}) + "\n")
+        write_text(out / "scanning.json", json.dumps({name: of.tolist() for name, of in maps.items()}) + "\n")
     for name in names:
         _publish_stages(next(run for run in there if run.variant.name == name), out)
 
@@ -216,12 +170,3 @@ def _publish_stages(run: StudyRun, out: Path) -> None:
     if kept:
         _, sheet = stage_sheet(kept)
         write_image(out / f"stages-{run.variant.file_name}.png", sheet)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(file.parent, error) from error
-    with atomic_write(file, "w") as opened:
-        opened.write(text)

@@ -25,9 +25,11 @@ def train_and_judge(
     report: Callable[[], object],
     command: str,
     say: Say,
+    train: Callable[[StudyRun, str], bool] = train,
 ) -> tuple[bool, dict[str, str]]:
     """Train all runs and judge each; False if asked to stop before the end.
 
+    train: given a run and the command that goes on, trains it to its end; False if it was stopped.
     After each the report is written anew. A run that ends with an error is told, and the others go on.
     Returns those errors by the runs' folders.
     """

@@ -13,8 +13,9 @@ from inverse_graphics.studies.variants import Variant, varied_recipe
 from inverse_graphics.training.checkpoint import checkpoints
 from inverse_graphics.training.log import HISTORY
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe
-from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, run
+from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, BuildTask, run
 from inverse_graphics.training.state import Row
+from inverse_graphics.training.tasks import build_task as build_any_task
 
 RUNS = "runs"
 Say = Callable[[str], None]
@@ -118,15 +119,23 @@ def run_folder(out: Path, variant: Variant, seed: int) -> Path:
     return out / RUNS / f"{variant.file_name}-seed{seed}"
 
 
-def train(planned: StudyRun, how_to_resume: str) -> bool:
+def train(planned: StudyRun, how_to_resume: str, build_task: BuildTask = build_any_task) -> bool:
     """Train a run to its end, going on where it was stopped; False if it was stopped again.
+
+    build_task: makes of the recipe what is trained.
 
     Raises:
         TrainingError, StorageError: as `training.run.run`.
     """
     if planned.finished:
         return True
-    return run(planned.recipe, planned.folder, resume=planned.begun, how_to_resume=how_to_resume).finished
+    return run(
+        planned.recipe,
+        planned.folder,
+        resume=planned.begun,
+        build_task=build_task,
+        how_to_resume=how_to_resume,
+    ).finished
 
 
 def _check_is_the_same(planned: StudyRun) -> None:

@@ -43,19 +43,19 @@ class Air2DTrainable:
     def __init__(self, network: Air2D, settings: AirSchedule) -> None:
         estimator = make_estimator(network, settings)
         self.objective = AirObjective(estimator, settings, network.max_objects)
-        self._network, self._helpers = network, estimator.helpers
+        self.network, self._helpers = network, estimator.helpers
         self._helpers_rate = settings.baseline_rate if isinstance(settings, ScoreFunctionSettings) else 1.0
 
     @property
     def module(self) -> nn.Module:
         """The model; beside it, where there is one, the baseline."""
         if self._helpers is None:
-            return self._network
-        return nn.ModuleDict({"network": self._network, "helpers": self._helpers})
+            return self.network
+        return nn.ModuleDict({"network": self.network, "helpers": self._helpers})
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The model's parameters, and the baseline's with a learning rate of their own."""
-        groups = [ParameterGroup(list(self._network.parameters()))]
+        groups = [ParameterGroup(list(self.network.parameters()))]
         if self._helpers is not None:
             groups.append(ParameterGroup(list(self._helpers.parameters()), self._helpers_rate))
         return groups
