@@ -78,6 +78,20 @@ class State(NamedTuple):
     behind: tuple[Tensor, Gaussian] | None
 
 
+class Glance(NamedTuple):
+    """What a step knows before it looks closer.
+
+    source: (B, H, W), what the glimpse is read from.  head, hidden, cell: (B, ·), what is known.
+    halt_logit: (B,), that there is no further object.
+    """
+
+    source: Tensor
+    head: Tensor
+    hidden: Tensor
+    cell: Tensor
+    halt_logit: Tensor
+
+
 class Latents(NamedTuple):
     """One object of each image.
 
@@ -136,13 +150,21 @@ class Air2D(nn.Module):
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, where it is, and what."""
+        glance = self.glance(state)
+        return Step(glance.halt_logit, *self.attend(state, glance, sampler))
+
+    def glance(self, state: State) -> Glance:
+        """Say whether there is one more object: the cheaper half of a step."""
         source, features = self._look(state)
         hidden, cell = self._remember(features, state)
         head = torch.relu(self.head(hidden))
+        return Glance(source, head, hidden, cell, -self.presence(head)[:, 0])
 
-        q_where = self._where_posterior(head)
+    def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
+        """Look closer, and draw: the other half."""
+        q_where = self._where_posterior(glance.head)
         where = _bounded(sampler(q_where))
-        q_what = self.encode(read_window(source, where, self.settings.glimpse_size))
+        q_what = self.encode(read_window(glance.source, where, self.settings.glimpse_size))
         what = sampler(q_what)
 
         p_where, p_what = self._priors(what)
@@ -151,8 +173,8 @@ class Air2D(nn.Module):
         after = self._draw(state.picture, glimpse, where)
         objects = ObjectStep(Latents(where, what, glimpse, state.picture, after, q_where, q_what), kl)
         previous = torch.cat([where, what], -1)
-        carried = state._replace(picture=after, hidden=hidden, cell=cell, previous=previous)
-        return Step(-self.presence(head)[:, 0], objects, carried)
+        carried = state._replace(picture=after, hidden=glance.hidden, cell=glance.cell, previous=previous)
+        return objects, carried
 
     def log_ratio(self, step: ObjectStep) -> Tensor:
         """log q(z | x, …) − log p(z) of a step's latents as they were drawn: (B,), nats."""

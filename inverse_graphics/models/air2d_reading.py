@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from inverse_graphics.distributions.sampler import AtMeans
-from inverse_graphics.models.air2d import SMALLEST_INVERSE_SCALE, Air2D
+from inverse_graphics.models.air2d import Air2D
 from inverse_graphics.models.attention import window_box
-from inverse_graphics.models.early_stop import infer_until_absent
+from inverse_graphics.models.early_stop import Findings, find_until_absent
 from inverse_graphics.models.familiarity import ParsedImages
 from inverse_graphics.models.object_summary import INK, ink_boxes, object_summaries, ownership
 
@@ -48,26 +49,39 @@ def read_images(network: Air2D, images: Tensor) -> Reading:
 
     images: (B, 1, H, W) in [0, 1].
     """
-    inference = infer_until_absent(network, images, AtMeans())
-    counts, size = inference.most_probable_count, network.settings.image_size
-    latents = [step.latents for step in inference.objects]
-    prefixes = torch.stack(network.prefixes(inference.objects), dim=1)[:, :, 0]
-    windows = torch.stack([window_box(_somewhere(z.where), size, size) for z in latents], dim=1)
-    windows = torch.nn.functional.pad(windows, (0, 0, 0, network.max_objects - len(latents)))
+    findings = find_until_absent(network, images, AtMeans())
+    counts, size = findings.counts, network.settings.image_size
+    prefixes = _prefixes(findings)
+    windows = _windows(findings, size)
     owned = ownership(windows, counts, size, size)
     boxes = ink_boxes(images * owned > INK)
-    chosen = torch.arange(len(images), device=images.device)
+    unused = network.max_objects - windows.shape[1]
+    picture = prefixes[torch.arange(len(images), device=images.device), counts]
     return Reading(
         counts=counts,
-        count_probabilities=inference.log_count.exp(),
-        log_likelihoods=inference.log_likelihood[chosen, counts],
+        count_probabilities=findings.log_count.exp(),
+        log_likelihoods=network.likelihood.log_prob(images, picture[:, None]),
         prefixes=prefixes.clamp(0, 1),
-        windows=windows,
-        boxes=torch.where(boxes[..., 2:3] > 0, boxes, windows),
-        summaries=object_summaries(images[:, 0], prefixes[chosen, counts], owned),
+        windows=pad(windows, (0, 0, 0, unused)),
+        boxes=pad(torch.where(boxes[..., 2:3] > 0, boxes, windows), (0, 0, 0, unused)),
+        summaries=pad(object_summaries(images[:, 0], picture, owned), (0, 0, 0, unused)),
     )
 
 
-def _somewhere(where: Tensor) -> Tensor:
-    """Windows of which some were never inferred, these being as large as windows can be: (B, 3)."""
-    return torch.cat([where[:, :1].clamp_min(SMALLEST_INVERSE_SCALE), where[:, 1:]], dim=-1)
+def _prefixes(findings: Findings) -> Tensor:
+    """The pictures of the first 0 … L objects, and of all where there are fewer: (B, L + 1, H, W)."""
+    nothing: Tensor = findings.beginning.picture
+    pictures = [nothing]
+    for rows, step in findings.objects:
+        pictures.append(pictures[-1].index_copy(0, rows, step.latents.after))
+    return torch.stack(pictures, dim=1)
+
+
+def _windows(findings: Findings, size: int) -> Tensor:
+    """Those of the first L objects, one at least; zeros where there is none: (B, L, 4), pixels."""
+    nowhere = findings.log_count.new_zeros(len(findings.log_count), 4)
+    windows = [
+        nowhere.index_copy(0, rows, window_box(step.latents.where, size, size))
+        for rows, step in findings.objects
+    ]
+    return torch.stack(windows or [nowhere], dim=1)

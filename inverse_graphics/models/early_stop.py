@@ -1,52 +1,106 @@
 """Inference that stops looking where nothing more is there.
 
-An image is done with at the first step whose object is rather absent than present, and costs nothing from
-there on, in batches too. That loses no answer: at that step the count w_n is at least as probable as all
-larger counts together, so the most probable count has been seen.
+An image is done with at the first step whose object is rather absent than present: it costs no closer look
+in that step, and nothing from there on, in batches too. That loses no answer: at that step the count w_n is
+at least as probable as all larger counts together, so the most probable count has been seen.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from inverse_graphics.distributions.sampler import Sampler
-from inverse_graphics.halting import Step, Thresholded, ponder, skip_halted
-from inverse_graphics.models.air import AirModel, Inference, ObjectStep
+from inverse_graphics.models.air import Beginning, ObjectStep
 
 
-def infer_until_absent(model: AirModel, images: Tensor, sampler: Sampler) -> Inference:
-    """Infer the objects of B images, each up to the first that is rather not there.
+class Glance(Protocol):
+    """What a step knows before it looks closer: a named tuple of tensors of B rows."""
 
-    images: (B, C, H, W) in [0, 1].  `objects` are only the steps that some image needed; where an image did
-    not, they hold zeros. `log_count` gives what was not looked at, all larger counts together, to the first
-    of them. `log_likelihood` is −inf, and `kl` 0, of steps that no image needed.
+    @property
+    def halt_logit(self) -> Tensor:
+        """That there is no further object: (B,)."""
+
+
+class GlancingModel(Protocol):
+    """A model whose steps tell first whether there is one more object, and then what it is."""
+
+    @property
+    def max_objects(self) -> int:
+        """N, the number of steps."""
+
+    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+        """Infer what all objects share, and give the state before the first step."""
+
+    def glance(self, state: Any) -> Any:
+        """Say whether there is one more object: a `Glance`."""
+
+    def attend(self, state: Any, glance: Any, sampler: Sampler) -> tuple[ObjectStep, Any]:
+        """Infer that object, and the state after it."""
+
+
+class Found(NamedTuple):
+    """The i-th objects of those images of a batch that have one.  rows: (R,), which.  step: of these R."""
+
+    rows: Tensor
+    step: ObjectStep
+
+
+class Findings(NamedTuple):
+    """What was found in B images.
+
+    beginning: the state before the first step.  objects: i = 1 … L, as far as some image was looked at.
+    log_count: (B, N + 1); what was not looked at, all larger counts together, goes to the first of them.
     """
-    beginning = model.begin(images, sampler)
 
-    def step(state: Any, *_: object) -> Step[Any, ObjectStep]:
-        return model.step(state, sampler)
+    beginning: Any
+    objects: list[Found]
+    log_count: Tensor
 
-    pondering = ponder(skip_halted(step), beginning.state, model.max_objects, Thresholded())
-    objects, steps = pondering.outputs, model.max_objects
-    missing = steps - len(objects)
-    log_count, log_present = stopped_counts(torch.stack(pondering.halt_logits, -1), steps)
-    return Inference(
-        shared=beginning.state,
-        objects=objects,
-        log_count=log_count,
-        log_present=log_present,
-        kl=pad(torch.stack([one.kl for one in objects], dim=-1), (0, missing)),
-        kl_shared=beginning.kl,
-        log_likelihood=pad(model.prefix_log_likelihoods(images, objects), (0, missing), value=-torch.inf),
-    )
+    @property
+    def counts(self) -> Tensor:
+        """The most probable counts, which may be less than what was looked at: (B,) int64."""
+        return self.log_count.argmax(-1)
 
 
-def stopped_counts(halt_logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the counts (B, N + 1), and that object i exists (B, N), as far as was looked.
+def find_until_absent(model: GlancingModel, images: Tensor, sampler: Sampler) -> Findings:
+    """Find the objects of B images, each up to the first that is rather not there.
+
+    images: (B, C, H, W) in [0, 1].
+    """
+    beginning = model.begin(images, sampler).state
+    rows, state = torch.arange(len(images), device=images.device), beginning
+    objects: list[Found] = []
+    logits: list[Tensor] = []
+    for _ in range(model.max_objects):
+        glance = model.glance(state)
+        logits.append(glance.halt_logit.new_zeros(len(images)).index_copy_(0, rows, glance.halt_logit))
+        there = (glance.halt_logit <= 0).nonzero()[:, 0]
+        if len(there) == 0:
+            break
+        if len(there) < len(rows):
+            rows, state, glance = rows[there], _taken(state, there), _taken(glance, there)
+        step, state = model.attend(state, glance, sampler)
+        objects.append(Found(rows, step))
+    log_count = stopped_counts(torch.stack(logits, -1), model.max_objects)
+    return Findings(beginning, objects, log_count)
+
+
+def _taken(tree: Any, rows: Tensor) -> Any:
+    """Some rows of every tensor in nested tuples."""
+    if isinstance(tree, Tensor):
+        return tree[rows]
+    if isinstance(tree, tuple):
+        parts = (_taken(part, rows) for part in tree)
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+    return tree
+
+
+def stopped_counts(halt_logits: Tensor, steps: int) -> Tensor:
+    """Log-probabilities of the counts, as far as was looked: (B, N + 1).
 
     halt_logits: (B, L) of the L ≤ N steps that were run; those after the first above 0 mean nothing.
     """
@@ -59,6 +113,4 @@ def stopped_counts(halt_logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     halted = torch.where(unseen, torch.where(first_unseen, before, -torch.inf), halted)
     rest = torch.where(unseen[:, -1], -torch.inf, keep[:, -1])
     log_count = torch.cat([halted, rest[:, None]], -1)
-    present = torch.where(unseen, -torch.inf, keep)
-    missing = steps - halt_logits.shape[-1]
-    return pad(log_count, (0, missing), value=-torch.inf), pad(present, (0, missing), value=-torch.inf)
+    return pad(log_count, (0, steps - halt_logits.shape[-1]), value=-torch.inf)

@@ -66,7 +66,7 @@ def ink_boxes(visible: Tensor) -> Tensor:
     right = columns.shape[-1] - columns.flip(-1).argmax(-1)
     bottom = rows.shape[-1] - rows.flip(-1).argmax(-1)
     boxes = torch.stack([x, y, right - x, bottom - y], dim=-1).float()
-    return boxes * visible.flatten(-2).any(-1)[..., None]
+    return boxes * columns.amax(-1, keepdim=True)
 
 
 def _edge_energy(images: Tensor, owned: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ from torch import nn
 from inverse_graphics.distributions.sampler import AtMeans
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
-from inverse_graphics.models.early_stop import infer_until_absent, stopped_counts
+from inverse_graphics.models.air2d_reading import read_images
+from inverse_graphics.models.attention import window_box
+from inverse_graphics.models.early_stop import find_until_absent, stopped_counts
 
 SIZES = {"image_size": 16, "glimpse_size": 8, "features": 12, "hidden": 10, "head": 9, "what": 4}
 VARIANTS = [{}, {"sees": "difference", "background": {"latents": 2}}, {"memory": "none", "sees": "both"}]
@@ -33,37 +35,73 @@ def random_images(batch):
 
 
 @torch.no_grad()
-def test_same_counts_likelihoods_and_objects_as_looking_to_the_end(model):
+def test_same_counts_objects_and_pictures_as_looking_to_the_end(model):
     images = random_images(300)
     every = attend_infer_repeat(model, images, AtMeans())
-    few = infer_until_absent(model, images, AtMeans())
-    counts = every.most_probable_count
+    findings = find_until_absent(model, images, AtMeans())
+    counts, looked_at = every.most_probable_count, until_absent(model, images)
     assert len(counts.unique()) > 1
-    assert torch.equal(few.most_probable_count, counts)
-    rows = torch.arange(len(images))
-    assert torch.allclose(few.log_likelihood[rows, counts], every.log_likelihood[rows, counts])
-    for index, (one, same) in enumerate(zip(few.objects, every.objects, strict=False)):
-        there = counts > index
-        assert torch.allclose(one.latents.where[there], same.latents.where[there])
-        assert torch.allclose(one.latents.after[there], same.latents.after[there])
-    assert torch.allclose(few.log_count.exp().sum(-1), torch.ones(300, dtype=torch.float64))
+    assert torch.equal(findings.counts, counts)
+    assert len(findings.objects) == looked_at.max()
+    for index, (one, same) in enumerate(zip(findings.objects, every.objects, strict=False)):
+        assert torch.equal(one.rows, (looked_at > index).nonzero()[:, 0])
+        for name in ("where", "what", "before", "after"):
+            assert torch.allclose(getattr(one.step.latents, name), getattr(same.latents, name)[one.rows])
+        assert torch.allclose(one.step.kl, same.kl[one.rows])
+    assert torch.allclose(findings.log_count.exp().sum(-1), torch.ones(300, dtype=torch.float64))
 
 
 @torch.no_grad()
-def test_no_image_costs_more_steps_than_it_needs(model):
-    images, seen = random_images(200), []
-    step = model.step
+def test_a_reading_is_that_of_looking_to_the_end(model):
+    images, rows = random_images(300), torch.arange(300)
+    every = attend_infer_repeat(model, images, AtMeans())
+    counts, reading = every.most_probable_count, read_images(model, images)
+    assert torch.equal(reading.counts, counts)
+    assert torch.allclose(reading.log_likelihoods, every.log_likelihood[rows, counts])
+    pictures = torch.stack(model.prefixes(every.objects), 1)[:, :, 0].clamp(0, 1)
+    for count in range(int(counts.max()) + 1):
+        chosen = counts >= count
+        assert torch.allclose(reading.prefixes[chosen, count], pictures[chosen, count])
+        if count:
+            windows = window_box(every.objects[count - 1].latents.where, 16, 16)
+            assert torch.allclose(reading.windows[chosen, count - 1], windows[chosen])
+    assert reading.windows.shape == reading.boxes.shape == (300, 4, 4)
+    assert reading.summaries.shape[:2] == (300, 4)
 
-    def counting(state, sampler):
-        seen.append(len(state.images))
-        return step(state, sampler)
 
-    halts = torch.stack(halting_logits(model, images), -1) > 0
-    needed = [int((halts[:, :index].sum(-1) == 0).sum()) for index in range(4)]
-    model.step = counting
-    infer_until_absent(model, images, AtMeans())
-    assert seen == [rows for rows in needed if rows]
-    assert sum(seen) < 4 * len(images)
+@torch.no_grad()
+def test_nothing_is_found_where_nothing_is(model):
+    model.presence.bias.fill_(-1e3)
+    reading = read_images(model, random_images(5))
+    assert reading.counts.tolist() == [0] * 5
+    assert reading.prefixes.shape == (5, 1, 16, 16)
+    assert (reading.windows == 0).all()
+
+
+@torch.no_grad()
+def test_no_image_costs_more_than_it_needs(model, monkeypatch):
+    """A glance for each object and one more where there could be, and a closer look for each object."""
+    images = random_images(200)
+    counts = until_absent(model, images)
+    seen = {"glance": 0, "attend": 0}
+
+    def counted(name, method):
+        def call(state, *more):
+            seen[name] += len(state.images)
+            return method(state, *more)
+
+        return call
+
+    for name in seen:
+        monkeypatch.setattr(model, name, counted(name, getattr(model, name)))
+    find_until_absent(model, images, AtMeans())
+    assert seen == {"glance": (counts + 1).clamp_max(4).sum(), "attend": counts.sum()}
+
+
+def until_absent(model, images):
+    """How many objects come before the first that is rather absent: (B,)."""
+    present = torch.stack(halting_logits(model, images), -1) <= 0
+    return present.long().cumprod(-1).sum(-1)
 
 
 def halting_logits(model, images):
@@ -79,19 +117,14 @@ def halting_logits(model, images):
 def test_counts_as_far_as_was_looked_equal_a_loop_over_steps(run):
     """Reference: walk along the stick; what lies beyond the first absence goes to the next count."""
     grid = torch.tensor(list(itertools.product([-2.0, -0.1, 0.1, 3.0], repeat=run)), dtype=torch.float64)
-    log_count, log_present = stopped_counts(grid, 3)
-    for logits, found, present in zip(
-        grid.tolist(), log_count.exp().tolist(), log_present.exp(), strict=True
-    ):
-        expected, alive, exists = [0.0] * 5, 1.0, [0.0] * 3
+    for logits, found in zip(grid.tolist(), stopped_counts(grid, 3).exp().tolist(), strict=True):
+        expected, alive = [0.0] * 5, 1.0
         for index, logit in enumerate(logits):
             halt = alive / (1 + math.exp(-logit))
             expected[index] = halt
             alive -= halt
-            exists[index] = alive
             if logit > 0 or index + 1 == run:
                 expected[index + 1] = alive
                 break
         assert found == pytest.approx(expected[:4])
-        assert present.tolist() == pytest.approx(exists)
         assert sum(found) == pytest.approx(1)

@@ -8,7 +8,7 @@ from PIL import Image
 from inverse_graphics.cli.main import main
 from inverse_graphics.data.kinds import open_streams
 from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.studies import gradient_variance
+from inverse_graphics.studies import counting, gradient_variance
 from inverse_graphics.studies.scanning import scanning_maps
 from inverse_graphics.studies.snapshots import read_snapshot, stage_steps
 from inverse_graphics.studies.stages import SHOWN, spread
@@ -33,7 +33,7 @@ checkpoint_every: 3
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setattr(air2d_task, "CALIBRATION_SIZE", 300)
-    monkeypatch.setattr(gradient_variance, "FITTED", 2)
+    monkeypatch.setattr(counting, "SCANNED", 100)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     return tmp_path
 
@@ -68,7 +68,7 @@ def test_counting_by_seed_is_trained_judged_drawn_and_found_again(place, capsys)
 
 
 def test_estimators_end_with_a_table_of_gradients(place, monkeypatch, capsys):
-    variants = "exact,score_function,concrete"
+    variants = "exact"
     monkeypatch.setattr("inverse_graphics.studies.estimators.report_gradients.__defaults__", (5, 2))
     assert study(place, "estimators", "--seeds", "0", "--variants", variants) == 0
     out = place / "out"
