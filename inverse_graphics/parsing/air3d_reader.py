@@ -16,13 +16,13 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
 from inverse_graphics.models.air3d.summary import summarised
 from inverse_graphics.models.weights import LoadedModel
-from inverse_graphics.parse import Box, Matrix, Parse, ParsedCamera, ParsedObject
+from inverse_graphics.parse import Matrix, Parse, ParsedCamera, ParsedObject
 from inverse_graphics.parsing.canvas import Placement, colour_on_canvas
 from inverse_graphics.parsing.extents import Extents
+from inverse_graphics.parsing.own_pixels import scene_camera, visible_box
 from inverse_graphics.parsing.reader import PlacedImage
 from inverse_graphics.scene.batch import SceneBatch
-from inverse_graphics.scene.numbers import MAX_SIDE
-from inverse_graphics.scene.scene import Camera, Scene, SceneObject
+from inverse_graphics.scene.scene import Scene, SceneObject
 
 
 class _Numbers(NamedTuple):
@@ -135,7 +135,7 @@ class Air3DReader:
 
     def _object(self, numbers: _Numbers, index: int, slot: int, placement: Placement) -> ParsedObject:
         return ParsedObject(
-            box_px=_within(placement, placement.box_in_image(numbers.boxes[index][slot])),
+            box_px=visible_box(numbers.boxes[index][slot], placement),
             identity=self.kinds[numbers.assets[index][slot]],
             identity_probability=numbers.identity_probabilities[index][slot],
             position_m=tuple(numbers.positions[index][slot]),
@@ -153,22 +153,8 @@ class Air3DReader:
             for o in objects
         ]
         return self._empty.model_copy(
-            update={"camera": _camera(camera, placement.width, placement.height), "objects": tuple(placed)}
+            update={"camera": scene_camera(camera, placement), "objects": tuple(placed)}
         )
-
-
-def _camera(seen: ParsedCamera, width: int, height: int) -> Camera:
-    """The camera of a scene: that of the image, if a scene's picture can be as large."""
-    shrunk = min(1.0, MAX_SIDE / max(width, height))
-    first, second, last = seen.K
-    return Camera.model_validate(
-        {
-            "width_px": max(1, round(width * shrunk)),
-            "height_px": max(1, round(height * shrunk)),
-            "K": ([shrunk * k for k in first], [shrunk * k for k in second], last),
-            "T_world_camera": seen.T_world_camera,
-        }
-    )
 
 
 def _empty_scene(network: Air3D) -> Scene:
@@ -182,11 +168,3 @@ def _empty_scene(network: Air3D) -> Scene:
 
 def _rows(matrix: Sequence[Sequence[float]]) -> Matrix:
     return tuple(map(tuple, matrix))
-
-
-def _within(placement: Placement, box: Box) -> Box:
-    """The part of a box that lies in the image."""
-    x, y, width, height = box
-    left, right = (min(max(edge, 0.0), placement.width) for edge in (x, x + width))
-    top, bottom = (min(max(edge, 0.0), placement.height) for edge in (y, y + height))
-    return (left, top, right - left, bottom - top)
