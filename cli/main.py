@@ -13,7 +13,7 @@ import typer
 from inverse_graphics import __version__
 from inverse_graphics.errors import InverseGraphicsError
 
-from . import assets, benchmark, data, demo, doctor, evaluate, infer, models, render, study, train
+from . import assets, benchmark, data, demo, doctor, evaluate, infer, models, optimise, render, study, train
 from .application import add, new_group
 from .streams import complain
 
@@ -21,6 +21,7 @@ app = new_group("An image goes in, a scene comes out.")
 add(app, demo.demo, demo.EXAMPLES)
 add(app, render.render, render.EXAMPLES)
 add(app, infer.infer, infer.EXAMPLES)
+add(app, optimise.optimise, optimise.EXAMPLES)
 add(app, train.train, train.EXAMPLES)
 add(app, evaluate.evaluate, evaluate.EXAMPLES)
 app.add_typer(assets.group, name="assets")

@@ -24,7 +24,7 @@ LEVELS = {
     "distributions": 3, "halting": 3, "likelihood": 3,
     "data": 4, "families": 4, "sequences": 4,
     "models": 5,
-    "parse": 6, "parsing": 6, "scene_parser": 6, "metrics": 6,
+    "parse": 6, "parsing": 6, "optimisation": 6, "scene_parser": 6, "metrics": 6,
     "training": 7,
     "report": 8, "studies": 8,
     "assets": 9, "scenes": 9, "train": 9, "cli": 9,

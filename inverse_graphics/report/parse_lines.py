@@ -8,6 +8,7 @@ from inverse_graphics.parse import Parse, ParsedObject
 from inverse_graphics.report.count_chart import share
 
 LONGEST_NAME = 48
+OBJECTS = "objects: x, y, width, height in pixels; place in metres"
 
 
 class ParseLines:
@@ -19,8 +20,7 @@ class ParseLines:
     def header(self) -> str:
         """The columns' names."""
         name = f"{'image':{self._width}}"
-        objects = "objects: x, y, width, height in pixels; place in metres"
-        return f"{name}  count  probability  log-likelihood  {objects}"
+        return f"{name}  count  probability  log-likelihood  {OBJECTS}"
 
     def line(self, parse: Parse) -> str:
         """One image: its count, how certain that is, how well it is explained, and its objects."""
@@ -32,6 +32,24 @@ class ParseLines:
             f"{name:{self._width}}  {parse.count:>5}  {certainty:>11}  {parse.log_likelihood:>14,.1f}  "
             f"{objects}{warning}"
         ).rstrip()
+
+
+class SearchLines:
+    """The same of scenes that were searched, which have no probabilities."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._width = min(max((5, *map(len, names))), LONGEST_NAME)
+
+    def header(self) -> str:
+        """The columns' names."""
+        return f"{'image':{self._width}}  count  log-likelihood  seconds  {OBJECTS}"
+
+    def line(self, parse: Parse, seconds: float) -> str:
+        """One image: its count, how well it is explained, how long that took, and its objects."""
+        objects = "  ".join(map(_object, parse.objects))
+        name = f"{_shortened(parse.image, self._width):{self._width}}"
+        explained = f"{parse.log_likelihood:>14,.1f}"
+        return f"{name}  {parse.count:>5}  {explained}  {seconds:>7.1f}  {objects}".rstrip()
 
 
 def _object(found: ParsedObject) -> str:

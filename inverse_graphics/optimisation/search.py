@@ -1,0 +1,135 @@
+"""Search for the scenes of images through a renderer: gradients, exchanges, restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.errors import EngineError
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
+from inverse_graphics.optimisation.ascent import Ascent, Poses
+from inverse_graphics.optimisation.exchanges import Score, exchanged
+from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
+from inverse_graphics.optimisation.starts import draw_starts
+from inverse_graphics.optimisation.trace import Optimised, Trace
+from inverse_graphics.render.differences.steps import StepSchedule
+from inverse_graphics.render.differences.with_gradients import with_step
+from inverse_graphics.render.engine import RenderEngine
+
+Progress = Callable[[int], None]
+"""Is told how many steps are done."""
+
+
+@dataclass(frozen=True)
+class SceneSearch:
+    """Searches for scenes of a stage's family through an engine that has gradients, differences included.
+
+    sigma: standard deviation of the images' noise, grey levels.
+
+    Raises:
+        EngineError: the engine has no gradients.
+    """
+
+    stage: Stage
+    engine: RenderEngine
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not self.engine.differentiable:
+            raise EngineError(
+                f"render engine '{self.engine.name}' has no gradients: make it with "
+                "make_differentiable_engine, which takes differences"
+            )
+
+    def from_prior(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        settings: OptimiseSettings = FROM_PRIOR,
+        progress: Progress = lambda _: None,
+    ) -> Optimised:
+        """Search from scenes drawn from the prior.  images: (B, 3, H, W) in [0, 1]."""
+        seen = images.repeat_interleave(settings.restarts, dim=0)
+        score = self._score(seen, settings.levels)
+        starts = draw_starts(len(seen), self.stage, score, settings.candidates, generator)
+        return self._search(seen, starts, generator, settings, progress)
+
+    def from_scenes(
+        self,
+        images: Tensor,
+        scenes: StagedScenes,
+        generator: torch.Generator,
+        settings: OptimiseSettings = FROM_ANSWER,
+        progress: Progress = lambda _: None,
+    ) -> Optimised:
+        """Search from given scenes, by as many restarts as there are scenes an image; never end with worse.
+
+        images: (B, 3, H, W) in [0, 1].  scenes: B · r, those of an image in a row.
+        """
+        restarts = len(scenes.asset) // len(images)
+        seen = images.repeat_interleave(restarts, dim=0)
+        settings = settings.model_copy(update={"restarts": restarts})
+        return self._search(seen, scenes, generator, settings, progress)
+
+    def _search(
+        self,
+        images: Tensor,
+        scenes: StagedScenes,
+        generator: torch.Generator,
+        settings: OptimiseSettings,
+        progress: Progress,
+    ) -> Optimised:
+        """Alternate exchanges and ascents.  images: (B · r, 3, H, W).  scenes: where each search begins."""
+        trace, rounds = Trace(settings.restarts), settings.steps_of_rounds
+        scenes = nearest_first(scenes, self.stage)
+        for number, steps in enumerate(rounds):
+            first = sum(rounds[:number])
+            if number and settings.exchanges:
+                score = self._score(images, settings.levels_after(first))
+                scenes = exchanged(scenes, self.stage, score, settings.turns, settings.exchanges, generator)
+            scenes = self._climb(images, scenes, range(first, first + steps), settings, trace, progress)
+        with torch.no_grad():
+            self._note(trace, images, scenes, draw_scenes(scenes, self.stage, self.engine))
+        return trace.best(self.stage)
+
+    def _climb(
+        self,
+        images: Tensor,
+        scenes: StagedScenes,
+        steps: range,
+        settings: OptimiseSettings,
+        trace: Trace,
+        progress: Progress,
+    ) -> StagedScenes:
+        poses = Poses.of(scenes)
+        ascent = Ascent(poses, settings)
+        for step in steps:
+            over = step / settings.steps
+            engine = with_step(self.engine, StepSchedule().step_px(over))
+            current = poses.put(scenes)
+            pictures = draw_scenes(current, self.stage, engine)
+            self._note(trace, images, current, pictures.detach())
+            levels = settings.levels_after(step)
+            ascent.step(surrogate(images, pictures, current, self.stage, self.sigma, levels), over)
+            poses.confine(self.stage)
+            progress(step + 1)
+        return StagedScenes(*(part.detach() for part in poses.put(scenes)))
+
+    def _note(self, trace: Trace, images: Tensor, scenes: StagedScenes, pictures: Tensor) -> None:
+        likelihood = log_likelihood(images, pictures, self.sigma)
+        trace.add(scenes, likelihood + log_prior(scenes, self.stage), likelihood)
+
+    def _score(self, images: Tensor, levels: int) -> Score:
+        """The surrogate, and what the prior says of counts and kinds."""
+
+        def score(scenes: StagedScenes, number: Tensor) -> Tensor:
+            pictures = draw_scenes(scenes, self.stage, self.engine)
+            value = surrogate(images[number], pictures, scenes, self.stage, self.sigma, levels)
+            return value + log_prior(scenes, self.stage)
+
+        return score

@@ -1,0 +1,270 @@
+"""Searches go uphill, never end below where they began, keep to the family, and find what is there."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from inverse_graphics.errors import EngineError, ModelError
+from inverse_graphics.families.families import read_family
+from inverse_graphics.families.table_top import TableTopSettings
+from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
+from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
+from inverse_graphics.optimisation.ascent import Poses
+from inverse_graphics.optimisation.exchanges import exchanged
+from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.optimisation.optimiser import SceneOptimiser
+from inverse_graphics.optimisation.search import SceneSearch
+from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
+from inverse_graphics.optimisation.starts import draw_starts
+from inverse_graphics.optimisation.trace import Trace
+from inverse_graphics.render.differences.engine import FiniteDifference
+from inverse_graphics.render.embedded.engine import EmbeddedEngine
+
+SIGMA = 0.05
+TABLE = TableTopSettings(image_size=32)
+SETTINGS = {"table": TABLE, "floating": read_family("single_object").model_copy(update={"image_size": 32})}
+BRIEF = FROM_PRIOR.model_copy(
+    update={"restarts": 2, "candidates": 3, "steps": 6, "rounds": 2, "exchanges": 2, "turns": 2}
+)
+SHORT = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 2, "exchanges": 1, "turns": 1})
+
+
+class WithoutGradients:
+    """The embedded engine, which says and sees to it that it has no gradients."""
+
+    name, differentiable = "blunt", False
+
+    def __init__(self, library) -> None:
+        self._engine = EmbeddedEngine(library)
+
+    def layers(self, objects, camera, light):
+        with torch.no_grad():
+            return self._engine.layers(objects, camera, light)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module", params=list(SETTINGS))
+def search(request):
+    stage = Stage(SETTINGS[request.param])
+    return SceneSearch(stage, EmbeddedEngine(stage.family.library), SIGMA)
+
+
+def scenes_of(search, count, seed=0):
+    return StagedScenes.of(search.stage.family.sample(count, seeded(seed)), search.stage)
+
+
+def photographs(search, scenes, seed=1):
+    with torch.no_grad():
+        clean = draw_scenes(scenes, search.stage, search.engine)
+    return clean + SIGMA * torch.randn(clean.shape, generator=seeded(seed))
+
+
+def joint(search, images, scenes):
+    with torch.no_grad():
+        pictures = draw_scenes(scenes, search.stage, search.engine)
+    return log_likelihood(images, pictures, search.sigma) + log_prior(scenes, search.stage)
+
+
+def put_off(search, scenes, metres=0.015, radians=0.2):
+    """A little aside; yaws turned, too."""
+    noise = torch.randn(scenes.position.shape, generator=seeded(7))
+    position = (scenes.position + metres * noise).clamp(-search.stage.reach, search.stage.reach)
+    turn = scenes.turn if search.stage.floating else scenes.turn + radians * noise[..., 0]
+    return scenes._replace(position=position, turn=turn)
+
+
+def same(one, other):
+    return all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_a_search_gains_on_nearly_every_scene_and_loses_on_none(search):
+    truth = scenes_of(search, 12)
+    images, start = photographs(search, truth), put_off(search, truth)
+    found = search.from_scenes(images, start, seeded(), SHORT)
+    gain = found.log_joint - joint(search, images, start)
+    filled = truth.counts > 0
+    assert (gain >= 0).all()
+    assert (gain[filled] > 5).float().mean() > 0.8
+    torch.testing.assert_close(found.log_joint, joint(search, images, found.scenes), rtol=1e-4, atol=0.2)
+    distance = [
+        (one.position - truth.position).norm(dim=-1)[truth.asset >= 0] for one in (start, found.path[-1])
+    ]
+    assert distance[1].median() < distance[0].median() / 2
+
+
+def test_a_search_through_differences_gains_as_well():
+    stage = Stage(TABLE.with_known_camera())
+    library = stage.family.library
+    drawn = FiniteDifference(WithoutGradients(library), library)
+    exact = SceneSearch(stage, EmbeddedEngine(library), SIGMA)
+    truth = scenes_of(exact, 5, seed=2)
+    images, start = photographs(exact, truth), put_off(exact, truth)
+    alone = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 1})
+    found = SceneSearch(stage, drawn, SIGMA).from_scenes(images, start, seeded(), alone)
+    gain = found.log_joint - joint(exact, images, start)
+    best = exact.from_scenes(images, start, seeded(), alone).log_joint - joint(exact, images, start)
+    assert (gain >= 0).all()
+    assert gain.sum() > 0.5 * best.sum() > 0
+
+
+def test_an_engine_without_gradients_is_refused():
+    stage = Stage(TABLE)
+    with pytest.raises(EngineError, match="'blunt' has no gradients: make it with"):
+        SceneSearch(stage, WithoutGradients(stage.family.library), SIGMA)
+
+
+def test_what_is_found_at_the_truth_is_no_worse_than_the_truth(search):
+    truth = scenes_of(search, 6, seed=3)
+    images = photographs(search, truth)
+    found = search.from_scenes(images, truth, seeded(), SHORT)
+    assert (found.log_joint >= joint(search, images, truth) - 0.01).all()
+
+
+def test_the_same_seed_finds_the_same_and_another_does_not(search):
+    images = photographs(search, scenes_of(search, 2, seed=4))
+    one, again, other = (search.from_prior(images, seeded(seed), BRIEF) for seed in (5, 5, 6))
+    assert same(one.scenes, again.scenes)
+    assert torch.equal(one.history, again.history)
+    assert not torch.equal(one.history, other.history)
+
+
+def test_an_answer_is_the_best_thing_on_the_way_and_within_the_family(search):
+    images = photographs(search, scenes_of(search, 3, seed=5))
+    found = search.from_prior(images, seeded(), BRIEF)
+    assert found.history.shape == (3, 2, BRIEF.steps + 1)
+    assert len(found.path) == BRIEF.steps + 1
+    torch.testing.assert_close(found.restarts, found.history.amax(-1))
+    torch.testing.assert_close(found.log_joint, found.restarts.amax(-1))
+    torch.testing.assert_close(found.of_first(1), found.restarts[:, 0])
+    stage = search.stage
+    for scenes in (found.scenes, *found.path):
+        assert (scenes.position.abs() <= stage.reach + 1e-6).all()
+        assert (scenes.orbit <= stage.orbit_high + 1e-6).all()
+        assert (scenes.orbit >= stage.orbit_low - 1e-6).all()
+        assert (scenes.counts >= stage.smallest_count).all()
+    assert same(found.scenes, nearest_first(found.scenes, stage))
+
+
+def test_progress_is_told_step_by_step(search):
+    told = []
+    search.from_prior(photographs(search, scenes_of(search, 1)), seeded(), BRIEF, told.append)
+    assert told == list(range(1, BRIEF.steps + 1))
+
+
+def test_beginnings_are_the_better_the_more_candidates_there_are(search):
+    images = photographs(search, scenes_of(search, 16, seed=6))
+
+    def score(scenes, number):
+        return log_likelihood(images[number], draw_scenes(scenes, search.stage, search.engine), SIGMA)
+
+    means = [
+        score(draw_starts(16, search.stage, score, candidates, seeded()), torch.arange(16)).mean()
+        for candidates in (1, 4, 16)
+    ]
+    assert all(more > less for less, more in pairwise(means))
+
+
+def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
+    truth = nearest_first(scenes_of(search, 12, seed=8), search.stage)
+    kinds = len(search.stage.turns)
+    wrong = truth._replace(asset=torch.where(truth.asset >= 0, (truth.asset + 1) % kinds, -1))
+    images = photographs(search, truth)
+
+    def score(scenes, number):
+        return joint(search, images[number], scenes)
+
+    number = torch.arange(12)
+    after = exchanged(wrong, search.stage, score, 0, 0, seeded())
+    assert (score(after, number) >= score(wrong, number)).all()
+    crowded = log_prior(wrong, search.stage) < -40  # wrong kinds may be too large for their places
+    right = (after.asset == truth.asset).all(-1)
+    assert right[~crowded].float().mean() > 0.7
+    assert not (wrong.asset == truth.asset).all(-1)[truth.counts > 0].any()
+
+
+def test_the_prior_does_not_ask_in_which_slots_objects_are(search):
+    scenes = nearest_first(scenes_of(search, 8, seed=9), search.stage)
+    ordered = log_prior_of_prefixes(scenes, search.stage).gather(1, scenes.counts[:, None])[:, 0]
+    flipped = StagedScenes(scenes.orbit, *(part.flip(1) for part in scenes[1:]))
+    torch.testing.assert_close(log_prior(flipped, search.stage), ordered)
+
+
+def test_the_surrogate_at_one_scale_is_the_likelihood_of_scenes_that_do_not_crowd(search):
+    scenes = scenes_of(search, 6, seed=10)
+    images = photographs(search, scenes)
+    with torch.no_grad():
+        pictures = draw_scenes(scenes, search.stage, search.engine)
+    value = surrogate(images, pictures, scenes, search.stage, SIGMA, 1)
+    torch.testing.assert_close(value, log_likelihood(images, pictures, SIGMA))
+
+
+def test_poses_begin_where_scenes_are(search):
+    scenes = scenes_of(search, 4)
+    for part, again in zip(scenes, Poses.of(scenes).put(scenes), strict=True):
+        torch.testing.assert_close(again, part)
+
+
+def test_a_trace_keeps_the_best_of_each_image(search):
+    trace = Trace(2)
+    for seed in range(3):
+        value = torch.tensor([0.0, seed, -seed, 1.0])
+        trace.add(scenes_of(search, 4, seed), value, 2 * value)
+    best = trace.best(search.stage)
+    assert best.log_joint.tolist() == [2.0, 1.0]
+    assert best.log_likelihood.tolist() == [4.0, 2.0]
+    wanted = nearest_first(StagedScenes(*(part[1:2] for part in scenes_of(search, 4, 2))), search.stage)
+    assert same(StagedScenes(*(part[:1] for part in best.scenes)), wanted)
+
+
+def test_settings_divide_steps_and_lower_levels():
+    settings = FROM_PRIOR.model_copy(update={"steps": 7, "rounds": 3})
+    assert settings.steps_of_rounds == [2, 2, 3]
+    levels = [settings.levels_after(step) for step in range(8)]
+    assert levels == sorted(levels, reverse=True)
+    assert (levels[0], levels[-1]) == (settings.levels, 1)
+    assert FROM_PRIOR.model_copy(update={"steps": 0}).levels_after(0) == FROM_PRIOR.levels
+
+
+def test_an_answer_in_the_form_of_a_parse_is_what_was_found(tmp_path):
+    with SceneOptimiser.of_family("single_object") as optimiser:
+        scenes = scenes_of(optimiser.search, 1, seed=11)
+        image = photographs(optimiser.search, scenes)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+        found = optimiser.optimise(image, "it", seeded(), settings=BRIEF)
+        with pytest.raises(ModelError, match="'single_object' has no network"):
+            optimiser.optimise(image, "it", seeded(), "network")
+    parse = found.parse
+    assert (parse.image, parse.model, parse.count, found.before) == ("it", "single_object", 1, None)
+    assert parse.count_probabilities == (0.0, 1.0)
+    assert parse.objects[0].identity == parse.scene.objects[0].asset
+    shown = torch.from_numpy(parse.reconstruction).permute(2, 0, 1)
+    again = log_likelihood(torch.from_numpy(parse.observation).permute(2, 0, 1), shown, SIGMA)
+    assert again == pytest.approx(parse.log_likelihood, rel=1e-4)
+    left, top, width, height = parse.objects[0].box_px
+    changed = (parse.prefixes[1] != parse.prefixes[0]).any(-1).nonzero()
+    assert left - 1 <= changed[1].min() <= changed[1].max() <= left + width + 1
+    assert top - 1 <= changed[0].min() <= changed[0].max() <= top + height + 1
+
+
+def test_an_optimiser_ends_the_processes_that_draw(search):
+    closed = []
+
+    class Closing(FiniteDifference):
+        def close(self) -> None:
+            closed.append(True)
+
+    library = search.stage.family.library
+    drawing = Closing(WithoutGradients(library), library)
+    with SceneOptimiser("any", replace(search, engine=drawing)):
+        pass
+    assert closed == [True]
+
+
+def test_models_of_pictures_are_refused():
+    with pytest.raises(ModelError, match="'multi_mnist' knows no scenes in space"):
+        SceneOptimiser.of_model("multi_mnist")
