@@ -203,7 +203,7 @@ def _record(
         "restarts": settings.restarts,
         "steps": settings.steps,
         "seconds": seconds,
-        "log_joint": float(found.search.log_joint[0]),
+        "log_joint": float(found.search.best.log_joint),
         "log_joint_of_restarts": found.search.restarts[0].tolist(),
         "log_likelihood_before": found.before,
     }

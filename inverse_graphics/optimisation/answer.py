@@ -12,7 +12,7 @@ from torch import Tensor
 from inverse_graphics.geometry.transform import invert, rigid_transform
 from inverse_graphics.models.air3d.staged import StagedScenes
 from inverse_graphics.optimisation.search import SceneSearch
-from inverse_graphics.optimisation.trace import Optimised
+from inverse_graphics.optimisation.trace import Explanations
 from inverse_graphics.parse import Matrix, Parse, ParsedCamera, ParsedObject
 from inverse_graphics.parsing.canvas import Placement
 from inverse_graphics.parsing.extents import Extents
@@ -33,7 +33,7 @@ class Answers:
     search: SceneSearch
 
     @torch.no_grad()
-    def of(self, found: Optimised, image: str, canvas: Tensor, placement: Placement) -> Parse:
+    def of(self, found: Explanations, image: str, canvas: Tensor, placement: Placement) -> Parse:
         """The first image's best scene.  canvas: (3, S, S), what was looked at, placed in the image so."""
         stage = self.search.stage
         scenes = self._seen(found.scenes)

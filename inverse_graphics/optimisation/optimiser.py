@@ -129,7 +129,7 @@ class SceneOptimiser:
             chosen = settings or FROM_ANSWER
             found = self.search.from_scenes(canvas[None], reading.scenes, generator, chosen, progress)
             before = float(reading.log_likelihood)
-        return Found(Answers(self.name, self.search).of(found, name, canvas, placement), found, before)
+        return Found(Answers(self.name, self.search).of(found.best, name, canvas, placement), found, before)
 
     def _network(self) -> Air3D:
         if self.network is None:

@@ -95,7 +95,7 @@ class SceneSearch:
             scenes = self._climb(images, scenes, range(first, first + steps), settings, trace, progress)
         with torch.no_grad():
             self._note(trace, images, scenes, draw_scenes(scenes, self.stage, self.engine))
-        return trace.best(self.stage)
+        return trace.found(self.stage)
 
     def _climb(
         self,

@@ -12,25 +12,56 @@ from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
 from inverse_graphics.optimisation.starts import merged
 
 
-class Optimised(NamedTuple):
-    """What was found of B images by r searches each, S steps long.
+class Explanations(NamedTuple):
+    """Scenes of images, objects nearest first, and how good they are at the images' own scale.
 
-    scenes: the best of each image, objects nearest first.  log_joint, log_likelihood: (B,), nats, of these:
-    log p(x, scene) and log p(x | scene) at the image's own scale.  restarts: (B, r), the best log p(x, scene)
-    of each search.  history: (B, r, S + 1), log p(x, scene) before the first step and after each.  path:
-    S + 1 times B scenes, what the search that found the best went through.
+    log_joint: (B,), log p(x, scene).  log_likelihood: (B,), log p(x | scene); nats.
     """
 
     scenes: StagedScenes
     log_joint: Tensor
     log_likelihood: Tensor
-    restarts: Tensor
+
+    def at(self, chosen: Tensor) -> Explanations:
+        """Some of them.  chosen: (C,) int64."""
+        scenes = StagedScenes(*(part[chosen] for part in self.scenes))
+        return Explanations(scenes, self.log_joint[chosen], self.log_likelihood[chosen])
+
+
+class Optimised(NamedTuple):
+    """What was found of B images by r searches each, S steps long.
+
+    searches: the best of each search, B · r, those of an image in a row.  history: (B, r, S + 1), log
+    p(x, scene) before the first step and after each.  path: S + 1 times B · r scenes, what searches went
+    through.
+    """
+
+    searches: Explanations
     history: Tensor
     path: tuple[StagedScenes, ...]
 
-    def of_first(self, restarts: int) -> Tensor:
-        """The best log p(x, scene) had there been only so many restarts: (B,), nats."""
-        return self.restarts[:, :restarts].amax(dim=1)
+    @property
+    def restarts(self) -> Tensor:
+        """The best log p(x, scene) of each search: (B, r), nats."""
+        return self.searches.log_joint.reshape(self.history.shape[:2])
+
+    @property
+    def best(self) -> Explanations:
+        """The best of each image: B."""
+        return self.of_first(self.history.shape[1])
+
+    @property
+    def winners(self) -> Tensor:
+        """Which of all searches found the best of each image: (B,) int64, among B · r."""
+        return self._winners(self.history.shape[1])
+
+    def of_first(self, restarts: int) -> Explanations:
+        """The best of each image had there been only so many searches of it: B."""
+        return self.searches.at(self._winners(restarts))
+
+    def _winners(self, restarts: int) -> Tensor:
+        images, searches = self.history.shape[:2]
+        return self.restarts[:, :restarts].argmax(dim=1) + searches * torch.arange(images)
 
 
 class Trace:
@@ -40,31 +71,30 @@ class Trace:
         self._restarts = restarts
         self._path: list[StagedScenes] = []
         self._joint: list[Tensor] = []
-        self._best: tuple[StagedScenes, Tensor, Tensor] | None = None
+        self._best: Explanations | None = None
 
     def add(self, scenes: StagedScenes, log_joint: Tensor, log_likelihood: Tensor) -> None:
-        """Take note of where all searches are.  log_joint, log_likelihood: (B · r,)."""
-        scenes = StagedScenes(*(part.detach().clone() for part in scenes))
-        self._path.append(scenes)
-        self._joint.append(log_joint)
-        if self._best is None:
-            self._best = (scenes, log_joint, log_likelihood)
-            return
-        kept, joint, likelihood = self._best
-        better = log_joint > joint
-        self._best = (
-            merged(better, scenes, kept),
-            torch.where(better, log_joint, joint),
-            torch.where(better, log_likelihood, likelihood),
+        """Take note of where all searches are.  log_joint, log_likelihood: (B · r,), nats."""
+        here = Explanations(
+            StagedScenes(*(part.detach().clone() for part in scenes)), log_joint, log_likelihood
         )
+        self._path.append(here.scenes)
+        self._joint.append(log_joint)
+        self._best = here if self._best is None else _better(here, self._best)
 
-    def best(self, stage: Stage) -> Optimised:
-        """Choose among the restarts of each image."""
+    def found(self, stage: Stage) -> Optimised:
+        """All that was seen."""
         assert self._best is not None
-        scenes, joint, likelihood = self._best
-        each = joint.reshape(-1, self._restarts)
-        chosen = each.argmax(dim=1) + self._restarts * torch.arange(len(each))
-        history = torch.stack(self._joint, dim=-1).reshape(len(each), self._restarts, -1)
-        path = tuple(StagedScenes(*(part[chosen] for part in one)) for one in self._path)
-        found = nearest_first(StagedScenes(*(part[chosen] for part in scenes)), stage)
-        return Optimised(found, joint[chosen], likelihood[chosen], each, history, path)
+        history = torch.stack(self._joint, dim=-1)
+        history = history.reshape(-1, self._restarts, history.shape[-1])
+        ordered = self._best._replace(scenes=nearest_first(self._best.scenes, stage))
+        return Optimised(ordered, history, tuple(self._path))
+
+
+def _better(new: Explanations, old: Explanations) -> Explanations:
+    taken = new.log_joint > old.log_joint
+    return Explanations(
+        merged(taken, new.scenes, old.scenes),
+        torch.where(taken, new.log_joint, old.log_joint),
+        torch.where(taken, new.log_likelihood, old.log_likelihood),
+    )

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from inverse_graphics.files import atomic_write
 from inverse_graphics.formats import to_bytes
+from inverse_graphics.models.air3d.staged import StagedScenes
 from inverse_graphics.optimisation.objective import draw_scenes
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Optimised
@@ -45,17 +46,20 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
         StorageError: the file cannot be written.
     """
     steps = frame_steps(len(found.path))
-    winner = int(found.restarts[0].argmax())
+    winner = found.winners[:1]
     with torch.inference_mode():
-        drawn = [draw_scenes(found.path[step], search.stage, search.engine)[0] for step in steps]
+        shown = [StagedScenes(*(part[winner] for part in found.path[step])) for step in steps]
+        drawn = [draw_scenes(one, search.stage, search.engine)[0] for one in shown]
     pictures = [picture.clamp(0, 1).permute(1, 2, 0).numpy() for picture in drawn]
     frames = [
         _frame(parse.observation, picture, f"step {step}: log p(x, scene) = {value:,.0f}")
         for step, picture, value in zip(
-            steps, pictures, found.history[0, winner][list(steps)].tolist(), strict=True
+            steps, pictures, found.history[0, int(winner), list(steps)].tolist(), strict=True
         )
     ]
-    frames.append(_frame(parse.observation, parse.reconstruction, f"best: {float(found.log_joint[0]):,.0f}"))
+    frames.append(
+        _frame(parse.observation, parse.reconstruction, f"best: {float(found.best.log_joint):,.0f}")
+    )
     encoded = io.BytesIO()
     lasting = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
     frames[0].save(

@@ -87,11 +87,13 @@ def test_a_search_gains_on_nearly_every_scene_and_loses_on_none(search):
     truth = scenes_of(search, 12)
     images, start = photographs(search, truth), put_off(search, truth)
     found = search.from_scenes(images, start, seeded(), SHORT)
-    gain = found.log_joint - joint(search, images, start)
+    gain = found.best.log_joint - joint(search, images, start)
     filled = truth.counts > 0
     assert (gain >= 0).all()
     assert (gain[filled] > 5).float().mean() > 0.8
-    torch.testing.assert_close(found.log_joint, joint(search, images, found.scenes), rtol=1e-4, atol=0.2)
+    torch.testing.assert_close(
+        found.best.log_joint, joint(search, images, found.best.scenes), rtol=1e-4, atol=0.2
+    )
     distance = [
         (one.position - truth.position).norm(dim=-1)[truth.asset >= 0] for one in (start, found.path[-1])
     ]
@@ -107,8 +109,8 @@ def test_a_search_through_differences_gains_as_well():
     images, start = photographs(exact, truth), put_off(exact, truth)
     alone = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 1})
     found = SceneSearch(stage, drawn, SIGMA).from_scenes(images, start, seeded(), alone)
-    gain = found.log_joint - joint(exact, images, start)
-    best = exact.from_scenes(images, start, seeded(), alone).log_joint - joint(exact, images, start)
+    gain = found.best.log_joint - joint(exact, images, start)
+    best = exact.from_scenes(images, start, seeded(), alone).best.log_joint - joint(exact, images, start)
     assert (gain >= 0).all()
     assert gain.sum() > 0.5 * best.sum() > 0
 
@@ -123,13 +125,13 @@ def test_what_is_found_at_the_truth_is_no_worse_than_the_truth(search):
     truth = scenes_of(search, 6, seed=3)
     images = photographs(search, truth)
     found = search.from_scenes(images, truth, seeded(), SHORT)
-    assert (found.log_joint >= joint(search, images, truth) - 0.01).all()
+    assert (found.best.log_joint >= joint(search, images, truth) - 0.01).all()
 
 
 def test_the_same_seed_finds_the_same_and_another_does_not(search):
     images = photographs(search, scenes_of(search, 2, seed=4))
     one, again, other = (search.from_prior(images, seeded(seed), BRIEF) for seed in (5, 5, 6))
-    assert same(one.scenes, again.scenes)
+    assert same(one.best.scenes, again.best.scenes)
     assert torch.equal(one.history, again.history)
     assert not torch.equal(one.history, other.history)
 
@@ -140,19 +142,19 @@ def test_an_answer_is_the_best_thing_on_the_way_and_within_the_family(search):
     assert found.history.shape == (3, 2, BRIEF.steps + 1)
     assert len(found.path) == BRIEF.steps + 1
     torch.testing.assert_close(found.restarts, found.history.amax(-1))
-    torch.testing.assert_close(found.log_joint, found.restarts.amax(-1))
-    torch.testing.assert_close(found.of_first(1), found.restarts[:, 0])
+    torch.testing.assert_close(found.best.log_joint, found.restarts.amax(-1))
+    torch.testing.assert_close(found.of_first(1).log_joint, found.restarts[:, 0])
     stage = search.stage
-    for scenes in (found.scenes, *found.path):
+    for scenes in (found.best.scenes, *found.path):
         assert (scenes.position.abs() <= stage.reach + 1e-6).all()
         assert (scenes.orbit <= stage.orbit_high + 1e-6).all()
         assert (scenes.orbit >= stage.orbit_low - 1e-6).all()
         assert (scenes.counts >= stage.smallest_count).all()
-    assert same(found.scenes, nearest_first(found.scenes, stage))
+    assert same(found.best.scenes, nearest_first(found.best.scenes, stage))
 
 
 def test_progress_is_told_step_by_step(search):
-    told = []
+    told: list[int] = []
     search.from_prior(photographs(search, scenes_of(search, 1)), seeded(), BRIEF, told.append)
     assert told == list(range(1, BRIEF.steps + 1))
 
@@ -215,7 +217,7 @@ def test_a_trace_keeps_the_best_of_each_image(search):
     for seed in range(3):
         value = torch.tensor([0.0, seed, -seed, 1.0])
         trace.add(scenes_of(search, 4, seed), value, 2 * value)
-    best = trace.best(search.stage)
+    best = trace.found(search.stage).best
     assert best.log_joint.tolist() == [2.0, 1.0]
     assert best.log_likelihood.tolist() == [4.0, 2.0]
     wanted = nearest_first(StagedScenes(*(part[1:2] for part in scenes_of(search, 4, 2))), search.stage)
@@ -239,6 +241,7 @@ def test_an_answer_in_the_form_of_a_parse_is_what_was_found(tmp_path):
         with pytest.raises(ModelError, match="'single_object' has no network"):
             optimiser.optimise(image, "it", seeded(), "network")
     parse = found.parse
+    assert parse.scene is not None
     assert (parse.image, parse.model, parse.count, found.before) == ("it", "single_object", 1, None)
     assert parse.count_probabilities == (0.0, 1.0)
     assert parse.objects[0].identity == parse.scene.objects[0].asset
