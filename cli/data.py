@@ -1,4 +1,4 @@
-"""`inverse-graphics data list|make`."""
+"""`inverse-graphics data list|fetch|make`."""
 
 from __future__ import annotations
 
@@ -9,49 +9,99 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import add, new_group
+from .data_canvases import CANVASES, canvas_kinds, canvas_settings, make_canvases
 from .streams import STDOUT, advancing, console, say, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inverse_graphics.data.published import FoundFile
     from inverse_graphics.families.dataset import DatasetDocument
     from inverse_graphics.families.families import AnyFamilySettings
 
-group = new_group("Scene families, and data sets of pictures with their ground truth.")
+group = new_group("What there is to learn from: scene families, kinds of images, and published files.")
 
 LIST_EXAMPLES = """\
 inverse-graphics data list
 inverse-graphics data list --json - | jq '.[].name'"""
 
+FETCH_EXAMPLES = """\
+inverse-graphics data fetch
+inverse-graphics data fetch mnist omniglot --json -"""
+
 MAKE_EXAMPLES = """\
 inverse-graphics data make table_top --images 1000 --out data/tables
 inverse-graphics data make single_object --images 2000 --out data/held_out --seed 1 --sigma 0.05
 inverse-graphics data make my_family.yaml --images 100000 --out data/mine --workers 8
-inverse-graphics data make my_family.yaml --pack my_pack/ --images 64 --out data/mine"""
+inverse-graphics data make my_family.yaml --pack my_pack/ --images 64 --out data/mine
+inverse-graphics data make multi_mnist --images 60000 --out data/digits
+inverse-graphics data make multi_mnist --images 10000 --share held_out --out data/exam \\
+    --set "scale=[0.6, 1.2]" --set "background={kind: grid}"
+inverse-graphics data make sprites --images 5000 --out data/sprites --set placement=overlapping"""
 
 Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
 
 
 def list_families(json: Json = None) -> None:
-    """List the scene families that come with the package."""
+    """List the scene families and the kinds of images that `data make` draws, and the published files."""
     from rich.table import Table
 
+    from inverse_graphics.data.published import known_files
     from inverse_graphics.families.families import read_family, shipped_families
 
     families = {name: read_family(name) for name in shipped_families()}
+    kinds = canvas_kinds()
     if json != STDOUT:
         table = Table("family", "objects", "kinds", "pixels", "what it shows", box=None, pad_edge=False)
         for name, settings in families.items():
             size = f"{settings.image_size}x{settings.image_size}"
             table.add_row(name, _counts(settings), str(len(settings.kinds)), size, settings.description)
-        console().print(table)
+        console().print(table, "")
+        table = Table("images", "of", "where these come from", box=None, pad_edge=False)
+        for kind in kinds:
+            table.add_row(str(kind["name"]), str(kind["objects"]), str(kind["description"]))
+        console().print(table, "")
+        _show_files(list(known_files()))
     if json is not None:
-        write_json(
-            json, [{"name": name} | family.model_dump(mode="json") for name, family in families.items()]
-        )
+        listed = [{"name": name} | family.model_dump(mode="json") for name, family in families.items()]
+        write_json(json, [*listed, *kinds])
+
+
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="mnist, omniglot, dsprites; all if none.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Fetch published data sets into the user's cache, and verify what is there already.
+
+    Training fetches what it needs by itself; this is for machines that will have no network then.
+    """
+    from inverse_graphics.data.published import fetch_files
+
+    files = list(fetch_files(names or ()))
+    if json != STDOUT:
+        _show_files(files)
+    if json is not None:
+        write_json(json, [file._asdict() for file in files])
+
+
+def _show_files(files: Sequence[FoundFile]) -> None:
+    from rich.table import Table
+
+    table = Table("file", "MB", "where it is", box=None, pad_edge=False)
+    for file in files:
+        table.add_row(file.name, f"{file.size / 1e6:.1f}", file.path or "not here: `data fetch` gets it")
+    console().print(table)
 
 
 def make(
     family: Annotated[
-        str, typer.Argument(metavar="FAMILY", help="A family's YAML file, or a shipped one's name.")
+        str,
+        typer.Argument(
+            metavar="FAMILY|KIND",
+            help="A scene family, shipped or a YAML file; or a kind of images, as `data list` has them.",
+        ),
     ],
     images: Annotated[int, typer.Option(metavar="N", min=1, max=10_000_000, help="How many images.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The data set's folder.")],
@@ -74,9 +124,19 @@ def make(
     pack: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="An asset pack of one's own; may be given again.")
     ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one setting of a kind of images; may be given again."
+        ),
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of a kind of images: made of glyphs learnt, kept or held_out."),
+    ] = None,
     json: Json = None,
 ) -> None:
-    """Draw a data set: images, masks, depth and ground truth.
+    """Draw a data set: of a scene family, images, masks, depth and ground truth; of a kind of images, arrays.
 
     The same settings give the same bytes, however many processes draw. Ctrl-C keeps what is finished, and the
     same command goes on from there.
@@ -86,11 +146,18 @@ def make(
     from inverse_graphics.families.families import read_family
     from inverse_graphics.packs.pack import load_pack
 
+    processes = workers or os.cpu_count() or 1
+    if family in CANVASES:
+        _refuse("scenes", {"--sigma": sigma, "--pack": pack, "--engine": engine != "embedded"})
+        make_canvases(
+            canvas_settings(family, overrides or (), images, seed, share or "learnt"), out, processes, json
+        )
+        return
+    _refuse("kinds of images", {"--set": overrides, "--share": share})
     settings = DatasetSettings(
         family=read_family(family), images=images, seed=seed, sigma=sigma, engine=engine
     )
     packs = [load_pack(folder) for folder in pack or ()]
-    processes = workers or os.cpu_count() or 1
     try:
         with advancing("drawing", images) as advance:
             made = make_dataset(settings, out, processes, packs, advance)
@@ -102,6 +169,12 @@ def make(
         write_json(json, _facts(out, made.document))
     if json != STDOUT:
         say(f"{images:,} images are in {out}; {out / 'sheet.png'} shows the first")
+
+
+def _refuse(of: str, options: dict[str, object]) -> None:
+    """Tell of options that were given and mean nothing here."""
+    if given := [option for option, value in options.items() if value]:
+        raise typer.BadParameter(f"is for {of} only", param_hint=given[0])
 
 
 def _counts(settings: AnyFamilySettings) -> str:
@@ -116,4 +189,5 @@ def _facts(folder: Path, document: DatasetDocument) -> dict[str, object]:
 
 
 add(group, list_families, LIST_EXAMPLES, "list")
+add(group, fetch, FETCH_EXAMPLES)
 add(group, make, MAKE_EXAMPLES)

@@ -102,6 +102,14 @@ CanvasData = Annotated[
 ]
 """Any of them; multi-MNIST where no kind is named."""
 
+KINDS: dict[str, type[MultiMnistData | SpritesData | DSpritesData | OmniglotData]] = {
+    "multi_mnist": MultiMnistData,
+    "sprites": SpritesData,
+    "multi_dsprites": DSpritesData,
+    "omniglot": OmniglotData,
+}
+"""By name."""
+
 
 class Streams(NamedTuple):
     """Images to learn from, images for the warning's thresholds, and images to be judged on."""

@@ -4,6 +4,11 @@ import json
 
 import pytest
 
+from inverse_graphics.cli.data_canvases import CANVASES
+from inverse_graphics.data import canvas_set_making
+from inverse_graphics.data.canvas_set import read_canvas_set
+from inverse_graphics.data.kinds import KINDS
+from inverse_graphics.data.published import PUBLISHED
 from inverse_graphics.families import dataset_making
 from inverse_graphics.families.dataset import read_dataset
 from inverse_graphics.families.families import shipped_families
@@ -20,10 +25,11 @@ def family(tmp_path):
 
 def test_families_are_listed_each_with_a_line(run):
     listed = json.loads(run("data", "list", "--json", "-").out)
-    assert [entry["name"] for entry in listed] == list(shipped_families())
-    assert all(entry["description"] and entry["kinds"] for entry in listed)
-    table = run("data", "list").out
-    assert all(entry["description"] in table for entry in listed)
+    assert [entry["name"] for entry in listed] == [*shipped_families(), *KINDS]
+    assert all(entry["description"] for entry in listed)
+    table = " ".join(run("data", "list").out.split())
+    assert all(" ".join(entry["description"].split())[:40] in table for entry in listed)
+    assert all(resource.name in table for files in PUBLISHED.values() for resource in files)
 
 
 def test_a_data_set_is_made_and_made_again_for_nothing(run, family, tmp_path):
@@ -84,3 +90,66 @@ def test_what_cannot_be_drawn_is_told_in_one_line_and_leaves_nothing(run, tmp_pa
 @pytest.mark.parametrize("wrong", [("--images", "0"), ("--sigma", "nan"), ("--sigma", "2"), ("--seed", "-1")])
 def test_wrong_usage_has_status_2(run, tmp_path, wrong):
     assert run("data", "make", "table_top", "--images", "5", "--out", tmp_path / "set", *wrong).status == 2
+
+
+def test_kinds_of_images_are_named_as_the_library_names_them():
+    assert tuple(KINDS) == CANVASES
+
+
+def test_images_of_objects_in_the_plane_are_made_and_made_again_for_nothing(run, tmp_path):
+    arguments = ("data", "make", "multi_mnist", "--images", 20, "--out", tmp_path / "set", "--seed", 4)
+    changes = ("--set", "digits=shipped", "--set", "count_weights=[0, 1, 1, 1]", "--share", "held_out")
+    outcome = run(*arguments, *changes, "--workers", 1, "--json", "-")
+    assert outcome.status == 0, outcome.err
+    facts = json.loads(outcome.out)
+    assert facts["complete"]
+    assert facts["settings"]["data"]["count_weights"] == [0, 1, 1, 1]
+    (part,) = read_canvas_set(tmp_path / "set")
+    assert part.images.shape == (20, 50, 50)
+    assert set(part.counts.tolist()) == {1, 2, 3}
+    before = (tmp_path / "set" / "part-0000.npz").stat().st_mtime_ns
+    assert run(*arguments, *changes).status == 0
+    assert (tmp_path / "set" / "part-0000.npz").stat().st_mtime_ns == before
+
+
+def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(canvas_set_making, "make_part", interrupted)
+    outcome = run("data", "make", "sprites", "--images", 6, "--out", tmp_path / "set", "--workers", 1)
+    assert outcome.status == 130
+    assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("sprites", "--set", "size=5"), 1, "size"),
+        (("sprites", "--set", "colour=red"), 1, "colour"),
+        (("sprites", "--set", "size"), 1, "is not key=value"),
+        (("sprites", "--share", "all"), 1, "share"),
+        (("sprites", "--set", "scale=[9, 9]"), 1, "does not fit a canvas"),
+        (("sprites", "--sigma", "0.1"), 2, "--sigma"),
+        (("table_top", "--set", "size=5"), 2, "--set"),
+        (("table_top", "--share", "kept"), 2, "--share"),
+    ],
+)
+def test_images_that_cannot_be_made_are_told(run, tmp_path, arguments, status, message):
+    outcome = run("data", "make", *arguments, "--images", 5, "--out", tmp_path / "set")
+    assert outcome.status == status
+    assert message in outcome.err
+    assert not (tmp_path / "set").exists()
+
+
+def test_fetching_verifies_what_is_there_and_tells_what_is_not(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("INVERSE_GRAPHICS_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "dsprites").mkdir()
+    (tmp_path / "dsprites" / "dsprites_subset.npz").write_bytes(b"something else")
+    outcome = run("data", "fetch", "dsprites")
+    assert outcome.status == 1
+    assert "is not the published dsprites_subset.npz" in outcome.err
+    outcome = run("data", "fetch", "mnits")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1)
+    assert "did you mean mnist?" in outcome.err
