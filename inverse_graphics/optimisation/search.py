@@ -21,6 +21,9 @@ from inverse_graphics.render.differences.steps import StepSchedule
 from inverse_graphics.render.differences.with_gradients import with_step
 from inverse_graphics.render.engine import RenderEngine
 
+AT_ONCE = 128
+"""Scenes that are drawn and compared together where nothing is differentiated; more fit into no cache."""
+
 Progress = Callable[[int], None]
 """Is told how many steps are done."""
 
@@ -125,11 +128,15 @@ class SceneSearch:
         trace.add(scenes, likelihood + log_prior(scenes, self.stage), likelihood)
 
     def _score(self, images: Tensor, levels: int) -> Score:
-        """The surrogate, and what the prior says of counts and kinds."""
+        """The surrogate, and what the prior says of counts and kinds; of few scenes at a time."""
 
         def score(scenes: StagedScenes, number: Tensor) -> Tensor:
             pictures = draw_scenes(scenes, self.stage, self.engine)
             value = surrogate(images[number], pictures, scenes, self.stage, self.sigma, levels)
             return value + log_prior(scenes, self.stage)
 
-        return score
+        def score_in_turn(scenes: StagedScenes, number: Tensor) -> Tensor:
+            parts = zip(*(torch.split(part, AT_ONCE) for part in (*scenes, number)), strict=True)
+            return torch.cat([score(StagedScenes(*some), own) for *some, own in parts])
+
+        return score_in_turn

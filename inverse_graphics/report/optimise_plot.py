@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 LABELS = {
     "network": "network",
     "network, then search": "network, then search",
-    "gradients": "gradients alone, r restarts",
-    "search": "gradients and exchanges, r restarts",
+    "gradients": "gradients alone, by restarts",
+    "search": "gradients and exchanges, by restarts",
 }
 COLOURS = {
     "network": "#1b6ca8",
@@ -43,11 +44,11 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
         success, likelihood = figure.subplots(1, 2)
         _draw(success, rows, lambda row: 100 * row.success)
         success.set_ylabel("scenes found as they are, %")
-        success.set_ylim(0, 102)
+        success.set_ylim(-4, 106)
         _draw(likelihood, rows, lambda row: row.above_truth)
         likelihood.set_yscale("symlog", linthresh=10)
         likelihood.axhline(0, color="#999999", linewidth=0.8)
-        likelihood.set_ylabel("median log p(x | scene), nats above the truth's")
+        likelihood.set_ylabel("log p(x | scene) above the truth's, nats")
         handles, labels = success.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         metadata = {"Date": None} if kind == "svg" else None
@@ -64,8 +65,24 @@ def _draw(panel: Axes, rows: Sequence[OptimiseRow], height: Callable[[OptimiseRo
         if method in ("gradients", "search"):
             for row, place in zip(own, zip(x, y, strict=True), strict=True):
                 panel.annotate(
-                    f"r = {row.restarts}", place, xytext=(5, -11), textcoords="offset points", fontsize=7
+                    f"{row.restarts}",
+                    place,
+                    xytext=(0, 6),
+                    textcoords="offset points",
+                    fontsize=7,
+                    ha="center",
                 )
+    _decades(panel, [row.seconds_alone for row in rows if row.method in LABELS])
     panel.set_xlabel("seconds an image, by itself")
     panel.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _decades(panel: Axes, seconds: Sequence[float]) -> None:
+    """Let the axis run over whole decades, told as plain numbers."""
+    low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
+    panel.set_xlim(10**low, 10**high)
+    panel.set_xticks(
+        [10.0**power for power in range(low, high + 1)], [f"{10.0**p:g}" for p in range(low, high + 1)]
+    )
+    panel.minorticks_off()

@@ -15,6 +15,7 @@ COMMANDS = [
     ["demo"],
     ["render"],
     ["infer"],
+    ["optimise"],
     ["train"],
     ["evaluate"],
     ["data", "list"],
@@ -24,6 +25,7 @@ COMMANDS = [
     ["models", "list"],
     ["models", "show"],
     ["benchmark", "infer"],
+    ["benchmark", "optimise"],
     ["benchmark", "render"],
     ["benchmark", "render-fuzz"],
     ["benchmark", "render-gradients"],
@@ -70,6 +72,7 @@ def test_the_version(run):
     [
         ["nothing"],
         ["infer"],
+        ["optimise"],
         ["infer", "a.png", "--nothing"],
         ["render", "breakfast"],
         ["render", "breakfast", "-o", "a.png", "--size", "large"],
