@@ -27,7 +27,7 @@ QUICK = (
 
 TINY_DAIR = (
     "data.digits=shipped",
-    "model={kind: air2d, sees: difference, features: 96, hidden: 96, head: 64, what: 20, glimpse_hidden: 100}",
+    "model={sees: difference, features: 96, hidden: 96, head: 64, what: 20, glimpse_hidden: 100}",
     "objective={warm_up_steps: 2500, annealing_steps: 300, count_log_odds: -40}",
     "optimiser={learning_rate: 2.0e-3, gradient_clip: 1000}",
     "batch_size=32",
