@@ -7,7 +7,8 @@ coordinate ascent. Gradients then move what came of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,18 +20,27 @@ from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
 
 Score = Callable[[StagedScenes, Tensor], Tensor]
 """How good scenes (S) are for the images of given numbers (S,): (S,), nats."""
+Unexplained = Callable[[StagedScenes], Tensor]
+"""How wrong each pixel of pictures of scenes is: (B, H, W), not negative."""
+
+
+class Judgement(NamedTuple):
+    """What is asked of scenes when objects are exchanged; see `Score` and `Unexplained`."""
+
+    score: Score
+    unexplained: Unexplained
 
 
 @torch.no_grad()
 def exchanged(
     scenes: StagedScenes,
     stage: Stage,
-    score: Score,
+    judgement: Judgement,
     turns: int,
     elsewhere: int,
     generator: torch.Generator,
 ) -> StagedScenes:
-    """Scenes no worse by `score`, whose objects are others.
+    """Scenes no worse by their score, whose objects are others.
 
     turns, elsewhere: how many other turns of each object, and fresh objects for each slot, are tried.
     Objects come nearest first, empty slots last.
@@ -38,8 +48,11 @@ def exchanged(
     for slot in range(scenes.asset.shape[1]):
         trials = [scenes, *_other_kinds(scenes, stage, slot), _without(scenes, stage, slot)]
         trials += [_turned(scenes, stage, slot, generator) for _ in range(turns)]
-        trials += [_fresh(scenes, stage, slot, generator) for _ in range(elsewhere)]
-        scenes = _best(trials, score)
+        trials += [
+            _with_fresh(scenes, stage, slot, place, generator)
+            for place in _places(scenes, stage, slot, judgement.unexplained, elsewhere, generator)
+        ]
+        scenes = _best(trials, judgement.score)
     return nearest_first(scenes, stage)
 
 
@@ -63,13 +76,39 @@ def _without(scenes: StagedScenes, stage: Stage, slot: int) -> StagedScenes:
     return _with(scenes, slot, asset=torch.where(fewer, -1, scenes.asset[:, slot]))
 
 
-def _fresh(scenes: StagedScenes, stage: Stage, slot: int, generator: torch.Generator) -> StagedScenes:
-    """Another object in a slot, of any kind, anywhere on the stage."""
+def _with_fresh(
+    scenes: StagedScenes, stage: Stage, slot: int, place: Tensor, generator: torch.Generator
+) -> StagedScenes:
+    """Another object in a slot, of any kind.  place: (B, 2), metres."""
     count = len(scenes.asset)
     asset = torch.randint(len(stage.turns), (count,), generator=generator)
-    position = uniform(-stage.reach, stage.reach, (count, 2), generator)
     turn = _random_turns(count, stage, generator)
-    return _with(scenes, slot, asset=asset, position=position, turn=turn)
+    return _with(scenes, slot, asset=asset, position=place, turn=turn)
+
+
+def _places(
+    scenes: StagedScenes,
+    stage: Stage,
+    slot: int,
+    unexplained: Unexplained,
+    count: int,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Where objects are tried, each (B, 2): by turns where the picture without this one errs, and anywhere.
+
+    A pixel is drawn as often as it errs, and is taken for the middle of an object on the stage's plane.
+    """
+    if count == 0:
+        return
+    error = unexplained(_with(scenes, slot, asset=torch.full_like(scenes.asset[:, slot], -1)))
+    drawn = torch.multinomial(error.flatten(1) + 1e-9, count, replacement=True, generator=generator)
+    cameras = stage.cameras(scenes.orbit)
+    for index, pixels in enumerate(drawn.unbind(1)):
+        if index % 2:
+            yield uniform(-stage.reach, stage.reach, (len(pixels), 2), generator)
+            continue
+        pixel = torch.stack([pixels % error.shape[-1], pixels // error.shape[-1]], dim=-1) + 0.5
+        yield stage.plane_from_pixel(pixel, cameras).clamp(-stage.reach, stage.reach)
 
 
 def _turned(scenes: StagedScenes, stage: Stage, slot: int, generator: torch.Generator) -> StagedScenes:

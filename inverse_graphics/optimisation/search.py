@@ -12,7 +12,7 @@ from inverse_graphics.errors import EngineError
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
 from inverse_graphics.optimisation.ascent import Ascent, Poses
-from inverse_graphics.optimisation.exchanges import Score, exchanged
+from inverse_graphics.optimisation.exchanges import Judgement, Score, exchanged
 from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.starts import draw_starts
@@ -93,8 +93,10 @@ class SceneSearch:
         for number, steps in enumerate(rounds):
             first = sum(rounds[:number])
             if number and settings.exchanges:
-                score = self._score(images, settings.levels_after(first))
-                scenes = exchanged(scenes, self.stage, score, settings.turns, settings.exchanges, generator)
+                judgement = self._judgement(images, settings.levels_after(first))
+                scenes = exchanged(
+                    scenes, self.stage, judgement, settings.turns, settings.exchanges, generator
+                )
             scenes = self._climb(images, scenes, range(first, first + steps), settings, trace, progress)
         with torch.no_grad():
             self._note(trace, images, scenes, draw_scenes(scenes, self.stage, self.engine))
@@ -126,6 +128,13 @@ class SceneSearch:
     def _note(self, trace: Trace, images: Tensor, scenes: StagedScenes, pictures: Tensor) -> None:
         likelihood = log_likelihood(images, pictures, self.sigma)
         trace.add(scenes, likelihood + log_prior(scenes, self.stage), likelihood)
+
+    def _judgement(self, images: Tensor, levels: int) -> Judgement:
+        def unexplained(scenes: StagedScenes) -> Tensor:
+            error = (images - draw_scenes(scenes, self.stage, self.engine)).square().sum(dim=1)
+            return error.square()  # so that noise, which is everywhere, does not outweigh an object
+
+        return Judgement(self._score(images, levels), unexplained)
 
     def _score(self, images: Tensor, levels: int) -> Score:
         """The surrogate, and what the prior says of counts and kinds; of few scenes at a time."""

@@ -13,7 +13,7 @@ from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
 from inverse_graphics.optimisation.ascent import Poses
-from inverse_graphics.optimisation.exchanges import exchanged
+from inverse_graphics.optimisation.exchanges import Judgement, exchanged
 from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
 from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch
@@ -182,12 +182,30 @@ def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
         return joint(search, images[number], scenes)
 
     number = torch.arange(12)
-    after = exchanged(wrong, search.stage, score, 0, 0, seeded())
+    judgement = Judgement(score, lambda scenes: torch.ones(len(scenes.asset), 32, 32))
+    after = exchanged(wrong, search.stage, judgement, 0, 0, seeded())
     assert (score(after, number) >= score(wrong, number)).all()
     crowded = log_prior(wrong, search.stage) < -40  # wrong kinds may be too large for their places
     right = (after.asset == truth.asset).all(-1)
     assert right[~crowded].float().mean() > 0.7
     assert not (wrong.asset == truth.asset).all(-1)[truth.counts > 0].any()
+
+
+def test_fresh_objects_are_tried_where_the_picture_errs():
+    """With one pixel wrong, what is put there has its origin in that pixel, being tried first."""
+    stage = Stage(TABLE)
+    search = SceneSearch(stage, EmbeddedEngine(stage.family.library), SIGMA)
+    scenes = scenes_of(search, 40)._replace(asset=torch.full((40, 3), -1))
+    error = torch.zeros(40, 32, 32)
+    error[:, 15, 12] = 1
+
+    def score(tried, number):
+        return tried.counts.float()  # of as many objects the first stays
+
+    after = exchanged(scenes, stage, Judgement(score, lambda _: error), 0, 4, seeded())
+    assert (after.counts == 3).all()
+    pixel = stage.pixel_from_plane(after.position, stage.cameras(after.orbit))
+    torch.testing.assert_close(pixel, torch.tensor([12.5, 15.5]).expand(40, 3, 2), atol=0.02, rtol=0)
 
 
 def test_the_prior_does_not_ask_in_which_slots_objects_are(search):
