@@ -20,6 +20,9 @@ PICTURE = "reconstruction"
 SHOWN = 8
 """Most stages on a sheet: the first, the last, and some between, ever farther apart."""
 GAP = 4
+"""White lines between them, pixels."""
+ENLARGED = 2
+"""Each pixel is drawn so many times wide and high."""
 
 
 def recording_task(recipe: Recipe, folder: Path) -> Task:
@@ -60,7 +63,7 @@ def stage_sheet(kept: list[tuple[int, Path]]) -> tuple[list[int], NDArray[np.flo
     rows = [pictures[0][:half], *(picture[half:] for picture in pictures)]
     gap = np.ones((GAP, pictures[0].shape[1], 3), np.float32)
     parts = [part for row in rows for part in (row, gap)][:-1]
-    return [step for step, _ in chosen], np.concatenate(parts)
+    return [step for step, _ in chosen], np.concatenate(parts).repeat(ENLARGED, 0).repeat(ENLARGED, 1)
 
 
 def spread(number: int) -> list[int]:
