@@ -60,8 +60,8 @@ def optimise(
 
 def _parsed_restarts(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
+    if not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in parts):
         raise typer.BadParameter(
-            f"got {text!r}, expected numbers from 1 to 4096 such as 1,4,16", param_hint="--restarts"
+            f"got {text!r}, expected numbers from 1 to 1024 such as 1,4,16", param_hint="--restarts"
         )
     return sorted({int(part) for part in parts})

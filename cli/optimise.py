@@ -51,7 +51,7 @@ def optimise(
     ] = "prior",
     restarts: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=4096, help="Searches of an image from the prior; 16 by itself."),
+        typer.Option(metavar="N", min=1, max=1024, help="Searches of an image from the prior; 16 by itself."),
     ] = None,
     steps: Annotated[
         int | None,

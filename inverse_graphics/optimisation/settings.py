@@ -23,7 +23,7 @@ class OptimiseSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    restarts: int = Field(16, ge=1, le=4096)
+    restarts: int = Field(16, ge=1, le=1024)
     candidates: int = Field(16, ge=1, le=65536)
     steps: int = Field(150, ge=0, le=100_000)
     rounds: int = Field(10, ge=1, le=1000)

@@ -44,8 +44,8 @@ class OptimiseRow:
     success: share of images whose scene is found as it is: see `scene_success.Verdicts`, with counted and
     placed.  as_likely: share whose scene found has a log p(x, scene) of at most 10 nats less than the true
     one.  log_likelihood: median log p(x | scene), nats.  above_truth: median of that less the true scene's.
-    seconds_alone: median time of one image by itself, 0 for the truth.  times_network: how many times the
-    network's.
+    seconds_alone: median processor time of one image by itself, which does not depend on what else the
+    machine does; 0 for the truth.  times_network: how many times the network's.
     """
 
     method: str
@@ -172,13 +172,13 @@ class OptimiseBenchmark:
         return _together([answer(images, generator) for images in torch.split(self.exam.images, at_once)])
 
     def _alone(self, answer: Answer, number: int) -> float:
-        """Median seconds of one image by itself; the first one warms up and does not count."""
+        """Median processor seconds of one image by itself; the first one warms up and does not count."""
         times = []
         for index in range(number + 1):
             image = self.exam.images[index % len(self.exam.images)][None]
-            start = time.perf_counter()
+            start = time.process_time()
             answer(image, generator_of(index))
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return float(np.median(times[1:]))
 
     def _row(

@@ -47,6 +47,7 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
         success.set_ylim(-4, 106)
         _draw(likelihood, rows, lambda row: row.above_truth)
         likelihood.set_yscale("symlog", linthresh=10)
+        likelihood.set_ylim(2 * min(-10.0, *(row.above_truth for row in rows)), 30)
         likelihood.axhline(0, color="#999999", linewidth=0.8)
         likelihood.set_ylabel("log p(x | scene) above the truth's, nats")
         handles, labels = success.get_legend_handles_labels()
@@ -73,7 +74,7 @@ def _draw(panel: Axes, rows: Sequence[OptimiseRow], height: Callable[[OptimiseRo
                     ha="center",
                 )
     _decades(panel, [row.seconds_alone for row in rows if row.method in LABELS])
-    panel.set_xlabel("seconds an image, by itself")
+    panel.set_xlabel("processor seconds an image, by itself")
     panel.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
 
