@@ -19,7 +19,7 @@ STAGES = "stages"
 PICTURE = "reconstruction"
 SHOWN = 8
 """Most stages on a sheet: the first, the last, and some between, ever farther apart."""
-GAP = 4
+GAP = 2
 """White lines between them, pixels."""
 ENLARGED = 2
 """Each pixel is drawn so many times wide and high."""
@@ -61,9 +61,16 @@ def stage_sheet(kept: list[tuple[int, Path]]) -> tuple[list[int], NDArray[np.flo
     pictures = [read_image(file) for _, file in chosen]
     half = len(pictures[0]) // 2
     rows = [pictures[0][:half], *(picture[half:] for picture in pictures)]
-    gap = np.ones((GAP, pictures[0].shape[1], 3), np.float32)
-    parts = [part for row in rows for part in (row, gap)][:-1]
-    return [step for step, _ in chosen], np.concatenate(parts).repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+    down = _spaced([_spaced(np.split(row, row.shape[1] // half, axis=1), axis=1) for row in rows], axis=0)
+    return [step for step, _ in chosen], down.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+
+
+def _spaced(pictures: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
+    """Pictures one beside (1) or below (0) the other, with white between them."""
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.ones(shape, np.float32)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis)
 
 
 def spread(number: int) -> list[int]:

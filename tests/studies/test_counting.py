@@ -54,7 +54,7 @@ def test_counting_by_seed_is_trained_judged_drawn_and_found_again(place, capsys)
     for name in ("curves", "scanning"):
         assert (out / f"{name}.svg").stat().st_size > 1000
     with Image.open(out / "stages-as_it_is.png") as sheet:
-        assert sheet.size == (2 * 8 * 50, 2 * (4 * 50 + 3 * 4))  # the images, three stages, and gaps
+        assert sheet.size == (2 * (8 * 50 + 7 * 2), 2 * (4 * 50 + 3 * 2))  # images, three stages, gaps
     assert (out / "confusions.png").is_file()
     judged = out / "runs" / "as_it_is-seed0" / "evaluation.json"
     before = judged.stat().st_mtime_ns
