@@ -40,7 +40,7 @@ def optimise(
     A success is a right count, and for each true object one of its kind within 2 cm, turned by at most 15°
     from it, modulo its symmetry. Images are fresh scenes of the model's family, with its noise.
 
-    With 200 images and 16 restarts this takes half an hour on one core.
+    With 40 images and 16 restarts this takes some six minutes on one core.
     """
     from inverse_graphics.models.weights import load_model
     from inverse_graphics.report.optimise_benchmark import OptimiseBenchmark

@@ -126,7 +126,9 @@ def test_an_unreadable_image_is_told_and_the_others_are_answered(run, pictures):
     assert len(outcome.out.splitlines()) == 2
 
 
-def test_searching_is_measured_beside_the_network(run, scene_model, tmp_path):
+def test_searching_is_measured_beside_the_network(run, scene_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("inverse_graphics.report.optimise_benchmark.TIMED", 1)
+    monkeypatch.setattr("inverse_graphics.report.optimise_benchmark.TIMED_NETWORK", 1)
     plot = tmp_path / "plot.svg"
     measure = ["benchmark", "optimise", "--model", scene_model, "--images", "3", "--steps", "2"]
     outcome = run(*measure, "--restarts", "2,1", "--plot", plot, "--json", "-")
