@@ -33,8 +33,7 @@ class Air2DSettings(BaseModel):
 
     sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
     (DAIR); or "both", where it looks at both and reads from the difference.
-    memory: what a step knows of the steps before it: all that the recurrent network keeps; this for its
-    window only, while what is seen alone tells whether there is one more object; or nothing.
+    memory: whether a step knows of the steps before it, or only what it sees.
     drawing: objects add to the picture, or cover it, as white paint does.
     background: of what lies behind the objects; black where there is none.
     """
@@ -57,7 +56,7 @@ class Air2DSettings(BaseModel):
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
     decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
     sees: Literal["image", "difference", "both"] = "image"
-    memory: Literal["recurrent", "window", "none"] = "recurrent"
+    memory: Literal["recurrent", "none"] = "recurrent"
     drawing: Literal["adding", "covering"] = "adding"
     background: BackgroundSettings | None = None
 
@@ -122,8 +121,6 @@ class Air2D(nn.Module):
         self.see = nn.Linear(settings.image_size**2, settings.features)
         self.recur = _recurrence(settings)
         self.head = nn.Linear(settings.hidden, settings.head)
-        if settings.memory == "window":
-            self.tell = nn.Linear(settings.features, settings.head)
         self.presence = nn.Linear(settings.head, 1)
         self.where = nn.Linear(settings.head, 2 * WHERE)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
@@ -161,8 +158,7 @@ class Air2D(nn.Module):
         source, features = self._look(state)
         hidden, cell = self._remember(features, state)
         head = torch.relu(self.head(hidden))
-        told_by = torch.relu(self.tell(features)) if self.settings.memory == "window" else head
-        return Glance(source, head, hidden, cell, -self.presence(told_by)[:, 0])
+        return Glance(source, head, hidden, cell, -self.presence(head)[:, 0])
 
     def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
         """Look closer, and draw: the other half."""

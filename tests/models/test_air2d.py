@@ -41,7 +41,6 @@ VARIANTS: dict[str, dict[str, object]] = {
     "air": {},
     "dair": {"sees": "difference"},
     "dair without memory": {"sees": "difference", "memory": "none"},
-    "dair, memory for windows": {"sees": "difference", "memory": "window"},
     "both": {"sees": "both", "drawing": "covering"},
     "background": {
         "sees": "both",
@@ -132,16 +131,6 @@ def test_difference_air_without_memory_sees_nothing_but_the_difference():
     assert torch.equal(
         second_step(air, images, picture).halt_logit, second_step(air, images, picture + 0.5).halt_logit
     )
-
-
-def test_memory_for_windows_tells_presence_by_the_difference_and_the_window_by_all():
-    images, shift = random_images(), random_images(seed=1)
-    picture = random_images(seed=2)[:, 0]
-    dair = small_model(settings=SMALL.model_copy(update=VARIANTS["dair, memory for windows"]))
-    one, other = second_step(dair, images, picture), second_step(dair, images + shift, picture + shift[:, 0])
-    assert torch.allclose(one.halt_logit, other.halt_logit)
-    assert not torch.allclose(one.output.latents.where, other.output.latents.where)
-    assert not torch.allclose(one.halt_logit, second_step(dair, images, picture + 0.5).halt_logit)
 
 
 def test_the_backgrounds_divergence_is_part_of_the_bound():
