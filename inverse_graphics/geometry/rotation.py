@@ -6,6 +6,8 @@ everywhere, the identity and half turns included.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -117,6 +119,21 @@ def random_rotations(
     """
     normal = torch.randn((*shape, 4), generator=generator, dtype=dtype, device=generator.device)
     return matrix_from_quaternion(normal)
+
+
+@lru_cache(maxsize=16)
+def spread_rotations(count: int) -> Tensor:
+    """Rotations far from each other: (count, 3, 3) float32, the same for every call.
+
+    Each is the farthest from those before it (Gonzalez 1985) among 6,000 random ones.
+    """
+    pool = random_rotations((6000,), torch.Generator().manual_seed(0))
+    chosen, nearness = [0], torch.full((len(pool),), -torch.inf)
+    for _ in range(count - 1):
+        trace = torch.einsum("ij,nij->n", pool[chosen[-1]], pool)  # 1 + 2 cos of the angle between
+        nearness = torch.maximum(nearness, trace)
+        chosen.append(int(nearness.argmin()))
+    return pool[chosen]
 
 
 def geodesic_angle(first: Tensor, second: Tensor) -> Tensor:

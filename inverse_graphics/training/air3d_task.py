@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from inverse_graphics.families.single_object import SingleObject
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
@@ -22,7 +22,7 @@ from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior
 from inverse_graphics.models.air3d.summary import summarised
 from inverse_graphics.models.familiarity import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
-from inverse_graphics.render.engines import make_engine
+from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
@@ -43,12 +43,19 @@ TRAINING, HELD_OUT, KNOWN, CALIBRATION = range(4)
 class Air3DTrainable:
     """The 3D model and its objective."""
 
-    module: Air3D
+    network: Air3D
     objective: Objective
+
+    @property
+    def module(self) -> nn.Module:
+        """The model; beside it, where there is one, what the objective remembers."""
+        if self.objective.memory is None:
+            return self.network
+        return nn.ModuleDict({"network": self.network, "memory": self.objective.memory})
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.module.parameters()))]
+        return [ParameterGroup(list(self.network.parameters()))]
 
     def loss(
         self, batch: Any, step: int, generator: torch.Generator
@@ -66,7 +73,9 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air3D(recipe.model)
-    network.engine = make_engine(recipe.engine, network.stage.family.library)
+    network.engine = make_differentiable_engine(
+        recipe.engine, network.stage.family.library, recipe.engine_samples, recipe.engine_workers
+    )
     objective = build_objective(network, recipe.objective)
     judge = HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
 

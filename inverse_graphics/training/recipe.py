@@ -87,11 +87,17 @@ class Air2DRecipe(Recipe):
 
 
 class Air3DRecipe(Recipe):
-    """Scenes of a family, drawn by an engine, and a network that tells them."""
+    """Scenes of a family, drawn by an engine, and a network that tells them.
+
+    engine_samples, engine_workers: of an engine without gradients, rays across each pixel and processes that
+    draw its finite differences.
+    """
 
     model: Air3DSettings
     objective: Air3DObjective
     engine: str = Field(default=DEFAULT_ENGINE, max_length=64)
+    engine_samples: int | None = Field(default=None, ge=1, le=16)
+    engine_workers: int = Field(default=0, ge=0, le=256)
 
 
 class AdaptiveRecipe(Recipe):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu
+from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu, silu
 
 STRIDE = 4
 """Pixels per cell of the finer map, on which objects are located."""
@@ -70,17 +70,36 @@ class StepFeatures(nn.Module):
         return Maps(relu(fine + _twice(self.top(coarse))), coarse)
 
 
+class Normed(nn.LayerNorm):
+    """Layer norm and an activation: relu before the norm, or silu behind it.
+
+    Before it, nothing says where zero is: over thousands of steps most units drift to where they are never
+    active, and what is left tells ever fewer turns apart. Behind it they cannot.
+    """
+
+    def __init__(self, features: int, activation: str) -> None:
+        super().__init__(features)
+        self.smooth = activation == "silu"
+
+    def forward(self, features: Tensor) -> Tensor:
+        """features: (..., F).  Returns (..., F), float32."""
+        if self.smooth:
+            return silu(super().forward(features.float()))
+        return super().forward(relu(features).float())
+
+
 class GlimpseFeatures(nn.Module):
     """Sees a small window at full resolution: what tells kinds and turns apart is a few pixels wide."""
 
     SIZE = 32
 
-    def __init__(self, channels: tuple[int, int, int], features: int) -> None:
+    def __init__(self, channels: tuple[int, int, int], features: int, activation: str = "relu") -> None:
         super().__init__()
+        self.activation = silu if activation == "silu" else relu
         half, quarter, eighth = channels
         self.down = nn.ModuleList([_halve(7, half), _halve(half, quarter), _halve(quarter, eighth)])
         self.flat = nn.Linear(eighth * (self.SIZE // 8) ** 2, features)
-        self.norm = nn.LayerNorm(features)
+        self.norm = Normed(features, activation)
 
     def forward(self, images: Tensor, difference: Tensor, explained: Tensor, pixel: Tensor) -> Tensor:
         """Features (B, F) of windows about `pixel` (B, 2).
@@ -90,8 +109,8 @@ class GlimpseFeatures(nn.Module):
         picture = torch.cat([CONTRAST * (images - 0.5), CONTRAST * difference, explained], dim=1)
         window = _window(picture, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
         for layer in self.down:
-            window = relu(layer(window))
-        features: Tensor = self.norm(relu(self.flat(window.flatten(1))).float())
+            window = self.activation(layer(window))
+        features: Tensor = self.norm(self.flat(window.flatten(1)))
         return features
 
 

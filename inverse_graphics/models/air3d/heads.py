@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.models.air3d.features import STRIDE, Maps
+from inverse_graphics.models.air3d.features import STRIDE, Maps, Normed
 
 AGREEING = 1.5
 """Cells; two votes no farther apart are for the same place."""
@@ -75,10 +75,12 @@ class PlaceHead(nn.Module):
     The place is an attention over the fine map's cells; each cell votes for where the origin lies from it.
     What is seen is the attended features and the coarse map's mean and maximum. Once trained, only cells
     count that vote for the place of the most attended one: between two objects just as near there is none.
+    Where there are never `several` objects, all cells go on to count.
     """
 
-    def __init__(self, fine: int, coarse: int, hidden: int, presence: float) -> None:
+    def __init__(self, fine: int, coarse: int, hidden: int, presence: float, several: bool = True) -> None:
         super().__init__()
+        self.several = several
         self.vote = nn.Conv2d(fine, 3, 1)  # attention's logit, then the offset in cells
         self.hidden = nn.Linear(fine + 2 * coarse + 4, hidden)
         self.norm = nn.LayerNorm(hidden)
@@ -92,7 +94,7 @@ class PlaceHead(nn.Module):
         votes = self.vote(fine)
         attention = torch.softmax(votes[:, 0].flatten(1), dim=-1)  # (B, cells)
         places = (_centres(votes) + votes[:, 1:]).flatten(2)
-        if not self.training:
+        if self.several and not self.training:
             attention = _of_one_mind(attention, places)
         cell = (places * attention[:, None]).sum(-1)
         local = torch.einsum("bcn,bn->bc", fine.flatten(2), attention)
@@ -109,17 +111,19 @@ class ObjectHead(nn.Module):
     hundred times as large as a turn has, and features learnt for both are learnt for the place alone.
     """
 
-    def __init__(self, seen: int, glimpse: int, hidden: int, kinds: int, turn: int) -> None:
+    def __init__(
+        self, seen: int, glimpse: int, hidden: int, kinds: int, turn: int, activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.hidden = nn.Linear(seen + glimpse, hidden)
-        self.norm = nn.LayerNorm(hidden)
+        self.norm = Normed(hidden, activation)
         self.sizes = [kinds, turn]
         self.say = _quiet(nn.Linear(hidden, sum(self.sizes)))
 
     def forward(self, place: Place, glimpse: Tensor) -> ObjectNumbers:
         """glimpse: (B, G), features of the picture around the place."""
-        hidden = torch.relu(self.hidden(torch.cat([place.seen.detach(), glimpse], dim=-1)))
-        identity, turn = self.say(self.norm(hidden)).split(self.sizes, dim=-1)
+        hidden = self.norm(self.hidden(torch.cat([place.seen.detach(), glimpse], dim=-1)))
+        identity, turn = self.say(hidden).split(self.sizes, dim=-1)
         return ObjectNumbers(place.pixel, place.presence, identity, place.raw_std, turn)
 
 

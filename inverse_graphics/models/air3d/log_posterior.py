@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
 from inverse_graphics.models.air3d.network import Air3D, Canvas
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.stage import Stage
@@ -40,12 +41,15 @@ def log_posterior(
     prefixes: Prefixes,
     seen_orbit: Tensor | None = None,
     tie_m: float = 0.0,
+    defence: Defence = NO_DEFENCE,
 ) -> LogPosterior:
     """log q(scenes | images), each step shown `prefixes` and no more.
 
     images: (B, 3, H, W).  prefixes: of these scenes, or of scenes a little off, as inference would see them;
     seen_orbit: then the orbit (B, 3) from which they were drawn.  tie_m: a step may name any object that is
     not farther behind the nearest one left than this, metres of depth: its density is the mean over them.
+    defence: of the posterior, if it is to be robust: what it holds impossible then costs no more than
+    the logarithm of the share that is drawn from anywhere, and teaches it nothing.
     """
     maps = model.features(images)
     camera = model.camera(maps)
@@ -64,7 +68,9 @@ def log_posterior(
     )
     posterior = model.with_certain(posterior, step)
     there = scenes.asset[image, step] >= 0
-    said = _said(posterior, scenes, image, _allowed(scenes, model.stage, image, step, tie_m), model.stage)
+    said = _said(
+        posterior, scenes, image, _allowed(scenes, model.stage, image, step, tie_m), model.stage, defence
+    )
     nothing = torch.zeros_like(log_camera)
     return LogPosterior(
         log_camera,
@@ -85,7 +91,12 @@ def _allowed(scenes: StagedScenes, stage: Stage, image: Tensor, step: Tensor, ti
 
 
 def _said(
-    posterior: ObjectPosterior, scenes: StagedScenes, image: Tensor, allowed: Tensor, stage: Stage
+    posterior: ObjectPosterior,
+    scenes: StagedScenes,
+    image: Tensor,
+    allowed: Tensor,
+    stage: Stage,
+    defence: Defence,
 ) -> Tensor:
     """Log of the mean density over the objects that are allowed: (P,), nats."""
     each = [
@@ -94,6 +105,7 @@ def _said(
             scenes.position[image, slot],
             scenes.turn[image, slot],
             stage,
+            defence,
         )
         for slot in range(allowed.shape[1])
     ]

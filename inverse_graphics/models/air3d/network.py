@@ -99,9 +99,12 @@ class Air3D(nn.Module):
         if len(self.stage.free):
             self.view = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
         turn = turn_numbers(settings.components, self.stage.floating)
-        self.locate = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias)
-        self.glimpse = GlimpseFeatures(channels, settings.hidden)
-        self.describe = ObjectHead(settings.hidden, settings.hidden, settings.hidden, len(family.kinds), turn)
+        several = family.max_objects > 1
+        self.locate = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
+        self.glimpse = GlimpseFeatures(channels, settings.hidden, settings.activation)
+        self.describe = ObjectHead(
+            settings.hidden, settings.hidden, settings.hidden, len(family.kinds), turn, settings.activation
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -144,7 +147,7 @@ class Air3D(nn.Module):
         rotation = turn if self.stage.floating else matrix_from_yaw(turn)
         after, carried = self._add(state, asset, position, rotation)
         latents = Latents(asset, position, turn, rotation, posterior, state.canvas.image, after.image)
-        return Step(-posterior.presence, ObjectStep(latents, self._kl(posterior, turn)), carried)
+        return Step(-posterior.presence, ObjectStep(latents, self._kl(posterior, asset, turn)), carried)
 
     def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
         """log p(x | camera, z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
@@ -190,17 +193,16 @@ class Air3D(nn.Module):
         certain = index < self.stage.smallest_count
         return posterior._replace(presence=torch.where(certain, CERTAIN, posterior.presence))
 
-    def _kl(self, posterior: ObjectPosterior, turn: Tensor) -> Tensor:
+    def _kl(self, posterior: ObjectPosterior, asset: Tensor, turn: Tensor) -> Tensor:
         """Identity and position exactly, the turn at its sample, as far as it can be seen: (B,), nats.
 
         None of it teaches the identity: a drawn kind hands it no gradient of the likelihood, and this alone
         would teach it that kinds are all alike, and those without a turn cheapest.
         """
         log_identity = posterior.identity.detach()
-        kinds, identity = len(self.stage.turns), log_identity.exp()
-        named = (identity * log_identity).sum(-1) + math.log(kinds)
-        seen = (identity * self.stage.turns).sum(-1)
-        return named + posterior.position.kl_to_uniform() + seen * posterior.turn.kl_to_uniform(turn)
+        named = (log_identity.exp() * log_identity).sum(-1) + math.log(len(self.stage.turns))
+        turned = posterior.seen_turn(asset, self.stage).kl_to_uniform(turn)
+        return named + posterior.position.kl_to_uniform() + self.stage.turns[asset] * turned
 
     def _empty(self, orbit: Tensor) -> SceneBatch:
         batch = len(orbit)

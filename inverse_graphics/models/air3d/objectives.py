@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.sleep import SleepObjective, SleepSettings
@@ -22,6 +22,10 @@ Air3DObjective = Annotated[
 
 class Objective(Protocol):
     """Draws what it learns from, and says how bad the network is at it."""
+
+    @property
+    def memory(self) -> nn.Module | None:
+        """What it remembers from step to step, if it does; checkpoints hold it."""
 
     def batch(self, size: int, generator: torch.Generator) -> Any:
         """What one step learns from; depends on the generator and not on the network's weights."""

@@ -10,22 +10,23 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from inverse_graphics.distributions.categorical import Categorical
-from inverse_graphics.distributions.rotations import RotationMixture
+from inverse_graphics.distributions.rotations import RotationMixture, SymmetricRotations
 from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence, log_defended
 from inverse_graphics.distributions.truncated_normal import TruncatedNormal
 from inverse_graphics.distributions.von_mises import VonMisesMixture
-from inverse_graphics.geometry.rotation import random_rotations, rotation_from_6d
+from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, spread_rotations
 from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.scene.batch import CameraBatch
 
 NARROWEST, WIDEST = 1e-3, 0.5
 """Bounds of a posterior's standard deviation, as shares of the prior's width; wider teach a mean nothing."""
-NARROWEST_TURN, WIDEST_TURN = 0.01, 0.5
-"""Bounds of a rotation's standard deviation, radians; wider, it could not keep to one of several alike."""
+NARROWEST_TURN, WIDEST_TURN, FARTHEST_TURN = 0.03, 0.25, 0.8
+"""Bounds of a rotation's standard deviation, radians, and of how far it is from where its component begins.
+If wider, a texture that repeats six times is the same to it however it is turned, and teaches nothing."""
 SMALLEST_CONCENTRATION, LARGEST_CONCENTRATION = 1e-3, 5000.0
-YAW_NUMBERS, ROTATION_NUMBERS = 3, 10
-"""Per component: its logit and a vector; or its logit, six numbers and three widths."""
+YAW_NUMBERS, ROTATION_NUMBERS = 3, 5
+"""Per component: its logit and a vector; or its logit, a rotation vector and its width."""
 
 Turn = VonMisesMixture | RotationMixture
 
@@ -52,8 +53,16 @@ class ObjectPosterior(NamedTuple):
         that draws some of the three from anywhere.
         """
         named = log_defended(Categorical(self.identity), asset, defence)
-        turned = torch.where(stage.turns[asset], log_defended(self.turn, turn, defence), 0.0)
+        turned = torch.where(
+            stage.turns[asset], log_defended(self.seen_turn(asset, stage), turn, defence), 0.0
+        )
         return named + log_defended(self.position, position, defence) + turned
+
+    def seen_turn(self, asset: Tensor, stage: Stage) -> Turn | SymmetricRotations:
+        """The turn of objects of these kinds (B,) as far as it can be seen."""
+        if isinstance(self.turn, RotationMixture):
+            return SymmetricRotations(self.turn, stage.alike[asset], stage.log_share[asset])
+        return self.turn
 
     def log_presence(self, present: Tensor) -> Tensor:
         """Log-probability that there is a next object, or, where not `present`, that there is none: (B,)."""
@@ -117,11 +126,23 @@ def _yaw(numbers: Tensor, azimuth: Tensor) -> VonMisesMixture:
 
 
 def _rotation(numbers: Tensor) -> RotationMixture:
+    """Components about rotations spread over all of them, each of which moves only in its neighbourhood.
+
+    So it is by weights that far orientations are told apart, and a component cannot follow a branch of its
+    own, such as an axis without its sign, wherever it leads. Nor do locations learn faster the surer they
+    are: their gradient grows like 1/std² and would drown the weights' (Seitzer et al. 2022, "On the pitfalls
+    of heteroscedastic uncertainty estimation", whose remedy this is).
+    """
     parts = numbers.reshape(len(numbers), -1, ROTATION_NUMBERS)
-    spread = random_rotations(parts.shape[1:2], torch.Generator().manual_seed(0)).to(parts)
-    anchors = spread[..., :2].transpose(-1, -2).flatten(1)  # components begin turned differently
-    return RotationMixture(
-        parts[..., 0],
-        rotation_from_6d(anchors + parts[..., 1:7]),
-        held_between(parts[..., 7:] - 0.5, math.log(NARROWEST_TURN), math.log(WIDEST_TURN)).exp(),
+    logits, away, raw_std = parts[..., 0], parts[..., 1:4], parts[..., 4]
+    std = held_between(raw_std - 0.9, math.log(NARROWEST_TURN), math.log(WIDEST_TURN)).exp()
+    away = held_between(
+        _slowed(away, (std.detach() / WIDEST_TURN).square()[..., None]), -FARTHEST_TURN, FARTHEST_TURN
     )
+    anchors = spread_rotations(logits.shape[1]).to(parts)
+    return RotationMixture(logits, anchors @ matrix_from_rotation_vector(away), std)
+
+
+def _slowed(value: Tensor, rate: Tensor) -> Tensor:
+    """The same value, whose gradient is `rate` times as large."""
+    return value.detach() + rate * (value - value.detach())

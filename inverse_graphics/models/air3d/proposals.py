@@ -47,10 +47,18 @@ class Proposals(NamedTuple):
 
     def resample(self, generator: torch.Generator, temperature: float = 1.0) -> StagedScenes:
         """Draw one scene and count for each image by its weight: B scenes."""
+        return self.resample_several(generator, temperature, 1)
+
+    def resample_several(self, generator: torch.Generator, temperature: float, kept: int) -> StagedScenes:
+        """Draw `kept` different ones for each image: kept · B scenes, image b's k-th at k · B + b.
+
+        Without replacement, by the Gumbel-top-k trick (Kool et al. 2019).
+        """
         _, batch, counts = self.log_joint.shape
         flat = self.log_weights(temperature).permute(1, 0, 2).flatten(1)
-        chosen = torch.multinomial(torch.softmax(flat, -1), 1, generator=generator)[:, 0]
-        index = chosen // counts * batch + torch.arange(batch, device=chosen.device)
+        gumbel = -torch.empty_like(flat).exponential_(generator=generator).log()
+        chosen = (flat + gumbel).topk(kept).indices.T.flatten()
+        index = chosen // counts * batch + torch.arange(batch, device=chosen.device).repeat(kept)
         scenes = StagedScenes(*(part[index] for part in self.scenes))
         slots = torch.arange(scenes.asset.shape[1], device=chosen.device)
         return scenes._replace(asset=scenes.asset.where(slots < (chosen % counts)[:, None], -1))

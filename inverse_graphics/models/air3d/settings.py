@@ -23,4 +23,7 @@ class Air3DSettings(BaseModel):
     hidden: int = Field(256, ge=1, le=4096, description="units between what a step sees and what it says")
     components: int = Field(4, ge=1, le=64, description="of the mixture over an object's turn")
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
+    activation: Literal["relu", "silu"] = Field(
+        "relu", description="of what a glimpse tells; silu, behind the norm, cannot die: rotations need it"
+    )
     precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of convolutions in training")

@@ -122,6 +122,8 @@ class SleepSettings(BaseModel):
 class SleepObjective:
     """Minus the posterior's log density at the truth of each dream."""
 
+    memory = None
+
     def __init__(self, model: Air3D, settings: SleepSettings) -> None:
         self.model = model
         self.settings = settings

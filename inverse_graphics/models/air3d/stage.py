@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from inverse_graphics.families.families import AnyFamilySettings, build_family
+from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
 IMPOSSIBLE = -60.0
@@ -17,6 +20,8 @@ class Stage(nn.Module):
 
     The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
     rotation.  free: (F,), which of azimuth, elevation and distance vary.  log_count_prior: (N + 1,), nats.
+    alike: (K, S, 3, 3), the rotations that leave each kind as it looks; log_share: (K, S), −log of their
+    number, −∞ beyond it.
     """
 
     origin: Tensor
@@ -27,6 +32,8 @@ class Stage(nn.Module):
     free: Tensor
     turns: Tensor
     log_count_prior: Tensor
+    alike: Tensor
+    log_share: Tensor
 
     def __init__(self, settings: AnyFamilySettings) -> None:
         super().__init__()
@@ -37,7 +44,9 @@ class Stage(nn.Module):
         self.floating = self.family.floating
         self.smallest_count = next(n for n, p in enumerate(self.family.count_probabilities) if p > 0)
         free = torch.nonzero(extent.orbit_low < extent.orbit_high)[:, 0]
-        for name, value in {**extent._asdict(), "free": free, "log_count_prior": prior}.items():
+        alike, log_share = _groups(self.family.symmetries)
+        more = {"free": free, "log_count_prior": prior, "alike": alike, "log_share": log_share}
+        for name, value in {**extent._asdict(), **more}.items():
             self.register_buffer(name, value, persistent=False)
 
     def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
@@ -85,3 +94,15 @@ class Stage(nn.Module):
         tint = ones[..., None].expand(*asset.shape, 3)
         objects = ObjectBatch(asset, self.world(position), rotation, ones, tint)
         return self.family.scenes(objects, orbit)
+
+
+def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
+    """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
+    most = max(len(symmetry.discrete) for symmetry in symmetries)
+    alike = torch.eye(3).repeat(len(symmetries), most, 1, 1)
+    log_share = torch.full((len(symmetries), most), -torch.inf)
+    for kind, symmetry in enumerate(symmetries):
+        count = len(symmetry.discrete)
+        alike[kind, :count] = symmetry.discrete.float()
+        log_share[kind, :count] = -torch.tensor(float(count)).log()
+    return alike, log_share

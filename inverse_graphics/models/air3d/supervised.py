@@ -37,6 +37,8 @@ class SupervisedSettings(BaseModel):
 class SupervisedObjective:
     """Minus the posterior's log density at labels in a given order."""
 
+    memory = None
+
     def __init__(self, model: Air3D, settings: SupervisedSettings) -> None:
         self.model = model
         self.settings = settings

@@ -10,6 +10,7 @@ After the warm-up the objective is the bound, but its gradient, exact in the cou
   nothing but noise of mean zero; the wake update teaches them.
 - What later steps see in the canvas is held fixed, the empty table before a free camera included.
 - So are where a glimpse is taken, and what the place's features tell the kind and the turn.
+- Where a component of a rotation lies learns no faster the surer it is (`posterior._slowed`).
 - A number held at a bound has the slope that it would have beside it (`held_between`).
 During the warm-up kinds are drawn from anywhere too, so that `elbo` as watched lies below the bound.
 Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
@@ -25,13 +26,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.likelihood import PyramidLikelihood
 from inverse_graphics.models.air import Inference, attend_infer_repeat
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.memory import Memory
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.staged import draw_from_prior
-from inverse_graphics.models.air3d.wake_sleep import wake_loss
+from inverse_graphics.models.air3d.search import Search, compared_at, searched
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior, draw_prefixes, nearest_first
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 
 
@@ -43,7 +45,12 @@ class ElboSettings(BaseModel):
     wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
     tries for each image, and with which probability each part of one is drawn from the prior; the latter
     falls to zero over the warm-up, and for kinds it begins at one.
-    refine_steps: by how many steps of gradient ascent the try that is learnt from is improved first.
+    kept, refine_steps: how many of an image's tries are improved by gradient ascent, and by how many steps,
+    before the one that is learnt from is drawn from them.  remembered, memory: how many images that were
+    searched before are learnt from again beside each new one, and out of how many.
+    robust: share of the posterior that is drawn from anywhere where it learns from tries: a wrong one then
+    teaches nothing once the right answer is believed.
+    bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
     overlap_nats_per_m: how much objects that cut into each other cost.
     """
 
@@ -56,7 +63,12 @@ class ElboSettings(BaseModel):
     wake: float = Field(1.0, ge=0, le=1000)
     samples: int = Field(8, ge=1, le=1024)
     defence: float = Field(0.3, ge=0, lt=1)
+    kept: int = Field(1, ge=1, le=1024)
     refine_steps: int = Field(0, ge=0, le=1000)
+    remembered: int = Field(0, ge=0, le=64)
+    memory: int = Field(2048, ge=1, le=1_000_000)
+    robust: float = Field(0.0, ge=0, lt=1)
+    bound_in_warm_up: bool = True
     overlap_nats_per_m: float = Field(1000.0, ge=0)
 
     def progress(self, step: int) -> float:
@@ -79,6 +91,7 @@ class ElboObjective:
         self.model = model
         self.settings = settings
         model.canvas_gradient = False
+        self.memory = Memory(model, settings.memory) if settings.remembered else None
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """Images (B, 3, H, W) of scenes that nothing is told of."""
@@ -92,20 +105,37 @@ class ElboObjective:
         """The scalar to make small, and its parts, nats."""
         settings, prior = self.settings, self.model.stage.log_count_prior
         trust, temperature = settings.progress(step), settings.temperature(step)
-        inference = self._inference(batch, generator, step)
-        with torch.no_grad():
-            bound = exact_count_elbo(inference, prior)
-        tempered = self._tempered(inference, batch, temperature, 1 if trust == 1 else settings.levels)
-        loss = -warmed_up_objective(tempered, prior, trust).mean()
-        watched = {name: part.mean() for name, part in bound._asdict().items()}
+        loss = batch.new_zeros(())
+        watched: dict[str, Tensor | float] = {"temperature": temperature}
+        if settings.bound_in_warm_up or trust == 1:
+            inference = self._inference(batch, generator, step)
+            with torch.no_grad():
+                bound = exact_count_elbo(inference, prior)
+            tempered = self._tempered(inference, batch, temperature, 1 if trust == 1 else settings.levels)
+            loss = -warmed_up_objective(tempered, prior, trust).mean()
+            watched |= {name: part.mean() for name, part in bound._asdict().items()}
         if settings.wake > 0:
-            defence = Defence(settings.kinds_tried(step), settings.defence * (1 - trust))
-            wake, evidence = wake_loss(
-                self.model, batch, settings.samples, temperature, generator, defence, settings.refine_steps
-            )
+            wake = self._wake(batch, step, generator)
             loss = loss + settings.wake * wake
-            watched |= {"wake": -wake.detach(), "log_evidence": evidence}
-        return loss, {**watched, "temperature": temperature}
+            watched |= {"wake": -wake.detach()}
+        return loss, watched
+
+    def _wake(self, images: Tensor, step: int, generator: torch.Generator) -> Tensor:
+        """Minus the mean log-density of scenes that were searched for these images, and for earlier ones."""
+        settings, stage = self.settings, self.model.stage
+        defence = Defence(settings.kinds_tried(step), settings.defence * (1 - settings.progress(step)))
+        search = Search(settings.samples, settings.kept, settings.refine_steps, defence=defence)
+        scenes = searched(self.model, images, search, settings.temperature(step), generator)
+        scenes = nearest_first(scenes, stage)
+        if self.memory is not None:
+            self.memory.remember(images, scenes)
+            again, known = self.memory.recall(settings.remembered * len(images), generator)
+            images = torch.cat([images, again])
+            scenes = StagedScenes(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
+        with torch.no_grad():
+            prefixes = draw_prefixes(scenes, stage, self.model.engine)
+        robust = Defence(rest=settings.robust)
+        return -log_posterior(self.model, images, scenes, prefixes, defence=robust).total.mean()
 
     def _inference(self, images: Tensor, generator: torch.Generator, step: int) -> Inference:
         """At first, objects of all kinds are tried, not only of those believed in."""
@@ -114,10 +144,8 @@ class ElboObjective:
 
     def _tempered(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Inference:
         """The same with likelihoods that are compared at several scales, and divided by the temperature."""
-        likelihood = PyramidLikelihood(self.model.settings.sigma, levels)
-        exact, self.model.likelihood = self.model.likelihood, likelihood
-        log_likelihood = self.model.prefix_log_likelihoods(images, inference.objects)
-        self.model.likelihood = exact
+        with compared_at(self.model, levels):
+            log_likelihood = self.model.prefix_log_likelihoods(images, inference.objects)
         if self.settings.overlap_nats_per_m:
             short = overlap(inferred_scenes(inference), self.model.stage)
             log_likelihood = log_likelihood - self.settings.overlap_nats_per_m * short * temperature

@@ -18,7 +18,6 @@ from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.refinement import refined
 from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, SleepObjective, SleepSettings
 from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
 
@@ -59,6 +58,8 @@ class DayAndNight(NamedTuple):
 class WakeSleepObjective:
     """The sleep loss, and after a while the wake loss beside it."""
 
+    memory = None
+
     def __init__(self, model: Air3D, settings: WakeSleepSettings) -> None:
         self.model = model
         self.settings = settings
@@ -96,17 +97,13 @@ def wake_loss(
     temperature: float,
     generator: torch.Generator,
     defence: Defence = NO_DEFENCE,
-    refine_steps: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats.
-
-    refine_steps: of gradient ascent that the scene is moved uphill first.
 
     Of all orders of its objects, nearest first is taught, as asleep: one order is enough for a set.
     """
     proposals = propose(model, images, samples, generator, defence)
-    scenes = refined(proposals.resample(generator, temperature), images, model, refine_steps)
-    scenes = nearest_first(scenes, model.stage)
+    scenes = nearest_first(proposals.resample(generator, temperature), model.stage)
     with torch.no_grad():
         prefixes = draw_prefixes(scenes, model.stage, model.engine)
     said = log_posterior(model, images, scenes, prefixes)

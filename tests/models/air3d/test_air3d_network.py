@@ -61,10 +61,9 @@ def test_the_divergence_of_an_object_is_its_mean_log_ratio_to_the_prior(family):
         if not stage.floating:
             log_prior = log_prior - math.log(2 * math.pi) * stage.turns[asset]
         ratio = posterior.log_prob(asset, position, turn, stage) - log_prior
-        claimed = model._kl(posterior, turn)
-        blind = claimed + (1 - posterior.identity.exp() @ stage.turns.float()) * (
-            posterior.turn.kl_to_uniform(turn)
-        )
+        claimed = model._kl(posterior, asset, turn)
+        turned = posterior.seen_turn(asset, stage).kl_to_uniform(turn)
+        blind = claimed + turned * ~stage.turns[asset]
     error = math.hypot(float(ratio.std()), float(claimed.std())) / math.sqrt(draws)
     assert error < 0.04
     assert abs(float(ratio.mean() - claimed.mean())) < 4 * error

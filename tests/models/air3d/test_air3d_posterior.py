@@ -8,10 +8,14 @@ from small_air3d import FAMILIES, SINGLE, seeded, stage_of, table
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.rotations import RotationMixture
 from inverse_graphics.distributions.sampler import Defence, Defensive
 from inverse_graphics.geometry.rotation import geodesic_angle, matrix_from_rotation_vector, random_rotations
+from inverse_graphics.models.air3d import posterior as posterior_module
 from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.posterior import (
+    ROTATION_NUMBERS,
+    WIDEST_TURN,
     ObjectPosterior,
     camera_posterior,
     held_between,
@@ -46,11 +50,11 @@ def some_numbers(stage, count, seed=0):
 
 
 def some_turns(stage, count, seed):
-    """Rotations' widths are between 0.3 and 0.45 rad, safely narrower than the widest."""
+    """Rotations' widths are between 0.16 and 0.21 rad, safely narrower than the widest."""
     numbers = random(count, turn_numbers(COMPONENTS, stage.floating), seed=seed, scale=0.5).clamp(-0.6, 0.6)
     if stage.floating:
-        widths = numbers.view(count, COMPONENTS, -1)[..., -3:]
-        widths.mul_(0.3).sub_(0.5)
+        widths = numbers.view(count, COMPONENTS, -1)[..., -1:]
+        widths.mul_(0.2).sub_(0.8)
     return numbers
 
 
@@ -117,14 +121,13 @@ def test_beliefs_about_floating_things_integrate_to_one(defence):
     posterior = some_posterior(stage)
     x, y = (midpoints(-reach, reach, 250) for reach in stage.reach)
     at = torch.cartesian_prod(x, y)
-    rotation, tried = rotations_around(posterior.turn.location[0], len(at), seed=1)
-    each = [
-        repeated(posterior, len(at))
-        .log_prob(torch.full((len(at),), kind), at, rotation, stage, Defence(defence, defence))
-        .exp()
-        for kind in range(len(stage.turns))
-    ]
-    density = torch.stack(each).sum(0) / tried
+    density = torch.zeros(len(at), dtype=torch.float64)
+    for kind in range(len(stage.turns)):
+        centres = (posterior.turn.location[0][:, None] @ stage.alike[kind]).flatten(0, 1)
+        rotation, tried = rotations_around(centres, len(at), seed=kind)
+        asset = torch.full((len(at),), kind)
+        said = repeated(posterior, len(at)).log_prob(asset, at, rotation, stage, Defence(defence, defence))
+        density += said.exp() / tried
     volume = (2 * stage.reach).prod()
     error = volume * density.std() / math.sqrt(len(at))
     assert error < 0.02
@@ -190,8 +193,34 @@ def test_there_is_an_object_or_there_is_none():
     torch.testing.assert_close(yes, torch.sigmoid(posterior.presence))
 
 
+def test_where_a_rotation_lies_learns_no_faster_the_surer_it_is():
+    """Its slope is its density's, times (std / the widest)², and no other slope is changed."""
+    stage, count = stage_of(SINGLE).double(), 3
+    camera, azimuth = cameras(stage, count)
+    numbers = some_numbers(stage, count)
+    turn = numbers.turn.requires_grad_()
+    rotation = random_rotations((count,), seeded(9), torch.float64)
+
+    def slopes():
+        q = object_posterior(numbers, camera, azimuth, stage).turn
+        assert isinstance(q, RotationMixture)
+        slope = torch.autograd.grad(q.log_prob(rotation).sum(), turn)[0]
+        return slope.reshape(count, COMPONENTS, ROTATION_NUMBERS), q.std
+
+    slowed, std = slopes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(posterior_module, "_slowed", lambda value, rate: value)
+        exact, _ = slopes()
+    rate = (std / WIDEST_TURN).square()[..., None]
+    torch.testing.assert_close(slowed[..., 1:4], exact[..., 1:4] * rate)
+    torch.testing.assert_close(slowed[..., [0, 4]], exact[..., [0, 4]])
+    assert rate.min() < 0.9
+
+
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_slopes_of_an_objects_density_are_those_of_its_differences(family):
+def test_slopes_of_an_objects_density_are_those_of_its_differences(family, monkeypatch):
+    """But for how fast the locations of rotations learn."""
+    monkeypatch.setattr(posterior_module, "_slowed", lambda value, rate: value)
     stage = stage_of(family).double()
     count = 4
     camera, azimuth = cameras(stage, count)

@@ -8,12 +8,9 @@ from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
 from torch.nn.functional import normalize
 
 from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
-from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
+from inverse_graphics.models.air3d.staged import draw_prefixes
 from inverse_graphics.models.air3d.unlabelled import ElboObjective, ElboSettings
-from inverse_graphics.models.air3d.wake_sleep import wake_loss
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(counts=(1, 1, 1)), "floating": SINGLE}
@@ -144,22 +141,6 @@ def test_places_stay_within_reach(model):
 def test_without_steps_nothing_changes(model):
     start = drawn(model.stage, 6, seed=2)
     assert refined(start, noisy(model, drawn(model.stage, 6, seed=3)), model, 0) is start
-
-
-@pytest.mark.parametrize("family", [table(BEFORE_IT, counts=(0, 1)), SINGLE], ids=FAMILIES)
-@pytest.mark.parametrize("steps", [0, 8])
-def test_the_wake_update_learns_from_refined_scenes(family, steps):
-    model = fresh_model(family)
-    images = noisy(model, drawn(model.stage, 6, seed=2))
-    generator = seeded(3)
-    scenes = propose(model, images, 16, generator).resample(generator, 10.0)
-    scenes = nearest_first(refined(scenes, images, model, steps), model.stage)
-    prefixes = draw_prefixes(scenes, model.stage, model.engine)
-    expected = -log_posterior(model, images, scenes, prefixes).total.mean()
-    loss, _ = wake_loss(model, images, 16, 10.0, seeded(3), refine_steps=steps)
-    torch.testing.assert_close(loss, expected)
-    other, _ = wake_loss(model, images, 16, 10.0, seeded(3), refine_steps=8 - steps)
-    assert not torch.allclose(loss, other, rtol=1e-4)
 
 
 def test_the_bound_refines_as_its_settings_say(model):

@@ -7,11 +7,14 @@ from small_air3d import BEFORE_IT, SINGLE, fresh_model, seeded, table
 from inverse_graphics.distributions.sampler import Defence, Defensive
 from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d import posterior as posterior_module
+from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.search import Search, searched
+from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
 from inverse_graphics.models.air3d.unlabelled import ElboObjective, ElboSettings
-from inverse_graphics.models.air3d.wake_sleep import wake_loss
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
@@ -103,18 +106,50 @@ def test_the_wake_update_stands_beside_it_with_its_weight(step):
     without, watched = alone.loss(images, step, generator)
     assert "wake" not in watched
     defence, temperature = (Defence(1.0, 0.4), 16.0) if step == 0 else (Defence(0.0, 0.0), 1.0)
-    wake, evidence = wake_loss(model, images, 3, temperature, generator, defence)
+    scenes = searched(model, images, Search(3, 1, 0, defence=defence), temperature, generator)
+    scenes = nearest_first(scenes, model.stage)
+    prefixes = draw_prefixes(scenes, model.stage, model.engine)
+    wake = -log_posterior(model, images, scenes, prefixes).total.mean()
     loss, watched = beside.loss(images, step, seeded(2))
     torch.testing.assert_close(loss, without + 2.5 * wake)
     torch.testing.assert_close(watched["wake"], -wake)
-    torch.testing.assert_close(watched["log_evidence"], evidence)
     assert watched["temperature"] == temperature
+
+
+def test_the_bound_may_wait_for_the_end_of_the_warm_up():
+    model = fresh_model(TWO, sigma=0.3)
+    rest = {"warm_up_steps": 2, "first_temperature": 16.0, "samples": 3}
+    later = ElboObjective(model, ElboSettings(bound_in_warm_up=False, **rest))
+    images = later.batch(6, seeded(1))
+    loss, watched = later.loss(images, 1, seeded(2))
+    torch.testing.assert_close(loss, -watched["wake"])
+    assert "elbo" not in watched
+    assert "elbo" in later.loss(images, 2, seeded(2))[1]
+
+
+def test_what_was_found_lately_is_remembered():
+    """The newest take the places of the oldest; what is recalled was seen, to within a grey level."""
+    model = fresh_model(TWO, sigma=0.3)
+    settings = ElboSettings(warm_up_steps=9, remembered=4, memory=8, samples=3, bound_in_warm_up=False)
+    objective = ElboObjective(model, settings)
+    memory = objective.memory
+    assert memory is not None
+    for step in range(4):
+        loss, _ = objective.loss(objective.batch(4, seeded(step)), step, seeded(2))
+        assert torch.isfinite(loss)
+        assert int(memory.seen) == 4 * (step + 1)
+    latest = objective.batch(4, seeded(3)).clamp(-0.5, 1.5)
+    recalled, scenes = memory.recall(64, seeded())
+    apart = (recalled[:, None] - latest).abs().amax((2, 3, 4)).amin(1)
+    assert 0.2 < float((apart < 2 / 255).float().mean()) < 0.8  # it holds these four and the four before
+    assert len(scenes.asset) == 64
 
 
 @pytest.fixture
 def in_double(monkeypatch):
-    """The heads compute in float32 whatever they are given; here in float64."""
+    """The heads compute in float32 whatever they are given; here in float64. And rotations learn as ever."""
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    monkeypatch.setattr(posterior_module, "_slowed", lambda value, rate: value)
 
 
 def smooth_model(family, blind):
@@ -127,7 +162,7 @@ def smooth_model(family, blind):
     model.engine = EmbeddedEngine(model.stage.family.library, EmbeddedSettings(slopes="surface"))
     with torch.no_grad():
         if model.stage.floating:
-            model.describe.say.bias[-3:] -= 0.6
+            model.describe.say.bias[-1:] -= 0.6
         if blind:
             model.describe.hidden.weight.zero_()
     return model
