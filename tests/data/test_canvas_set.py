@@ -45,7 +45,8 @@ def test_images_are_the_first_of_the_stream_in_256_grey_levels(tmp_path, share):
 @pytest.mark.usefixtures("small_parts")
 def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tmp_path, monkeypatch):
     make_canvas_set(settings(), tmp_path / "whole")
-    part, calls = canvas_set_making.make_part, []
+    part = canvas_set_making.make_part
+    calls: list[object] = []
 
     def stopping(*arguments):
         if len(calls) == 2:
@@ -60,7 +61,7 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
     with pytest.raises(DataError, match="not complete"):
         read_canvas_set(tmp_path / "set")
     monkeypatch.setattr(canvas_set_making, "make_part", part)
-    seen = []
+    seen: list[int] = []
     make_canvas_set(settings(), tmp_path / "set", advanced=seen.append)
     assert seen == [512, 700]
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())

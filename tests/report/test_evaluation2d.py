@@ -51,7 +51,8 @@ def test_more_samples_give_a_tighter_bound_and_the_same_elbo():
 
 def test_counts_are_those_of_reading_image_by_image():
     of = recipe()
-    model, told = network(of), []
+    model = network(of)
+    told: list[int] = []
     figures = evaluate2d(model, of, 310, 1, advance=told.append)
     assert told == [250, 310]
     batch = open_streams(of.data).held_out.fixed_set(310, 0)

@@ -14,7 +14,7 @@ from inverse_graphics.studies.snapshots import read_snapshot, stage_steps
 from inverse_graphics.studies.stages import SHOWN, spread
 from inverse_graphics.training import air2d_task
 from inverse_graphics.training.air2d_task import to_network
-from inverse_graphics.training.recipe import load_recipe
+from inverse_graphics.training.recipe import Air2DRecipe, load_recipe
 
 RECIPE = """\
 name: tiny
@@ -89,6 +89,7 @@ def test_snapshots_are_the_weights_of_their_steps(place):
     assert study(place, "counting", "--seeds", "0", "--set", "optimiser.average=null") == 0
     run = place / "out" / "runs" / "as_it_is-seed0"
     recipe = load_recipe(run / "recipe.yaml")
+    assert isinstance(recipe, Air2DRecipe)
     fresh = air2d_task.build_air2d_task(recipe).trainable.module.state_dict()
     steps = stage_steps(recipe.steps)
     start, middle = (read_snapshot(run, recipe, steps[stage]).state_dict() for stage in ("start", "middle"))
@@ -117,12 +118,14 @@ def test_variants_that_ship_fit_the_recipe():
 
     for variant in shipped_variants("counting").values():
         recipe = varied_recipe("multi_mnist", variant)
+        assert isinstance(recipe, Air2DRecipe)
         kinds = [text.partition("=")[2] for text in variant.overrides if text.startswith("objective.kind=")]
         assert [recipe.objective.kind] == (kinds or ["exact"])
 
 
 def test_maps_count_every_object_found_where_its_window_is(place):
     recipe = load_recipe(place / "tiny.yaml")
+    assert isinstance(recipe, Air2DRecipe)
     network = air2d_task.build_air2d_task(recipe).trainable.module
     assert isinstance(network, Air2D)
     images = to_network(open_streams(recipe.data).held_out.fixed_set(70, 0).images)

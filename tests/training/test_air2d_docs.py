@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -55,5 +56,5 @@ def test_tables_are_the_codes(page, heading, kinds):
 
 def test_the_page_on_estimators_names_each():
     rows = re.findall(r"^\| `(\w+)`", (DOCS / "air.md").read_text(encoding="utf-8"), re.MULTILINE)
-    kinds = [kind.model_fields["kind"].annotation.__args__[0] for kind in OBJECTIVES]
+    kinds = [get_args(kind.model_fields["kind"].annotation)[0] for kind in OBJECTIVES]
     assert rows == kinds
