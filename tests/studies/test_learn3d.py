@@ -198,7 +198,7 @@ def stopped(tmp_path, monkeypatch, capsys) -> Place:
         return replace(task, batch=batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(study_run, "run", lambda *a, **k: train_run(*a, **k, build_task=stopping))
+        patch.setattr(study_run, "run", lambda *a, **k: train_run(*a, **(k | {"build_task": stopping})))
         assert main(here.command(*ONE)) == 130
     assert "stopped after step 5 and saved; to go on: inverse-graphics" in capsys.readouterr().err
     return here
