@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,12 +78,13 @@ def test_fewer_than_one_worker_is_refused():
 
 
 MASTER = """
-import sys, time
+import signal, sys, time
 sys.path.insert(0, {folder!r})
 from worker_trade import Trade
 from inverse_graphics.render.differences.replicas import Replicas
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     replicas = Replicas(Trade(), 2)
     replicas.call("tell", [(1,), (1,)])
     print("ready", flush=True)
@@ -117,8 +118,12 @@ def master(folder: Path, then: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(script)]
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_workers_draw_and_differentiate_as_one_process_does():
