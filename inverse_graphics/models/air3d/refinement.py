@@ -8,7 +8,7 @@ from torch import Tensor
 from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
 from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_whole
 
 FIRST_TURN, FIRST_MOVE = 0.12, 0.004
 """Lengths of the first step, radians and metres; later ones fall linearly to a fifth."""
@@ -27,15 +27,30 @@ def refined(scenes: StagedScenes, images: Tensor, model: Air3D, steps: int, leve
     adam = torch.optim.Adam(
         [{"params": [move], "lr": FIRST_MOVE}, {"params": [turn], "lr": FIRST_TURN}], betas=(0.7, 0.9)
     )
-    likelihood = PyramidLikelihood(model.settings.sigma, levels)
+    scales, exact = PyramidLikelihood(model.settings.sigma, levels), GaussianLikelihood(model.settings.sigma)
+    before = images.new_zeros(len(images))
     for step in range(steps):
         for group, first in zip(adam.param_groups, (FIRST_MOVE, FIRST_TURN), strict=True):
             group["lr"] = first * (1 - 0.8 * step / steps)
-        explained = likelihood.log_prob(images, _drawn(_moved(scenes, move, turn, model), model))
+        picture = draw_whole(_moved(scenes, move, turn, model), model.stage, model.engine)
+        if step == 0:
+            before = exact.log_prob(images, picture.detach())
+        explained = scales.log_prob(images, picture)
         move.grad, turn.grad = torch.autograd.grad(-explained.sum(), [move, turn])
         adam.step()
     with torch.no_grad():
-        return _better(scenes, _moved(scenes, move, turn, model), images, model)
+        after = _moved(scenes, move, turn, model)
+        gained = exact.log_prob(images, draw_whole(after, model.stage, model.engine)) > before
+        return either(gained, after, scenes)
+
+
+def either(first: Tensor, scenes: StagedScenes, others: StagedScenes) -> StagedScenes:
+    """Of each pair of scenes one: the first where `first` (B,) says so."""
+
+    def chosen(one: Tensor, other: Tensor) -> Tensor:
+        return torch.where(first.reshape(-1, *[1] * (one.dim() - 1)), one, other)
+
+    return StagedScenes(*(chosen(*pair) for pair in zip(scenes, others, strict=True)))
 
 
 def _moved(scenes: StagedScenes, move: Tensor, turn: Tensor, model: Air3D) -> StagedScenes:
@@ -43,19 +58,3 @@ def _moved(scenes: StagedScenes, move: Tensor, turn: Tensor, model: Air3D) -> St
     if model.stage.floating:
         return scenes._replace(position=position, turn=scenes.turn @ matrix_from_rotation_vector(turn))
     return scenes._replace(position=position, turn=scenes.turn + turn[..., 0])
-
-
-def _drawn(scenes: StagedScenes, model: Air3D) -> Tensor:
-    return draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
-
-
-def _better(before: StagedScenes, after: StagedScenes, images: Tensor, model: Air3D) -> StagedScenes:
-    """Of each pair of scenes, the one that explains its image better."""
-    likelihood = GaussianLikelihood(model.settings.sigma)
-    gain = [likelihood.log_prob(images, _drawn(scenes, model)) for scenes in (before, after)]
-    taken = gain[1] > gain[0]
-
-    def chosen(one: Tensor, other: Tensor) -> Tensor:
-        return torch.where(taken.reshape(-1, *[1] * (one.dim() - 1)), other, one)
-
-    return StagedScenes(*(chosen(*pair) for pair in zip(before, after, strict=True)))

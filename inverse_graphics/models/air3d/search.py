@@ -1,7 +1,12 @@
-"""A scene that explains an image, searched: many tries, the best of them moved uphill, one of these drawn."""
+"""A scene that explains an image, searched: many tries, the best of them moved uphill, one of these drawn.
+
+Gradients turn an object to the nearest orientation that looks right, which may be the opposite of the true
+one. So of the scene that was drawn each object is also tried turned by quarters or halves, uphill again.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -10,12 +15,16 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
+from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
 from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_whole
+
+TURNS = 4
+"""In how many ways each object is tried: three half turns, or three quarter turns, beside as it is."""
 
 
 class Search(NamedTuple):
@@ -23,6 +32,7 @@ class Search(NamedTuple):
 
     tries: scenes drawn for each image, from its posterior, defended.  kept: how many of them are moved
     uphill, by `steps` of gradient ascent.  levels: scales at which tries are compared with the image.
+    turned: steps of ascent for each other way in which each object is tried turned; 0 for none.
     """
 
     tries: int
@@ -30,6 +40,7 @@ class Search(NamedTuple):
     steps: int
     levels: int = 3
     defence: Defence = NO_DEFENCE
+    turned: int = 0
 
 
 def searched(
@@ -42,8 +53,26 @@ def searched(
     scenes = refined(scenes, images.repeat(search.kept, 1, 1, 1), model, search.steps, search.levels)
     log_joint = _log_joint(scenes, images.repeat(search.kept, 1, 1, 1), model).reshape(search.kept, -1)
     chosen = torch.multinomial(torch.softmax(log_joint.T / temperature, -1), 1, generator=generator)[:, 0]
-    index = chosen * len(images) + torch.arange(len(images), device=chosen.device)
-    return StagedScenes(*(part[index] for part in scenes))
+    scenes = _taken(scenes, chosen)
+    for slot in range(model.max_objects if search.turned else 0):
+        scenes = turned(model, images, scenes, slot, search)
+    return scenes
+
+
+def turned(model: Air3D, images: Tensor, scenes: StagedScenes, slot: int, search: Search) -> StagedScenes:
+    """Scenes in which the object in `slot` is turned in whichever of `TURNS` ways explains its image best.
+
+    Each is first moved uphill by `search.turned` steps. Nothing without a turn is touched.
+    """
+    asset = scenes.asset[:, slot]
+    rows = ((asset >= 0) & model.stage.turns[asset]).nonzero()[:, 0]
+    if not len(rows):
+        return scenes
+    some = _rows(scenes, rows)
+    tried, shown = _in_all_ways(some, slot), images[rows].repeat(TURNS, 1, 1, 1)
+    tried = refined(tried, shown, model, search.turned, search.levels)
+    best = _taken(tried, _log_joint(tried, shown, model).reshape(TURNS, -1).argmax(0))
+    return StagedScenes(*(part.index_copy(0, rows, new) for part, new in zip(scenes, best, strict=True)))
 
 
 @contextmanager
@@ -56,10 +85,32 @@ def compared_at(model: Air3D, levels: int) -> Iterator[None]:
         model.likelihood = exact
 
 
+def _in_all_ways(scenes: StagedScenes, slot: int) -> StagedScenes:
+    """B scenes as they are, and with one object turned otherwise: TURNS · B, the b-th's w-th at w · B + b."""
+    many = StagedScenes(*(part.repeat(TURNS, *[1] * (part.dim() - 1)) for part in scenes))
+    turn = many.turn.clone()
+    ways = torch.arange(TURNS, device=turn.device).repeat_interleave(len(scenes.orbit))
+    if turn.dim() == 2:
+        turn[:, slot] += ways * (2 * math.pi / TURNS)
+    else:
+        half = torch.cat([torch.zeros(1, 3), math.pi * torch.eye(3)]).to(turn)
+        turn[:, slot] = turn[:, slot] @ matrix_from_rotation_vector(half)[ways]
+    return many._replace(turn=turn)
+
+
+def _taken(scenes: StagedScenes, chosen: Tensor) -> StagedScenes:
+    """One of several scenes for each image.  scenes: S · B.  chosen: (B,), below S."""
+    return _rows(scenes, chosen * len(chosen) + torch.arange(len(chosen), device=chosen.device))
+
+
+def _rows(scenes: StagedScenes, rows: Tensor) -> StagedScenes:
+    return StagedScenes(*(part[rows] for part in scenes))
+
+
 @torch.no_grad()
 def _log_joint(scenes: StagedScenes, images: Tensor, model: Air3D) -> Tensor:
     """log p(image, scene): (B,), nats."""
-    drawn = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    drawn = draw_whole(scenes, model.stage, model.engine)
     log_likelihood = GaussianLikelihood(model.settings.sigma).log_prob(images, drawn)
     log_prior = log_prior_of_prefixes(scenes, model.stage)
     return log_likelihood + log_prior.gather(1, scenes.counts[:, None])[:, 0]

@@ -22,7 +22,7 @@ from inverse_graphics.models.air3d.staged import (
     StagedScenes,
     depths,
     draw_from_prior,
-    draw_prefixes,
+    draw_shown,
     reordered,
 )
 from inverse_graphics.render.engine import RenderEngine
@@ -77,7 +77,7 @@ def dream(
         scenes = reordered(scenes, apart.argsort(dim=1, stable=True))
     with torch.no_grad():
         misjudged = misjudge(scenes, stage, misjudgement, generator)
-        prefixes = draw_prefixes(misjudged, stage, engine)
+        prefixes = draw_shown(misjudged, stage, engine)
     images = images + sigma * torch.randn(images.shape, generator=generator)
     return Dreams(images, scenes, prefixes, misjudged.orbit)
 

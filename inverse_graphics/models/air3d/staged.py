@@ -62,8 +62,22 @@ def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> P
     scene = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-    clear = torch.cat([torch.ones_like(layers.alpha[:, :1]), 1 - layers.alpha], dim=1).cumprod(dim=1)
+    nothing = torch.ones_like(backdrop.coverage)[:, None]
+    clear = torch.cat([nothing, 1 - layers.alpha], dim=1).cumprod(dim=1)
     return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])
+
+
+def draw_shown(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
+    """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
+    most = scenes.asset.shape[1] - 1
+    first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.turn[:, :most])
+    return draw_prefixes(StagedScenes(scenes.orbit, *first), stage, engine)
+
+
+def draw_whole(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Tensor:
+    """Draw whole scenes: (B, 3, H, W)."""
+    scene = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    return render(scene, engine).image
 
 
 def draw_from_prior(

@@ -22,7 +22,7 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import inferred_scenes
 from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, dream
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes, reordered
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_shown, reordered
 
 
 class SupervisedSettings(BaseModel):
@@ -61,7 +61,7 @@ class SupervisedObjective:
         else:
             ordered = as_matched(self.model, batch.images, batch.scenes)
         with torch.no_grad():
-            prefixes = draw_prefixes(ordered, self.model.stage, self.model.engine)
+            prefixes = draw_shown(ordered, self.model.stage, self.model.engine)
         said = log_posterior(self.model, batch.images, ordered, prefixes)
         watched = {f"log_q_{name}": part.detach().mean() for name, part in said._asdict().items()}
         return -said.total.mean(), watched

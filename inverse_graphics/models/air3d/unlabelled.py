@@ -33,7 +33,7 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
 from inverse_graphics.models.air3d.search import Search, compared_at, searched
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior, draw_prefixes, nearest_first
+from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior, draw_shown, nearest_first
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 
 
@@ -46,8 +46,9 @@ class ElboSettings(BaseModel):
     tries for each image, and with which probability each part of one is drawn from the prior; the latter
     falls to zero over the warm-up, and for kinds it begins at one.
     kept, refine_steps: how many of an image's tries are improved by gradient ascent, and by how many steps,
-    before the one that is learnt from is drawn from them.  remembered, memory: how many images that were
-    searched before are learnt from again beside each new one, and out of how many.
+    before the one that is learnt from is drawn from them.  turn_steps: by how many more, with each of its
+    objects tried turned by halves (upright ones: by quarters), 0 if not.  remembered, memory: how many images
+    that were searched before are learnt from again beside each new one, and out of how many.
     robust: share of the posterior that is drawn from anywhere where it learns from tries: a wrong one then
     teaches nothing once the right answer is believed.
     bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
@@ -65,6 +66,7 @@ class ElboSettings(BaseModel):
     defence: float = Field(0.3, ge=0, lt=1)
     kept: int = Field(1, ge=1, le=1024)
     refine_steps: int = Field(0, ge=0, le=1000)
+    turn_steps: int = Field(0, ge=0, le=1000)
     remembered: int = Field(0, ge=0, le=64)
     memory: int = Field(2048, ge=1, le=1_000_000)
     robust: float = Field(0.0, ge=0, lt=1)
@@ -124,7 +126,13 @@ class ElboObjective:
         """Minus the mean log-density of scenes that were searched for these images, and for earlier ones."""
         settings, stage = self.settings, self.model.stage
         defence = Defence(settings.kinds_tried(step), settings.defence * (1 - settings.progress(step)))
-        search = Search(settings.samples, settings.kept, settings.refine_steps, defence=defence)
+        search = Search(
+            settings.samples,
+            settings.kept,
+            settings.refine_steps,
+            defence=defence,
+            turned=settings.turn_steps,
+        )
         scenes = searched(self.model, images, search, settings.temperature(step), generator)
         scenes = nearest_first(scenes, stage)
         if self.memory is not None:
@@ -133,7 +141,7 @@ class ElboObjective:
             images = torch.cat([images, again])
             scenes = StagedScenes(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
         with torch.no_grad():
-            prefixes = draw_prefixes(scenes, stage, self.model.engine)
+            prefixes = draw_shown(scenes, stage, self.model.engine)
         robust = Defence(rest=settings.robust)
         return -log_posterior(self.model, images, scenes, prefixes, defence=robust).total.mean()
 

@@ -19,7 +19,7 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, SleepObjective, SleepSettings
-from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
+from inverse_graphics.models.air3d.staged import draw_shown, nearest_first
 
 
 class WakeSleepSettings(BaseModel):
@@ -105,6 +105,6 @@ def wake_loss(
     proposals = propose(model, images, samples, generator, defence)
     scenes = nearest_first(proposals.resample(generator, temperature), model.stage)
     with torch.no_grad():
-        prefixes = draw_prefixes(scenes, model.stage, model.engine)
+        prefixes = draw_shown(scenes, model.stage, model.engine)
     said = log_posterior(model, images, scenes, prefixes)
     return -said.total.mean(), proposals.log_evidence().mean()

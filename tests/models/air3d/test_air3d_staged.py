@@ -7,7 +7,15 @@ import torch
 from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, stage_of, table
 
 from inverse_graphics.models.air3d.sleep import Misjudgement, SleepObjective, SleepSettings, dream, misjudge
-from inverse_graphics.models.air3d.staged import StagedScenes, depths, draw_prefixes, nearest_first, reordered
+from inverse_graphics.models.air3d.staged import (
+    StagedScenes,
+    depths,
+    draw_prefixes,
+    draw_shown,
+    draw_whole,
+    nearest_first,
+    reordered,
+)
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose, picture_of_layers
 from inverse_graphics.render.engine import Layers
@@ -42,6 +50,16 @@ def test_prefixes_are_scenes_of_their_own(model):
         again = compose(Layers(*(part.flip(1) for part in layers)), backdrop)
         torch.testing.assert_close(prefixes.images[:, count], again.image, rtol=0, atol=1e-5)
     assert (prefixes.explained[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
+
+
+def test_what_steps_are_shown_and_whole_scenes_are_prefixes(model):
+    scenes = drawn(model.stage, 12)
+    prefixes = draw_prefixes(scenes, model.stage, model.engine)
+    shown = draw_shown(scenes, model.stage, model.engine)
+    for part, whole in zip(shown, prefixes, strict=True):
+        torch.testing.assert_close(part, whole[:, :-1], rtol=0, atol=1e-6)
+    pictures = draw_whole(scenes, model.stage, model.engine)
+    torch.testing.assert_close(pictures, prefixes.images[:, -1], rtol=0, atol=1e-6)
 
 
 def shuffled(scenes, seed=0):
