@@ -6,8 +6,10 @@ poses are right. It is learnt, as in wake-sleep's wake phase, from scenes drawn 
 tries; and so is everything else at first, for tries find what gradients cannot. No dream is ever shown.
 
 After the warm-up the objective is the bound, but its gradient, exact in the count, is not the bound's in all:
-- Kinds, and the weights of a turn's components, are drawn. The bound teaches kinds nothing, and such weights
-  nothing but noise of mean zero; the wake update teaches them.
+- Kinds, and the weights of a turn's components, are drawn. The bound teaches kinds nothing unless every kind
+  is tried (`identity`), and such weights nothing but noise of mean zero; the wake update teaches them.
+- Images that are explained badly may be tempered (`leeway_nats`): each still climbs its own bound, but
+  no faster the farther below it is.
 - What later steps see in the canvas is held fixed, the empty table before a free camera included.
 - So are where a glimpse is taken, and what the place's features tell the kind and the turn.
 - Where a component of a rotation lies learns no faster the surer it is (`posterior._slowed`).
@@ -18,6 +20,7 @@ Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -26,15 +29,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Defence, Defensive
+from inverse_graphics.likelihood import PyramidLikelihood
 from inverse_graphics.models.air import Inference, attend_infer_repeat
+from inverse_graphics.models.air3d.identity import Score, expected_over_kinds
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.memory import Memory
-from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.search import Search, compared_at, searched
+from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior, draw_shown, nearest_first
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.models.estimators.estimate import mixed_weights
 
 
 class ElboSettings(BaseModel):
@@ -52,6 +58,10 @@ class ElboSettings(BaseModel):
     robust: share of the posterior that is drawn from anywhere where it learns from tries: a wrong one then
     teaches nothing once the right answer is believed.
     bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
+    identity: how the bound teaches kinds: not at all ("wake": the wake update alone does), or by trying every
+    kind where an object was drawn ("local").
+    leeway_nats: an image that is explained by so many nats worse than noise alone would is tempered by 2, one
+    by three times as many by 4, and so on: else the few that are read wrong pull harder than all others.
     overlap_nats_per_m: how much objects that cut into each other cost.
     """
 
@@ -71,6 +81,8 @@ class ElboSettings(BaseModel):
     memory: int = Field(2048, ge=1, le=1_000_000)
     robust: float = Field(0.0, ge=0, lt=1)
     bound_in_warm_up: bool = True
+    identity: Literal["wake", "local"] = "wake"
+    leeway_nats: float | None = Field(None, gt=0)
     overlap_nats_per_m: float = Field(1000.0, ge=0)
 
     def progress(self, step: int) -> float:
@@ -113,8 +125,12 @@ class ElboObjective:
             inference = self._inference(batch, generator, step)
             with torch.no_grad():
                 bound = exact_count_elbo(inference, prior)
-            tempered = self._tempered(inference, batch, temperature, 1 if trust == 1 else settings.levels)
+            score = self._score(inference, batch, temperature, 1 if trust == 1 else settings.levels)
+            tempered = self._tempered(inference, score)
             loss = -warmed_up_objective(tempered, prior, trust).mean()
+            if settings.identity == "local":
+                weights = mixed_weights(inference.log_count.exp(), trust)
+                loss = loss - expected_over_kinds(self.model, inference, weights, score).mean()
             watched |= {name: part.mean() for name, part in bound._asdict().items()}
         if settings.wake > 0:
             wake = self._wake(batch, step, generator)
@@ -150,11 +166,32 @@ class ElboObjective:
         defence = Defence(kinds=self.settings.kinds_tried(step))
         return attend_infer_repeat(self.model, images, Defensive(generator, defence))
 
-    def _tempered(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Inference:
-        """The same with likelihoods that are compared at several scales, and divided by the temperature."""
-        with compared_at(self.model, levels):
-            log_likelihood = self.model.prefix_log_likelihoods(images, inference.objects)
-        if self.settings.overlap_nats_per_m:
-            short = overlap(inferred_scenes(inference), self.model.stage)
-            log_likelihood = log_likelihood - self.settings.overlap_nats_per_m * short * temperature
-        return inference._replace(log_likelihood=log_likelihood / temperature)
+    def _tempered(self, inference: Inference, score: Score) -> Inference:
+        """The same, whose likelihoods are what each prefix is worth in training."""
+        latents: list[Latents] = [step.latents for step in inference.objects]
+        pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
+        return inference._replace(log_likelihood=score(pictures, inferred_scenes(inference)))
+
+    def _score(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Score:
+        """Likelihoods that are compared at several scales, and tempered, less what overlaps cost."""
+        model, settings = self.model, self.settings
+        likelihood = PyramidLikelihood(model.settings.sigma, levels)
+        divisor = temperature * self._leeway(inference, images)
+
+        def score(pictures: Tensor, scenes: StagedScenes) -> Tensor:
+            log_likelihood = likelihood.log_prob(images[:, None], pictures) / divisor
+            if settings.overlap_nats_per_m == 0:
+                return log_likelihood
+            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.stage)
+
+        return score
+
+    @torch.no_grad()
+    def _leeway(self, inference: Inference, images: Tensor) -> Tensor:
+        """By what each image is tempered for how badly it is explained: (B, 1), from 1."""
+        if self.settings.leeway_nats is None:
+            return images.new_ones(len(images), 1)
+        pixels = images[0].numel()
+        noise = -pixels * (0.5 + math.log(self.model.settings.sigma * math.sqrt(2 * math.pi)))
+        explained = (inference.log_count.exp() * inference.log_likelihood).sum(-1, keepdim=True)
+        return 1 + (noise - explained).clamp(min=0) / self.settings.leeway_nats

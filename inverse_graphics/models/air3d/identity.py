@@ -1,0 +1,85 @@
+"""Kinds learnt by the bound itself: every kind is tried where an object was drawn, and weighed by its belief.
+
+A kind that is drawn carries no gradient. But layers are cheap: with f_ik, what the bound would be were object
+i of kind k, its pose and all other objects as drawn,
+
+    ∇ E[f] = Σ_i Σ_k f_ik ∇ q_i(k)
+
+takes no score function and has little noise. It is exact for the last object that is looked for. For those
+before it, what is left out is that later steps would have seen another picture, had this been another kind.
+Source: Titsias and Lázaro-Gredilla 2015, "Local expectation gradients for black box variational inference".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.models.air import Inference
+from inverse_graphics.models.air3d.network import Air3D, Latents
+from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.render.compositing import composite_prefixes
+from inverse_graphics.render.engine import Layers
+
+Score = Callable[[Tensor, StagedScenes], Tensor]
+"""Maps pictures of prefixes (B, N + 1, 3, H, W) and their scenes to what they are worth: (B, N + 1), nats."""
+
+
+def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, score: Score) -> Tensor:
+    """A surrogate whose gradient in the kinds' beliefs is that of the weighted bound: (B,), nats.
+
+    weights: (B, N + 1), of each prefix, held fixed.
+    """
+    latents: list[Latents] = [step.latents for step in inference.objects]
+    log_belief = torch.stack([one.posterior.identity for one in latents], 1)  # (B, N, K)
+    with torch.no_grad():
+        worth = worth_of_kinds(model, inference, score)
+        behind = weights.detach().flip(-1).cumsum(-1).flip(-1)[:, 1:]  # of prefixes that hold object i
+        gain = (weights.detach()[:, None, None] * worth).sum(-1) - behind[..., None] * _turns(model, latents)
+    divergence = (log_belief.exp() * log_belief).sum(-1) + math.log(log_belief.shape[-1])
+    return ((log_belief.exp() * gain).sum(-1) - behind * divergence).sum(-1)
+
+
+@torch.no_grad()
+def worth_of_kinds(model: Air3D, inference: Inference, score: Score) -> Tensor:
+    """What each prefix is worth with object i of kind k, all else as drawn: (B, N, K, N + 1), nats."""
+    scenes = inferred_scenes(inference)
+    batch, slots = scenes.asset.shape
+    kinds = len(model.stage.turns)
+    layers = _of_every_kind(model, scenes)
+    rows = torch.arange(batch, device=scenes.asset.device)[:, None]
+    own = torch.arange(slots, device=rows.device) * kinds + scenes.asset
+    worth = []
+    for slot in range(slots):
+        for kind in range(kinds):
+            taken = own.index_fill(1, own.new_tensor([slot]), slot * kinds + kind)
+            pictures = composite_prefixes(
+                Layers(*(part[rows, taken] for part in layers)), inference.shared.backdrop
+            )
+            other = scenes._replace(asset=scenes.asset.index_fill(1, own.new_tensor([slot]), kind))
+            worth.append(score(pictures, other))
+    return torch.stack(worth, 1).reshape(batch, slots, kinds, slots + 1)
+
+
+def _of_every_kind(model: Air3D, scenes: StagedScenes) -> Layers:
+    """Each object drawn as every kind: B scenes of N · K layers, kinds of one object together."""
+    kinds = len(model.stage.turns)
+    asset = torch.arange(kinds, device=scenes.asset.device).repeat(*scenes.asset.shape)
+    position, rotation = (part.repeat_interleave(kinds, 1) for part in (scenes.position, scenes.rotation))
+    placed = model.stage.scene(scenes.orbit, asset, position, rotation)
+    return model.engine.layers(placed.objects, placed.camera, placed.light)
+
+
+def _turns(model: Air3D, latents: list[Latents]) -> Tensor:
+    """The turn's part of each object's divergence, were it of each kind: (B, N, K), nats."""
+    each = []
+    for one in latents:
+        for kind in range(len(model.stage.turns)):
+            asset = torch.full_like(one.asset, kind)
+            spent = one.posterior.seen_turn(asset, model.stage).kl_to_uniform(one.turn)
+            each.append(model.stage.turns[kind] * spent)
+    return torch.stack(each, -1).reshape(*latents[0].asset.shape, len(latents), -1)
