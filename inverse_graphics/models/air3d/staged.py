@@ -50,11 +50,12 @@ class Prefixes(NamedTuple):
     """What scenes look like with their first 0 … N objects.
 
     images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
-    cover.
+    cover.  scenes: whose prefixes they are.
     """
 
     images: Tensor
     explained: Tensor
+    scenes: StagedScenes
 
 
 def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
@@ -63,7 +64,7 @@ def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> P
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     clear = torch.cat([torch.ones_like(layers.alpha[:, :1]), 1 - layers.alpha], dim=1).cumprod(dim=1)
-    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])
+    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None], scenes)
 
 
 def draw_from_prior(
