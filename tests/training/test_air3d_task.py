@@ -43,6 +43,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "wake_sleep": {"kind": "wake_sleep", "sleep_steps": 1, "samples": 2},
     "elbo": {"kind": "elbo", "warm_up_steps": 2, "samples": 2},
     "supervised": {"kind": "supervised"},
+    "supervised as in the paper": {"kind": "supervised", "order": "shuffled", "modulo_symmetry": False},
 }
 
 

@@ -1,4 +1,4 @@
-"""What the network sees: the whole image once, and at each step what is not yet explained.
+"""What the network sees: the whole image once, and at each step also what it knows of the steps before.
 
 Maps are an eighth and a quarter as wide as the image. They are kept "channels last", and convolved in
 bfloat16 where the settings say so: together three to four times faster on CPUs that have it.
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu, silu
+from torch.nn.functional import grid_sample, interpolate, relu, silu
 
 STRIDE = 4
 """Pixels per cell of the finer map, on which objects are located."""
@@ -31,14 +31,14 @@ class ImageFeatures(nn.Module):
     def __init__(self, channels: tuple[int, int, int]) -> None:
         super().__init__()
         first, second, third = channels
-        self.down = nn.ModuleList([_halve(5, first), _halve(first, second), _halve(second, third)])
+        self.down = nn.ModuleList([halve(5, first), halve(first, second), halve(second, third)])
         self.widen = _conv(third, third)
         self.lateral = nn.Conv2d(second, second, 1)
         self.top = nn.Conv2d(third, second, 1)
 
     def forward(self, images: Tensor) -> Maps:
         """images: (B, 3, H, W) in [0, 1]."""
-        seen = torch.cat([CONTRAST * (images - 0.5), _coordinates(images)], dim=1)
+        seen = torch.cat([CONTRAST * (images - 0.5), coordinates(images)], dim=1)
         half, quarter, eighth = self.down
         fine = relu(quarter(relu(half(seen.contiguous(memory_format=torch.channels_last)))))
         coarse = relu(eighth(fine))
@@ -47,23 +47,22 @@ class ImageFeatures(nn.Module):
 
 
 class StepFeatures(nn.Module):
-    """Sees what the composite so far leaves unexplained, beside the image's own features."""
+    """Sees the image's own features, and beside them what is known of the objects before this step.
 
-    def __init__(self, channels: tuple[int, int, int]) -> None:
+    notice: makes a map (B, C2, H/4, W/4) of the latter.
+    """
+
+    def __init__(self, channels: tuple[int, int, int], notice: nn.Module) -> None:
         super().__init__()
         _, quarter, eighth = channels
-        self.notice = _halve(4 * 4, quarter)
-        self.fuse, self.eighth = _conv(quarter, quarter), _halve(quarter, eighth)
+        self.notice = notice
+        self.fuse, self.eighth = _conv(quarter, quarter), halve(quarter, eighth)
         self.widen = _conv(eighth, eighth)
         self.top = nn.Conv2d(eighth, quarter, 1)
 
-    def forward(self, image: Tensor, difference: Tensor, explained: Tensor) -> Maps:
-        """image: (B, C2, H/4, W/4), the image's fine map.  difference: (B, 3, H, W), image less composite.
-
-        explained: (B, 1, H, W), the share of each pixel that objects cover already.
-        """
-        left = pixel_unshuffle(torch.cat([CONTRAST * difference, explained], dim=1), 2)
-        fine = relu(image + self.notice(left.contiguous(memory_format=torch.channels_last)))
+    def forward(self, image: Tensor, noticed: Tensor) -> Maps:
+        """image: (B, C2, H/4, W/4), the image's fine map.  noticed: as a `Canvas` or `Hidden` gives it."""
+        fine = relu(image + self.notice(noticed))
         fine = fine + relu(self.fuse(fine))
         coarse = relu(self.eighth(fine))
         coarse = coarse + relu(self.widen(coarse))
@@ -93,20 +92,18 @@ class GlimpseFeatures(nn.Module):
 
     SIZE = 32
 
-    def __init__(self, channels: tuple[int, int, int], features: int, activation: str = "relu") -> None:
+    def __init__(
+        self, seen: int, channels: tuple[int, int, int], features: int, activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.activation = silu if activation == "silu" else relu
         half, quarter, eighth = channels
-        self.down = nn.ModuleList([_halve(7, half), _halve(half, quarter), _halve(quarter, eighth)])
+        self.down = nn.ModuleList([halve(seen, half), halve(half, quarter), halve(quarter, eighth)])
         self.flat = nn.Linear(eighth * (self.SIZE // 8) ** 2, features)
         self.norm = Normed(features, activation)
 
-    def forward(self, images: Tensor, difference: Tensor, explained: Tensor, pixel: Tensor) -> Tensor:
-        """Features (B, F) of windows about `pixel` (B, 2).
-
-        images, difference, explained: (B, 3, H, W), (B, 3, H, W) and (B, 1, H, W), as of `StepFeatures`.
-        """
-        picture = torch.cat([CONTRAST * (images - 0.5), CONTRAST * difference, explained], dim=1)
+    def forward(self, picture: Tensor, pixel: Tensor) -> Tensor:
+        """Features (B, F) of windows of pictures (B, S, H, W) about `pixel` (B, 2)."""
         window = _window(picture, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
         for layer in self.down:
             window = self.activation(layer(window))
@@ -126,7 +123,8 @@ def _window(picture: Tensor, pixel: Tensor, size: int) -> Tensor:
     return grid_sample(picture, grid, align_corners=False)
 
 
-def _halve(inputs: int, outputs: int) -> nn.Conv2d:
+def halve(inputs: int, outputs: int) -> nn.Conv2d:
+    """A convolution to half the width and height."""
     return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
 
 
@@ -138,7 +136,7 @@ def _twice(maps: Tensor) -> Tensor:
     return interpolate(maps, scale_factor=2.0, mode="nearest")
 
 
-def _coordinates(images: Tensor) -> Tensor:
+def coordinates(images: Tensor) -> Tensor:
     """Columns and rows from −1 to 1 as two more channels: (B, 2, H, W)."""
     batch, _, height, width = images.shape
     down = torch.linspace(-1, 1, height, device=images.device, dtype=images.dtype)

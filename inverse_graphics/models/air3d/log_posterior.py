@@ -1,18 +1,23 @@
 """The posterior's density at given scenes: what the sleep and wake phases and supervision climb.
 
 All steps are taken at once, each shown the prefix before it, so they share one pass through the network.
+A recurrent state is told of the objects one after the other, so there each step is a pass of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
-from inverse_graphics.models.air3d.network import Air3D, Canvas
+from inverse_graphics.models.air3d.canvas import Canvas
+from inverse_graphics.models.air3d.features import Maps
+from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
+from inverse_graphics.models.air3d.recurrence import Hidden, Said
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, depths
 
@@ -34,6 +39,14 @@ class LogPosterior(NamedTuple):
         return self.camera + self.presence + self.objects
 
 
+class _Steps(NamedTuple):
+    """P steps of a batch.  image, step: (P,), whose they are.  posterior: what they say."""
+
+    image: Tensor
+    step: Tensor
+    posterior: ObjectPosterior
+
+
 def log_posterior(
     model: Air3D,
     images: Tensor,
@@ -42,6 +55,7 @@ def log_posterior(
     seen_orbit: Tensor | None = None,
     tie_m: float = 0.0,
     defence: Defence = NO_DEFENCE,
+    stage: Stage | None = None,
 ) -> LogPosterior:
     """log q(scenes | images), each step shown `prefixes` and no more.
 
@@ -49,34 +63,61 @@ def log_posterior(
     seen_orbit: then the orbit (B, 3) from which they were drawn.  tie_m: a step may name any object that is
     not farther behind the nearest one left than this, metres of depth: its density is the mean over them.
     defence: of the posterior, if it is to be robust: what it holds impossible then costs no more than
-    the logarithm of the share that is drawn from anywhere, and teaches it nothing.
+    the logarithm of the share that is drawn from anywhere, and teaches it nothing.  stage: which says what
+    looks alike, the model's own unless given.
     """
+    stage = stage or model.stage
     maps = model.features(images)
     camera = model.camera(maps)
     log_camera = images.new_zeros(len(images))
     if camera is not None:
-        log_camera = camera.log_prob(scenes.orbit[:, model.stage.free])
+        log_camera = camera.log_prob(scenes.orbit[:, stage.free])
 
-    image, step = _steps_taken(scenes, model.max_objects)
-    orbit = (scenes.orbit if seen_orbit is None else seen_orbit)[image]
-    posterior = model.posterior(
-        maps.fine[image],
-        images[image],
-        Canvas(prefixes.images[image, step], prefixes.explained[image, step]),
-        orbit,
-        model.stage.cameras(orbit),
-    )
-    posterior = model.with_certain(posterior, step)
-    there = scenes.asset[image, step] >= 0
-    said = _said(
-        posterior, scenes, image, _allowed(scenes, model.stage, image, step, tie_m), model.stage, defence
-    )
-    nothing = torch.zeros_like(log_camera)
-    return LogPosterior(
-        log_camera,
-        nothing.index_add(0, image, posterior.log_presence(there)),
-        nothing.index_add(0, image, torch.where(there, said, 0.0)),
-    )
+    orbit = scenes.orbit if seen_orbit is None else seen_orbit
+    taken = _told if model.settings.state == "recurrent" else _shown
+    presence = objects = torch.zeros_like(log_camera)
+    for image, step, seen in taken(model, maps, images, scenes.counts, prefixes, orbit):
+        posterior = model.with_certain(seen, step)
+        there = scenes.asset[image, step] >= 0
+        allowed = _allowed(scenes, stage, image, step, tie_m)
+        said = _said(posterior, scenes, image, allowed, stage, defence)
+        presence = presence.index_add(0, image, posterior.log_presence(there))
+        objects = objects.index_add(0, image, torch.where(there, said, 0.0))
+    return LogPosterior(log_camera, presence, objects)
+
+
+def _shown(
+    model: Air3D, maps: Maps, images: Tensor, counts: Tensor, prefixes: Prefixes, orbit: Tensor
+) -> Iterator[_Steps]:
+    """All steps of a network that sees the canvas, at once.  counts: (B,), objects of each image."""
+    image, step = _steps_taken(counts, model.max_objects)
+    before = Canvas(prefixes.images[image, step], prefixes.explained[image, step])
+    camera = model.stage.cameras(orbit[image])
+    yield _Steps(image, step, model.posterior(maps.fine[image], images[image], before, orbit[image], camera))
+
+
+def _told(
+    model: Air3D, maps: Maps, images: Tensor, counts: Tensor, prefixes: Prefixes, orbit: Tensor
+) -> Iterator[_Steps]:
+    """One step of a recurrent network after the other, of those images that have it."""
+    assert model.recur is not None
+    scenes, image = prefixes.scenes, torch.arange(len(images), device=images.device)
+    before: Hidden = model.recur.begin(images)
+    for step in range(model.max_objects):
+        if step > 0:
+            more = counts[image] >= step
+            image, known = image[more], Hidden(before.units[more])
+            asset, position, turn = (
+                part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.turn)
+            )
+            camera = model.stage.cameras(orbit[image])
+            said = Said.of(asset, position, turn, orbit[image], camera, model.stage)
+            before = model.told(known, maps.fine[image], said)
+        if not len(image):
+            return
+        camera = model.stage.cameras(orbit[image])
+        posterior = model.posterior(maps.fine[image], images[image], before, orbit[image], camera)
+        yield _Steps(image, torch.full_like(image, step), posterior)
 
 
 def _allowed(scenes: StagedScenes, stage: Stage, image: Tensor, step: Tensor, tie_m: float) -> Tensor:
@@ -113,8 +154,8 @@ def _said(
     return together.logsumexp(-1) - allowed.sum(-1).log()
 
 
-def _steps_taken(scenes: StagedScenes, most: int) -> tuple[Tensor, Tensor]:
+def _steps_taken(counts: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """Which image and which step: one for each object, and one that finds no more, if a step is left."""
-    taken = torch.arange(most, device=scenes.asset.device) <= scenes.counts[:, None]
+    taken = torch.arange(most, device=counts.device) <= counts[:, None]
     image, step = torch.nonzero(taken, as_tuple=True)
     return image, step

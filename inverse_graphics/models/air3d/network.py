@@ -15,7 +15,16 @@ from inverse_graphics.geometry.rotation import matrix_from_yaw
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood, Likelihood
 from inverse_graphics.models.air import Beginning, ObjectStep
-from inverse_graphics.models.air3d.features import GlimpseFeatures, ImageFeatures, Maps, StepFeatures
+from inverse_graphics.models.air3d import canvas, recurrence
+from inverse_graphics.models.air3d.canvas import Canvas
+from inverse_graphics.models.air3d.features import (
+    STRIDE,
+    GlimpseFeatures,
+    ImageFeatures,
+    Maps,
+    StepFeatures,
+    halve,
+)
 from inverse_graphics.models.air3d.heads import CameraHead, ObjectHead, PlaceHead
 from inverse_graphics.models.air3d.posterior import (
     ObjectPosterior,
@@ -23,6 +32,7 @@ from inverse_graphics.models.air3d.posterior import (
     object_posterior,
     turn_numbers,
 )
+from inverse_graphics.models.air3d.recurrence import Broadcast, Hidden, Recurrence, Said
 from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.air3d.stage import Stage
 from inverse_graphics.render.backdrop import Backdrop, table_and_background
@@ -35,19 +45,13 @@ CERTAIN = 30.0
 """Logit of an object that every scene of the family has."""
 
 
-class Canvas(NamedTuple):
-    """A picture so far.  image: (B, 3, H, W).  explained: (B, 1, H, W), what objects cover of each pixel."""
-
-    image: Tensor
-    explained: Tensor
-
-
 class State(NamedTuple):
     """What goes from step to step.
 
     images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  backdrop: what is
     behind all objects; layers: those so far, None before the first.  canvas: their picture.  steps: how many
-    were taken.  ahead: what the next step says, if it is known already.
+    were taken.  hidden: what a network without a renderer knows of these, None where it sees the canvas.
+    ahead: what the next step says, if it is known already.
     """
 
     images: Tensor
@@ -58,6 +62,7 @@ class State(NamedTuple):
     layers: Layers | None
     canvas: Canvas
     steps: int
+    hidden: Hidden | None = None
     ahead: ObjectPosterior | None = None
 
 
@@ -80,9 +85,10 @@ class Latents(NamedTuple):
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
-    Its recurrent state is the scene so far, drawn: a step sees the image's features and the difference
-    between the image and the composite of all objects before it. Nothing is detached on that way unless
-    `canvas_gradient` is off.
+    Its state is the scene so far, drawn: a step sees the image's features and the difference between the
+    image and the composite of all objects before it. Where the settings say `recurrent`, it is hidden units
+    that were told of those objects, and nothing that is drawn is seen. Nothing is detached on either way
+    unless `canvas_gradient` is off.
     """
 
     def __init__(self, settings: Air3DSettings) -> None:
@@ -95,16 +101,24 @@ class Air3D(nn.Module):
         family, channels = self.stage.family, settings.channels
         _, fine, coarse = channels
         self.see = ImageFeatures(channels)
-        self.compare = StepFeatures(channels)
+        recurrent = settings.state == "recurrent"
+        notice = (
+            Broadcast(settings.hidden, fine, family.image_size // STRIDE)
+            if recurrent
+            else halve(canvas.NOTICED, fine)
+        )
+        self.compare = StepFeatures(channels, notice)
         if len(self.stage.free):
             self.view = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
         turn = turn_numbers(settings.components, self.stage.floating)
         several = family.max_objects > 1
         self.locate = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
-        self.glimpse = GlimpseFeatures(channels, settings.hidden, settings.activation)
+        pictured = recurrence.PICTURED if recurrent else canvas.PICTURED
+        self.glimpse = GlimpseFeatures(pictured, channels, settings.hidden, settings.activation)
         self.describe = ObjectHead(
             settings.hidden, settings.hidden, settings.hidden, len(family.kinds), turn, settings.activation
         )
+        self.recur = Recurrence(fine, Said.size(self.stage), settings.hidden) if recurrent else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -136,8 +150,9 @@ class Air3D(nn.Module):
             orbit, kl = self.stage.orbit(sampler(posterior)), posterior.kl_to_uniform()
         scene = self._empty(orbit)
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-        canvas = Canvas(backdrop.rgb, torch.zeros_like(images[:, :1]))
-        return Beginning(State(images, maps, orbit, scene.camera, backdrop, None, canvas, 0), kl)
+        empty = Canvas(backdrop.rgb, torch.zeros_like(images[:, :1]))
+        hidden = None if self.recur is None else self.recur.begin(images)
+        return Beginning(State(images, maps, orbit, scene.camera, backdrop, None, empty, 0, hidden), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, which, where, and how it is turned."""
@@ -146,6 +161,10 @@ class Air3D(nn.Module):
         asset = sampler(Categorical(posterior.identity)).long()
         rotation = turn if self.stage.floating else matrix_from_yaw(turn)
         after, carried = self._add(state, asset, position, rotation)
+        if state.hidden is not None:
+            said = Said.of(asset, position, turn, state.orbit, state.camera, self.stage)
+            said = said if self.canvas_gradient else said.detached()
+            carried = carried._replace(hidden=self.told(state.hidden, state.maps.fine, said))
         latents = Latents(asset, position, turn, rotation, posterior, state.canvas.image, after.image)
         return Step(-posterior.presence, ObjectStep(latents, self._kl(posterior, asset, turn)), carried)
 
@@ -169,24 +188,29 @@ class Air3D(nn.Module):
         """The next object's posterior."""
         if state.ahead is not None:
             return state.ahead
-        canvas = state.canvas
-        if not self.canvas_gradient:
-            canvas = Canvas(*(part.detach() for part in canvas))
-        seen = self.posterior(state.maps.fine, state.images, canvas, state.orbit, state.camera)
+        before: Canvas | Hidden = state.canvas if self.canvas_gradient else state.canvas.detached()
+        if state.hidden is not None:
+            before = state.hidden
+        seen = self.posterior(state.maps.fine, state.images, before, state.orbit, state.camera)
         return self.with_certain(seen, torch.full_like(seen.presence, state.steps, dtype=torch.int64))
 
     def posterior(
-        self, fine: Tensor, images: Tensor, canvas: Canvas, orbit: Tensor, camera: CameraBatch
+        self, fine: Tensor, images: Tensor, before: Canvas | Hidden, orbit: Tensor, camera: CameraBatch
     ) -> ObjectPosterior:
-        """What one step says, of any batch of images, their fine maps, and composites so far."""
-        difference = images - canvas.image
+        """What one step says, of any batch of images and their fine maps, knowing `before`."""
         view = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
         with self._autocast(fine):
-            maps = self.compare(fine, difference, canvas.explained)
+            maps = self.compare(fine, before.noticed(images))
         place = self.locate(maps, view)
         with self._autocast(fine):
-            glimpse = self.glimpse(images, difference, canvas.explained, place.pixel)
+            glimpse = self.glimpse(before.picture(images), place.pixel)
         return object_posterior(self.describe(place, glimpse), camera, orbit[:, 0], self.stage)
+
+    def told(self, before: Hidden, fine: Tensor, said: Said) -> Hidden:
+        """What a network without a renderer knows once one more object was said to be there."""
+        assert self.recur is not None
+        known: Hidden = self.recur(before, fine, said)
+        return known
 
     def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
         """Objects that no scene is without are present, whatever the network says."""
@@ -219,8 +243,8 @@ class Air3D(nn.Module):
             else Layers(*(torch.cat(pair, dim=1) for pair in zip(state.layers, new, strict=True)))
         )
         explained = 1 - (1 - state.canvas.explained) * (1 - new.alpha)
-        canvas = Canvas(composite(layers, state.backdrop), explained)
-        return canvas, state._replace(layers=layers, canvas=canvas, steps=state.steps + 1, ahead=None)
+        after = Canvas(composite(layers, state.backdrop), explained)
+        return after, state._replace(layers=layers, canvas=after, steps=state.steps + 1, ahead=None)
 
     def _autocast(self, like: Tensor) -> torch.autocast:
         fast = self.training and self.settings.precision == "bfloat16"

@@ -19,6 +19,9 @@ class Air3DSettings(BaseModel):
     kind: Literal["air3d"] = "air3d"
     family: AnyFamilySettings = Field(description="the prior over scenes")
     sigma: float = Field(0.05, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    state: Literal["canvas", "recurrent"] = Field(
+        "canvas", description="what a step knows of those before: their picture, or units told of them"
+    )
     channels: tuple[Channels, Channels, Channels] = (32, 48, 96)
     hidden: int = Field(256, ge=1, le=4096, description="units between what a step sees and what it says")
     components: int = Field(4, ge=1, le=64, description="of the mixture over an object's turn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,13 @@ class Stage(nn.Module):
         more = {"free": free, "log_count_prior": prior, "alike": alike, "log_share": log_share}
         for name, value in {**extent._asdict(), **more}.items():
             self.register_buffer(name, value, persistent=False)
+
+    def without_symmetry(self) -> Stage:
+        """The same, where no two rotations look alike."""
+        stage = deepcopy(self, {id(self.family): self.family})
+        stage.alike = stage.alike[:, :1]  # groups begin with the identity
+        stage.log_share = torch.zeros_like(stage.log_share[:, :1])
+        return stage
 
     def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
         """Where the rays through `pixel` (B, 2) meet the plane: (B, 2), metres along the axes.

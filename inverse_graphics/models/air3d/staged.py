@@ -50,11 +50,12 @@ class Prefixes(NamedTuple):
     """What scenes look like with their first 0 … N objects.
 
     images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
-    cover.
+    cover.  scenes: whose prefixes they are.
     """
 
     images: Tensor
     explained: Tensor
+    scenes: StagedScenes
 
 
 def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
@@ -64,14 +65,14 @@ def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> P
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     nothing = torch.ones_like(backdrop.coverage)[:, None]
     clear = torch.cat([nothing, 1 - layers.alpha], dim=1).cumprod(dim=1)
-    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])
+    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None], scenes)
 
 
 def draw_shown(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
     """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
     most = scenes.asset.shape[1] - 1
     first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.turn[:, :most])
-    return draw_prefixes(StagedScenes(scenes.orbit, *first), stage, engine)
+    return draw_prefixes(StagedScenes(scenes.orbit, *first), stage, engine)._replace(scenes=scenes)
 
 
 def draw_whole(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Tensor:

@@ -1,8 +1,12 @@
-"""Supervision, for comparison: the same network is told every scene's labels.
+"""Supervision, for comparison: a network is told every scene's labels.
 
 In `label` order objects are to be named in the order of their kinds, as in a file of labels, whatever the
-image suggests; in `set` order each object found is matched with the true one nearest to it. The canvas shows
-the true objects before each step, so what differs from the sleep phase is the order and nothing else.
+image suggests, and those of one kind nearest first; in `shuffled` order those of one kind in any order, for
+labels alike have none; in `set` order each object found is matched with the true one nearest to it.
+
+A canvas shows the true objects before each step, so what differs from the sleep phase is the order and
+nothing else. The paper's comparison is a network without a renderer (`model.state: recurrent`), which is told
+rotations as they are, though objects look alike when turned by some (`modulo_symmetry: false`).
 Source: the comparison of Eslami et al. 2016, section 3.3.
 """
 
@@ -26,12 +30,17 @@ from inverse_graphics.models.air3d.staged import StagedScenes, draw_shown, reord
 
 
 class SupervisedSettings(BaseModel):
-    """Learning from labels, in which order."""
+    """Learning from labels.
+
+    order: in which objects are to be named.  modulo_symmetry: whether rotations after which an object looks
+    the same are the same label; if not, the density is that at the label itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["supervised"] = "supervised"
-    order: Literal["label", "set"] = "label"
+    order: Literal["label", "shuffled", "set"] = "label"
+    modulo_symmetry: bool = True
 
 
 class SupervisedObjective:
@@ -42,6 +51,7 @@ class SupervisedObjective:
     def __init__(self, model: Air3D, settings: SupervisedSettings) -> None:
         self.model = model
         self.settings = settings
+        self.stage = model.stage if settings.modulo_symmetry else model.stage.without_symmetry()
 
     def batch(self, size: int, generator: torch.Generator) -> Dreams:
         """Images with labels."""
@@ -49,20 +59,23 @@ class SupervisedObjective:
             self.model,
             Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0),
         )
-        return dream(model.stage, model.engine, model.settings.sigma, exact, size, generator)
+        dreams = dream(model.stage, model.engine, model.settings.sigma, exact, size, generator)
+        if self.settings.order == "shuffled":
+            return dreams._replace(scenes=shuffled(dreams.scenes, generator))
+        return dreams
 
     def loss(
         self, batch: Dreams, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
         del step, generator
-        if self.settings.order == "label":
-            ordered = by_kind(batch.scenes)
-        else:
+        if self.settings.order == "set":
             ordered = as_matched(self.model, batch.images, batch.scenes)
+        else:
+            ordered = by_kind(batch.scenes)
         with torch.no_grad():
             prefixes = draw_shown(ordered, self.model.stage, self.model.engine)
-        said = log_posterior(self.model, batch.images, ordered, prefixes)
+        said = log_posterior(self.model, batch.images, ordered, prefixes, stage=self.stage)
         watched = {f"log_q_{name}": part.detach().mean() for name, part in said._asdict().items()}
         return -said.total.mean(), watched
 
@@ -71,6 +84,12 @@ def by_kind(scenes: StagedScenes) -> StagedScenes:
     """Objects in the order of their kinds, those of one kind as they were; empty slots last."""
     kinds = int(scenes.asset.max()) + 1 if scenes.asset.numel() else 0
     return reordered(scenes, scenes.asset.where(scenes.asset >= 0, kinds).argsort(dim=1, stable=True))
+
+
+def shuffled(scenes: StagedScenes, generator: torch.Generator) -> StagedScenes:
+    """Objects in a random order; empty slots last."""
+    place = torch.rand(scenes.asset.shape, generator=generator) + (scenes.asset < 0).to(torch.float32)
+    return reordered(scenes, place.argsort(dim=1))
 
 
 @torch.no_grad()

@@ -33,6 +33,8 @@ def table(camera=ANYWHERE, kinds=("plate", "mug", "glass"), counts=(1, 1, 1), si
 
 
 FAMILIES = {"free camera": table(), "known camera": table(BEFORE_IT), "floating": SINGLE}
+STATES = ("canvas", "recurrent")
+"""What steps know of those before them."""
 
 
 def settings_of(family, **settings) -> Air3DSettings:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_air3d import FAMILIES, Recall, drawn, filled, fresh_model, loud_model, seeded, table
+from small_air3d import FAMILIES, STATES, Recall, drawn, filled, fresh_model, loud_model, seeded, table
 
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
@@ -48,8 +48,13 @@ def step_by_step(model, images, truth, shown, tie_m=0.0):
 
 
 @pytest.fixture(params=CASES.values(), ids=list(CASES))
-def model(request):
-    return loud_model(request.param, seed=2)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(params=STATES)
+def model(request, family):
+    return loud_model(family, seed=2, state=request.param)
 
 
 @pytest.fixture
@@ -88,9 +93,10 @@ def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
 
 
 @torch.no_grad()
-def test_of_things_as_near_any_may_be_named():
+@pytest.mark.parametrize("state", STATES)
+def test_of_things_as_near_any_may_be_named(state):
     """Each step's density is the mean over those that are left and no farther behind than the tie."""
-    model, tie_m = fresh_model(THREE, seed=2), 0.1
+    model, tie_m = fresh_model(THREE, seed=2, state=state), 0.1
     stage = model.stage
     batch = dream(stage, model.engine, 0.05, EXACT, 60, seeded(3), tie_m)
     said = log_posterior(model, batch.images, batch.scenes, batch.prefixes, tie_m=tie_m)

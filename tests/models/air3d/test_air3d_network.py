@@ -9,6 +9,7 @@ from small_air3d import (
     BEFORE_IT,
     FAMILIES,
     SINGLE,
+    STATES,
     drawn,
     fresh_model,
     loud_model,
@@ -16,11 +17,13 @@ from small_air3d import (
     settings_of,
     table,
 )
+from torch.nn.functional import interpolate, pixel_unshuffle, relu
 
 from inverse_graphics.distributions.categorical import Categorical
 from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 from inverse_graphics.errors import ModelError
 from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.heads import ObjectNumbers
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
@@ -32,8 +35,13 @@ from inverse_graphics.render.compositing import picture_of_layers
 
 
 @pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
-def model(request):
-    return loud_model(request.param)
+def family(request):
+    return request.param
+
+
+@pytest.fixture(params=STATES)
+def model(request, family):
+    return loud_model(family, state=request.param)
 
 
 def dreams_of(model, count, seed=0):
@@ -89,8 +97,9 @@ def test_each_step_sees_the_composite_of_the_objects_before_it(model):
         torch.testing.assert_close(inference.log_likelihood[:, count], log_likelihood, rtol=1e-4, atol=1e-2)
 
 
-def test_the_composite_carries_gradient_unless_it_is_told_not_to():
-    model = loud_model(table(BEFORE_IT, counts=(0, 0, 1)))
+@pytest.mark.parametrize("state", STATES)
+def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(state):
+    model = loud_model(table(BEFORE_IT, counts=(0, 0, 1)), state=state)
     images = dreams_of(model, 4).images
 
     def slope(canvas_gradient):
@@ -168,6 +177,40 @@ def test_weights_come_back_and_read_alike(model, tmp_path: Path):
         assert torch.equal(a, b)
 
 
+@torch.no_grad()
+def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_trained():
+    """What they were trained to see, written out: settings that came later change nothing."""
+    model = load_model("table_top").module
+    assert isinstance(model, Air3D)
+    assert model.settings.state == "canvas"
+    assert model.recur is None
+    batch = dreams_of(model, 6)
+    state = model.begin(batch.images, AtMeans()).state
+    for _ in range(2):
+        state = model.step(state, AtMeans()).state
+    (images, maps, orbit), canvas, compare = state[:3], state.canvas, model.compare
+
+    difference = images - canvas.image
+    left = pixel_unshuffle(torch.cat([4.0 * difference, canvas.explained], dim=1), 2)
+    fine = relu(maps.fine + compare.notice(left.contiguous(memory_format=torch.channels_last)))
+    fine = fine + relu(compare.fuse(fine))
+    coarse = relu(compare.eighth(fine))
+    coarse = coarse + relu(compare.widen(coarse))
+    fine = relu(fine + interpolate(compare.top(coarse), scale_factor=2.0, mode="nearest"))
+    place = model.locate(Maps(fine, coarse), torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1))
+    picture = torch.cat([4.0 * (images - 0.5), 4.0 * difference, canvas.explained], dim=1)
+    numbers = model.describe(place, model.glimpse(picture, place.pixel))
+    expected = object_posterior(numbers, state.camera, orbit[:, 0], model.stage)
+
+    said = model.look(state)
+    parts = [(said.presence, expected.presence), (said.identity, expected.identity)]
+    parts += [
+        *zip(said.position, expected.position, strict=True),
+        *zip(said.turn, expected.turn, strict=True),
+    ]
+    assert all(torch.equal(one, other) for one, other in parts)
+
+
 def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path):
     settings = model.settings.model_dump(mode="json")
     document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256="0" * 64)
@@ -177,9 +220,9 @@ def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_training_in_bfloat16_is_nearly_training_in_float32(family):
-    fast, exact = (fresh_model(family, 1, precision=precision) for precision in ("bfloat16", "float32"))
+@pytest.mark.parametrize("state", STATES)
+def test_training_in_bfloat16_is_nearly_training_in_float32(family, state):
+    fast, exact = (fresh_model(family, 1, precision=p, state=state) for p in ("bfloat16", "float32"))
     assert all(torch.equal(a, b) for a, b in zip(fast.parameters(), exact.parameters(), strict=True))
     batch = dreams_of(exact, 24)
 
@@ -195,7 +238,13 @@ def test_training_in_bfloat16_is_nearly_training_in_float32(family):
 
 
 def test_settings_that_make_no_network_are_refused():
-    for wrong in ({"sigma": 0}, {"channels": (1, 8, 8)}, {"precision": "float16"}, {"unknown": 1}):
+    for wrong in (
+        {"sigma": 0},
+        {"channels": (1, 8, 8)},
+        {"precision": "float16"},
+        {"state": "drawn"},
+        {"unknown": 1},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             settings_of(table(), **wrong)
 

@@ -4,7 +4,18 @@ import math
 
 import pytest
 import torch
-from small_air3d import ANYWHERE, BEFORE_IT, FAMILIES, SINGLE, drawn, fresh_model, loud_model, seeded, table
+from small_air3d import (
+    ANYWHERE,
+    BEFORE_IT,
+    FAMILIES,
+    SINGLE,
+    STATES,
+    drawn,
+    fresh_model,
+    loud_model,
+    seeded,
+    table,
+)
 
 from inverse_graphics.distributions.sampler import Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
@@ -116,10 +127,11 @@ def test_of_two_objects_the_evidence_is_short_by_how_often_two_fit():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family):
+def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     """Image b's s-th scene, cut off after n objects, has the densities that it has elsewhere."""
-    model = loud_model(family)
+    model = loud_model(family, state=state)
     stage, samples = model.stage, 3
     images = image_of(model, drawn(stage, 4), 4)
     proposals = propose(model, images, samples, seeded(1))

@@ -4,8 +4,12 @@ from itertools import permutations
 
 import pytest
 import torch
-from small_air3d import FAMILIES, drawn, fresh_model, loud_model, seeded, stage_of, table
+from small_air3d import FAMILIES, SINGLE, drawn, fresh_model, loud_model, seeded, stage_of, table
+from torch.autograd import gradcheck
 
+from inverse_graphics.distributions.rotations import RotationMixture
+from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, random_rotations
 from inverse_graphics.models.air3d import supervised
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.staged import draw_prefixes
@@ -14,6 +18,7 @@ from inverse_graphics.models.air3d.supervised import (
     SupervisedSettings,
     as_matched,
     by_kind,
+    shuffled,
 )
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
@@ -65,7 +70,7 @@ def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_dista
 
 
 @pytest.mark.parametrize("family", [THREE, *FAMILIES.values()], ids=["three", *FAMILIES])
-@pytest.mark.parametrize("order", ["label", "set"])
+@pytest.mark.parametrize("order", ["label", "shuffled", "set"])
 def test_the_loss_is_minus_the_density_of_labels_in_that_order(family, order):
     model = loud_model(family)
     objective = SupervisedObjective(model, SupervisedSettings(order=order))
@@ -73,8 +78,109 @@ def test_the_loss_is_minus_the_density_of_labels_in_that_order(family, order):
     assert torch.equal(batch.seen_orbit, batch.scenes.orbit)
     with torch.no_grad():
         loss, watched = objective.loss(batch, 0, seeded(2))
-        ordered = by_kind(batch.scenes) if order == "label" else as_matched(model, batch.images, batch.scenes)
+        ordered = as_matched(model, batch.images, batch.scenes) if order == "set" else by_kind(batch.scenes)
         prefixes = draw_prefixes(ordered, model.stage, model.engine)
         expected = log_posterior(model, batch.images, ordered, prefixes)
     torch.testing.assert_close(loss, -expected.total.mean())
     torch.testing.assert_close(watched["log_q_objects"], expected.objects.mean())
+
+
+def test_shuffled_labels_are_told_kind_by_kind_and_in_any_order_within_one():
+    objective = SupervisedObjective(fresh_model(THREE), SupervisedSettings(order="shuffled"))
+    scenes = objective.batch(600, seeded(3)).scenes
+    nearest = SupervisedObjective(objective.model, SupervisedSettings()).batch(600, seeded(3)).scenes
+    ordered, expected = by_kind(scenes), by_kind(nearest)
+    pairs, moved = 0, 0
+    for image in range(600):
+        one, other = objects_of(ordered, image), objects_of(expected, image)
+        assert sorted(one) == sorted(other)
+        kinds = [kind for kind, *_ in one]
+        assert kinds == sorted(kinds)
+        if len(kinds) == 2 and kinds[0] == kinds[1]:
+            pairs, moved = pairs + 1, moved + (one != other)
+    assert pairs > 40
+    assert abs(moved / pairs - 0.5) < 4 * (0.25 / pairs) ** 0.5
+    assert not torch.equal(ordered.position, expected.position)
+
+
+def test_every_order_of_objects_is_as_likely():
+    scenes = drawn(stage_of(table(counts=(0, 0, 0, 1))), 1)
+    many = scenes._replace(
+        **{name: part.repeat(6000, *[1] * (part.dim() - 1)) for name, part in scenes._asdict().items()}
+    )
+    first = shuffled(many, seeded(1)).position[:, :, 0]
+    orders = [
+        (first == scenes.position[0, list(order), 0]).all(-1).float().mean()
+        for order in permutations(range(3))
+    ]
+    assert torch.tensor(orders).sum() == pytest.approx(1)
+    assert all(abs(float(share) - 1 / 6) < 4 * (5 / 36 / 6000) ** 0.5 for share in orders)
+
+
+def turned_as_it_looks(model, scenes, seed):
+    """The same scenes, each object turned by one of the rotations that leave it as it looks."""
+    alike, log_share = (part[scenes.asset] for part in (model.stage.alike, model.stage.log_share))
+    which = torch.multinomial(log_share.exp().flatten(0, 1), 1, generator=seeded(seed)).reshape(
+        scenes.asset.shape
+    )
+    by = torch.take_along_dim(alike, which[..., None, None, None], dim=2)[:, :, 0]
+    return scenes._replace(turn=scenes.turn @ by)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modulo_symmetry", [True, False])
+def test_labels_that_look_alike_are_one_only_modulo_symmetry(modulo_symmetry):
+    model = loud_model(SINGLE)
+    objective = SupervisedObjective(model, SupervisedSettings(modulo_symmetry=modulo_symmetry))
+    batch = objective.batch(30, seeded(1))
+    loss, _ = objective.loss(batch, 0, seeded(0))
+    other, _ = objective.loss(batch._replace(scenes=turned_as_it_looks(model, batch.scenes, 2)), 0, seeded(0))
+    assert (abs(float(loss - other)) < 1e-3) == modulo_symmetry
+
+
+@torch.no_grad()
+def test_rotations_as_they_are_told_have_the_density_of_the_belief_itself():
+    model = loud_model(SINGLE)
+    stage = model.stage.without_symmetry()
+    assert model.stage.alike.shape[1] > 1
+    assert stage.alike.shape[1:] == (1, 3, 3)
+    scenes = drawn(stage, 20)
+    images = draw_prefixes(scenes, stage, model.engine).images[:, -1]
+    posterior = model.look(model.begin(images, AtMeans()).state)
+    asset, position, turn = scenes.asset[:, 0], scenes.position[:, 0], scenes.turn[:, 0]
+    said = posterior.log_prob(asset, position, turn, stage)
+    assert isinstance(posterior.turn, RotationMixture)
+    named = posterior.identity.gather(1, asset[:, None])[:, 0]
+    turned = stage.turns[asset] * posterior.turn.log_prob(turn)
+    torch.testing.assert_close(
+        said, named + posterior.position.log_prob(position) + turned, rtol=1e-4, atol=1e-3
+    )
+    assert not torch.allclose(said, posterior.log_prob(asset, position, turn, model.stage), atol=0.1)
+
+
+def test_yaws_on_a_table_are_told_alike_with_and_without_symmetry():
+    model = loud_model(table())
+    losses = []
+    for modulo_symmetry in (True, False):
+        objective = SupervisedObjective(model, SupervisedSettings(modulo_symmetry=modulo_symmetry))
+        losses.append(objective.loss(objective.batch(12, seeded(1)), 0, seeded(0))[0])
+    assert torch.equal(*losses)
+
+
+def test_gradients_of_the_density_as_told_are_its_finite_differences():
+    model = fresh_model(SINGLE)
+    stage = model.stage.without_symmetry().double()
+    posterior = model.look(model.begin(torch.rand(3, 3, 32, 32, generator=seeded(1)), AtMeans()).state)
+    label = random_rotations((3,), seeded(2), torch.float64)
+    logits, away, std = (
+        torch.randn(*shape, generator=seeded(3)).double() for shape in ((3, 4), (3, 4, 3), (3, 4))
+    )
+
+    def log_prob(logits, away, log_std):
+        turn = RotationMixture(
+            logits, label[:, None] @ matrix_from_rotation_vector(away), (0.2 * log_std - 0.5).exp()
+        )
+        seen = posterior._replace(turn=turn).seen_turn(torch.tensor([0, 1, 2]), stage)
+        return seen.log_prob(label)
+
+    assert gradcheck(log_prob, [part.requires_grad_() for part in (logits, away, std)])

@@ -1,0 +1,181 @@
+"""A network without a renderer: what it knows, what it does not see, and that it learns."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from small_air3d import BEFORE_IT, FAMILIES, Recall, drawn, filled, fresh_model, loud_model, seeded, table
+from torch.autograd import gradcheck
+
+from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.recurrence import Broadcast, Hidden, Recurrence, Said
+from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.supervised import SupervisedObjective, SupervisedSettings
+from inverse_graphics.models.weights import ModelDocument, save_model
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.engine import Layers
+from inverse_graphics.scene_parser import SceneParser
+
+THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
+
+
+class Scribbling:
+    """An engine that draws in other colours, and in other places, than it should."""
+
+    def __init__(self, engine):
+        self.engine, self.name, self.differentiable = engine, "scribbling", engine.differentiable
+
+    def layers(self, objects, camera, light=None):
+        drawn = self.engine.layers(objects, camera, light)
+        return Layers(1 - drawn.rgb.flip(-1), drawn.depth.flip(-1), drawn.alpha.flip(-1))
+
+
+def tensors_of(posterior):
+    return [posterior.presence, posterior.identity, *posterior.position, *posterior.turn]
+
+
+def answers(model, images, sampler):
+    """All that the network says at every step."""
+    with torch.no_grad():
+        inference = attend_infer_repeat(model, images, sampler)
+    return [part for step in inference.objects for part in tensors_of(step.latents.posterior)]
+
+
+@pytest.mark.parametrize("family", [THREE, *FAMILIES.values()], ids=["three", *FAMILIES])
+@pytest.mark.parametrize("state", ["recurrent", "canvas"])
+@pytest.mark.parametrize("led", [False, True], ids=["by itself", "along the truth"])
+def test_what_is_drawn_changes_no_answer_of_a_recurrent_network(family, state, led, monkeypatch):
+    """And those of one that sees the canvas, it does."""
+    model = loud_model(family, state=state)
+    scenes = drawn(model.stage, 8)
+    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+
+    def sampler():
+        return Recall(filled(scenes), model.stage) if led else AtMeans()
+
+    before = answers(model, images, sampler())
+
+    def inverted(*stage):
+        backdrop = table_and_background(*stage)
+        return backdrop._replace(rgb=1 - backdrop.rgb)
+
+    monkeypatch.setattr("inverse_graphics.models.air3d.network.table_and_background", inverted)
+    model.engine = Scribbling(model.engine)
+    after = answers(model, images, sampler())
+    same = all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert same == (state == "recurrent")
+
+
+@torch.no_grad()
+def test_a_step_knows_which_objects_were_said_before_it_and_where():
+    """Kind, place, turn where it is seen, and nothing of what comes later."""
+    model = loud_model(table(kinds=("plate", "mug"), counts=(0, 0, 0, 1)), state="recurrent")
+    plate, mug = 0, 1
+    scenes = drawn(model.stage, 6)._replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
+    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+
+    def said(changed):
+        steps = attend_infer_repeat(model, images, Recall(changed, model.stage)).objects
+        return [step.latents.posterior for step in steps]
+
+    def first_difference(**changed):
+        pairs = enumerate(zip(said(scenes), said(scenes._replace(**changed)), strict=True))
+        return next((i for i, (a, b) in pairs if not torch.equal(tensors_of(a)[1], tensors_of(b)[1])), None)
+
+    def other(part, slot, by):
+        return torch.cat([part[:, :slot], by(part[:, slot : slot + 1]), part[:, slot + 1 :]], dim=1)
+
+    assert first_difference(asset=other(scenes.asset, 0, lambda kind: 1 - kind)) == 1
+    assert first_difference(position=other(scenes.position, 1, lambda place: -place)) == 2
+    assert first_difference(turn=other(scenes.turn, 0, lambda yaw: yaw + 1)) == 1
+    assert first_difference(turn=other(scenes.turn, 0, lambda yaw: yaw + 2 * math.pi)) in (None, 1)
+    assert first_difference(turn=other(scenes.turn, 1, lambda yaw: yaw + 1)) is None  # a plate's
+    assert first_difference(position=other(scenes.position, 2, lambda place: -place)) is None
+
+
+@torch.no_grad()
+def test_a_turn_of_scene_and_camera_together_says_the_same():
+    """Places are pixels and yaws are as the camera sees them."""
+    model = fresh_model(table(), state="recurrent")
+    stage, scenes = model.stage, filled(drawn(model.stage, 20))
+    by = 0.3
+    matrix = torch.tensor([[math.cos(by), -math.sin(by)], [math.sin(by), math.cos(by)]])
+
+    def said(orbit, position, turn):
+        return Said.of(scenes.asset[:, 0], position, turn, orbit, stage.cameras(orbit), stage)
+
+    orbit, position, turn = scenes.orbit, scenes.position[:, 0], scenes.turn[:, 0]
+    one = said(orbit, position, turn)
+    other = said(orbit + torch.tensor([by, 0.0, 0.0]), position @ matrix.T, turn + by)
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+    assert not torch.allclose(one.numbers, said(orbit, position, turn + by).numbers, atol=1e-2)
+
+
+def test_gradients_of_the_recurrent_state_are_its_finite_differences():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        recur, spread = Recurrence(3, 4, 5).double(), Broadcast(5, 3, 4).double()
+        fine, units, numbers = (torch.randn(*s).double() for s in ((2, 3, 4, 4), (2, 5), (2, 4)))
+        pixel = 2 + 12 * torch.rand(2, 2).double()
+
+    def noticed(units, fine, pixel, numbers):
+        return spread(recur(Hidden(units), fine, Said(pixel, numbers)).units)
+
+    leaves = [part.requires_grad_() for part in (units, fine, pixel, numbers)]
+    assert gradcheck(noticed, leaves)
+
+
+def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
+    model = loud_model(table(counts=(0, 0, 1)), state="recurrent")
+    settings, packs = model.settings.model_dump(mode="json"), model.stage.family.packs_hash
+    document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256=packs)
+    save_model(tmp_path / "model", model, document, "a card\n")
+    images = draw_prefixes(drawn(model.stage, 2), model.stage, model.engine).images[:, -1]
+    parser = SceneParser.load(tmp_path / "model")
+    parses = parser.parse([image.permute(1, 2, 0).numpy() for image in images])
+    assert [len(parse.objects) for parse in parses] == [2, 2]
+
+
+def labels_told(images_of: str, steps: int) -> float:
+    """Mean log q of the labels of new images, nats, after steps with labels of the same images or others."""
+    family = table(BEFORE_IT, kinds=("plate", "mug"), counts=(0, 1, 1))
+    model = fresh_model(family, channels=(12, 16, 24), hidden=48, state="recurrent").train()
+    objective = SupervisedObjective(model, SupervisedSettings())
+    adam = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for step in range(steps):
+        batch = objective.batch(24, seeded(step))
+        if images_of == "others":
+            batch = batch._replace(images=batch.images.roll(1, dims=0))
+        loss, _ = objective.loss(batch, step, seeded(0))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    model.eval()
+    with torch.no_grad():
+        loss, _ = objective.loss(objective.batch(200, seeded(10_000)), 0, seeded(0))
+    return -float(loss)
+
+
+def test_a_recurrent_network_learns_its_labels_from_images():
+    """Told those of other images, it learns no more than how they are distributed."""
+    fresh, told, misled = (labels_told(*a) for a in (("its own", 0), ("its own", 120), ("others", 120)))
+    assert told > misled + 1.5
+    assert told > fresh + 2
+
+
+@torch.no_grad()
+def test_more_than_is_told_of_a_scene_is_not_read():
+    """Densities of a scene's first objects are the same whatever the rest is shown to be."""
+    model = loud_model(THREE, state="recurrent")
+    scenes = drawn(model.stage, 12)
+    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    prefixes = draw_prefixes(filled(scenes), model.stage, model.engine)
+    one = log_posterior(model, images, scenes, prefixes)
+    empty = (scenes.asset < 0)[..., None]
+    elsewhere = scenes._replace(position=scenes.position.masked_fill(empty, torch.nan))
+    other = log_posterior(model, images, elsewhere, prefixes._replace(scenes=elsewhere))
+    assert torch.equal(one.total, other.total)
