@@ -7,13 +7,11 @@ there, the first one there and at the neighbours. The first unit runs everywhere
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from inverse_graphics.halting import Pondering, Step, Thresholded, log_weights, ponder
+from inverse_graphics.halting import Step, Thresholded, ponder
 from inverse_graphics.models.residual.block import BlockThought, ThinkingBlock
 from inverse_graphics.models.residual.block_kinds import BlockKind
 from inverse_graphics.models.residual.compacted_rows import RowLayout, convolved, kernel_rows
@@ -34,7 +32,7 @@ class FoldedUnit:
         """F at the places: (M, C).  inner: (R, C), a buffer, zeros on the border.  active: (B, H, W)."""
         bent = layout.without_border(torch.addcmul(self.shift, rows, self.scale).relu_())
         around = layout.places(grown(active))
-        inner[around] = convolved(bent, around, layout, self.kernel1).add_(self.bias).relu_()
+        inner.index_copy_(0, around, convolved(bent, around, layout, self.kernel1).add_(self.bias).relu_())
         return convolved(inner, places, layout, self.kernel2)
 
 
@@ -52,14 +50,27 @@ class FoldedHalt:
         neighbours = (places[:, None] + layout.offsets) * 9 + torch.arange(9)
         means = layout.framed(rows).sum((1, 2)) / (layout.height * layout.width)
         image = places // ((layout.height + 2) * (layout.width + 2))
-        return told[neighbours].sum(1) + (means @ self.far)[image] + self.bias
+        near = told.index_select(0, neighbours.flatten()).view(-1, 9).sum(1)
+        return near + (means @ self.far).index_select(0, image) + self.bias
 
 
-class Ran(NamedTuple):
-    """What a unit left where it ran.  places: (M,).  values: (M, C)."""
+class Features:
+    """Features as rows (R, C) while a block runs, and what positions select of them.
 
-    places: Tensor
-    values: Tensor
+    After Abel, the weighted mean of the states u_l, Σ p_l u_l, is u_0 + Σ alive_l F_l with what is alive before
+    each unit. Under rules that choose one state that is the last one, and then they are the same rows.
+    """
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = self.selected = rows
+
+    def add(self, places: Tensor, branch: Tensor, alive: Tensor) -> None:
+        """Run a unit.  branch: (M, C).  alive: (M,), in (0, 1]."""
+        if self.selected is self.rows and bool((alive < 1).any()):
+            self.selected = self.rows.clone()
+        self.rows.index_add_(0, places, branch)
+        if self.selected is not self.rows:
+            self.selected.index_add_(0, places, branch * alive[:, None])
 
 
 class CompactedBlock:
@@ -85,32 +96,36 @@ class CompactedBlock:
         first = self.block.units[0](features)
         size = first.shape[-2], first.shape[-1]
         layout = RowLayout(len(first), *size)
-        rows = layout.rows_of(first)
-        inner = torch.zeros_like(rows)
-        share, spread = kind.granularity.share, kind.granularity.spread
-        last = len(self.halts)
+        made = Features(layout.rows_of(first))
+        inner = torch.zeros_like(made.rows)
 
-        def step(_: None, index: int, log_alive: Tensor | None) -> Step[None, Ran]:
-            active = (
-                torch.ones(len(first), *size, dtype=torch.bool)
-                if log_alive is None
-                else spread(torch.isfinite(log_alive), *size)
-            )
-            places = layout.places(active)
-            if index:
-                rows[places] += self.units[index - 1].branch(rows, inner, layout, active, places)
-            logits = rows.new_full((len(first), *size), -torch.inf)
-            if kind.halting is not None and index < last:
-                logits[active] = self.halts[index].logits(rows, layout, places)
-            shared = share(logits)
-            if kind.halting is not None and index < last:
-                shared = self.block.halts[index].clipped(shared)  # type: ignore[operator]
-            return Step(shared, Ran(places, rows[places]), None)
+        def step(_: None, index: int, log_alive: Tensor | None) -> Step[None, None]:
+            if log_alive is None:
+                active = torch.ones(len(first), *size, dtype=torch.bool)
+                places = layout.places(active)
+            else:
+                alive = kind.granularity.spread(log_alive, *size)
+                active = torch.isfinite(alive)
+                places = layout.places(active)
+                branch = self.units[index - 1].branch(made.rows, inner, layout, active, places)
+                made.add(places, branch, alive[active].exp())
+            return Step(self._halt_logits(index, made.rows, layout, active, places, kind), None, None)
 
         rule = kind.halting or Thresholded()
         pondering = ponder(step, None, len(self.block.units), rule, generator)
-        made = rows if kind.halting is None else _selected(pondering, kind, layout, rows)
-        return BlockThought(layout.map_of(made), pondering, kind.granularity)
+        return BlockThought(layout.map_of(made.selected), pondering, kind.granularity)
+
+    def _halt_logits(
+        self, index: int, rows: Tensor, layout: RowLayout, active: Tensor, places: Tensor, kind: BlockKind
+    ) -> Tensor:
+        """(B, h, w); −∞ where nothing halts, and of no meaning where all has."""
+        logits = rows.new_full(active.shape, -torch.inf)
+        if kind.halting is None or index == len(self.halts):
+            return kind.granularity.share(logits)
+        logits[active] = self.halts[index].logits(rows, layout, places)
+        halts = self.block.halts[index]
+        assert isinstance(halts, HaltingMap)
+        return halts.clipped(kind.granularity.share(logits))
 
 
 def grown(active: Tensor) -> Tensor:
@@ -124,13 +139,3 @@ def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
     assert norm.running_mean is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return scale, norm.bias - norm.running_mean * scale
-
-
-def _selected(pondering: Pondering[Ran], kind: BlockKind, layout: RowLayout, rows: Tensor) -> Tensor:
-    """The weighted mean of what the units left: (R, C); a place weighs nothing once it has halted."""
-    weights = kind.granularity.spread(log_weights(pondering).exp(), layout.height, layout.width)
-    made = torch.zeros_like(rows)
-    for weight, ran in zip(weights, pondering.outputs, strict=True):
-        at_places = layout.rows_of(weight[:, None])[ran.places]
-        made[ran.places] += at_places * ran.values
-    return made
