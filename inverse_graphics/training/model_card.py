@@ -89,8 +89,8 @@ def residual_model_card(recipe: ResidualRecipe, document: ModelDocument) -> str:
         f"## Data\n\nImages of {size}×{size} pixels, one of the {recipe.data.objects} at a random place. "
         f"{recipe.data.origin}\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images (stream {recipe.evaluation.seed}). "
-        f"units_1 to 3: units of each block, of {recipe.model.units}, in the mean over positions; active_share: "
-        "of all positions of all units; multiply_adds: for each image, where units were active.\n\n"
+        f"units_1 to 3: units of each block, of {recipe.model.units}, in the mean over positions; "
+        "active_share: of all positions of all units; multiply_adds: of an image, where units ran.\n\n"
         f"{_table(document.metrics)}",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",

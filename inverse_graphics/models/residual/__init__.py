@@ -1,1 +1,1 @@
-"""Residual networks that decide, for each place of an image, how many units it needs: ACT, SACT, PACT, PSACT."""
+"""Residual networks that decide how many units each place of an image needs: ACT, SACT, PACT, PSACT."""

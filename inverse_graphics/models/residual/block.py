@@ -1,7 +1,7 @@
 """A block of residual units that stops, place by place, when enough of them have run.
 
-The stick is that of `halting`: one for each latent, broken after each unit but the last. Positions whose latent
-has halted copy their features, so their neighbours see what they had come to.
+The stick is that of `halting`: one for each latent, broken after each unit but the last. Positions whose
+latent has halted copy their features, so their neighbours see what they had come to.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ThinkingBlock(nn.Module):
     def forward(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
     ) -> BlockThought:
-        """Run the units on (B, inputs, H, W); in training all work is done, and masked where all has halted."""
+        """Run the units on (B, inputs, H, W); all work is done, and masked where all has halted."""
 
         def step(state: Tensor, index: int, log_alive: Tensor | None) -> Step[Tensor, Tensor]:
             after = self.units[index](state, self._active(state, log_alive, kind.granularity))

@@ -1,4 +1,4 @@
-"""A block evaluated without work at positions that have halted; batch norms are folded into what is beside them.
+"""A block evaluated without work at positions that have halted; batch norms become scales and shifts.
 
 The stick is broken by the same loop and the same rules as in training; what differs is the step, which holds
 features as rows (`compacted_rows`) and computes the branch where something is alive: the second convolution
@@ -28,7 +28,9 @@ class FoldedUnit:
         self.kernel1 = kernel_rows(unit.conv1.weight) * after
         self.kernel2 = kernel_rows(unit.conv2.weight)
 
-    def branch(self, rows: Tensor, inner: Tensor, layout: RowLayout, active: Tensor, places: Tensor) -> Tensor:
+    def branch(
+        self, rows: Tensor, inner: Tensor, layout: RowLayout, active: Tensor, places: Tensor
+    ) -> Tensor:
         """F at the places: (M, C).  inner: (R, C), a buffer, zeros on the border.  active: (B, H, W)."""
         bent = layout.without_border(torch.addcmul(self.shift, rows, self.scale).relu_())
         around = layout.places(grown(active))
@@ -57,8 +59,8 @@ class FoldedHalt:
 class Features:
     """Features as rows (R, C) while a block runs, and what positions select of them.
 
-    After Abel, the weighted mean of the states u_l, Σ p_l u_l, is u_0 + Σ alive_l F_l with what is alive before
-    each unit. Under rules that choose one state that is the last one, and then they are the same rows.
+    The weighted mean of the states u_l, Σ p_l u_l, is u_0 + Σ alive_l F_l, with what is alive before a unit
+    (Abel's summation). Under rules that choose one state that is the last one: the same rows.
     """
 
     def __init__(self, rows: Tensor) -> None:

@@ -14,7 +14,7 @@ from inverse_graphics.models.residual.network import ImageThought, ResidualNetwo
 
 
 class CompactedNetwork:
-    """A network in evaluation mode with its parameters as they are now; it gives the same answers to rounding.
+    """A network in evaluation mode, its parameters as they are now; the answers are the same to rounding.
 
     Raises:
         ValueError: the network is in training mode.

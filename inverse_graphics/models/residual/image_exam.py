@@ -22,8 +22,8 @@ AT_ONCE = 250
 class ImageExam(NamedTuple):
     """What came of M images.
 
-    right: (M,) bool.  loss: (M,), nats.  units: (M, 3), mean over a block's positions.  active: (M,), share of
-    positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units at each pixel.
+    right: (M,) bool.  loss: (M,), nats.  units: (M, 3), mean over a block's positions.  active: (M,), share
+    of positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units at each pixel.
     """
 
     right: Tensor

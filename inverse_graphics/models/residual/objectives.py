@@ -1,8 +1,9 @@
 """Losses of residual networks that think: SACT, PSACT by relaxed draws or by the score function, and none.
 
-Units cost as in networks over sequences (`adaptive.sequence_objectives`), with τ / (H · W) for each position of
-a block's map: τ for a unit that runs everywhere. PSACT maximises E_q[ log p(y | x, z) + log p(z) ], the prior of
-each position's number of units a geometric one truncated at what the block has, p(n) ∝ exp(−τ n / (H · W)).
+Units cost as in networks over sequences (`adaptive.sequence_objectives`), with τ / (H · W) for each position
+of a block's map: τ for a unit that runs everywhere. PSACT maximises E_q[ log p(y | x, z) + log p(z) ], the
+prior of each position's number of units a geometric one truncated at what the block has,
+p(n) ∝ exp(−τ n / (H · W)).
 
 All are means over images.
 """
@@ -87,7 +88,7 @@ class Plain(_Penalised):
 
 
 class Sact(_Penalised):
-    """The task's loss and τ / (H · W) Σ ρ, ρ = N + R at each position: ACT where the whole map halts at once."""
+    """The task's loss and τ / (H · W) Σ ρ, ρ = N + R at each position: ACT where a map halts as a whole."""
 
     settings: ActObjective
 

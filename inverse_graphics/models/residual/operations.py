@@ -1,9 +1,9 @@
 """Multiply-adds of a network on each image, counted where units were active.
 
-As in Figurnov et al. 2017: a unit's second convolution is counted at active positions, its first one there and
-at their eight neighbours, whose results the second one reads; halting maps at active positions. Where a unit
-changes the map's size all positions are active. Norms, activations and pools are not counted; the authors count two
-operations for each of these multiply-adds.
+As in Figurnov et al. 2017: a unit's second convolution is counted at active positions, its first one
+there and at their eight neighbours, whose results the second one reads; halting maps at active positions. At
+the first unit of a block all positions are active. Norms, activations and pools are not counted; the authors
+count two operations for each of these multiply-adds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def multiply_adds(network: ResidualNetwork, thought: ImageThought) -> Tensor:
 
 
 def active_share(thought: ImageThought) -> Tensor:
-    """Mean share of the positions at which a unit ran, over all units of all blocks, by their positions: (B,)."""
+    """Share of all positions of all units at which these ran: (B,)."""
     ran = torch.stack([block.steps.sum((1, 2)) for block in thought.blocks]).sum(0)
     could = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
                 for block in thought.blocks)  # fmt: skip
