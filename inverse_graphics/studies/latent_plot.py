@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import geometric_mean, mean
 
 from inverse_graphics.studies.latents import RELAXED, SCORE, LatentSpread
 from inverse_graphics.studies.thinking_plot import new_figure
@@ -14,13 +15,23 @@ from inverse_graphics.studies.thinking_plot import new_figure
 COLOURS = {SCORE: "#2a9d8f", RELAXED: "#c8553d"}
 
 
-def variance_ratio(spreads: Sequence[LatentSpread], stage: str, latents: int) -> float:
-    """The score function's variance over that of relaxed draws, geometric mean over seeds."""
-    by = {
-        name: [s.variance for s in spreads if (s.stage, s.latents, s.estimator) == (stage, latents, name)]
-        for name in (SCORE, RELAXED)
-    }
-    return geometric_mean(a / b for a, b in zip(by[SCORE], by[RELAXED], strict=True))
+def variances(spreads: Sequence[LatentSpread], stage: str, latents: int, estimator: str) -> list[float]:
+    """One for each seed."""
+    return [s.variance for s in spreads if s[:3] == (stage, latents, estimator)]
+
+
+def mean_variance(values: Sequence[float]) -> float:
+    """The geometric mean; 0 where one of them is."""
+    return geometric_mean(values) if all(value > 0 for value in values) else 0.0
+
+
+def variance_ratio(spreads: Sequence[LatentSpread], stage: str, latents: int) -> float | None:
+    """The score function's variance over that of relaxed draws, geometric mean over seeds.
+
+    None where one of them is nothing, as where all halting probabilities are held at δ or 1 − δ.
+    """
+    score, relaxed = (mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED))
+    return score / relaxed if score and relaxed else None
 
 
 def latent_table(spreads: Sequence[LatentSpread]) -> list[str]:
@@ -30,15 +41,16 @@ def latent_table(spreads: Sequence[LatentSpread]) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads):
-        here = {
-            name: [s for s in spreads if (s.stage, s.latents, s.estimator) == (stage, latents, name)]
-            for name in (SCORE, RELAXED)
-        }
-        variances = [geometric_mean(s.variance for s in here[name]) for name in (SCORE, RELAXED)]
-        squares = [sum(s.square for s in here[name]) / len(here[name]) for name in (SCORE, RELAXED)]
+        noise = [mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED)]
+        squares = [
+            mean(s.square for s in spreads if s[:3] == (stage, latents, name)) for name in (SCORE, RELAXED)
+        ]
+        cells = [f"{value:.2g}" for value in squares]
         ratio = variance_ratio(spreads, stage, latents)
-        cells = [f"{value:.2g}" for value in (*variances, ratio, *squares)]
-        lines.append(f"| {stage} | {latents:,} | {' | '.join(cells)} |")
+        told = f" {ratio:,.0f} " if ratio else " "
+        lines.append(
+            f"| {stage} | {latents:,} | {noise[0]:.2g} | {noise[1]:.2g} |{told}| {cells[0]} | {cells[1]} |"
+        )
     return lines
 
 
@@ -63,13 +75,14 @@ def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
         panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
         for axes, stage in zip(panels, stages, strict=True):
             for name, colour in COLOURS.items():
-                dots = [s for s in spreads if (s.stage, s.estimator) == (stage, name)]
-                latents = sorted({s.latents for s in dots})
-                means = [geometric_mean(s.variance for s in dots if s.latents == n) for n in latents]
-                axes.plot(latents, means, color=colour, linewidth=1.4, label=name)
+                dots = [s for s in spreads if (s.stage, s.estimator) == (stage, name) and s.variance > 0]
+                told = sorted({s.latents for s in dots})
+                means = [mean_variance(variances(spreads, stage, n, name)) or nan for n in told]
+                axes.plot(told, means, color=colour, linewidth=1.4, label=name)
                 axes.plot(
                     [s.latents for s in dots], [s.variance for s in dots], "o", color=colour, markersize=4
                 )
+            latents = sorted({s.latents for s in spreads})
             axes.set(xscale="log", yscale="log", xlabel="latents of an image", title=f"{stage} of training")
             axes.set_xticks(latents, [f"{n:,}" for n in latents])
             axes.minorticks_off()

@@ -57,11 +57,13 @@ class LatentSpread(NamedTuple):
     square: float
 
 
-def groupings() -> list[list[BlockKind]]:
-    """The blocks' kinds, from one latent to one for each position."""
+def groupings(network: ResidualNetwork) -> list[list[BlockKind]]:
+    """The blocks' kinds, from one latent to one for each position; without squares that do not tile."""
     plain, whole = block_kind("plain"), block_kind("pact")
-    patches = [[block_kind("psact", patch)] * 3 for patch in PATCHES]
-    return [[plain, plain, whole], [whole] * 3, *patches]
+    patches = [block_kind("psact", patch) for patch in PATCHES]
+    sizes = network.settings.map_sizes
+    tile = [kind for kind in patches if all(kind.granularity.fits(size, size) for size in sizes)]
+    return [[plain, plain, whole], [whole] * 3, *([kind] * 3 for kind in tile)]
 
 
 def latent_spreads(
@@ -79,7 +81,7 @@ def latent_spreads(
     of each number; those of 0 are judged.
     """
     found = []
-    for kinds in groupings():
+    for kinds in groupings(network):
         for estimator, objective in _objectives(network, time_penalty, kinds).items():
             generator = torch.Generator().manual_seed(seed)
             if isinstance(objective, ReinforcePsact):

@@ -29,8 +29,15 @@ from inverse_graphics.models.residual.objectives import Labelled
 from inverse_graphics.models.weights import current_versions, load_model
 from inverse_graphics.studies.computation_plot import plot_computation
 from inverse_graphics.studies.every_run import judged_once, write_text
-from inverse_graphics.studies.latent_plot import latent_csv, latent_table, plot_latents, variance_ratio
-from inverse_graphics.studies.latents import LatentSpread, latent_spreads
+from inverse_graphics.studies.latent_plot import (
+    latent_csv,
+    latent_table,
+    mean_variance,
+    plot_latents,
+    variance_ratio,
+    variances,
+)
+from inverse_graphics.studies.latents import FITTED, RELAXED, SCORE, LatentSpread, latent_spreads
 from inverse_graphics.studies.study_run import StudyRun, plan
 from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import ResidualRecipe, load_recipe
@@ -49,13 +56,13 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class LatentRow:
-    """A number of latents at a stage of training.  ratio: score function's variance over relaxed draws'."""
+    """A number of latents at a stage of training.  ratio: of the variances, where both are positive."""
 
     stage: str
     latents: int
     score_function: float
     relaxed: float
-    ratio: float
+    ratio: float | None
 
 
 def plan_residual(recipe: str, seeds: Sequence[int], overrides: Sequence[str], out: Path) -> list[StudyRun]:
@@ -122,18 +129,12 @@ def report(runs: Sequence[StudyRun], out: Path, command: str, draws: int) -> lis
 
 
 def _rows(spreads: Sequence[LatentSpread]) -> list[LatentRow]:
-    """Means over seeds."""
-
-    def variance(stage: str, latents: int, estimator: str) -> float:
-        found = [s.variance for s in spreads if s[:3] == (stage, latents, estimator)]
-        return mean(found)
-
+    """Geometric means over seeds."""
     return [
         LatentRow(
             stage,
             latents,
-            variance(stage, latents, "score function"),
-            variance(stage, latents, "relaxed"),
+            *(mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED)),
             variance_ratio(spreads, stage, latents),
         )
         for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads)
@@ -157,7 +158,7 @@ def _spreads(network: ResidualNetwork, recipe: ResidualRecipe, draws: int) -> li
     return [
         spread
         for stage, at in (("start", fresh.eval()), ("end", network))
-        for spread in latent_spreads(at, stage, penalty, batch, recipe.seed, draws)
+        for spread in latent_spreads(at, stage, penalty, batch, recipe.seed, draws, FITTED)
     ]
 
 
