@@ -72,7 +72,7 @@ def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
     """
     stages = list(dict.fromkeys(s.stage for s in spreads))
     with new_figure(out / "gradients", 3.2 * len(stages) + 0.4, 3.0) as figure:
-        panels = figure.subplots(1, len(stages), squeeze=False, sharey=True)[0]
+        panels = figure.subplots(1, len(stages), squeeze=False, sharex=True, sharey=True)[0]
         for axes, stage in zip(panels, stages, strict=True):
             for name, colour in COLOURS.items():
                 dots = [s for s in spreads if (s.stage, s.estimator) == (stage, name) and s.variance > 0]

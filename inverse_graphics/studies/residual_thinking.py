@@ -40,7 +40,7 @@ from inverse_graphics.studies.latent_plot import (
 from inverse_graphics.studies.latents import FITTED, RELAXED, SCORE, LatentSpread, latent_spreads
 from inverse_graphics.studies.study_run import StudyRun, plan
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import ResidualRecipe, load_recipe
+from inverse_graphics.training.recipe import LEARNS_BY, ResidualRecipe, load_recipe
 from inverse_graphics.training.residual_task import labelled
 from inverse_graphics.training.run import WEIGHTS
 
@@ -93,11 +93,10 @@ def judge(trained: StudyRun, draws: int) -> dict[str, Any]:
         batch = _held_out(recipe, recipe.evaluation.size)
         kind = recipe.model.block_kind.by(recipe.objective.judged_by)
         patch = recipe.model.patch
-        names = ("plain", "act", "sact", "pact", "psact")
         return {
             "metrics": examine_images(network, batch, kind).metrics(),
             "by_kind": {
-                name: examine_images(network, batch, block_kind(name, patch)).metrics() for name in names
+                name: examine_images(network, batch, block_kind(name, patch)).metrics() for name in LEARNS_BY
             },
             "draws": draws,
             "spreads": [one._asdict() for one in _spreads(network, recipe, draws)],
@@ -130,15 +129,13 @@ def report(runs: Sequence[StudyRun], out: Path, command: str, draws: int) -> lis
 
 def _rows(spreads: Sequence[LatentSpread]) -> list[LatentRow]:
     """Geometric means over seeds."""
-    return [
-        LatentRow(
-            stage,
-            latents,
-            *(mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED)),
-            variance_ratio(spreads, stage, latents),
+    rows = []
+    for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads):
+        score, relaxed = (
+            mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED)
         )
-        for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads)
-    ]
+        rows.append(LatentRow(stage, latents, score, relaxed, variance_ratio(spreads, stage, latents)))
+    return rows
 
 
 def _spreads(network: ResidualNetwork, recipe: ResidualRecipe, draws: int) -> list[LatentSpread]:

@@ -6,7 +6,7 @@ latent has halted copy their features, so their neighbours see what they had com
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ class BlockThought(NamedTuple):
     """
 
     features: Tensor
-    pondering: Pondering[object]
+    pondering: Pondering[Any]
     granularity: Granularity
 
     @property
@@ -60,6 +60,16 @@ class ThinkingBlock(nn.Module):
         self.units = nn.ModuleList([first, *(ResidualUnit(outputs, outputs) for _ in range(units - 1))])
         self.halts = nn.ModuleList([HaltingMap(outputs, halting_bias, delta) for _ in range(units - 1)])
 
+    @property
+    def halting_maps(self) -> list[HaltingMap]:
+        """After each unit but the last."""
+        return [halts for halts in self.halts if isinstance(halts, HaltingMap)]
+
+    @property
+    def residual_units(self) -> list[ResidualUnit]:
+        """In the order in which they run."""
+        return [unit for unit in self.units if isinstance(unit, ResidualUnit)]
+
     def forward(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
     ) -> BlockThought:
@@ -84,8 +94,7 @@ class ThinkingBlock(nn.Module):
         if kind.halting is None or index == len(self.halts):
             positions = features.new_full((len(features), *features.shape[-2:]), -torch.inf)
             return kind.granularity.share(positions)
-        halts = self.halts[index]
-        assert isinstance(halts, HaltingMap)
+        halts = self.halting_maps[index]
         return halts.clipped(kind.granularity.share(halts(features)))
 
 

@@ -87,14 +87,14 @@ class CompactedBlock:
             raise ValueError("a block in training mode cannot be compacted: call eval() first")
         self.block = block
         with torch.no_grad():
-            self.units = [FoldedUnit(unit) for unit in block.units[1:]]  # type: ignore[arg-type]
-            self.halts = [FoldedHalt(halts) for halts in block.halts]  # type: ignore[arg-type]
+            self.units = [FoldedUnit(unit) for unit in block.residual_units[1:]]
+            self.halts = [FoldedHalt(halts) for halts in block.halting_maps]
 
     @torch.no_grad()
     def __call__(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
     ) -> BlockThought:
-        """As `ThinkingBlock.forward`, to rounding."""
+        """As `ThinkingBlock.forward`, to rounding; but logits where all has halted mean nothing."""
         first = self.block.units[0](features)
         size = first.shape[-2], first.shape[-1]
         layout = RowLayout(len(first), *size)
@@ -125,9 +125,7 @@ class CompactedBlock:
         if kind.halting is None or index == len(self.halts):
             return kind.granularity.share(logits)
         logits[active] = self.halts[index].logits(rows, layout, places)
-        halts = self.block.halts[index]
-        assert isinstance(halts, HaltingMap)
-        return halts.clipped(kind.granularity.share(logits))
+        return self.block.halting_maps[index].clipped(kind.granularity.share(logits))
 
 
 def grown(active: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.residual.block import ThinkingBlock
 from inverse_graphics.models.residual.block_kinds import BlockKind
 from inverse_graphics.models.residual.compacted_block import CompactedBlock
 from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
@@ -22,8 +21,7 @@ class CompactedNetwork:
 
     def __init__(self, network: ResidualNetwork) -> None:
         self.network = network
-        blocks = [block for block in network.blocks if isinstance(block, ThinkingBlock)]
-        self.blocks = [CompactedBlock(block) for block in blocks]
+        self.blocks = [CompactedBlock(block) for block in network.thinking_blocks]
 
     @torch.no_grad()
     def __call__(

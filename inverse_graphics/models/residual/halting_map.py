@@ -1,7 +1,7 @@
 """How probable it is, at each position, that a residual block has done enough there.
 
 H(u) = σ(W̃ ∗ u + W pool(u) + b): a 3×3 convolution sees the neighbourhood, a mean over the map sees the whole.
-Source: Figurnov et al. 2017, "Spatially Adaptive Computation Time for Residual Networks", equation 14; the
+Source: Figurnov et al. 2017, "Spatially Adaptive Computation Time for Residual Networks"; the
 probability is kept in [δ, 1 − δ], so that no logit is so large that noise never moves it.
 """
 

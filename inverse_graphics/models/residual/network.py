@@ -39,7 +39,7 @@ class ResidualNetwork(nn.Module):
         nn.init.kaiming_normal_(self.stem.weight, mode="fan_out", nonlinearity="relu")
         self.blocks = nn.ModuleList(
             ThinkingBlock(
-                *widths[index : index + 2], settings.units, 1 if index == 0 else 2,
+                widths[index], widths[index + 1], settings.units, 1 if index == 0 else 2,
                 settings.halting_bias, settings.delta,
             )
             for index in range(3)
@@ -59,11 +59,16 @@ class ResidualNetwork(nn.Module):
         rules that draw.
         """
         features, thoughts = self.stem(images), []
-        for block, kind in zip(self.blocks, self.kinds(kinds), strict=True):
+        for block, kind in zip(self.thinking_blocks, self.kinds(kinds), strict=True):
             thought = block(features, kind, generator)
             features = thought.features
             thoughts.append(thought)
         return ImageThought(self.answers(features), thoughts)
+
+    @property
+    def thinking_blocks(self) -> list[ThinkingBlock]:
+        """The three of them."""
+        return [block for block in self.blocks if isinstance(block, ThinkingBlock)]
 
     def kinds(self, kinds: BlockKind | Sequence[BlockKind] | None = None) -> Sequence[BlockKind]:
         """One for each block."""

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from inverse_graphics.models.residual.block import BlockThought, ThinkingBlock
 from inverse_graphics.models.residual.compacted_block import grown
 from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
-from inverse_graphics.models.residual.residual_unit import ResidualUnit
 
 
 def multiply_adds(network: ResidualNetwork, thought: ImageThought) -> Tensor:
@@ -22,8 +21,7 @@ def multiply_adds(network: ResidualNetwork, thought: ImageThought) -> Tensor:
     size = network.settings.image_size
     fixed = _weights(network.stem) * size**2 + _weights(network.answer)
     total = torch.full((len(thought.logits),), float(fixed), dtype=torch.float64)
-    for block, done in zip(network.blocks, thought.blocks, strict=True):
-        assert isinstance(block, ThinkingBlock)
+    for block, done in zip(network.thinking_blocks, thought.blocks, strict=True):
         total += _of_block(block, done)
     return total
 
@@ -39,14 +37,13 @@ def active_share(thought: ImageThought) -> Tensor:
 def _of_block(block: ThinkingBlock, done: BlockThought) -> Tensor:
     total = torch.zeros(len(done.features), dtype=torch.float64)
     thinks = torch.isfinite(done.pondering.halt_logits[0]).any()
-    for index, unit in enumerate(block.units):
-        assert isinstance(unit, ResidualUnit)
+    for index, unit in enumerate(block.residual_units):
         active = done.active(index)
         here, around = (mask.sum((1, 2)).double() for mask in (active, grown(active)))
         total += _weights(unit.conv1) * around + _weights(unit.conv2) * here
         if thinks and index < len(block.halts):
-            near, far = block.halts[index].near, block.halts[index].far
-            total += _weights(near) * here + _weights(far) * (here > 0)
+            halts = block.halting_maps[index]
+            total += _weights(halts.near) * here + _weights(halts.far) * (here > 0)
     return total
 
 

@@ -57,8 +57,7 @@ def test_halted_positions_copy_their_features_and_are_selected_as_they_halted(ru
 
 
 def test_positions_of_a_patch_and_of_a_whole_map_halt_together():
-    for name, patch, side in (("psact", 4, 4), ("pact", 1, 16)):
-        kind = block_kind(name, patch).by(Discrete())
+    for kind, side in ((block_kind("psact", 4).by(Discrete()), 4), (block_kind("pact").by(Discrete()), 16)):
         steps = small_network()(images(6), kind, draws()).blocks[0].steps
         tiles = steps.unfold(1, side, side).unfold(2, side, side)
         assert torch.equal(tiles.amin((3, 4)), tiles.amax((3, 4)))
@@ -70,18 +69,18 @@ def test_one_position_is_a_row(rule):
     """On maps of one position a block is what the halting code makes of the same units on rows."""
     torch.manual_seed(2)
     block = ThinkingBlock(3, 3, 4, 1, -0.5, 1e-3).double().eval()
-    for halts in block.halts:
+    for halts in block.halting_maps:
         torch.nn.init.normal_(halts.near.weight)
         torch.nn.init.normal_(halts.far.weight)
     rows = torch.randn(50, 3, dtype=torch.float64)
 
     def step(state, index, log_alive):
-        after = block.units[index](state[:, :, None, None])[:, :, 0, 0]
+        after = block.residual_units[index](state[:, :, None, None])[:, :, 0, 0]
         if log_alive is not None:
             after = torch.where(torch.isfinite(log_alive)[:, None], after, state)
         if index == 3:
             return Step(torch.full((50,), -torch.inf, dtype=torch.float64), after, after)
-        halts = block.halts[index]
+        halts = block.halting_maps[index]
         logit = after @ (halts.near.weight[0, :, 1, 1] + halts.far.weight[0]) + halts.near.bias
         return Step(halts.clipped(logit), after, after)
 
@@ -99,7 +98,7 @@ def test_steps_to_expect_equal_those_of_enumeration_and_of_draws():
     """Of one position, where a halting probability depends on the features alone."""
     torch.manual_seed(3)
     block = ThinkingBlock(3, 3, 4, 1, -0.5, 1e-3).double().eval()
-    for halts in block.halts:
+    for halts in block.halting_maps:
         torch.nn.init.normal_(halts.near.weight)
     one = torch.randn(1, 3, 1, 1, dtype=torch.float64)
     kind = block_kind("psact")
@@ -140,12 +139,12 @@ def test_the_same_parameters_run_as_every_kind(name, patch):
 def test_gradients_of_a_block_and_its_cost_equal_finite_differences(rule):
     torch.manual_seed(4)
     block = ThinkingBlock(2, 2, 3, 1, -0.5, 1e-3).double().eval()
-    for halts in block.halts:
+    for halts in block.halting_maps:
         torch.nn.init.normal_(halts.near.weight, 0, 0.3)
         torch.nn.init.normal_(halts.far.weight, 0, 0.3)
     features = torch.randn(2, 2, 4, 4, dtype=torch.float64)
     weights = torch.randn(2, 2, 4, 4, dtype=torch.float64)
-    parameters = [p for p in block.parameters() if p.dim() > 1] + [block.halts[0].near.bias]
+    parameters = [p for name, p in block.named_parameters() if p.dim() > 1 or name == "halts.0.near.bias"]
     cost = ponder_cost if isinstance(rule, Accumulated) else expected_steps
 
     def value(*_):

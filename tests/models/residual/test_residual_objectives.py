@@ -16,7 +16,12 @@ from inverse_graphics.models.adaptive.thinking_settings import (
     RelaxedObjective,
 )
 from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.objectives import Labelled, build_residual_objective, summed_over_blocks
+from inverse_graphics.models.residual.objectives import (
+    Labelled,
+    ReinforcePsact,
+    build_residual_objective,
+    summed_over_blocks,
+)
 
 TAU = 0.2
 
@@ -92,7 +97,7 @@ def test_the_score_functions_gradient_is_that_of_the_expectation(place, patch, l
     assert network.latents(kinds) == latents
     seen = batch(1, 8)
     exact = gradient(expected_loss(network, seen, kinds, latents), network)
-    objective = build_residual_objective(network, ReinforceObjective(time_penalty=TAU), kinds)
+    objective = ReinforcePsact(network, ReinforceObjective(time_penalty=TAU), kinds)
     generator = torch.Generator().manual_seed(0)
     repeated = Labelled(seen.images.expand(400, -1, -1, -1), seen.classes.expand(400))
     objective.loss(repeated, generator)  # the baseline begins
