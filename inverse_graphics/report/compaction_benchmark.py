@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,7 +33,8 @@ class CompactionRow:
 
     active_share: of positions of all units.  multiply_adds: as a share of those of all units everywhere.
     masked_ms, compacted_ms, plain_ms: of a batch, the fastest of several alternating runs; plain: all units
-    everywhere, without halting maps.  speedup: masked over compacted.  deviation: largest, of logits.
+    everywhere, without halting maps.  speedup: masked over compacted.  processor_speedup: likewise of the
+    thread's processor time, which other programs on the machine disturb less.  deviation: largest, of logits.
     """
 
     pattern: str
@@ -44,6 +45,7 @@ class CompactionRow:
     masked_ms: float
     compacted_ms: float
     speedup: float
+    processor_speedup: float
     deviation: float
 
 
@@ -87,13 +89,10 @@ def benchmark_compaction(
             kind: BlockKind = block_kind("psact").by(LaidDown(share, pattern, seed))
             masked = network(images, kind)
             skipped = compacted(images, kind)
-            plain_ms, masked_ms, compacted_ms = (
-                1e3 * seconds
-                for seconds in fastest(
-                    lambda: network(images, plain),
-                    lambda kind=kind: network(images, kind),  # type: ignore[misc]
-                    lambda kind=kind: compacted(images, kind),  # type: ignore[misc]
-                )
+            (plain_ms, _), masked_time, compacted_time = fastest(
+                lambda: network(images, plain),
+                lambda kind=kind: network(images, kind),  # type: ignore[misc]
+                lambda kind=kind: compacted(images, kind),  # type: ignore[misc]
             )
             yield CompactionRow(
                 pattern,
@@ -101,19 +100,27 @@ def benchmark_compaction(
                 float(active_share(masked).mean()),
                 float(multiply_adds(network, masked).mean()) / everything,
                 plain_ms,
-                masked_ms,
-                compacted_ms,
-                masked_ms / compacted_ms,
+                masked_time.wall_ms,
+                compacted_time.wall_ms,
+                masked_time.wall_ms / compacted_time.wall_ms,
+                masked_time.processor_ms / compacted_time.processor_ms,
                 float((masked.logits - skipped.logits).abs().max()),
             )
 
 
-def fastest(*calls: Callable[[], object]) -> list[float]:
-    """Seconds of the fastest of `REPEATS` runs of each, taking turns after a warm-up."""
-    times: list[list[float]] = [[] for _ in calls]
+class Timing(NamedTuple):
+    """Of the fastest run by each clock."""
+
+    wall_ms: float
+    processor_ms: float
+
+
+def fastest(*calls: Callable[[], object]) -> list[Timing]:
+    """Of `REPEATS` runs of each, taking turns after a warm-up."""
+    taken: list[list[Timing]] = [[] for _ in calls]
     for _ in range(REPEATS + 1):
-        for taken, call in zip(times, calls, strict=True):
-            start = time.perf_counter()
+        for runs, call in zip(taken, calls, strict=True):
+            wall, processor = time.perf_counter(), time.thread_time()
             call()
-            taken.append(time.perf_counter() - start)
-    return [min(taken[1:]) for taken in times]
+            runs.append(Timing(1e3 * (time.perf_counter() - wall), 1e3 * (time.thread_time() - processor)))
+    return [Timing(*(min(clock) for clock in zip(*runs[1:], strict=True))) for runs in taken]
