@@ -4,8 +4,8 @@ A map is kept as rows, one for each position of each image with a border of one 
 (B, H + 2, W + 2) has C channels. The neighbours of row i are then i + a fixed offset.
 
 Neighbourhoods are gathered into a small buffer that is used again. Tried beside it, on one thread: advanced
-indexing and gathering row triples were slower; dense convolutions of active tiles of 8×8 positions with a margin
-took as long even without gathering and scattering them.
+indexing and gathering row triples were slower; dense convolutions of active tiles of 8×8 positions with
+a margin took as long even without gathering and scattering them.
 """
 
 from __future__ import annotations
