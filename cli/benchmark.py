@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import benchmark_optimise, benchmark_render
+from . import benchmark_compaction, benchmark_optimise, benchmark_render
 from .application import add, new_group
 from .figures import Json, report
 from .streams import say
@@ -83,4 +83,5 @@ add(group, benchmark_render.render, benchmark_render.EXAMPLES)
 add(group, benchmark_render.render_fuzz, benchmark_render.FUZZ_EXAMPLES, name="render-fuzz")
 add(group, benchmark_render.render_gradients, benchmark_render.GRADIENT_EXAMPLES, name="render-gradients")
 add(group, benchmark_optimise.optimise, benchmark_optimise.EXAMPLES)
+add(group, benchmark_compaction.compaction, benchmark_compaction.EXAMPLES)
 add(group, train, TRAIN_EXAMPLES)

@@ -11,6 +11,8 @@ from .application import add, new_group
 from .figures import Json, report
 from .streams import say
 from .study_options import seeds_of, typed_command
+from .study_residual import EXAMPLES as PSACT_EXAMPLES
+from .study_residual import psact
 from .study_thinking import ACT_EXAMPLES, PACT_EXAMPLES, act, pact
 
 if TYPE_CHECKING:
@@ -261,3 +263,4 @@ add(group, sprites, SPRITES_EXAMPLES)
 add(group, strokes, STROKES_EXAMPLES)
 add(group, act, ACT_EXAMPLES)
 add(group, pact, PACT_EXAMPLES)
+add(group, psact, PSACT_EXAMPLES)

@@ -27,6 +27,7 @@ from inverse_graphics.halting.rules import (
 )
 from inverse_graphics.halting.selection import (
     expected_steps,
+    foreseen_steps,
     log_probability,
     log_weights,
     ponder_cost,
@@ -45,6 +46,7 @@ __all__ = [
     "Step",
     "Thresholded",
     "expected_steps",
+    "foreseen_steps",
     "log_probability",
     "log_weights",
     "ponder",

@@ -44,7 +44,7 @@ class Discrete:
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None) -> Split:
         """Halt where a Bernoulli draw with probability σ(h) says so."""
-        return _split_where(_uniform(halt_logit, generator) < torch.sigmoid(halt_logit), log_alive)
+        return split_where(_uniform(halt_logit, generator) < torch.sigmoid(halt_logit), log_alive)
 
 
 class Thresholded:
@@ -53,7 +53,7 @@ class Thresholded:
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None = None) -> Split:
         """Halt where σ(h) > ½."""
         del generator
-        return _split_where(halt_logit > 0, log_alive)
+        return split_where(halt_logit > 0, log_alive)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
-def _split_where(halts: Tensor, log_alive: Tensor) -> Split:
+def split_where(halts: Tensor, log_alive: Tensor) -> Split:
+    """All that is alive halts where `halts` says so, and is kept elsewhere."""
     nothing = torch.full_like(log_alive, -torch.inf)
     return Split(torch.where(halts, log_alive, nothing), torch.where(halts, nothing, log_alive))
 

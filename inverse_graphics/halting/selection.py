@@ -60,6 +60,19 @@ def expected_steps(pondering: Pondering[Any]) -> Tensor:
     return torch.stack([torch.zeros_like(pondering.halt_logits[0]), *kept]).exp().sum(0)
 
 
+def foreseen_steps(pondering: Pondering[Any]) -> Tensor:
+    """1 + Σ_l alive_l · (1 − h_l): (...), the steps to expect, each given what was drawn before it.
+
+    alive_l: what was alive before step l; 1 or 0 where a rule chooses.  Its mean over draws is that of the
+    number of steps, also where later halting probabilities depend on what was drawn, or on what was drawn
+    elsewhere, as in residual blocks; `expected_steps` is so only where they do not.
+    """
+    alive = [torch.ones_like(pondering.halt_logits[0])]
+    alive += [split.log_keep.exp() for split in pondering.splits]
+    goes_on = [torch.sigmoid(-logit) for logit in pondering.halt_logits[: pondering.steps - 1]]
+    return 1 + sum((a * g for a, g in zip(alive, goes_on, strict=False)), torch.zeros_like(alive[0]))
+
+
 def log_probability(pondering: Pondering[Any]) -> Tensor:
     """Log-probability of the outcome that was drawn: (...), nats; for rules that choose one outcome."""
     total = torch.zeros_like(pondering.halt_logits[0])

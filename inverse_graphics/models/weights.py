@@ -32,6 +32,8 @@ from inverse_graphics.models.air2d import Air2D, Air2DSettings
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.familiarity import Familiarity
+from inverse_graphics.models.residual.network import ResidualNetwork
+from inverse_graphics.models.residual.settings import ResidualSettings
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
 FORMAT_VERSION = 1
@@ -96,10 +98,19 @@ def _build_adaptive(settings: Mapping[str, Any], source: str) -> nn.Module:
     return SequenceNetwork(validated(SequenceNetworkSettings, settings, source, ModelError))
 
 
+def _build_residual(settings: Mapping[str, Any], source: str) -> nn.Module:
+    return ResidualNetwork(validated(ResidualSettings, settings, source, ModelError))
+
+
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
-BUILDERS: dict[str, Builder] = {"adaptive": _build_adaptive, "air2d": _build_air2d, "air3d": _build_air3d}
+BUILDERS: dict[str, Builder] = {
+    "adaptive": _build_adaptive,
+    "air2d": _build_air2d,
+    "air3d": _build_air3d,
+    "residual": _build_residual,
+}
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inverse_graphics.data.canvases import Placement
 from inverse_graphics.models.weights import ModelDocument
-from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe
+from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe, ResidualRecipe
 
 
 def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
@@ -73,6 +73,25 @@ def adaptive_model_card(recipe: AdaptiveRecipe, document: ModelDocument) -> str:
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} sequences (stream {recipe.evaluation.seed}). "
         "error: the share with any wrong answer; wrong_inputs and loss (nats): for each input that is asked "
         f"about; steps: for each input.\n\n{_table(document.metrics)}",
+        f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
+        f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
+    ]
+    return "\n".join(sections)
+
+
+def residual_model_card(recipe: ResidualRecipe, document: ModelDocument) -> str:
+    """Markdown: data, recipe and held-out figures."""
+    size = recipe.data.size
+    sections = [
+        f"# {recipe.name}\n",
+        "Classifies the one object of an image and decides at which places to look longer; kind "
+        f"`{document.kind}`, blocks of kind `{recipe.model.block}`, seed {recipe.seed}.\n",
+        f"## Data\n\nImages of {size}×{size} pixels, one of the {recipe.data.objects} at a random place. "
+        f"{recipe.data.origin}\n",
+        f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images (stream {recipe.evaluation.seed}). "
+        f"units_1 to 3: units of each block, of {recipe.model.units}, in the mean over positions; "
+        "active_share: of all positions of all units; multiply_adds: of an image, where units ran.\n\n"
+        f"{_table(document.metrics)}",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
     ]

@@ -21,10 +21,20 @@ from inverse_graphics.models.air2d import Air2DSettings
 from inverse_graphics.models.air3d.objectives import Air3DObjective
 from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.estimators.settings import Air2DObjective, ExactSettings
+from inverse_graphics.models.residual.block_kinds import KindName
+from inverse_graphics.models.residual.settings import ResidualSettings
 from inverse_graphics.render.engines import DEFAULT_ENGINE
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.optimiser import OptimiserSettings
 
+LEARNS_BY: dict[KindName, tuple[str, ...]] = {
+    "plain": ("plain",),
+    "act": ("act",),
+    "sact": ("act",),
+    "pact": ("relaxed", "reinforce"),
+    "psact": ("relaxed", "reinforce"),
+}
+"""By which objectives residual blocks of a kind learn."""
 RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads"})
 """What may change between a run and its resumption."""
 
@@ -117,7 +127,38 @@ class AdaptiveRecipe(Recipe):
         return self
 
 
-KINDS: dict[str, type[Recipe]] = {"air2d": Air2DRecipe, "air3d": Air3DRecipe, "adaptive": AdaptiveRecipe}
+class ResidualRecipe(Recipe):
+    """Images of one object each, and a residual network that decides how long to look where."""
+
+    data: CanvasData
+    model: ResidualSettings
+    objective: ThinkingSettings
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.model.image_size != self.data.size or self.model.channels != 1:
+            raise ValueError(
+                f"model.image_size is data.size, {self.data.size}, and model.channels 1; got "
+                f"{self.model.image_size} and {self.model.channels}"
+            )
+        for data in (self.data, self.data.held_out()):
+            if data.count_probabilities.tolist() != [0, 1]:
+                raise ValueError("data.count_weights is [0, 1]: what is classified is the one object")
+        learns = LEARNS_BY[self.model.block]
+        if self.objective.kind not in learns:
+            raise ValueError(
+                f"blocks of kind {self.model.block} learn by objective.kind {' or '.join(learns)}; got "
+                f"{self.objective.kind}"
+            )
+        return self
+
+
+KINDS: dict[str, type[Recipe]] = {
+    "air2d": Air2DRecipe,
+    "air3d": Air3DRecipe,
+    "adaptive": AdaptiveRecipe,
+    "residual": ResidualRecipe,
+}
 """Recipes by the kind of model that they train."""
 
 

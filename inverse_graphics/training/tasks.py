@@ -5,7 +5,14 @@ from __future__ import annotations
 from inverse_graphics.training.adaptive_task import build_adaptive_task
 from inverse_graphics.training.air2d_task import build_air2d_task
 from inverse_graphics.training.air3d_task import build_air3d_task
-from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe, Recipe
+from inverse_graphics.training.recipe import (
+    AdaptiveRecipe,
+    Air2DRecipe,
+    Air3DRecipe,
+    Recipe,
+    ResidualRecipe,
+)
+from inverse_graphics.training.residual_task import build_residual_task
 from inverse_graphics.training.task import Task
 
 
@@ -14,6 +21,7 @@ def build_task(recipe: Recipe) -> Task:
 
     Raises:
         DataError: data is missing and cannot be fetched.
+        RecipeError: the data has more classes than the network.
         AssetError, EngineError, SceneError: what the recipe's scenes need is missing here, or does not fit.
     """
     if isinstance(recipe, Air2DRecipe):
@@ -22,4 +30,6 @@ def build_task(recipe: Recipe) -> Task:
         return build_air3d_task(recipe)
     if isinstance(recipe, AdaptiveRecipe):
         return build_adaptive_task(recipe)
+    if isinstance(recipe, ResidualRecipe):
+        return build_residual_task(recipe)
     raise TypeError(f"no task is known for a {type(recipe).__name__}")

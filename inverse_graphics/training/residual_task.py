@@ -1,0 +1,99 @@
+"""The task of looking as long as it takes: a residual network that classifies the one object of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.data.canvases import CanvasBatch
+from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.errors import RecipeError
+from inverse_graphics.models.residual.image_exam import ImageExam, examine_images
+from inverse_graphics.models.residual.network import ResidualNetwork
+from inverse_graphics.models.residual.objectives import (
+    Labelled,
+    ResidualObjective,
+    build_residual_objective,
+)
+from inverse_graphics.models.weights import ModelDocument, save_model
+from inverse_graphics.training.model_card import residual_model_card
+from inverse_graphics.training.recipe import ResidualRecipe
+from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+
+SHOWN = 8
+"""Held-out images whose computation maps are logged."""
+
+
+@dataclass(frozen=True)
+class ResidualTrainable:
+    """A residual network inside its objective."""
+
+    module: ResidualObjective
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All parameters, one learning rate."""
+        return [ParameterGroup(list(self.module.parameters()))]
+
+    def loss(
+        self, batch: Labelled, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The objective's loss of a batch, and what to watch."""
+        del step
+        return self.module.loss(batch, generator)
+
+
+def build_residual_task(recipe: ResidualRecipe) -> Task:
+    """Images to learn from, others to be judged on, and a freshly drawn network.
+
+    Raises:
+        DataError: the data is missing and cannot be fetched.
+        RecipeError: there are more classes than the network knows.
+    """
+    learnt, _, held_out = open_streams(recipe.data)
+    classes = 1 + int(max(learnt.glyphs.labels.max(), held_out.glyphs.labels.max()))
+    if classes > recipe.model.classes:
+        raise RecipeError(
+            f"model.classes is {recipe.model.classes}, and data of kind {recipe.data.kind} has {classes}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = ResidualNetwork(recipe.model)
+    objective = build_residual_objective(network, recipe.objective)
+    judged = labelled(held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
+    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+
+    def batch(step: int) -> Labelled:
+        return labelled(learnt.batch(recipe.batch_size, recipe.seed, step))
+
+    def evaluate() -> Evaluation:
+        exam = examine_images(network, judged, kind)
+        return Evaluation(exam.metrics(), {"computation": shown_maps(judged.images, exam, recipe)})
+
+    def export(folder: Path, metrics: Metrics) -> None:
+        document = ModelDocument(
+            kind="residual",
+            settings=recipe.model.model_dump(mode="json"),
+            recipe=recipe.model_dump(mode="json"),
+            metrics=dict(metrics),
+        )
+        save_model(folder, network, document, residual_model_card(recipe, document))
+
+    return Task(ResidualTrainable(objective), batch, evaluate, export)
+
+
+def labelled(batch: CanvasBatch) -> Labelled:
+    """Images with one object each, and what that is."""
+    return Labelled(torch.from_numpy(batch.images)[:, None], torch.from_numpy(batch.labels[:, 0]))
+
+
+def shown_maps(images: Tensor, exam: ImageExam, recipe: ResidualRecipe) -> NDArray[np.float32]:
+    """The first images above their computation maps, white where all units ran: (2 S, K S, 3)."""
+    most = 3 * recipe.model.units
+    rows = [images[:SHOWN, 0], exam.maps[:SHOWN] / most]
+    return torch.cat([torch.cat(list(row), dim=-1) for row in rows])[..., None].expand(-1, -1, 3).numpy()

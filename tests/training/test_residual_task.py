@@ -1,0 +1,96 @@
+"""Residual networks that think learn from a recipe in seconds, skip work, and come back from the disk."""
+
+import pytest
+import torch
+
+from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.errors import RecipeError
+from inverse_graphics.models.residual.block_kinds import block_kind
+from inverse_graphics.models.residual.compacted_network import CompactedNetwork
+from inverse_graphics.models.residual.image_exam import examine_images
+from inverse_graphics.models.residual.network import ResidualNetwork
+from inverse_graphics.models.weights import load_model, read_card
+from inverse_graphics.training.recipe import ResidualRecipe, load_recipe
+from inverse_graphics.training.residual_task import build_residual_task, labelled
+from inverse_graphics.training.run import run
+
+QUICK = (
+    "data={kind: sprites, size: 24, count_weights: [0, 1]}",
+    "model={kind: residual, image_size: 24, classes: 3, units: 2, widths: [6, 8, 12], block: psact, "
+    "halting_bias: -1}",
+    "optimiser={learning_rate: 0.01}",
+    "objective.time_penalty=0.1",
+    "batch_size=32",
+    "steps=150",
+    "evaluation={every: 150, size: 400}",
+    "checkpoint_every=150",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    torch.set_num_threads(1)
+    recipe = load_recipe("psact_digits", QUICK)
+    return recipe, run(recipe, tmp_path_factory.mktemp("residual") / "run")
+
+
+def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained):
+    """A third would be right by chance, as of an untrained network, which also runs nearly all units."""
+    recipe, result = trained
+    told = result.history[-1]["held_out"]
+    assert told["accuracy"] > 0.75
+    assert told["active_share"] < 0.9
+    assert set(told) == {
+        "accuracy", "loss", "units_1", "units_2", "units_3", "active_share", "multiply_adds",
+    }  # fmt: skip
+    task = build_residual_task(recipe)
+    task.trainable.module.eval()
+    untrained = task.evaluate()
+    assert untrained.metrics["accuracy"] < 0.55
+    assert untrained.metrics["active_share"] == 1
+    assert untrained.metrics["multiply_adds"] > told["multiply_adds"]
+    assert untrained.pictures["computation"].shape == (48, 8 * 24, 3)
+
+
+def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained):
+    recipe, result = trained
+    assert isinstance(recipe, ResidualRecipe)
+    loaded = load_model(result.weights)
+    network = loaded.module
+    assert isinstance(network, ResidualNetwork)
+    stream = open_streams(recipe.data).held_out
+    batch = labelled(stream.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
+    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+    masked = examine_images(network, batch, kind)
+    assert masked.metrics() == pytest.approx(loaded.document.metrics)
+    compacted = examine_images(network, batch, kind, think=CompactedNetwork(network))
+    assert compacted.metrics() == pytest.approx(masked.metrics(), rel=1e-3)
+    as_sact = examine_images(network, batch, block_kind("sact")).metrics()
+    assert as_sact["accuracy"] > 0.6
+    assert "blocks of kind `psact`" in read_card(result.weights)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data.count_weights=[1, 1]", r"count_weights is \[0, 1\]"),
+        ("data.held_out_count_weights=[0, 1, 1]", r"count_weights is \[0, 1\]"),
+        ("data.size=40", r"image_size is data\.size, 40"),
+        ("model.block=act", r"blocks of kind act learn by objective\.kind act; got relaxed"),
+        ("objective={kind: plain}", "relaxed or reinforce; got plain"),
+        ("model.patch=3", "patch 3 does not tile"),
+        ("model.widths=[8, 4, 2]", "widths do not fall"),
+        ("model.units=0", r"model\.units"),
+    ],
+)
+def test_parts_of_a_recipe_that_do_not_fit_are_one_line(override, told):
+    with pytest.raises(RecipeError, match=told) as raised:
+        load_recipe("psact_digits", [override])
+    assert "\n" not in str(raised.value)
+
+
+def test_more_classes_than_the_network_knows_are_told():
+    recipe = load_recipe("psact_digits", ["model.classes=9"])
+    assert isinstance(recipe, ResidualRecipe)
+    with pytest.raises(RecipeError, match=r"model\.classes is 9, and data of kind multi_mnist has 10"):
+        build_residual_task(recipe)
