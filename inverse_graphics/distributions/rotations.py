@@ -12,10 +12,14 @@ from inverse_graphics.distributions.mixture import drawn_component, mixture_log_
 from inverse_graphics.geometry.rotation import (
     matrix_from_rotation_vector,
     random_rotations,
+    rotation_vector_from_matrix,
 )
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 _LOG_EIGHT_PI_SQUARED = math.log(8 * math.pi**2)
+
+AGREEING = 0.5
+"""Radians; components no farther apart, modulo symmetry, are of the same orientation."""
 
 
 class SymmetricRotations(NamedTuple):
@@ -58,8 +62,20 @@ class SymmetricRotations(NamedTuple):
         return self.belief.sample(generator)
 
     def centre(self) -> Tensor:
-        """The location of the component that weighs most: (..., 3, 3)."""
-        return self.belief.centre()
+        """The mean of what agrees with the component that weighs most: (..., 3, 3).
+
+        Each component that lies near it, modulo symmetry, says in its own way where the orientation is,
+        weighed by its weight and, as in a product of beliefs, by its precision.
+        """
+        first = self.belief.centre()
+        each = self.belief.location[..., :, None, :, :] @ self.alike[..., None, :, :, :]  # (..., M, S, 3, 3)
+        between = first.transpose(-1, -2)[..., None, None, :, :] @ each
+        trace = between.diagonal(dim1=-2, dim2=-1).sum(-1) + self.log_share[..., None, :]
+        away = rotation_vector_from_matrix(_taken(between, trace.argmax(-1, keepdim=True)))
+        weight = torch.softmax(self.belief.logits, -1) / self.belief.std.square()
+        weight = weight * (away.square().sum(-1) <= AGREEING**2)
+        mean = (weight[..., None] * away).sum(-2) / weight.sum(-1, keepdim=True)
+        return first @ matrix_from_rotation_vector(mean)
 
 
 class RotationMixture(NamedTuple):

@@ -217,3 +217,65 @@ def test_gradients_of_the_symmetric_density_equal_finite_differences():
         return symmetric(RotationMixture(logits, rotation_from_6d(six), std), 6, filled=1).log_prob(rotation)
 
     assert gradcheck(density, (six, logits, std), atol=1e-5)
+
+
+def off(vector):
+    return matrix_from_rotation_vector(torch.tensor(vector, dtype=torch.float64))
+
+
+def weighed(weights, locations, stds, fold=6):
+    q = RotationMixture(
+        torch.tensor(weights, dtype=torch.float64).log(),
+        torch.stack(locations),
+        torch.tensor(stds, dtype=torch.float64),
+    )
+    return symmetric(q, fold, filled=2)
+
+
+def test_the_centre_is_the_mean_of_what_agrees_modulo_symmetry():
+    """However each of it is turned by what cannot be seen; what is far off counts for nothing."""
+    base = random_rotations((), seeded(2), torch.float64)
+    turns = turns_about_z(6)
+    near, far = base @ off([0.1, 0.0, 0.0]), base @ off([0.0, 1.0, 0.0])
+    q = weighed([0.4, 0.4, 0.2], [base @ turns[2], near @ turns[5], far], [0.1, 0.1, 0.05])
+    middle = base @ off([0.05, 0.0, 0.0])
+    apart = geodesic_angle(q.centre(), middle @ turns)
+    assert apart.min() < 1e-6
+    surer = weighed([0.4, 0.4, 0.2], [base @ turns[2], near @ turns[5], far], [0.1, 0.05, 0.05])
+    apart = geodesic_angle(surer.centre(), base @ off([0.08, 0.0, 0.0]) @ turns)  # four times the precision
+    assert apart.min() < 1e-6
+
+
+def test_of_a_component_alone_the_centre_is_its_location():
+    base = random_rotations((), seeded(2), torch.float64)
+    q = weighed([0.7, 0.3], [base, base @ off([0.0, 0.0, 0.2 + math.pi / 2 - 0.7])], [0.1, 0.1], fold=1)
+    assert geodesic_angle(q.centre(), base) < 1e-6
+    assert geodesic_angle(q.belief.centre(), base) < 1e-6
+
+
+def test_centres_of_many_are_those_of_each():
+    q = symmetric(mixture(7, components=9, seed=3), 6, filled=1)
+    each = [
+        SymmetricRotations(RotationMixture(*(part[i] for part in q.belief)), q.alike[i], q.log_share[i])
+        for i in range(7)
+    ]
+    torch.testing.assert_close(q.centre(), torch.stack([one.centre() for one in each]))
+
+
+def test_many_noisy_components_together_are_nearer_to_the_truth_than_the_first():
+    """The reason for the mean; with one component there is nothing to gain, which is the control."""
+    truth = random_rotations((400,), seeded(4), torch.float64)
+    errors = {}
+    for components in (1, 8):
+        noise = 0.1 * torch.randn(400, components, 3, generator=seeded(5), dtype=torch.float64)
+        turned = turns_about_z(6)[torch.randint(6, (400, components), generator=seeded(6))]
+        location = truth[:, None] @ matrix_from_rotation_vector(noise) @ turned
+        logits = torch.zeros(400, components).double()
+        q = symmetric(RotationMixture(logits, location, torch.full_like(logits, 0.1)), 6, filled=0)
+
+        def median(found):
+            return geodesic_angle(found[:, None], truth[:, None] @ turns_about_z(6)).amin(-1).median()
+
+        errors[components] = [float(median(found)) for found in (q.belief.centre(), q.centre())]
+    assert errors[1][1] == pytest.approx(errors[1][0])
+    assert errors[8][1] < 0.5 * errors[8][0]

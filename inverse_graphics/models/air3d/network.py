@@ -157,8 +157,8 @@ class Air3D(nn.Module):
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, which, where, and how it is turned."""
         posterior = self.look(state)
-        position, turn = sampler(posterior.position), sampler(posterior.turn)
-        asset = sampler(Categorical(posterior.identity)).long()
+        position, asset = sampler(posterior.position), sampler(Categorical(posterior.identity)).long()
+        turn = sampler(posterior.seen_turn(asset, self.stage))
         rotation = turn if self.stage.floating else matrix_from_yaw(turn)
         after, carried = self._add(state, asset, position, rotation)
         if state.hidden is not None:

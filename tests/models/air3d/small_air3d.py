@@ -80,7 +80,7 @@ class Recall:
     def __init__(self, scenes: StagedScenes, stage: Stage) -> None:
         camera = [scenes.orbit[:, stage.free]] if len(stage.free) else []
         slots = range(scenes.asset.shape[1])
-        objects = [(scenes.position[:, i], scenes.turn[:, i], scenes.asset[:, i]) for i in slots]
+        objects = [(scenes.position[:, i], scenes.asset[:, i], scenes.turn[:, i]) for i in slots]
         self.values = iter([*camera, *(value for one in objects for value in one)])
 
     def __call__(self, posterior) -> Tensor:

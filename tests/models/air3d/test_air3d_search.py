@@ -35,7 +35,7 @@ def explained(model, images, scenes):
 
 
 def test_more_tries_more_of_them_improved_and_more_steps_explain_images_better(model):
-    images = images_of(model, 24)
+    images = images_of(model, 96)
     found = [
         explained(model, images, searched(model, images, Search(*how, defence=WIDE), 1.0, seeded(2))).mean()
         for how in ((1, 1, 0), (16, 1, 0), (16, 1, 6), (16, 4, 6))
