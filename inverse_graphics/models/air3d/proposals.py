@@ -75,7 +75,7 @@ def propose(
     sampler = Defensive(generator, defence)
     repeated = images.repeat(samples, 1, 1, 1)
     inference = attend_infer_repeat(
-        model, repeated, sampler, beginning=_beginning(model, images, repeated, sampler)
+        model, repeated, sampler, beginning=seen_once(model, images, repeated, sampler)
     )
     scenes = inferred_scenes(inference)
     log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.stage)
@@ -87,7 +87,7 @@ def propose(
     )
 
 
-def _beginning(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler) -> Beginning:
+def seen_once(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler) -> Beginning:
     """See each image once for all its samples; if the camera is known, take the first step once, too."""
     samples = len(repeated) // len(images)
     maps = model.features(images)

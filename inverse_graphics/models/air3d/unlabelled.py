@@ -20,82 +20,19 @@ Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.likelihood import PyramidLikelihood
-from inverse_graphics.models.air import Inference, attend_infer_repeat
-from inverse_graphics.models.air3d.identity import Score, expected_over_kinds
+from inverse_graphics.distributions.sampler import Defence
+from inverse_graphics.models.air3d.bound import BoundAscent
+from inverse_graphics.models.air3d.elbo_settings import ElboSettings
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.memory import Memory
-from inverse_graphics.models.air3d.network import Air3D, Latents
-from inverse_graphics.models.air3d.prior import overlap
-from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior, draw_shown, nearest_first
-from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
-from inverse_graphics.models.estimators.estimate import mixed_weights
-
-
-class ElboSettings(BaseModel):
-    """Learning from images alone.
-
-    warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
-    `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
-    wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
-    tries for each image, and with which probability each part of one is drawn from the prior; the latter
-    falls to zero over the warm-up, and for kinds it begins at one.
-    kept, refine_steps: how many of an image's tries are improved by gradient ascent, and by how many steps,
-    before the one that is learnt from is drawn from them.  turn_steps: by how many more, with each of its
-    objects tried turned by halves (upright ones: by quarters), 0 if not.  remembered, memory: how many images
-    that were searched before are learnt from again beside each new one, and out of how many.
-    robust: share of the posterior that is drawn from anywhere where it learns from tries: a wrong one then
-    teaches nothing once the right answer is believed.
-    bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
-    identity: how the bound teaches kinds: not at all ("wake": the wake update alone does), or by trying every
-    kind where an object was drawn ("local").
-    leeway_nats: an image that is explained by so many nats worse than noise alone would is tempered by 2, one
-    by three times as many by 4, and so on: else the few that are read wrong pull harder than all others.
-    overlap_nats_per_m: how much objects that cut into each other cost.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["elbo"] = "elbo"
-    warm_up_steps: int = Field(4000, ge=0)
-    first_temperature: float = Field(1000.0, ge=1, le=1e6)
-    levels: int = Field(4, ge=1, le=8)
-    wake: float = Field(1.0, ge=0, le=1000)
-    samples: int = Field(8, ge=1, le=1024)
-    defence: float = Field(0.3, ge=0, lt=1)
-    kept: int = Field(1, ge=1, le=1024)
-    refine_steps: int = Field(0, ge=0, le=1000)
-    turn_steps: int = Field(0, ge=0, le=1000)
-    remembered: int = Field(0, ge=0, le=64)
-    memory: int = Field(2048, ge=1, le=1_000_000)
-    robust: float = Field(0.0, ge=0, lt=1)
-    bound_in_warm_up: bool = True
-    identity: Literal["wake", "local"] = "wake"
-    leeway_nats: float | None = Field(None, gt=0)
-    overlap_nats_per_m: float = Field(1000.0, ge=0)
-
-    def progress(self, step: int) -> float:
-        """How much of the warm-up is over, from 0 to 1."""
-        return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
-
-    def kinds_tried(self, step: int) -> float:
-        """How often kinds are drawn from all alike, after `step` steps."""
-        return 1 - self.progress(step)
-
-    def temperature(self, step: int) -> float:
-        """T after `step` steps."""
-        return float(self.first_temperature ** (1 - self.progress(step)))
 
 
 class ElboObjective:
@@ -104,6 +41,7 @@ class ElboObjective:
     def __init__(self, model: Air3D, settings: ElboSettings) -> None:
         self.model = model
         self.settings = settings
+        self.ascent = BoundAscent(model, settings)
         model.canvas_gradient = False
         self.memory = Memory(model, settings.memory) if settings.remembered else None
 
@@ -117,21 +55,13 @@ class ElboObjective:
         self, batch: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
-        settings, prior = self.settings, self.model.stage.log_count_prior
+        settings = self.settings
         trust, temperature = settings.progress(step), settings.temperature(step)
         loss = batch.new_zeros(())
         watched: dict[str, Tensor | float] = {"temperature": temperature}
         if settings.bound_in_warm_up or trust == 1:
-            inference = self._inference(batch, generator, step)
-            with torch.no_grad():
-                bound = exact_count_elbo(inference, prior)
-            score = self._score(inference, batch, temperature, 1 if trust == 1 else settings.levels)
-            tempered = self._tempered(inference, score)
-            loss = -warmed_up_objective(tempered, prior, trust).mean()
-            if settings.identity == "local":
-                weights = mixed_weights(inference.log_count.exp(), trust)
-                loss = loss - expected_over_kinds(self.model, inference, weights, score).mean()
-            watched |= {name: part.mean() for name, part in bound._asdict().items()}
+            loss, bounds = self.ascent(batch, trust, temperature, generator)
+            watched |= bounds
         if settings.wake > 0:
             wake = self._wake(batch, step, generator)
             loss = loss + settings.wake * wake
@@ -160,38 +90,3 @@ class ElboObjective:
             prefixes = draw_shown(scenes, stage, self.model.engine)
         robust = Defence(rest=settings.robust)
         return -log_posterior(self.model, images, scenes, prefixes, defence=robust).total.mean()
-
-    def _inference(self, images: Tensor, generator: torch.Generator, step: int) -> Inference:
-        """At first, objects of all kinds are tried, not only of those believed in."""
-        defence = Defence(kinds=self.settings.kinds_tried(step))
-        return attend_infer_repeat(self.model, images, Defensive(generator, defence))
-
-    def _tempered(self, inference: Inference, score: Score) -> Inference:
-        """The same, whose likelihoods are what each prefix is worth in training."""
-        latents: list[Latents] = [step.latents for step in inference.objects]
-        pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
-        return inference._replace(log_likelihood=score(pictures, inferred_scenes(inference)))
-
-    def _score(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Score:
-        """Likelihoods that are compared at several scales, and tempered, less what overlaps cost."""
-        model, settings = self.model, self.settings
-        likelihood = PyramidLikelihood(model.settings.sigma, levels)
-        divisor = temperature * self._leeway(inference, images)
-
-        def score(pictures: Tensor, scenes: StagedScenes) -> Tensor:
-            log_likelihood = likelihood.log_prob(images[:, None], pictures) / divisor
-            if settings.overlap_nats_per_m == 0:
-                return log_likelihood
-            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.stage)
-
-        return score
-
-    @torch.no_grad()
-    def _leeway(self, inference: Inference, images: Tensor) -> Tensor:
-        """By what each image is tempered for how badly it is explained: (B, 1), from 1."""
-        if self.settings.leeway_nats is None:
-            return images.new_ones(len(images), 1)
-        pixels = images[0].numel()
-        noise = -pixels * (0.5 + math.log(self.model.settings.sigma * math.sqrt(2 * math.pi)))
-        explained = (inference.log_count.exp() * inference.log_likelihood).sum(-1, keepdim=True)
-        return 1 + (noise - explained).clamp(min=0) / self.settings.leeway_nats

@@ -8,13 +8,15 @@ from inverse_graphics.distributions.sampler import Defence, Defensive
 from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d import posterior as posterior_module
+from inverse_graphics.models.air3d.bound import at_draws
+from inverse_graphics.models.air3d.elbo_settings import ElboSettings
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
-from inverse_graphics.models.air3d.unlabelled import ElboObjective, ElboSettings
+from inverse_graphics.models.air3d.unlabelled import ElboObjective
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
@@ -171,11 +173,11 @@ def smooth_model(family, blind):
 PARTS = ("see", "compare", "view", "locate.vote", "locate.say", "describe", "glimpse")
 
 
-def slopes_and_differences(family, blind=True, canvas_gradient=False):
+def slopes_and_differences(family, blind=True, canvas_gradient=False, settings=FINAL, bound="elbo"):
     """Of minus the bound, along one direction for each part of the network: two dictionaries."""
     images = ElboObjective(fresh_model(family, sigma=0.3), FINAL).batch(3, seeded(1)).double()
     model = smooth_model(family, blind).train()
-    objective = ElboObjective(model, FINAL)
+    objective = ElboObjective(model, settings)
     model.canvas_gradient = canvas_gradient
     objective.loss(images, 0, seeded(2))[0].backward()
     slopes, differences = {}, {}
@@ -187,7 +189,7 @@ def slopes_and_differences(family, blind=True, canvas_gradient=False):
             with torch.no_grad():
                 for parameter, direction in zip(own, along, strict=True):
                     parameter.add_(step * direction)
-            bounds.append(float(objective.loss(images, 0, seeded(2))[1]["elbo"]))
+            bounds.append(float(objective.loss(images, 0, seeded(2))[1][bound]))
         if own:
             slopes[part] = float(sum((p.grad * d).sum() for p, d in zip(own, along, strict=True)))
             differences[part] = (bounds[1] - bounds[0]) / 2e-6
@@ -228,3 +230,47 @@ def test_through_the_canvas_no_slope_passes_unless_it_is_let(in_double, family):
     assert slopes == pytest.approx(differences, rel=1e-4)
     slopes, differences = slopes_and_differences(family)
     assert slopes["see"] != pytest.approx(differences["see"], rel=1e-3)
+
+
+SEVERAL = FINAL.model_copy(update={"bound_samples": 3})
+
+
+@pytest.mark.parametrize("family", [*ONE.values(), table(kinds=("mug",), counts=(1, 1))], ids=[*ONE, "free"])
+def test_slopes_are_those_of_the_bound_of_several_samples(in_double, family):
+    slopes, differences = slopes_and_differences(
+        family, canvas_gradient=True, settings=SEVERAL, bound="multi_sample_bound"
+    )
+    assert slopes == pytest.approx(differences, rel=1e-4, abs=1e-6)
+    of_one, _ = slopes_and_differences(family, canvas_gradient=True)
+    assert slopes != pytest.approx(of_one, rel=1e-2)
+
+
+def test_more_samples_are_a_tighter_bound():
+    model = fresh_model(TWO, sigma=0.3)
+    images = ElboObjective(model, FINAL).batch(64, seeded(1))
+    bounds = []
+    for samples in (2, 8, 32):
+        settings = FINAL.model_copy(update={"bound_samples": samples})
+        with torch.no_grad():
+            watched = ElboObjective(model, settings).loss(images, 0, seeded(2))[1]
+        bounds += [float(watched["elbo"])] if not bounds else []
+        bounds.append(float(watched["multi_sample_bound"]))
+    assert bounds == sorted(bounds)
+
+
+@pytest.mark.parametrize("family", [TWO, table(), SINGLE], ids=["known camera", "free camera", "floating"])
+def test_divergences_at_draws_are_the_divergences_in_the_mean(family):
+    model = fresh_model(family, sigma=0.3)
+    images = ElboObjective(model, FINAL).batch(2, seeded(1)).repeat(3000, 1, 1, 1)
+    with torch.no_grad():
+        inference = attend_infer_repeat(model, images, Defensive(seeded(2), Defence()))
+        drawn = at_draws(inference, model)
+
+    def mean_and_error(of_draws, exact):
+        apart = (of_draws - exact).reshape(3000, 2, -1)
+        return apart.mean(0), apart.std(0) / 3000**0.5
+
+    for parts in ((drawn.kl, inference.kl), (drawn.kl_shared, inference.kl_shared)):
+        mean, error = mean_and_error(*parts)
+        assert (mean.abs() <= 5 * error + 1e-5).all()
+    assert (drawn.kl - inference.kl).abs().max() > 0.1
