@@ -6,6 +6,7 @@ bfloat16 where the settings say so: together three to four times faster on CPUs 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -99,16 +100,22 @@ class GlimpseFeatures(nn.Module):
         self.activation = silu if activation == "silu" else relu
         half, quarter, eighth = channels
         self.down = nn.ModuleList([halve(seen, half), halve(half, quarter), halve(quarter, eighth)])
+        self.norms = nn.ModuleList(_norm_of_maps(width, activation) for width in channels)
         self.flat = nn.Linear(eighth * (self.SIZE // 8) ** 2, features)
         self.norm = Normed(features, activation)
 
     def forward(self, picture: Tensor, pixel: Tensor) -> Tensor:
         """Features (B, F) of windows of pictures (B, S, H, W) about `pixel` (B, 2)."""
         window = _window(picture, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
-        for layer in self.down:
-            window = self.activation(layer(window))
+        for layer, norm in zip(self.down, self.norms, strict=True):
+            window = self.activation(norm(layer(window)))
         features: Tensor = self.norm(self.flat(window.flatten(1)))
         return features
+
+
+def _norm_of_maps(channels: int, activation: str) -> nn.Module:
+    """Before silu, as in `Normed`: without it most channels drift to where they say next to nothing."""
+    return nn.GroupNorm(math.gcd(8, channels), channels) if activation == "silu" else nn.Identity()
 
 
 def _window(picture: Tensor, pixel: Tensor, size: int) -> Tensor:

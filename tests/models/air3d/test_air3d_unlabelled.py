@@ -248,7 +248,7 @@ def test_slopes_are_those_of_the_bound_of_several_samples(in_double, family):
 def test_more_samples_are_a_tighter_bound():
     model = fresh_model(TWO, sigma=0.3)
     images = ElboObjective(model, FINAL).batch(64, seeded(1))
-    bounds = []
+    bounds: list[float] = []
     for samples in (2, 8, 32):
         settings = FINAL.model_copy(update={"bound_samples": samples})
         with torch.no_grad():
