@@ -21,6 +21,7 @@ class ElboSettings(BaseModel):
     that were searched before are learnt from again beside each new one, and out of how many.
     robust: share of the posterior that is drawn from anywhere where it learns from tries: a wrong one then
     teaches nothing once the right answer is believed.
+    tie_m: of objects whose depths differ by less, any may be told first where it learns from tries.
     bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
     identity: how the bound teaches kinds: not at all ("wake": the wake update alone does), or by trying every
     kind where an object was drawn ("local").
@@ -46,6 +47,7 @@ class ElboSettings(BaseModel):
     remembered: int = Field(0, ge=0, le=64)
     memory: int = Field(2048, ge=1, le=1_000_000)
     robust: float = Field(0.0, ge=0, lt=1)
+    tie_m: float = Field(0.05, ge=0, le=10)
     bound_in_warm_up: bool = True
     identity: Literal["wake", "local"] = "wake"
     bound_samples: int = Field(1, ge=1, le=64)

@@ -89,4 +89,5 @@ class ElboObjective:
         with torch.no_grad():
             prefixes = draw_shown(scenes, stage, self.model.engine)
         robust = Defence(rest=settings.robust)
-        return -log_posterior(self.model, images, scenes, prefixes, defence=robust).total.mean()
+        said = log_posterior(self.model, images, scenes, prefixes, tie_m=self.settings.tie_m, defence=robust)
+        return -said.total.mean()
