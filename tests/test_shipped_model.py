@@ -71,7 +71,7 @@ def test_larger_and_wider_pictures_of_tables_are_answered_as_well():
     assert np.mean([parse.warning is not None for parse in parses]) < 0.05
 
 
-@pytest.mark.parametrize("name", ["multi_mnist", "table_top"])
+@pytest.mark.parametrize("name", ["multi_mnist", "table_top", "single_object"])
 def test_the_card_states_recipe_figures_and_thresholds(name):
     document = load_model(name).document
     assert document.metrics["count_accuracy"] > 0.985
