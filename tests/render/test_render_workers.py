@@ -102,6 +102,20 @@ def test_ctrl_c_ends_workers_without_a_word_from_them(tmp_path, then):
     assert told.strip().endswith("KeyboardInterrupt")
 
 
+def test_the_first_workers_of_a_program_never_hear_of_ctrl_c(tmp_path):
+    """The first process that is spawned starts another, Python's resource tracker, which unblocks signals."""
+    then = """
+    import os
+    for process_id in replicas.process_ids:
+        os.kill(process_id, signal.SIGINT)
+    print(replicas.call("tell", [(1,), (1,)]), flush=True)
+    """
+    with master(tmp_path, then) as process:
+        answer, told = process.communicate(timeout=30)
+    assert "Traceback" not in told
+    assert answer.startswith("[")
+
+
 def test_workers_end_if_their_master_is_killed(tmp_path):
     with master(tmp_path, "time.sleep(600)") as process:
         process.kill()
