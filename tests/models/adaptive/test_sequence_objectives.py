@@ -48,6 +48,16 @@ def gradient(loss, module):
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))])
 
 
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
+def test_recurrent_matrices_begin_orthogonal_gate_by_gate_where_a_gain_is_given(cell, gates):
+    settings = AdaptiveSettings(cell=cell, hidden=8, recurrent_gain=1.5)
+    made = SequenceNetwork(SequenceNetworkSettings(problem=Parity(bits=3), model=settings))
+    matrices = made.think.cell.weight_hh.detach().split(8)
+    assert len(matrices) == gates
+    for matrix in matrices:
+        torch.testing.assert_close(matrix @ matrix.mT, 2.25 * torch.eye(8))
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_sequences_of_a_batch_do_not_touch_each_other(cell):
     """Answers and costs are those of each sequence alone, without the padding."""
