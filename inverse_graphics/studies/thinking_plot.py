@@ -79,6 +79,8 @@ def plot_penalties(judged: Sequence[Record], out: Path) -> None:
 
 def plot_difficulty(judged: Sequence[Record], difficulty: str, out: Path) -> None:
     """Steps and errors by difficulty of the input, the median seed of each method's variants."""
+    from matplotlib.ticker import MaxNLocator
+
     methods = list(dict.fromkeys(record["method"] for record in judged))
     with new_figure(out / "difficulty", 2.8 * len(methods) + 0.4, 5.2) as figure:
         panels = figure.subplots(2, len(methods), squeeze=False, sharex=True, sharey="row")
@@ -88,19 +90,20 @@ def plot_difficulty(judged: Sequence[Record], difficulty: str, out: Path) -> Non
                 dict.fromkeys(r["variant"] for r in runs), key=lambda v: float(v.partition("/")[2])
             )
             for index, variant in enumerate(variants):
-                shade = 0.25 + 0.75 * index / max(len(variants) - 1, 1)
+                shade = 0.25 + 0.75 * (index + 1) / len(variants)
                 same = [record for record in runs if record["variant"] == variant]
                 _by_difficulty(list(panels[:, column]), same, variant.partition("/")[2], method, shade)
             panels[0, column].set_title(NAMES.get(method, method))
             panels[1, column].set_xlabel(difficulty)
             panels[0, column].legend(
-                frameon=False, title="steps ρ" if method == "repeat" else "τ", fontsize=6, loc="upper left"
+                frameon=False, title="steps ρ" if method == "repeat" else "τ", fontsize=6, loc="best"
             )
+            _error_axis(panels[1, column])
         panels[0, 0].set_ylabel("steps")
         panels[1, 0].set_ylabel("wrong answers")
         for axes in panels.ravel():
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             _tidy(axes)
-        _error_axis(panels[1, 0])
 
 
 def plot_curves(curves: Sequence[Curve], out: Path) -> None:
