@@ -16,6 +16,7 @@ from inverse_graphics.models.air2d_reading import read_images
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 CELLS = 25
 """Rows and columns of a map."""
@@ -42,7 +43,7 @@ def scanning_maps(network: Air2D, images: torch.Tensor) -> Maps:
 
 
 def plot_scanning(maps: Mapping[str, Maps], folder: Path) -> None:
-    """Draw scanning.png and .svg: a row for each network, a column for each step.
+    """Draw scanning.png and .svg: for each network a row of its steps; many of them lie side by side.
 
     Raises:
         StorageError: a file cannot be written.
@@ -51,15 +52,23 @@ def plot_scanning(maps: Mapping[str, Maps], folder: Path) -> None:
     from matplotlib.figure import Figure
 
     steps = max(len(of_one) for of_one in maps.values())
+    blocks = min(4, -(-len(maps) // 5))
+    rows = -(-len(maps) // blocks)
     with mpl.rc_context({"font.size": 7, "svg.hashsalt": "scanning", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(1.5 * steps + 0.6, 1.5 * len(maps) + 0.4), layout="constrained")
-        panels = figure.subplots(len(maps), steps, squeeze=False)
-        for row, (name, of_one) in zip(panels, maps.items(), strict=True):
+        figure = Figure(figsize=((1.5 * steps + 0.6) * blocks, 1.5 * rows + 0.4), layout="constrained")
+        side_by_side: list[SubFigure] = list(figure.subfigures(1, blocks, squeeze=False)[0])
+        cells = [block.subplots(rows, steps, squeeze=False) for block in side_by_side]
+        panels = [row for block in cells for row in block]
+        for row, (name, of_one) in zip(panels, maps.items(), strict=False):
             row[0].set_ylabel(name)
             for step, axes in enumerate(row):
                 _draw(axes, of_one, step)
-        for step, axes in enumerate(panels[0]):
-            axes.set_title(f"step {step + 1}\n{axes.get_title()}")
+        for row in panels[len(maps) :]:
+            for axes in row:
+                axes.set_axis_off()
+        for block in cells:
+            for step, axes in enumerate(block[0]):
+                axes.set_title(f"step {step + 1}\n{axes.get_title()}")
         for kind in FORMATS:
             metadata = {"Date": None} if kind == "svg" else None
             with atomic_write(folder / f"scanning.{kind}") as opened:

@@ -115,7 +115,7 @@ class SequenceNetwork(nn.Module):
         with torch.no_grad():
             cell.weight_ih.mul_(model.input_gain)
             if model.recurrent_gain is not None:
-                for gate in cell.weight_hh.split(model.hidden):
+                for gate in torch.split(cell.weight_hh, model.hidden):
                     nn.init.orthogonal_(gate, model.recurrent_gain)
         precision = torch.bfloat16 if model.precision == "bfloat16" else None
         self.think: ACT | Repeat = (

@@ -52,7 +52,8 @@ def gradient(loss, module):
 def test_recurrent_matrices_begin_orthogonal_gate_by_gate_where_a_gain_is_given(cell, gates):
     settings = AdaptiveSettings(cell=cell, hidden=8, recurrent_gain=1.5)
     made = SequenceNetwork(SequenceNetworkSettings(problem=Parity(bits=3), model=settings))
-    matrices = made.think.cell.weight_hh.detach().split(8)
+    weight = made.think.cell.get_parameter("weight_hh")
+    matrices = weight.detach().split(8)
     assert len(matrices) == gates
     for matrix in matrices:
         torch.testing.assert_close(matrix @ matrix.mT, 2.25 * torch.eye(8))
