@@ -11,7 +11,7 @@ from inverse_graphics.studies.scanning import plot_scanning
     ("networks", "blocks", "rows"), [(1, 1, 1), (5, 1, 5), (6, 2, 3), (7, 2, 4), (20, 4, 5)]
 )
 def test_many_networks_lie_side_by_side(tmp_path, networks, blocks, rows):
-    maps = {f"seed {n}": np.ones((2, 25, 25)) for n in range(networks)}
+    maps = {f"seed {n}": np.ones((2, 25, 25), np.int64) for n in range(networks)}
     plot_scanning(maps, tmp_path)
     with Image.open(tmp_path / "scanning.png") as picture:
         assert picture.size == (round(120 * 3.6 * blocks), round(120 * (1.5 * rows + 0.4)))
