@@ -12,12 +12,13 @@ from typing import Literal, NamedTuple
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import pad, softplus
 
 from inverse_graphics.distributions.gaussian import Gaussian
 from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood
+from inverse_graphics.models.aim_map import AimMap
 from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
 from inverse_graphics.models.background import Background, BackgroundSettings
@@ -31,6 +32,8 @@ INITIAL_WHERE_STD = 0.3
 class Air2DSettings(BaseModel):
     """Sizes and priors of the 2D model.
 
+    aim: how a step finds where the next object is: from what it knows of the whole, or also by a map of what
+    is where, on which it attends to one place.
     sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
     (DAIR); or "both", where it looks at both and reads from the difference.
     memory: whether a step knows of the steps before it, or only what it sees.
@@ -55,6 +58,8 @@ class Air2DSettings(BaseModel):
     centre_std: float = Field(1.0, gt=0, le=64, description="prior, half image widths")
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
     decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
+    aim: Literal["whole", "map"] = "whole"
+    map_channels: int = Field(24, ge=1, le=1024, description="numbers that the map holds for each place")
     sees: Literal["image", "difference", "both"] = "image"
     memory: Literal["recurrent", "none"] = "recurrent"
     drawing: Literal["adding", "covering"] = "adding"
@@ -66,6 +71,7 @@ class State(NamedTuple):
 
     images, picture: (B, H, W), what is to be explained and what has been drawn so far.  seen: (B, F), what
     was seen of the image.  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
+    places: (B, C, P), the image's map, where all steps see the same one.
     behind: the code of the background, and what it was drawn from; None where there is no background.
     """
 
@@ -75,6 +81,7 @@ class State(NamedTuple):
     hidden: Tensor
     cell: Tensor
     previous: Tensor
+    places: Tensor | None
     behind: tuple[Tensor, Gaussian] | None
 
 
@@ -123,6 +130,10 @@ class Air2D(nn.Module):
         self.head = nn.Linear(settings.hidden, settings.head)
         self.presence = nn.Linear(settings.head, 1)
         self.where = nn.Linear(settings.head, 2 * WHERE)
+        if settings.aim == "map":
+            channels = settings.map_channels
+            self.map = AimMap(settings.image_size, 1 + (settings.sees == "both"), channels, settings.head)
+            self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
         self.encode = GlimpseEncoder(*glimpse)
         self.decode = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
@@ -146,7 +157,9 @@ class Air2D(nn.Module):
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
         seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
         behind, picture, kl = self._behind(images[:, 0], sampler)
-        return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous, behind), kl)
+        steady = self.settings.aim == "map" and self.settings.sees == "image"
+        places = self.map(images) if steady else None
+        return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, where it is, and what."""
@@ -162,7 +175,7 @@ class Air2D(nn.Module):
 
     def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
         """Look closer, and draw: the other half."""
-        q_where = self._where_posterior(glance.head)
+        q_where = self._where_posterior(state, glance)
         where = _bounded(sampler(q_where))
         q_what = self.encode(read_window(glance.source, where, self.settings.glimpse_size))
         what = sampler(q_what)
@@ -235,9 +248,19 @@ class Air2D(nn.Module):
         """Of windows and of appearances."""
         return Gaussian(self.prior_where_mean, self.prior_where_std), _unit(what)
 
-    def _where_posterior(self, head: Tensor) -> Gaussian:
-        offset, raw_std = self.where(head).chunk(2, -1)
-        return Gaussian(self.prior_where_mean + offset, softplus(raw_std))
+    def _where_posterior(self, state: State, glance: Glance) -> Gaussian:
+        says, mean = self.where(glance.head), self.prior_where_mean
+        if self.settings.aim == "map":
+            seen = self._map_of(state.images, glance.source) if state.places is None else state.places
+            centre, there = self.map.attend(seen, glance.head)
+            says = says + self.where_there(there)
+            mean = mean + pad(centre, (1, 0))
+        offset, raw_std = says.chunk(2, -1)
+        return Gaussian(mean + offset, softplus(raw_std))
+
+    def _map_of(self, images: Tensor, source: Tensor) -> Tensor:
+        """What is where on what a glimpse is read from, and on the image, where a step sees both."""
+        return self.map(torch.stack([source, images] if self.settings.sees == "both" else [source], 1))
 
     def _fix(self, name: str, values: list[float]) -> None:
         self.register_buffer(name, torch.tensor(values), persistent=False)

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch, falling_lengths, one_hot
+from inverse_graphics.sequences.sequence_batch import (
+    NO_TARGET,
+    SequenceBatch,
+    falling_lengths,
+    hardest,
+    one_hot,
+)
 
 BEYOND = 10
 """The class of digits beyond the end of a number."""
@@ -49,11 +55,11 @@ class Addition(BaseModel):
         """How many digits the number has."""
         return "digits"
 
-    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences."""
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences, of numbers of up to a share of the digits."""
         lengths = falling_lengths(1, self.length, size, rng)
         shape = (int(lengths[0]), size)
-        number = rng.integers(1, self.digits + 1, shape)
+        number = rng.integers(1, hardest(1, self.digits, share) + 1, shape)
         digits = rng.integers(0, 10, (*shape, self.digits))
         place = number[..., None] - 1 - np.arange(self.digits)
         values = np.where(place >= 0, digits * 10 ** np.maximum(place, 0), 0).sum(-1)

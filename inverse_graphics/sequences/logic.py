@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch, falling_lengths, one_hot
+from inverse_graphics.sequences.sequence_batch import (
+    NO_TARGET,
+    SequenceBatch,
+    falling_lengths,
+    hardest,
+    one_hot,
+)
 
 GATES = {
     "nor": "FFFT", "xq": "FFTF", "abj": "FTFF", "xor": "FTTF", "nand": "FTTT",
@@ -57,11 +63,11 @@ class Logic(BaseModel):
         """How many gates the vector holds."""
         return "gates"
 
-    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences."""
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences, of vectors with up to a share of the gates."""
         lengths = falling_lengths(1, self.length, size, rng)
         shape = (int(lengths[0]), size)
-        number = rng.integers(1, self.gates + 1, shape)
+        number = rng.integers(1, hardest(1, self.gates, share) + 1, shape)
         gates = rng.integers(0, len(TRUTH), (*shape, self.gates))
         gates[np.arange(self.gates) >= number[..., None]] = -1
         bits = rng.integers(0, 2, (*shape, 2))

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from inverse_graphics.sequences.sequence_batch import SequenceBatch
+from inverse_graphics.sequences.sequence_batch import SequenceBatch, hardest
 
 
 class Parity(BaseModel):
@@ -42,9 +42,9 @@ class Parity(BaseModel):
         """How many numbers are not zero."""
         return "bits that are not zero"
 
-    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences of a single vector."""
-        number = rng.integers(1, self.bits + 1, (size, 1))
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences of a single vector, up to a share of whose bits are not zero."""
+        number = rng.integers(1, hardest(1, self.bits, share) + 1, (size, 1))
         rank = rng.random((size, self.bits), dtype=np.float32).argsort(1)
         signs = rng.integers(0, 2, (size, self.bits), dtype=np.int8) * 2 - 1
         vectors = np.where(rank < number, signs, 0).astype(np.float32)

@@ -19,9 +19,15 @@ SequenceProblem = Annotated[Parity | Logic | Addition | Sort | Text, Field(discr
 _LEARNT, _HELD_OUT = 0, 1
 
 
-def learnt_batch(problem: Problem, size: int, seed: int, index: int) -> SequenceBatch:
-    """Batch `index` of stream `seed`; it depends on nothing else."""
-    return problem.draw(size, np.random.default_rng((seed, _LEARNT, index)))
+def learnt_batch(
+    problem: Problem, size: int, seed: int, index: int, curriculum_steps: int = 0
+) -> SequenceBatch:
+    """Batch `index` of stream `seed`; it depends on nothing else.
+
+    curriculum_steps: over so many batches the hardest become harder, from the easiest there are.
+    """
+    share = min(1.0, (index + 1) / curriculum_steps) if curriculum_steps else 1.0
+    return problem.draw(size, np.random.default_rng((seed, _LEARNT, index)), share)
 
 
 def held_out_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -53,8 +54,11 @@ class Problem(Protocol):
     def difficulty(self) -> str:
         """What makes an input difficult, in a few words."""
 
-    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences to learn from."""
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences to learn from.
+
+        share: in (0, 1], up to where in the range of difficulties they go.
+        """
 
     def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
         """Draw `size` sequences to be judged on."""
@@ -63,6 +67,11 @@ class Problem(Protocol):
 def falling_lengths(shortest: int, longest: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Lengths from `shortest` to `longest`, all as probable, longest first: (size,)."""
     return np.sort(rng.integers(shortest, longest + 1, size))[::-1].copy()
+
+
+def hardest(least: int, most: int, share: float) -> int:
+    """The largest difficulty in the first `share` of the numbers from `least` to `most`."""
+    return least - 1 + max(1, math.ceil(share * (most - least + 1)))
 
 
 def one_hot(indices: NDArray[np.int64], classes: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch, falling_lengths
+from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch, falling_lengths, hardest
 
 
 class Sort(BaseModel):
@@ -50,9 +50,9 @@ class Sort(BaseModel):
         """How many numbers are to be sorted."""
         return "numbers"
 
-    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences."""
-        numbers = falling_lengths(self.shortest, self.longest, size, rng)
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences, of the shortest share of the lengths."""
+        numbers = falling_lengths(self.shortest, hardest(self.shortest, self.longest, share), size, rng)
         total = 2 * int(numbers[0])
         inputs = np.zeros((total, size, 2), np.float32)
         targets = np.full((total, size, 1), NO_TARGET, np.int64)

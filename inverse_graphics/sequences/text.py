@@ -53,12 +53,13 @@ class Text(BaseModel):
         """The byte itself."""
         return "byte"
 
-    def draw(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences from the first nine tenths of the file.
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences from the first nine tenths of the file; no byte is harder than another.
 
         Raises:
             DataError: the file cannot be read, or is too short.
         """
+        del share
         return self._from(self.content[: self._learnt], size, rng)
 
     def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:

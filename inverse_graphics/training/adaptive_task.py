@@ -58,7 +58,9 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     halting = recipe.objective.judged_by
 
     def batch(step: int) -> Sequences:
-        return Sequences.of(learnt_batch(recipe.data, recipe.batch_size, recipe.seed, step))
+        return Sequences.of(
+            learnt_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
+        )
 
     def evaluate() -> Evaluation:
         return Evaluation(examine(network, held_out, halting).metrics())

@@ -111,9 +111,14 @@ class Air3DRecipe(Recipe):
 
 
 class AdaptiveRecipe(Recipe):
-    """A problem over sequences, and a network that decides how long to think about each input."""
+    """A problem over sequences, and a network that decides how long to think about each input.
+
+    curriculum_steps: over so many steps what is learnt from becomes harder, from the easiest inputs there are
+    to all of them; 0 for all of them from the start.
+    """
 
     data: SequenceProblem
+    curriculum_steps: int = Field(default=0, ge=0)
     model: AdaptiveSettings
     objective: ThinkingSettings
 

@@ -42,6 +42,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "dair": {"sees": "difference"},
     "dair without memory": {"sees": "difference", "memory": "none"},
     "both": {"sees": "both", "drawing": "covering"},
+    "map": {"sees": "image", "aim": "map", "map_channels": 5},
+    "map of both": {"sees": "both", "aim": "map", "map_channels": 5},
     "background": {
         "sees": "both",
         "drawing": "covering",

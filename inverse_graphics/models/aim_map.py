@@ -1,0 +1,64 @@
+"""Where to look next, by a map of what is where.
+
+A network of dense layers learns for each place anew what an object there looks like. A map shares that: two
+convolutions say of each place what is seen there, a step attends to the place it wants, and the window's
+centre is the mean place under that attention.  Source: Levine et al. 2016, "End-to-End Training of Deep
+Visuomotor Policies", the spatial soft arg-max.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+CELL = 4
+"""Pixels from place to place; what is seen at one are the two by two cells about its centre, and around it
+those of its neighbours."""
+
+
+class AimMap(nn.Module):
+    """Maps of images (B, K, H, W), and attention to one place of them.
+
+    size: H = W.  inputs: K.  channels: C, numbers for each place.  wanted: numbers that say what is wanted.
+    """
+
+    places: Tensor
+
+    def __init__(self, size: int, inputs: int, channels: int, wanted: int) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(inputs * CELL**2, channels, 2)
+        self.around = nn.Conv2d(channels, channels, 3, padding=1)
+        self.want = nn.Linear(wanted, channels + 2)
+        centres = CELL * (torch.arange(_cells(size) - 1, device="cpu") + 0.5) * (2 / size) - 1
+        grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
+        self.register_buffer("places", grid, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What is seen where: (B, C, P), place after place."""
+        return torch.relu(self.around(torch.relu(self.near(_in_cells(images))))).flatten(2)
+
+    def attend(self, seen: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """The centre (x, y) in [−1, 1], (B, 2), and what is seen there, (B, C).
+
+        The score of a place is linear in its features and its coordinates, so that of things alike one may
+        be nearer to where a step likes to begin.
+        """
+        what, direction = self.want(wanted).split([seen.shape[1], 2], -1)
+        scores = (what[:, None] @ seen)[:, 0] + direction @ self.places
+        attention = torch.softmax(scores, -1)
+        return attention @ self.places.mT, (seen @ attention[..., None])[..., 0]
+
+
+def _cells(size: int) -> int:
+    """Cells in a row of an image that has half a cell of margin before it, and at most as much after it."""
+    return -(-(size + CELL // 2) // CELL)
+
+
+def _in_cells(images: Tensor) -> Tensor:
+    """(B, K, H, W) to (B, 16 K, cells, cells), channels last in memory, as the CPU convolves fastest."""
+    batch, channels, size, _ = images.shape
+    cells = _cells(size)
+    before, after = CELL // 2, cells * CELL - size - CELL // 2
+    padded = pad(images, (before, after, before, after)).view(batch, channels, cells, CELL, cells, CELL)
+    return padded.permute(0, 2, 4, 1, 3, 5).reshape(batch, cells, cells, -1).permute(0, 3, 1, 2)

@@ -1,0 +1,76 @@
+"""The map of what is where: its places, and what attention to one of them gives."""
+
+import pytest
+import torch
+from torch.nn.functional import conv2d, pad
+
+from inverse_graphics.models.aim_map import CELL, AimMap
+
+
+@pytest.fixture(params=[(50, 1), (50, 2), (16, 1), (29, 2), (8, 1)], ids=lambda p: f"{p[0]}x{p[1]}")
+def size_and_inputs(request):
+    return request.param
+
+
+def made(size, inputs, channels=5, wanted=7):
+    with torch.random.fork_rng():
+        torch.manual_seed(size)
+        return AimMap(size, inputs, channels, wanted).double()
+
+
+def random_images(size, inputs):
+    generator = torch.Generator().manual_seed(inputs)
+    return torch.rand(3, inputs, size, size, generator=generator, dtype=torch.float64)
+
+
+def test_it_sees_what_a_strided_convolution_of_the_image_sees(size_and_inputs):
+    """One of 8 × 8 pixels at every fourth, with two of margin; then all around."""
+    size, inputs = size_and_inputs
+    model, images = made(size, inputs), random_images(size, inputs)
+    kernel = model.near.weight.reshape(-1, inputs, CELL, CELL, 2, 2).permute(0, 1, 4, 2, 5, 3)
+    kernel = kernel.reshape(-1, inputs, 2 * CELL, 2 * CELL)
+    after = -(size + 2) % CELL
+    near = conv2d(pad(images, (2, after, 2, after)), kernel, model.near.bias, stride=CELL)
+    expected = torch.relu(model.around(torch.relu(near))).flatten(2)
+    assert model(images).shape[-1] == model.places.shape[-1]
+    torch.testing.assert_close(model(images), expected)
+
+
+def test_places_are_where_what_is_seen_there_is(size_and_inputs):
+    """What lies around a place's centre changes what is seen there, and nothing else does."""
+    size, inputs = size_and_inputs
+    model = made(size, inputs)
+    images = random_images(size, inputs).requires_grad_()
+    seen = model(images)
+    pixels = (torch.arange(size) + 0.5) * (2 / size) - 1
+    reach = 2 * CELL * (2 / size) + 1e-6  # its own four cells, and one more on each side
+    for place in range(0, seen.shape[-1], 5):
+        (slope,) = torch.autograd.grad(seen[..., place].sum(), images, retain_graph=True)
+        x, y = model.places[:, place]
+        near = ((pixels - x).abs() < reach)[None, :] & ((pixels - y).abs() < reach)[:, None]
+        assert (slope[:, :, ~near] == 0).all()
+        assert (slope[:, :, near] != 0).any()
+
+
+def test_attention_gives_the_place_that_is_wanted_and_what_is_seen_there():
+    model, images = made(50, 1), random_images(50, 1)
+    seen = model(images)
+    with torch.no_grad():
+        seen[:, 0] = 0
+        seen[0, 0, 17] = seen[1, 0, 60] = seen[2, 0, 100] = 1
+        model.want.weight.zero_()
+        model.want.bias.copy_(torch.tensor([1000.0, 0, 0, 0, 0, 0, 0]))
+    centre, there = model.attend(seen, torch.zeros(3, 7).double())
+    rows, chosen = torch.arange(3), torch.tensor([17, 60, 100])
+    torch.testing.assert_close(centre, model.places[:, chosen].T)
+    torch.testing.assert_close(there, seen[rows, :, chosen])
+
+
+def test_of_things_alike_the_one_in_the_wanted_direction_is_attended():
+    model = made(50, 1)
+    with torch.no_grad():
+        model.want.weight.zero_()
+        model.want.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, -1000, 0]))
+    centre, _ = model.attend(torch.zeros(1, 5, model.places.shape[1]).double(), torch.zeros(1, 7).double())
+    torch.testing.assert_close(centre[0, 0], model.places[0].min(), rtol=0, atol=1e-6)
+    assert abs(centre[0, 1] - model.places[1].mean()) < 1e-6
