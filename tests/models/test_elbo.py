@@ -109,6 +109,23 @@ def test_untrusted_surrogate_trains_objects_by_every_prefix_alike():
     assert torch.allclose(weights, torch.full_like(bounds, 1 / 3))
 
 
+@pytest.mark.parametrize("trust", [0.0, 0.3, 1.0])
+def test_with_a_longest_prefix_objects_learn_from_no_longer_ones_and_presence_as_before(trust):
+    _, inference = toy_inference(0)
+    count = inference.log_count.exp().detach()
+    surrogates = [
+        warmed_up_objective(inference, LOG_COUNT_PRIOR, trust, longest=longest).sum() for longest in (None, 1)
+    ]
+    of = inference.log_likelihood, inference.log_count
+    (_, before), (weights, after) = (
+        torch.autograd.grad(surrogate, of, retain_graph=True) for surrogate in surrogates
+    )
+    believed = torch.stack([count[:, 0], count[:, 1] + count[:, 2], 0 * count[:, 2]], -1)
+    alike = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(weights, (1 - trust) * alike + trust * believed)
+    torch.testing.assert_close(after, before)
+
+
 def test_the_bound_is_the_sum_of_its_parts():
     _, inference = toy_inference(1)
     bound = exact_count_elbo(inference, LOG_COUNT_PRIOR)

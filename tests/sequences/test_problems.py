@@ -139,3 +139,18 @@ def test_text_asks_for_the_next_byte_and_holds_the_end_out(tmp_path, rng):
         Text(file=file, length=50).draw(1, rng)
     with pytest.raises(DataError, match="cannot read"):
         Text(file=tmp_path / "none.txt").draw(1, rng)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS[:-1], ids=lambda problem: problem.kind)
+def test_a_curriculum_goes_from_the_easiest_inputs_to_all_of_them(problem):
+    easiest, most = {"parity": (1, 16), "logic": (1, 10), "addition": (1, 5), "sort": (2, 15)}[problem.kind]
+    numbers = most - easiest + 1
+    for index in range(20):
+        batch = learnt_batch(problem, 200, 0, index, curriculum_steps=20)
+        hardest = easiest - 1 + int(np.ceil(numbers * (index + 1) / 20))
+        assert batch.difficulty[batch.valid].min() == easiest
+        assert batch.difficulty[batch.valid].max() == hardest
+    later, at_once = learnt_batch(problem, 8, 0, 20, curriculum_steps=20), learnt_batch(problem, 8, 0, 20)
+    assert np.array_equal(later.inputs, at_once.inputs)
+    held_out = held_out_batch(problem, 200, 0)
+    assert held_out.difficulty[held_out.valid].max() == most

@@ -19,9 +19,14 @@ from inverse_graphics.models.estimators.wake_sleep import WakeSleep
 
 
 class ExactSettings(AirSchedule):
-    """The count enumerated: unbiased, no noise of its own."""
+    """The count enumerated: unbiased, no noise of its own.
+
+    longest_prefix: objects learn to explain an image together with at most so many others, themselves
+    included; presence learns of all steps. Null for as many as there are steps.
+    """
 
     kind: Literal["exact"] = "exact"
+    longest_prefix: int | None = Field(None, ge=1, le=16)
 
 
 class ScoreFunctionSettings(AirSchedule):
@@ -84,6 +89,8 @@ def make_estimator(model: Air2D, settings: AirSchedule) -> Estimator:
             return ImportanceWeighted(model, settings.samples)
         case Air2DWakeSleepSettings():
             return WakeSleep(model, settings.samples)
+        case ExactSettings():
+            return ExactCount(model, settings.longest_prefix)
     return ExactCount(model)
 
 
