@@ -15,7 +15,12 @@ from inverse_graphics.models.attention import window_box
 from inverse_graphics.models.early_stop import find_until_absent, stopped_counts
 
 SIZES = {"image_size": 16, "glimpse_size": 8, "features": 12, "hidden": 10, "head": 9, "what": 4}
-VARIANTS = [{}, {"sees": "difference", "background": {"latents": 2}}, {"memory": "none", "sees": "both"}]
+VARIANTS = [
+    {},
+    {"aim": "map"},
+    {"sees": "difference", "background": {"latents": 2}},
+    {"memory": "none", "sees": "both", "aim": "map"},
+]
 
 
 @pytest.fixture(params=VARIANTS, ids=str)
