@@ -35,8 +35,8 @@ LEARNS_BY: dict[KindName, tuple[str, ...]] = {
     "psact": ("relaxed", "reinforce"),
 }
 """By which objectives residual blocks of a kind learn."""
-RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads"})
-"""What may change between a run and its resumption."""
+RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "model.max_steps"})
+"""What may change between a run and its resumption, of a part of a recipe all that is in it."""
 
 
 class EvaluationSettings(BaseModel):

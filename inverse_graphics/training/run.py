@@ -121,7 +121,7 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
     if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
         raise TrainingError(f"{folder} was trained with another kind of model: choose another folder")
     before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
-    changed = [key for key in differences(before, recipe) if key.partition(".")[0] not in RESUMABLE]
+    changed = [key for key in differences(before, recipe) if not {key, key.partition(".")[0]} & RESUMABLE]
     if changed:
         raise TrainingError(
             f"{folder} was trained with another recipe (other {', '.join(changed)}): resume it with the "
