@@ -51,7 +51,7 @@ class AimMap(nn.Module):
 
 
 def _cells(size: int) -> int:
-    """Cells in a row of an image that has half a cell of margin before it, and at most as much after it."""
+    """Cells in a row of an image that has half a cell of margin before it, and less than a cell after it."""
     return -(-(size + CELL // 2) // CELL)
 
 

@@ -93,6 +93,12 @@ class Air2DRecipe(Recipe):
                 f"model.max_objects {self.model.max_objects} is less than the {most} objects that "
                 "data.count_weights and data.held_out_count_weights allow"
             )
+        longest = getattr(self.objective, "longest_prefix", None)
+        if longest is not None and longest < self.data.largest_count:
+            raise ValueError(
+                f"objective.longest_prefix {longest} is less than the {self.data.largest_count} objects that "
+                "data.count_weights allows: they would not learn to explain an image together"
+            )
         return self
 
 

@@ -77,6 +77,7 @@ def test_an_override_leaves_the_document_and_the_other_keys_alone() -> None:
         ("name=../../etc", "name"),
         ("model.image_size=28", r"model\.image_size 28 is not data\.size 50"),
         ("data.count_weights=[1, 1, 1, 1, 1]", "max_objects 3 is less than the 4"),
+        ("objective.longest_prefix=1", r"objective\.longest_prefix 1 is less than the 2 objects"),
         ("optimiser.learning_rate=-1", r"optimiser\.learning_rate"),
         ("optimiser=3", "optimiser"),
     ],
