@@ -93,7 +93,7 @@ class Air2DRecipe(Recipe):
                 f"model.max_objects {self.model.max_objects} is less than the {most} objects that "
                 "data.count_weights and data.held_out_count_weights allow"
             )
-        longest = getattr(self.objective, "longest_prefix", None)
+        longest = self.objective.longest_prefix if isinstance(self.objective, ExactSettings) else None
         if longest is not None and longest < self.data.largest_count:
             raise ValueError(
                 f"objective.longest_prefix {longest} is less than the {self.data.largest_count} objects that "
