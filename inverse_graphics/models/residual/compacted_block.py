@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import pad
 
 from inverse_graphics.halting import Step, Thresholded, ponder
 from inverse_graphics.models.residual.block import BlockThought, ThinkingBlock
 from inverse_graphics.models.residual.block_kinds import BlockKind
-from inverse_graphics.models.residual.compacted_rows import RowLayout, convolved, kernel_rows
+from inverse_graphics.models.residual.compacted_rows import (
+    RowLayout,
+    convolved,
+    convolved_everywhere,
+    gathering_pays,
+    kernel_rows,
+)
 from inverse_graphics.models.residual.halting_map import HaltingMap
 from inverse_graphics.models.residual.residual_unit import ResidualUnit
 
@@ -33,27 +39,29 @@ class FoldedUnit:
     ) -> Tensor:
         """F at the places: (M, C).  inner: (R, C), a buffer, zeros on the border.  active: (B, H, W)."""
         bent = layout.without_border(torch.addcmul(self.shift, rows, self.scale).relu_())
-        around = layout.places(grown(active))
-        inner.index_copy_(0, around, convolved(bent, around, layout, self.kernel1).add_(self.bias).relu_())
+        around = grown(active)
+        if gathering_pays(int(around.sum()), layout, len(self.bias)):
+            near = layout.places(around)
+            inner.index_copy_(0, near, convolved(bent, near, layout, self.kernel1).add_(self.bias).relu_())
+        else:
+            everywhere = convolved_everywhere(bent, layout, self.kernel1).add_(self.bias).relu_()
+            inner = layout.without_border(everywhere)
         return convolved(inner, places, layout, self.kernel2)
 
 
 class FoldedHalt:
-    """A halting map in evaluation, at some places."""
+    """A halting map in evaluation: a single channel, for which everywhere is sooner than at some places."""
 
     def __init__(self, halts: HaltingMap) -> None:
         assert halts.near.bias is not None
-        self.near = halts.near.weight[0].flatten(1).contiguous()  # (C, 9)
+        self.near = halts.near.weight[0].flatten(1).mT.contiguous()  # (9, C)
         self.far, self.bias = halts.far.weight[0], halts.near.bias
 
-    def logits(self, rows: Tensor, layout: RowLayout, places: Tensor) -> Tensor:
-        """(M,): first what every row tells each of its neighbours, then the sum over a place's own."""
-        told = (rows @ self.near).flatten()
-        neighbours = (places[:, None] + layout.offsets) * 9 + torch.arange(9)
+    def logits(self, rows: Tensor, layout: RowLayout) -> Tensor:
+        """(B, H, W): first what every row tells each of its neighbours, then the sum of what each is told."""
+        told = self.near @ rows.mT
         means = layout.framed(rows).sum((1, 2)) / (layout.height * layout.width)
-        image = places // ((layout.height + 2) * (layout.width + 2))
-        near = told.index_select(0, neighbours.flatten()).view(-1, 9).sum(1)
-        return near + (means @ self.far).index_select(0, image) + self.bias
+        return layout.gathered(told) + (means @ self.far + self.bias)[:, None, None]
 
 
 class Features:
@@ -104,33 +112,35 @@ class CompactedBlock:
         def step(_: None, index: int, log_alive: Tensor | None) -> Step[None, None]:
             if log_alive is None:
                 active = torch.ones(len(first), *size, dtype=torch.bool)
-                places = layout.places(active)
             else:
                 alive = kind.granularity.spread(log_alive, *size)
                 active = torch.isfinite(alive)
                 places = layout.places(active)
                 branch = self.units[index - 1].branch(made.rows, inner, layout, active, places)
                 made.add(places, branch, alive[active].exp())
-            return Step(self._halt_logits(index, made.rows, layout, active, places, kind), None, None)
+            return Step(self._halt_logits(index, made.rows, layout, active, kind), None, None)
 
         rule = kind.halting or Thresholded()
         pondering = ponder(step, None, len(self.block.units), rule, generator)
         return BlockThought(layout.map_of(made.selected), pondering, kind.granularity)
 
     def _halt_logits(
-        self, index: int, rows: Tensor, layout: RowLayout, active: Tensor, places: Tensor, kind: BlockKind
+        self, index: int, rows: Tensor, layout: RowLayout, active: Tensor, kind: BlockKind
     ) -> Tensor:
         """(B, h, w); −∞ where nothing halts, and of no meaning where all has."""
         logits = rows.new_full(active.shape, -torch.inf)
         if kind.halting is None or index == len(self.halts):
             return kind.granularity.share(logits)
-        logits[active] = self.halts[index].logits(rows, layout, places)
+        logits = torch.where(active, self.halts[index].logits(rows, layout), logits)
         return self.block.halting_maps[index].clipped(kind.granularity.share(logits))
 
 
 def grown(active: Tensor) -> Tensor:
     """The positions and their eight neighbours.  active: (B, H, W) bool."""
-    return max_pool2d(active[:, None].float(), 3, 1, 1)[:, 0] > 0
+    rows = pad(active, (0, 0, 1, 1))
+    rows = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    columns = pad(rows, (1, 1))
+    return columns[..., :-2] | columns[..., 1:-1] | columns[..., 2:]
 
 
 def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:

@@ -3,23 +3,31 @@
 import pytest
 import torch
 from small_network import images, small_network
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, max_pool2d
 
 from inverse_graphics.halting import Accumulated, Discrete, Enumerated, Relaxed, Thresholded, log_weights
 from inverse_graphics.models.residual import compacted_rows
 from inverse_graphics.models.residual.block_kinds import block_kind
 from inverse_graphics.models.residual.compacted_block import FoldedUnit, grown
 from inverse_graphics.models.residual.compacted_network import CompactedNetwork
-from inverse_graphics.models.residual.compacted_rows import RowLayout, convolved, kernel_rows
+from inverse_graphics.models.residual.compacted_rows import (
+    RowLayout,
+    convolved,
+    gathering_pays,
+    kernel_rows,
+)
 
 RULES = [Thresholded(), Accumulated(), Discrete(), Relaxed(), Relaxed(0.5, floor=0.05), Enumerated()]
+GATHERED, EVERYWHERE = 0, 1e9
 KINDS = [("plain", 1), ("act", 1), ("sact", 1), ("sact", 4), ("pact", 1), ("psact", 1), ("psact", 2)]
 
 
+@pytest.mark.parametrize("way", [GATHERED, EVERYWHERE])
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 @pytest.mark.parametrize(("name", "patch"), KINDS)
 @torch.no_grad()
-def test_masked_and_compacted_evaluation_agree_to_rounding(rule, name, patch):
+def test_masked_and_compacted_evaluation_agree_to_rounding(rule, name, patch, way, monkeypatch):
+    monkeypatch.setattr(compacted_rows, "GATHERING", way)
     network, kind = small_network(), block_kind(name, patch).by(rule)
     masked = network(images(5), kind, torch.Generator().manual_seed(3))
     compacted = CompactedNetwork(network)(images(5), kind, torch.Generator().manual_seed(3))
@@ -46,9 +54,11 @@ def test_they_agree_in_single_precision_on_networks_of_the_real_size(seed):
         assert torch.allclose(masked.logits, compacted.logits, atol=1e-2)
 
 
+@pytest.mark.parametrize("way", [GATHERED, EVERYWHERE])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_a_convolution_at_places_is_the_dense_one_there(share, monkeypatch):
+def test_a_convolution_at_places_is_the_dense_one_there(share, way, monkeypatch):
     monkeypatch.setattr(compacted_rows, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(compacted_rows, "GATHERING", way)
     torch.manual_seed(0)
     features = torch.randn(3, 4, 6, 5, dtype=torch.float64)
     weight = torch.randn(2, 4, 3, 3, dtype=torch.float64)
@@ -56,6 +66,31 @@ def test_a_convolution_at_places_is_the_dense_one_there(share, monkeypatch):
     chosen = torch.rand(3, 6, 5) < share
     made = convolved(layout.rows_of(features), layout.places(chosen), layout, kernel_rows(weight))
     assert torch.allclose(made, conv2d(features, weight, padding=1).permute(0, 2, 3, 1)[chosen])
+
+
+def test_few_places_are_gathered_and_many_are_convolved_with_all_others():
+    layout = RowLayout(4, 16, 16)
+    positions = 4 * 16 * 16
+    assert gathering_pays(positions // 4, layout, 16)
+    assert not gathering_pays(positions // 2, layout, 16)
+    assert gathering_pays(positions // 2, layout, 64), "with more channels, gathering weighs less"
+    assert not gathering_pays(positions, layout, 64)
+
+
+def test_what_neighbours_tell_is_summed_as_a_convolution_does():
+    torch.manual_seed(0)
+    features = torch.randn(3, 4, 6, 5, dtype=torch.float64)
+    weight = torch.randn(1, 4, 3, 3, dtype=torch.float64)
+    layout = RowLayout(3, 6, 5)
+    told = weight[0].flatten(1).mT @ layout.rows_of(features).mT
+    assert torch.allclose(layout.gathered(told), conv2d(features, weight, padding=1)[:, 0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (7, 5)])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_positions_grow_by_their_neighbours(size, share):
+    active = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)) < share
+    assert torch.equal(grown(active), max_pool2d(active[:, None].float(), 3, 1, 1)[:, 0] > 0)
 
 
 def test_rows_and_maps_are_the_same_numbers():
@@ -71,7 +106,8 @@ def test_rows_and_maps_are_the_same_numbers():
 
 @torch.no_grad()
 def test_work_is_done_where_something_is_alive(monkeypatch):
-    """Rows that go through the convolutions are those that are counted."""
+    """Rows that go through the convolutions, where they are gathered, are those that are counted."""
+    monkeypatch.setattr(compacted_rows, "GATHERING", GATHERED)
     network = small_network()
     done = []
     real = FoldedUnit.branch
