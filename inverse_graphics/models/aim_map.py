@@ -1,9 +1,10 @@
 """Where to look next, by a map of what is where.
 
 A network of dense layers learns for each place anew what an object there looks like. A map shares that: two
-convolutions say of each place what is seen there, a step attends to the place it wants, and the window's
-centre is the mean place under that attention.  Source: Levine et al. 2016, "End-to-End Training of Deep
-Visuomotor Policies", the spatial soft arg-max.
+convolutions say of each place what is seen there, a step attends to the place it wants most and those next
+to it, and the window's centre is the mean place under that attention.  Sources: Levine et al. 2016,
+"End-to-End Training of Deep Visuomotor Policies", the spatial soft arg-max; Lee et al. 2019, "SFNet", which
+keeps it from answering between two things alike by a kernel about the best place.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class AimMap(nn.Module):
         self.near = nn.Conv2d(inputs * CELL**2, channels, 2)
         self.around = nn.Conv2d(channels, channels, 3, padding=1)
         self.want = nn.Linear(wanted, channels + 2)
-        centres = CELL * (torch.arange(_cells(size) - 1, device="cpu") + 0.5) * (2 / size) - 1
+        self.cell = CELL * 2 / size
+        centres = self.cell * (torch.arange(_cells(size) - 1, device="cpu") + 0.5) - 1
         grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
         self.register_buffer("places", grid, persistent=False)
 
@@ -42,11 +44,14 @@ class AimMap(nn.Module):
         """The centre (x, y) in [−1, 1], (B, 2), and what is seen there, (B, C).
 
         The score of a place is linear in its features and its coordinates, so that of things alike one may
-        be nearer to where a step likes to begin.
+        be nearer to where a step likes to begin. Gradients are those of the mean over the best place and
+        its eight neighbours; over all places it would lie between two things that are wanted alike.
         """
         what, direction = self.want(wanted).split([seen.shape[1], 2], -1)
         scores = (what[:, None] @ seen)[:, 0] + direction @ self.places
-        attention = torch.softmax(scores, -1)
+        best = self.places.mT[scores.argmax(-1)]
+        apart = (self.places - best[..., None]).abs().amax(1)
+        attention = torch.softmax(scores.masked_fill(apart > 1.5 * self.cell, -torch.inf), -1)
         return attention @ self.places.mT, (seen @ attention[..., None])[..., 0]
 
 

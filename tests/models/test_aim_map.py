@@ -73,4 +73,40 @@ def test_of_things_alike_the_one_in_the_wanted_direction_is_attended():
         model.want.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, -1000, 0]))
     centre, _ = model.attend(torch.zeros(1, 5, model.places.shape[1]).double(), torch.zeros(1, 7).double())
     torch.testing.assert_close(centre[0, 0], model.places[0].min(), rtol=0, atol=1e-6)
-    assert abs(centre[0, 1] - model.places[1].mean()) < 1e-6
+
+
+def test_of_things_alike_one_is_attended_and_not_what_lies_between():
+    model = made(50, 1)
+    seen = torch.zeros(1, 5, model.places.shape[1], dtype=torch.float64)
+    one, other = 2 * 12 + 3, 9 * 12 + 8  # in rows of twelve
+    seen[0, 0, [one, other]] = 1
+    with torch.no_grad():
+        model.want.weight.zero_()
+        model.want.bias.copy_(torch.tensor([5.0, 0, 0, 0, 0, 0, 0]))
+    centre, there = model.attend(seen, torch.zeros(1, 7).double())
+    nearest = (model.places.mT - centre).abs().amax(1).argmin()
+    assert nearest in (one, other)
+    assert (model.places[:, nearest] - centre[0]).abs().max() < model.cell / 2
+    assert there[0, 0] > 0.9
+
+
+def test_a_place_is_told_as_a_mean_over_its_neighbours_only():
+    """Against a slow reference, a place at the rim included, and gradients against finite differences."""
+    model, images = made(29, 2), random_images(29, 2)
+    wanted = torch.randn(3, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    seen = model(images)
+    centre, there = model.attend(seen, wanted)
+    side = round(seen.shape[-1] ** 0.5)
+    for row in range(3):
+        what, direction = model.want(wanted[row]).split([5, 2])
+        scores = what @ seen[row] + direction @ model.places
+        best_y, best_x = divmod(int(scores.argmax()), side)
+        near = [
+            y * side + x
+            for y in range(max(best_y - 1, 0), min(best_y + 2, side))
+            for x in range(max(best_x - 1, 0), min(best_x + 2, side))
+        ]
+        weights = torch.softmax(scores[near], 0)
+        torch.testing.assert_close(centre[row], model.places[:, near] @ weights)
+        torch.testing.assert_close(there[row], seen[row][:, near] @ weights)
+    assert torch.autograd.gradcheck(model.attend, (seen.detach().requires_grad_(), wanted.requires_grad_()))
