@@ -23,6 +23,7 @@ from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
 from inverse_graphics.models.background import Background, BackgroundSettings
 from inverse_graphics.models.glimpse_vae import GlimpseDecoder, GlimpseEncoder
+from inverse_graphics.models.window_correction import WindowCorrection
 
 WHERE = 3  # inverse scale and the two coordinates of the centre
 SMALLEST_INVERSE_SCALE = 0.5  # a window is at most twice as wide as the image
@@ -34,6 +35,7 @@ class Air2DSettings(BaseModel):
 
     aim: how a step finds where the next object is: from what it knows of the whole, or also by a map of what
     is where, on which it attends to one place.
+    corrections: how often what is seen in the window moves it before the object is read.
     sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
     (DAIR); or "both", where it looks at both and reads from the difference.
     memory: whether a step knows of the steps before it, or only what it sees.
@@ -60,6 +62,7 @@ class Air2DSettings(BaseModel):
     decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
     aim: Literal["whole", "map"] = "whole"
     map_channels: int = Field(24, ge=1, le=1024, description="numbers that the map holds for each place")
+    corrections: int = Field(0, ge=0, le=8, description="looks into a window that move it before it is read")
     sees: Literal["image", "difference", "both"] = "image"
     memory: Literal["recurrent", "none"] = "recurrent"
     drawing: Literal["adding", "covering"] = "adding"
@@ -135,6 +138,8 @@ class Air2D(nn.Module):
             self.map = AimMap(settings.image_size, 1 + (settings.sees == "both"), channels, settings.head)
             self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
+        if settings.corrections:
+            self.correct = WindowCorrection(settings.glimpse_size, settings.glimpse_hidden // 2, WHERE)
         self.encode = GlimpseEncoder(*glimpse)
         self.decode = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
         if settings.sees == "both":
@@ -255,6 +260,9 @@ class Air2D(nn.Module):
             centre, there = self.map.attend(seen, glance.head)
             says = says + self.where_there(there)
             mean = mean + pad(centre, (1, 0))
+        for _ in range(self.settings.corrections):
+            window = _bounded(mean + says[:, :WHERE])
+            says = says + self.correct(read_window(glance.source, window, self.settings.glimpse_size))
         offset, raw_std = says.chunk(2, -1)
         return Gaussian(mean + offset, softplus(raw_std))
 

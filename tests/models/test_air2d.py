@@ -12,6 +12,7 @@ from inverse_graphics.halting import Thresholded
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d import Air2D, Air2DSettings
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
+from inverse_graphics.models.attention import read_window
 from inverse_graphics.models.background import BackgroundSettings
 from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.estimators.exact import ExactCount
@@ -31,6 +32,15 @@ def random_images(seed=0, batch=5):
     return torch.rand(batch, 1, 16, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def with_every_weight_of_some_size(model):
+    """Layers that begin at zero, too."""
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(5)
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.01)
+    return model
+
+
 def bound_with_fixed_noise(model, log_odds=-1.0):
     sampler = Reparameterised(torch.Generator().manual_seed(7))
     inference = attend_infer_repeat(model, random_images(), sampler)
@@ -44,6 +54,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "both": {"sees": "both", "drawing": "covering"},
     "map": {"sees": "image", "aim": "map", "map_channels": 5},
     "map of both": {"sees": "both", "aim": "map", "map_channels": 5},
+    "corrected": {"sees": "difference", "corrections": 2},
     "background": {
         "sees": "both",
         "drawing": "covering",
@@ -60,7 +71,7 @@ def variant(request):
 @pytest.mark.parametrize("seed", range(2))
 def test_the_bounds_gradient_equals_finite_differences(seed, variant):
     """Along a random direction in every parameter at once."""
-    model = small_model(seed, variant)
+    model = with_every_weight_of_some_size(small_model(seed, variant))
     parameters = list(model.parameters())
     generator = torch.Generator().manual_seed(seed + 10)
     direction = [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
@@ -191,3 +202,27 @@ def test_the_schedule_ends_at_the_bound():
     surrogate, expected = (torch.autograd.grad(value, list(model.parameters())) for value in (-loss, bound))
     assert all(torch.allclose(*pair, atol=1e-9) for pair in zip(surrogate, expected, strict=True))
     assert AirSchedule(warm_up_steps=0, annealing_steps=0).trust(0) == 1
+
+
+def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_moved_to():
+    model = small_model(settings=SMALL.model_copy(update={"corrections": 2}))
+    images, seen = random_images(), []
+    first = attend_infer_repeat(model, images, AtMeans()).objects[0].latents
+    without = small_model(settings=SMALL)
+    without.load_state_dict(model.state_dict(), strict=False)
+    expected = attend_infer_repeat(without, images, AtMeans()).objects[0].latents
+    assert torch.equal(first.q_where.mean, expected.q_where.mean), "corrections begin at none"
+
+    def right_and_surer(glimpses):
+        seen.append(glimpses)
+        return torch.tensor([0, 0.1, 0, 0, -1, 0], dtype=torch.float64).expand(len(glimpses), -1)
+
+    model.correct.forward = right_and_surer
+    moved = attend_infer_repeat(model, images, AtMeans()).objects[0].latents
+    right = torch.tensor([0, 0.1, 0], dtype=torch.float64)
+    assert torch.allclose(moved.q_where.mean, first.q_where.mean + 2 * right)
+    assert (moved.q_where.std[:, 1] < first.q_where.std[:, 1]).all()
+    assert torch.equal(moved.q_where.std[:, 0], first.q_where.std[:, 0])
+    for looks in range(2):
+        window = first.q_where.mean + looks * right
+        assert torch.allclose(seen[looks], read_window(images[:, 0], window, SMALL.glimpse_size))

@@ -19,7 +19,7 @@ VARIANTS = [
     {},
     {"aim": "map"},
     {"sees": "difference", "background": {"latents": 2}},
-    {"memory": "none", "sees": "both", "aim": "map"},
+    {"memory": "none", "sees": "both", "aim": "map", "corrections": 1},
 ]
 
 
