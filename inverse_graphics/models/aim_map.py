@@ -9,6 +9,8 @@ keeps it from answering between two things alike by a kernel about the best plac
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -16,6 +18,13 @@ from torch.nn.functional import pad
 CELL = 4
 """Pixels from place to place; what is seen at one are the two by two cells about its centre, and around it
 those of its neighbours."""
+
+
+class Place(NamedTuple):
+    """What a step attends to.  centre: (B, 2), x and y in [−1, 1].  seen: (B, C), what the map says there."""
+
+    centre: Tensor
+    seen: Tensor
 
 
 class AimMap(nn.Module):
@@ -40,8 +49,8 @@ class AimMap(nn.Module):
         """What is seen where: (B, C, P), place after place."""
         return torch.relu(self.around(torch.relu(self.near(_in_cells(images))))).flatten(2)
 
-    def attend(self, seen: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """The centre (x, y) in [−1, 1], (B, 2), and what is seen there, (B, C).
+    def attend(self, seen: Tensor, wanted: Tensor) -> Place:
+        """The place that is wanted most, of what is seen where.
 
         The score of a place is linear in its features and its coordinates, so that of things alike one may
         be nearer to where a step likes to begin. Gradients are those of the mean over the best place and
@@ -52,7 +61,7 @@ class AimMap(nn.Module):
         best = self.places.mT[scores.argmax(-1)]
         apart = (self.places - best[..., None]).abs().amax(1)
         attention = torch.softmax(scores.masked_fill(apart > 1.5 * self.cell, -torch.inf), -1)
-        return attention @ self.places.mT, (seen @ attention[..., None])[..., 0]
+        return Place(attention @ self.places.mT, (seen @ attention[..., None])[..., 0])
 
 
 def _cells(size: int) -> int:

@@ -18,7 +18,7 @@ from inverse_graphics.distributions.gaussian import Gaussian
 from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood
-from inverse_graphics.models.aim_map import AimMap
+from inverse_graphics.models.aim_map import AimMap, Place
 from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
 from inverse_graphics.models.background import Background, BackgroundSettings
@@ -34,7 +34,7 @@ class Air2DSettings(BaseModel):
     """Sizes and priors of the 2D model.
 
     aim: how a step finds where the next object is: from what it knows of the whole, or also by a map of what
-    is where, on which it attends to one place.
+    is where, on which it attends to one place; what is there also tells whether there is an object.
     corrections: how often what is seen in the window moves it before the object is read.
     sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
     (DAIR); or "both", where it looks at both and reads from the difference.
@@ -92,13 +92,14 @@ class Glance(NamedTuple):
     """What a step knows before it looks closer.
 
     source: (B, H, W), what the glimpse is read from.  head, hidden, cell: (B, ·), what is known.
-    halt_logit: (B,), that there is no further object.
+    place: of the map, where there is one, what is attended.  halt_logit: (B,), that there is no more object.
     """
 
     source: Tensor
     head: Tensor
     hidden: Tensor
     cell: Tensor
+    place: Place | None
     halt_logit: Tensor
 
 
@@ -137,6 +138,7 @@ class Air2D(nn.Module):
             channels = settings.map_channels
             self.map = AimMap(settings.image_size, 1 + (settings.sees == "both"), channels, settings.head)
             self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
+            self.presence_there = nn.Linear(channels, 1, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
         if settings.corrections:
             self.correct = WindowCorrection(settings.glimpse_size, settings.glimpse_hidden // 2, WHERE)
@@ -176,11 +178,16 @@ class Air2D(nn.Module):
         source, features = self._look(state)
         hidden, cell = self._remember(features, state)
         head = torch.relu(self.head(hidden))
-        return Glance(source, head, hidden, cell, -self.presence(head)[:, 0])
+        present, place = self.presence(head), None
+        if self.settings.aim == "map":
+            seen = self._map_of(state.images, source) if state.places is None else state.places
+            place = self.map.attend(seen, head)
+            present = present + self.presence_there(place.seen)
+        return Glance(source, head, hidden, cell, place, -present[:, 0])
 
     def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
         """Look closer, and draw: the other half."""
-        q_where = self._where_posterior(state, glance)
+        q_where = self._where_posterior(glance)
         where = _bounded(sampler(q_where))
         q_what = self.encode(read_window(glance.source, where, self.settings.glimpse_size))
         what = sampler(q_what)
@@ -253,13 +260,11 @@ class Air2D(nn.Module):
         """Of windows and of appearances."""
         return Gaussian(self.prior_where_mean, self.prior_where_std), _unit(what)
 
-    def _where_posterior(self, state: State, glance: Glance) -> Gaussian:
+    def _where_posterior(self, glance: Glance) -> Gaussian:
         says, mean = self.where(glance.head), self.prior_where_mean
-        if self.settings.aim == "map":
-            seen = self._map_of(state.images, glance.source) if state.places is None else state.places
-            centre, there = self.map.attend(seen, glance.head)
-            says = says + self.where_there(there)
-            mean = mean + pad(centre, (1, 0))
+        if glance.place is not None:
+            says = says + self.where_there(glance.place.seen)
+            mean = mean + pad(glance.place.centre, (1, 0))
         for _ in range(self.settings.corrections):
             window = _bounded(mean + says[:, :WHERE])
             says = says + self.correct(read_window(glance.source, window, self.settings.glimpse_size))

@@ -226,3 +226,14 @@ def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_mov
     for looks in range(2):
         window = first.q_where.mean + looks * right
         assert torch.allclose(seen[looks], read_window(images[:, 0], window, SMALL.glimpse_size))
+
+
+def test_what_the_map_says_of_the_place_tells_whether_there_is_an_object():
+    model = small_model(settings=SMALL.model_copy(update=VARIANTS["map"]))
+    state = model.begin(random_images(), AtMeans()).state
+    before = model.glance(state)
+    with torch.no_grad():
+        model.presence_there.weight.add_(1.0)
+    after = model.glance(state)
+    assert torch.allclose(before.halt_logit - after.halt_logit, before.place.seen.sum(-1))
+    assert before.place.seen.sum(-1).std() > 0
