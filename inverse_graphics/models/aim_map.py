@@ -28,16 +28,16 @@ class Place(NamedTuple):
 
 
 class AimMap(nn.Module):
-    """Maps of images (B, K, H, W), and attention to one place of them.
+    """Maps of images (B, H, W), and attention to one place of them.
 
-    size: H = W.  inputs: K.  channels: C, numbers for each place.  wanted: numbers that say what is wanted.
+    size: H = W.  channels: C, numbers for each place.  wanted: numbers that say what is wanted.
     """
 
     places: Tensor
 
-    def __init__(self, size: int, inputs: int, channels: int, wanted: int) -> None:
+    def __init__(self, size: int, channels: int, wanted: int) -> None:
         super().__init__()
-        self.near = nn.Conv2d(inputs * CELL**2, channels, 2)
+        self.near = nn.Conv2d(CELL**2, channels, 2)
         self.around = nn.Conv2d(channels, channels, 3, padding=1)
         self.want = nn.Linear(wanted, channels + 2)
         self.cell = CELL * 2 / size
@@ -70,9 +70,9 @@ def _cells(size: int) -> int:
 
 
 def _in_cells(images: Tensor) -> Tensor:
-    """(B, K, H, W) to (B, 16 K, cells, cells), channels last in memory, as the CPU convolves fastest."""
-    batch, channels, size, _ = images.shape
+    """(B, H, W) to (B, 16, cells, cells), channels last in memory, as the CPU convolves fastest."""
+    batch, size, _ = images.shape
     cells = _cells(size)
     before, after = CELL // 2, cells * CELL - size - CELL // 2
-    padded = pad(images, (before, after, before, after)).view(batch, channels, cells, CELL, cells, CELL)
-    return padded.permute(0, 2, 4, 1, 3, 5).reshape(batch, cells, cells, -1).permute(0, 3, 1, 2)
+    padded = pad(images, (before, after, before, after)).view(batch, cells, CELL, cells, CELL)
+    return padded.transpose(2, 3).reshape(batch, cells, cells, -1).permute(0, 3, 1, 2)

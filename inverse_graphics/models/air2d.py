@@ -136,7 +136,7 @@ class Air2D(nn.Module):
         self.where = nn.Linear(settings.head, 2 * WHERE)
         if settings.aim == "map":
             channels = settings.map_channels
-            self.map = AimMap(settings.image_size, 1 + (settings.sees == "both"), channels, settings.head)
+            self.map = AimMap(settings.image_size, channels, settings.head)
             self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
             self.presence_there = nn.Linear(channels, 1, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
@@ -165,7 +165,7 @@ class Air2D(nn.Module):
         seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
         behind, picture, kl = self._behind(images[:, 0], sampler)
         steady = self.settings.aim == "map" and self.settings.sees == "image"
-        places = self.map(images) if steady else None
+        places = self.map(images[:, 0]) if steady else None
         return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
@@ -180,7 +180,7 @@ class Air2D(nn.Module):
         head = torch.relu(self.head(hidden))
         present, place = self.presence(head), None
         if self.settings.aim == "map":
-            seen = self._map_of(state.images, source) if state.places is None else state.places
+            seen = self.map(source) if state.places is None else state.places
             place = self.map.attend(seen, head)
             present = present + self.presence_there(place.seen)
         return Glance(source, head, hidden, cell, place, -present[:, 0])
@@ -270,10 +270,6 @@ class Air2D(nn.Module):
             says = says + self.correct(read_window(glance.source, window, self.settings.glimpse_size))
         offset, raw_std = says.chunk(2, -1)
         return Gaussian(mean + offset, softplus(raw_std))
-
-    def _map_of(self, images: Tensor, source: Tensor) -> Tensor:
-        """What is where on what a glimpse is read from, and on the image, where a step sees both."""
-        return self.map(torch.stack([source, images] if self.settings.sees == "both" else [source], 1))
 
     def _fix(self, name: str, values: list[float]) -> None:
         self.register_buffer(name, torch.tensor(values), persistent=False)
