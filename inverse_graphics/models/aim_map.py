@@ -21,46 +21,58 @@ those of its neighbours."""
 
 
 class Place(NamedTuple):
-    """What a step attends to.  centre: (B, 2), x and y in [−1, 1].  seen: (B, C), what the map says there."""
+    """What a step attends to.  centre: (B, 2), x and y in [−1, 1].  seen: (B, S), what is there."""
 
     centre: Tensor
     seen: Tensor
 
 
 class AimMap(nn.Module):
-    """Maps of images (B, H, W), and attention to one place of them.
+    """Maps (B, C, P) of images (B, H, W): what is seen at each of P places, row after row.
 
-    size: H = W.  channels: C, numbers for each place.  wanted: numbers that say what is wanted.
+    channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(CELL**2, channels, 2)
+        self.around = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What is seen where."""
+        return torch.relu(self.around(torch.relu(self.near(_in_cells(images))))).flatten(2)
+
+
+class PlaceAttention(nn.Module):
+    """Attention to one place of a map.
+
+    size: height and width of the images.  channels: C.  wanted: numbers that say what is wanted.
     """
 
     places: Tensor
 
     def __init__(self, size: int, channels: int, wanted: int) -> None:
         super().__init__()
-        self.near = nn.Conv2d(CELL**2, channels, 2)
-        self.around = nn.Conv2d(channels, channels, 3, padding=1)
         self.want = nn.Linear(wanted, channels + 2)
         self.cell = CELL * 2 / size
         centres = self.cell * (torch.arange(_cells(size) - 1, device="cpu") + 0.5) - 1
         grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
         self.register_buffer("places", grid, persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """What is seen where: (B, C, P), place after place."""
-        return torch.relu(self.around(torch.relu(self.near(_in_cells(images))))).flatten(2)
-
-    def attend(self, seen: Tensor, wanted: Tensor) -> Place:
-        """The place that is wanted most, of what is seen where.
+    def forward(self, maps: Tensor, wanted: Tensor, seen: Tensor | None = None) -> Place:
+        """The place that is wanted most.
 
         The score of a place is linear in its features and its coordinates, so that of things alike one may
         be nearer to where a step likes to begin. Gradients are those of the mean over the best place and
         its eight neighbours; over all places it would lie between two things that are wanted alike.
+        maps: (B, C, P).  wanted: (B, W).  seen: (B, S, P), what is to be told of the place, else the maps.
         """
-        what, direction = self.want(wanted).split([seen.shape[1], 2], -1)
-        scores = (what[:, None] @ seen)[:, 0] + direction @ self.places
+        what, direction = self.want(wanted).split([maps.shape[1], 2], -1)
+        scores = (what[:, None] @ maps)[:, 0] + direction @ self.places
         best = self.places.mT[scores.argmax(-1)]
         apart = (self.places - best[..., None]).abs().amax(1)
         attention = torch.softmax(scores.masked_fill(apart > 1.5 * self.cell, -torch.inf), -1)
+        seen = maps if seen is None else seen
         return Place(attention @ self.places.mT, (seen @ attention[..., None])[..., 0])
 
 

@@ -18,7 +18,7 @@ from inverse_graphics.distributions.gaussian import Gaussian
 from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood
-from inverse_graphics.models.aim_map import AimMap, Place
+from inverse_graphics.models.aim_map import AimMap, Place, PlaceAttention
 from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
 from inverse_graphics.models.background import Background, BackgroundSettings
@@ -74,7 +74,7 @@ class State(NamedTuple):
 
     images, picture: (B, H, W), what is to be explained and what has been drawn so far.  seen: (B, F), what
     was seen of the image.  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
-    places: (B, C, P), the image's map, where all steps see the same one.
+    places: (B, C, P), the image's map, where steps see the image.
     behind: the code of the background, and what it was drawn from; None where there is no background.
     """
 
@@ -136,7 +136,11 @@ class Air2D(nn.Module):
         self.where = nn.Linear(settings.head, 2 * WHERE)
         if settings.aim == "map":
             channels = settings.map_channels
-            self.map = AimMap(settings.image_size, channels, settings.head)
+            self.map = AimMap(channels)
+            self.aim = PlaceAttention(settings.image_size, channels, settings.head)
+            if settings.sees == "both":
+                self.map_image = AimMap(channels)
+                channels *= 2
             self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
             self.presence_there = nn.Linear(channels, 1, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
@@ -164,8 +168,7 @@ class Air2D(nn.Module):
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
         seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
         behind, picture, kl = self._behind(images[:, 0], sampler)
-        steady = self.settings.aim == "map" and self.settings.sees == "image"
-        places = self.map(images[:, 0]) if steady else None
+        places = self._map_of(images[:, 0]) if self.settings.aim == "map" else None
         return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
@@ -180,8 +183,7 @@ class Air2D(nn.Module):
         head = torch.relu(self.head(hidden))
         present, place = self.presence(head), None
         if self.settings.aim == "map":
-            seen = self.map(source) if state.places is None else state.places
-            place = self.map.attend(seen, head)
+            place = self._aim(state.places, source, head)
             present = present + self.presence_there(place.seen)
         return Glance(source, head, hidden, cell, place, -present[:, 0])
 
@@ -243,6 +245,19 @@ class Air2D(nn.Module):
         if self.settings.sees == "both":
             return difference, torch.relu(state.seen + self.see_difference(difference.flatten(1)))
         return difference, torch.relu(self.see(difference.flatten(1)))
+
+    def _map_of(self, images: Tensor) -> Tensor | None:
+        """What is where on the images, for all steps; None where steps do not see them."""
+        if self.settings.sees == "difference":
+            return None
+        return self.map(images) if self.settings.sees == "image" else self.map_image(images)
+
+    def _aim(self, places: Tensor | None, source: Tensor, head: Tensor) -> Place:
+        """Where to look, by what is left to explain; what is there is also told of the image."""
+        if self.settings.sees == "image" and places is not None:
+            return self.aim(places, head)
+        left = self.map(source)
+        return self.aim(left, head, left if places is None else torch.cat([left, places], 1))
 
     def _remember(self, features: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """What is known in this step, and what is kept for the next: (B, H) each."""
