@@ -13,11 +13,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import avg_pool2d, pad
 
 CELL = 4
 """Pixels from place to place; what is seen at one are the two by two cells about its centre, and around it
 those of its neighbours."""
+
+LEAST = 1e-4
+"""Mean square of pixels, grey levels², that a place has at least in its `salience`: one per cent of white."""
 
 
 class Place(NamedTuple):
@@ -43,6 +46,15 @@ class AimMap(nn.Module):
         return torch.relu(self.around(torch.relu(self.near(_in_cells(images))))).flatten(2)
 
 
+def salience(images: Tensor) -> Tensor:
+    """How much there is at each place, the logarithm of the mean square of its pixels: (B, P) of (B, H, W).
+
+    No less than log `LEAST`, for places with nothing in them.
+    """
+    squares = _in_cells(images).square().mean(1)
+    return torch.log(avg_pool2d(squares, 2, 1).flatten(1) + LEAST)
+
+
 class PlaceAttention(nn.Module):
     """Attention to one place of a map.
 
@@ -59,16 +71,19 @@ class PlaceAttention(nn.Module):
         grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
         self.register_buffer("places", grid, persistent=False)
 
-    def forward(self, maps: Tensor, wanted: Tensor, seen: Tensor | None = None) -> Place:
+    def forward(
+        self, maps: Tensor, wanted: Tensor, seen: Tensor | None = None, bias: Tensor | float = 0.0
+    ) -> Place:
         """The place that is wanted most.
 
         The score of a place is linear in its features and its coordinates, so that of things alike one may
         be nearer to where a step likes to begin. Gradients are those of the mean over the best place and
         its eight neighbours; over all places it would lie between two things that are wanted alike.
         maps: (B, C, P).  wanted: (B, W).  seen: (B, S, P), what is to be told of the place, else the maps.
+        bias: (B, P), added to the scores.
         """
         what, direction = self.want(wanted).split([maps.shape[1], 2], -1)
-        scores = (what[:, None] @ maps)[:, 0] + direction @ self.places
+        scores = (what[:, None] @ maps)[:, 0] + direction @ self.places + bias
         best = self.places.mT[scores.argmax(-1)]
         apart = (self.places - best[..., None]).abs().amax(1)
         attention = torch.softmax(scores.masked_fill(apart > 1.5 * self.cell, -torch.inf), -1)

@@ -18,7 +18,7 @@ from inverse_graphics.distributions.gaussian import Gaussian
 from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
 from inverse_graphics.likelihood import GaussianLikelihood
-from inverse_graphics.models.aim_map import AimMap, Place, PlaceAttention
+from inverse_graphics.models.aim_map import AimMap, Place, PlaceAttention, salience
 from inverse_graphics.models.air import Beginning, ObjectStep
 from inverse_graphics.models.attention import read_window, write_window
 from inverse_graphics.models.background import Background, BackgroundSettings
@@ -35,6 +35,7 @@ class Air2DSettings(BaseModel):
 
     aim: how a step finds where the next object is: from what it knows of the whole, or also by a map of what
     is where, on which it attends to one place; what is there also tells whether there is an object.
+    salience: of a place on the map, how much it counts what there is left to explain, beside what is learnt.
     corrections: how often what is seen in the window moves it before the object is read.
     sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
     (DAIR); or "both", where it looks at both and reads from the difference.
@@ -62,6 +63,7 @@ class Air2DSettings(BaseModel):
     decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
     aim: Literal["whole", "map"] = "whole"
     map_channels: int = Field(24, ge=1, le=1024, description="numbers that the map holds for each place")
+    salience: float = Field(0.0, ge=0, le=10, description="how much a place with more left to explain counts")
     corrections: int = Field(0, ge=0, le=8, description="looks into a window that move it before it is read")
     sees: Literal["image", "difference", "both"] = "image"
     memory: Literal["recurrent", "none"] = "recurrent"
@@ -254,10 +256,11 @@ class Air2D(nn.Module):
 
     def _aim(self, places: Tensor | None, source: Tensor, head: Tensor) -> Place:
         """Where to look, by what is left to explain; what is there is also told of the image."""
+        bias = self.settings.salience * salience(source) if self.settings.salience else 0.0
         if self.settings.sees == "image" and places is not None:
-            return self.aim(places, head)
+            return self.aim(places, head, bias=bias)
         left = self.map(source)
-        return self.aim(left, head, left if places is None else torch.cat([left, places], 1))
+        return self.aim(left, head, left if places is None else torch.cat([left, places], 1), bias)
 
     def _remember(self, features: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """What is known in this step, and what is kept for the next: (B, H) each."""

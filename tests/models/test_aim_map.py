@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, pad
 
-from inverse_graphics.models.aim_map import CELL, AimMap, PlaceAttention
+from inverse_graphics.models.aim_map import CELL, LEAST, AimMap, PlaceAttention, salience
 
 
 @pytest.fixture(params=[50, 16, 29, 8])
@@ -106,6 +106,28 @@ def test_a_place_is_told_as_a_mean_over_its_neighbours_only():
         torch.testing.assert_close(centre[row], attention.places[:, near] @ weights)
         torch.testing.assert_close(there[row], seen[row][:, near] @ weights)
     assert torch.autograd.gradcheck(attention, (seen.detach().requires_grad_(), wanted.requires_grad_()))
+
+
+def test_salience_is_the_mean_square_of_the_pixels_about_a_place(size):
+    (_, attention), images = made(size), random_images(size)
+    images[0] = 0
+    pixels = (torch.arange(size) + 0.5) * (2 / size) - 1
+    told = salience(images)
+    for place in range(0, told.shape[-1], 3):
+        x, y = attention.places[:, place]
+        near = ((pixels - y).abs() < attention.cell)[:, None] & ((pixels - x).abs() < attention.cell)
+        squares = images[:, near].square().sum(-1) / (2 * CELL) ** 2  # beyond the image there is nothing
+        torch.testing.assert_close(told[:, place], torch.log(squares + LEAST))
+
+
+def test_what_is_added_to_scores_moves_attention():
+    (model, attention), images = made(29), random_images(29)
+    bias = torch.zeros(3, attention.places.shape[1], dtype=torch.float64)
+    bias[:, 11] = 1000
+    torch.testing.assert_close(
+        attention(model(images), torch.zeros(3, 7).double(), bias=bias).centre,
+        attention.places[:, 11].expand(3, 2),
+    )
 
 
 def test_of_the_place_something_else_than_what_it_was_chosen_by_may_be_told():

@@ -54,6 +54,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "both": {"sees": "both", "drawing": "covering"},
     "map": {"sees": "image", "aim": "map", "map_channels": 5},
     "map of both": {"sees": "both", "aim": "map", "map_channels": 5},
+    "salience": {"sees": "both", "aim": "map", "map_channels": 5, "salience": 1.0},
     "corrected": {"sees": "difference", "corrections": 2},
     "background": {
         "sees": "both",
@@ -237,3 +238,15 @@ def test_what_the_map_says_of_the_place_tells_whether_there_is_an_object():
     after = model.glance(state)
     assert torch.allclose(before.halt_logit - after.halt_logit, before.place.seen.sum(-1))
     assert before.place.seen.sum(-1).std() > 0
+
+
+@pytest.mark.parametrize("sees", ["image", "difference", "both"])
+def test_with_salience_an_untrained_network_looks_where_something_is(sees):
+    settings = {"sees": sees, "aim": "map", "map_channels": 5, "salience": 10.0}
+    model = small_model(settings=SMALL.model_copy(update=settings))
+    images = torch.zeros(2, 1, 16, 16, dtype=torch.float64)
+    images[0, 0, 2:6, 2:6] = 1
+    images[1, 0, 10:14, 6:10] = 1
+    place = model.glance(model.begin(images, AtMeans()).state).place
+    expected = torch.tensor([[-0.5, -0.5], [0.0, 0.5]], dtype=torch.float64)
+    assert torch.allclose(place.centre, expected, atol=0.26)
