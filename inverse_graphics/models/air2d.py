@@ -7,10 +7,10 @@ Source: Eslami et al. 2016, sections 2.2 and 3.1; for DAIR, the paragraph on str
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import pad, softplus
 
@@ -69,6 +69,14 @@ class Air2DSettings(BaseModel):
     memory: Literal["recurrent", "none"] = "recurrent"
     drawing: Literal["adding", "covering"] = "adding"
     background: BackgroundSettings | None = None
+
+    @model_validator(mode="after")
+    def _salience_is_of_a_map(self) -> Self:
+        if self.salience and self.aim != "map":
+            raise ValueError(
+                f"salience is {self.salience:g}, but there is no map: set aim: map, or salience: 0"
+            )
+        return self
 
 
 class State(NamedTuple):
@@ -147,7 +155,8 @@ class Air2D(nn.Module):
             self.presence_there = nn.Linear(channels, 1, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
         if settings.corrections:
-            self.correct = WindowCorrection(settings.glimpse_size, settings.glimpse_hidden // 2, WHERE)
+            units = max(1, settings.glimpse_hidden // 2)
+            self.correct = WindowCorrection(settings.glimpse_size, units, WHERE)
         self.encode = GlimpseEncoder(*glimpse)
         self.decode = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
         if settings.sees == "both":

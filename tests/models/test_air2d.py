@@ -250,3 +250,8 @@ def test_with_salience_an_untrained_network_looks_where_something_is(sees):
     place = model.glance(model.begin(images, AtMeans()).state).place
     expected = torch.tensor([[-0.5, -0.5], [0.0, 0.5]], dtype=torch.float64)
     assert torch.allclose(place.centre, expected, atol=0.26)
+
+
+def test_salience_without_a_map_is_refused():
+    with pytest.raises(ValueError, match="salience is 1, but there is no map: set aim: map"):
+        Air2DSettings(salience=1.0)
