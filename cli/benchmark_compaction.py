@@ -8,7 +8,7 @@ import typer
 
 from .figures import Json, report
 
-EXAMPLES = """\
+COMPACTION_EXAMPLES = """\
 inverse-graphics benchmark compaction
 inverse-graphics benchmark compaction --units 18 --shares 0.5,0.25,0.1 --json figures.json"""
 

@@ -10,7 +10,7 @@ import typer
 from .figures import Json, report
 from .streams import say
 
-EXAMPLES = """\
+OPTIMISE_EXAMPLES = """\
 inverse-graphics benchmark optimise --images 20
 inverse-graphics benchmark optimise --images 200 --restarts 1,4,16 --json figures.json --plot figures.png
 inverse-graphics benchmark optimise --images 50 --restarts 4 --steps 300 --no-gradients-alone"""

@@ -44,14 +44,14 @@ def plot_confusions(matrices: Mapping[str, Matrix], file: Path) -> None:
         figure = Figure(figsize=(2.3 * abreast + 0.4, 2.4 * down + 0.2), layout="constrained")
         panels = figure.subplots(down, abreast, squeeze=False).ravel()
         for axes, (name, matrix) in zip(panels, matrices.items(), strict=False):
-            _draw(axes, name, matrix)
+            _draw_matrix(axes, name, matrix)
         for axes in panels[len(matrices) :]:
             axes.set_axis_off()
         with atomic_write(file) as opened:
             figure.savefig(opened, format="png", dpi=120)
 
 
-def _draw(axes: Axes, name: str, matrix: Matrix) -> None:
+def _draw_matrix(axes: Axes, name: str, matrix: Matrix) -> None:
     shares = [[number / max(sum(row), 1) for number in row] for row in matrix]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for true, row in enumerate(matrix):

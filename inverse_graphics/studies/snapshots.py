@@ -35,7 +35,7 @@ def keeping_snapshots(task: Task, steps: int, folder: Path) -> Task:
 
     def batch(step: int) -> Any:
         if step in wanted:
-            _keep(network, snapshot_file(folder, step))
+            _keep_network(network, snapshot_file(folder, step))
         return task.batch(step)
 
     return replace(task, batch=batch)
@@ -63,7 +63,7 @@ def snapshot_file(folder: Path, step: int) -> Path:
     return folder / SNAPSHOTS / f"step-{step:08d}.safetensors"
 
 
-def _keep(network: Air2D, file: Path) -> None:
+def _keep_network(network: Air2D, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
