@@ -45,7 +45,7 @@ def _first(urls: Sequence[str], largest: int, check: Check) -> bytes:
     reasons = []
     for url in urls:
         try:
-            content = _fetch(url, largest)
+            content = _download(url, largest)
             check(content)
         except (DataError, OSError, HTTPException, ValueError) as error:
             reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
@@ -54,7 +54,7 @@ def _first(urls: Sequence[str], largest: int, check: Check) -> bytes:
     raise DataError("; ".join(reasons) or "no address is known")
 
 
-def _fetch(url: str, largest: int) -> bytes:
+def _download(url: str, largest: int) -> bytes:
     if not url.startswith("https://"):
         raise DataError("not an https address")
     with urllib.request.urlopen(url, timeout=SILENCE_SECONDS) as response:  # noqa: S310 - https, see above
