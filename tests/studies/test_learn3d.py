@@ -234,7 +234,7 @@ def test_a_run_that_diverges_does_not_stop_the_others(tmp_path, capsys, monkeypa
     assert main(here.command("--objectives", "told/sets,asleep", "--seeds", "0")) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "Error: 1 of 2 runs ended with an error: told-sets-seed0"
-    runs = json.loads((here.out / "results.json").read_text())["runs"]
+    records = json.loads((here.out / "results.json").read_text())["runs"]
     assert [(r["variant"], r["finished"]) for r in records] == [("asleep", True)]
 
 
