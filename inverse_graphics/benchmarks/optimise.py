@@ -21,9 +21,9 @@ from inverse_graphics.evaluation.scene_success import judge
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes
 from inverse_graphics.models.weights import LoadedModel
-from inverse_graphics.optimisation.ascent import draw_scenes, log_likelihood, log_prior
+from inverse_graphics.optimisation.ascent import log_likelihood, log_prior
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Explanations

@@ -167,7 +167,7 @@ class _Readings:
     def of_truth(self) -> Tensor:
         """How likely the true scenes make the images: (M,), nats."""
         network, parts = self.network, []
-        blocks = zip(self.held_out.images.split(BLOCK), self.held_out.scenes.split(BLOCK), strict=True)
+        blocks = zip(torch.split(self.held_out.images, BLOCK), self.held_out.scenes.split(BLOCK), strict=True)
         for images, block in blocks:
             drawn = draw_prefixes(block, network.space, network.engine).images[:, -1]
             parts.append(network.likelihood.log_prob(images, drawn))

@@ -19,7 +19,7 @@ from inverse_graphics.inference.parse import Parse
 from inverse_graphics.interchange.scene_files import FileNames, SceneFolder
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save, to_bytes
-from inverse_graphics.optimisation.ascent import draw_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.optimisation.optimiser import Found
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Optimised

@@ -10,9 +10,9 @@ from inverse_graphics.errors import EngineError, ModelError
 from inverse_graphics.families.registry import read_family
 from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes, nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
-from inverse_graphics.optimisation.ascent import Poses, draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.optimisation.ascent import Poses, log_likelihood, log_prior, surrogate
 from inverse_graphics.optimisation.exchanges import Judgement, draw_starts, exchanged
 from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
+from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, same, seeded, table
 from torch.nn.functional import normalize
 
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
@@ -44,10 +44,6 @@ def put_off(scenes, degrees, metres):
     return scenes.replace(
         orientation=orientation, position=scenes.position + metres * direction(*slots, 2, seed=6)
     )
-
-
-def same(one, other):
-    return all(torch.equal(*pair) for pair in zip(vars(one).values(), vars(other).values(), strict=True))
 
 
 def explained(model, images, scenes):
