@@ -26,7 +26,7 @@ OBJECTIVES = (
     objectives.RelaxedObjective,
     objectives.ReinforceObjective,
 )
-PAGE = (DOCS / "adaptive.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how" / "adaptive.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
