@@ -14,12 +14,12 @@ PACKAGE = "inverse_graphics"
 
 
 def reference_pages() -> dict[str, str]:
-    """Title and Markdown of one page for the modules at the top, and of one for each package."""
+    """Name and Markdown of one page for the modules at the top, and of one for each package."""
     names = sorted(file.stem for file in (ROOT / PACKAGE).glob("[a-z]*.py"))
     packages = sorted(file.parent.name for file in (ROOT / PACKAGE).glob("*/__init__.py"))
-    pages = {PACKAGE: "".join(f"::: {PACKAGE}.{name}\n\n" for name in names)}
-    pages |= {name: f"::: {PACKAGE}.{name}\n" for name in packages}
-    return {name: f"# {name}\n\n{directives}" for name, directives in pages.items()}
+    pages = {PACKAGE: f"# {PACKAGE}\n\n" + "".join(f"::: {PACKAGE}.{name}\n\n" for name in names)}
+    whole_page = "    options:\n      heading_level: 1\n"
+    return pages | {name: f"::: {PACKAGE}.{name}\n{whole_page}" for name in packages}
 
 
 def on_config(config: MkDocsConfig) -> None:
