@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from inverse_graphics.benchmarks.infer import InferRow, benchmark_infer
+from inverse_graphics.evaluation.scene_images import FamiliarScenes, marks, pictures
+from inverse_graphics.inference.parser import DEFAULT_MODEL, SceneParser
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.report.familiar_scenes import FamiliarScenes, pictures
-from inverse_graphics.report.infer_benchmark import InferRow, benchmark_infer
-from inverse_graphics.report.scene_exam import marks
 from inverse_graphics.scene.batch import CameraBatch
-from inverse_graphics.scene_parser import DEFAULT_MODEL, SceneParser
 
 FAMILIAR = "multi-MNIST"
 STRANGE_BUT_LIKE_DIGITS = {"Omniglot, inverted"}

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inverse_graphics.data.glyphs import Glyphs, Split
-from inverse_graphics.data.shipped import read_shipped, write_shipped
-from inverse_graphics.data.store import Resource, locate, read_resource
+from inverse_graphics.data.store import Resource, locate, read_resource, read_shipped, write_shipped
 
 Source = Literal["full", "shipped"]
 DRAWERS = 20

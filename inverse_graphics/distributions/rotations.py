@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.mixture import drawn_component, mixture_log_prob
-from inverse_graphics.geometry.rotation import (
+from inverse_graphics.distributions.discrete import drawn_component, mixture_log_prob
+from inverse_graphics.geometry.transforms import (
     matrix_from_rotation_vector,
     random_rotations,
     rotation_vector_from_matrix,

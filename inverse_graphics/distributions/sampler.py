@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
 
 
 class Posterior(Protocol):

@@ -12,13 +12,11 @@ from pydantic import Field
 from torch import Tensor
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.families.extent import Extent
-from inverse_graphics.families.family import SceneSample
-from inverse_graphics.families.kinds import Kinds
+from inverse_graphics.families.family import Extent, SceneSample
+from inverse_graphics.families.kinds import Kinds, StagedKinds
 from inverse_graphics.families.quantities import FamilySettings, KindNames, uniform
-from inverse_graphics.families.staged_kinds import StagedKinds
 from inverse_graphics.families.surroundings import Surroundings
-from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.geometry.transforms import random_rotations
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.scene.batch import ObjectBatch

@@ -11,10 +11,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from inverse_graphics.families.extent import Extent
-from inverse_graphics.families.family import SceneSample, nearest_first
-from inverse_graphics.families.kinds import Kinds
-from inverse_graphics.families.placement import Placement
+from inverse_graphics.families.family import Extent, SceneSample, nearest_first
+from inverse_graphics.families.kinds import Kinds, StagedKinds
+from inverse_graphics.families.object_placement import Placement
 from inverse_graphics.families.quantities import (
     CountWeights,
     FamilySettings,
@@ -24,9 +23,8 @@ from inverse_graphics.families.quantities import (
     middle,
     uniform,
 )
-from inverse_graphics.families.staged_kinds import StagedKinds
 from inverse_graphics.families.surroundings import Surroundings
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.scene.batch import ObjectBatch

@@ -8,8 +8,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.models.estimators.estimate import Estimator
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.models.estimators.exact import Estimator
 
 
 class AirSchedule(BaseModel):

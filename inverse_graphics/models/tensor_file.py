@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from inverse_graphics.errors import InverseGraphicsError
-from inverse_graphics.files import atomic_write
+from inverse_graphics.io.files import atomic_write
 
 LARGEST_FILE = 2**30
 """Bytes beyond which a file of tensors is not read."""

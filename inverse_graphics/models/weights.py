@@ -24,16 +24,14 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from torch import nn
 
 from inverse_graphics import __version__
-from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import ModelError
-from inverse_graphics.files import atomic_folder, atomic_write
+from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.files import atomic_folder, atomic_write
 from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceNetworkSettings
-from inverse_graphics.models.air2d import Air2D, Air2DSettings
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.familiarity import Familiarity
-from inverse_graphics.models.residual.network import ResidualNetwork
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.models.outlier_detector import Familiarity
+from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
 FORMAT_VERSION = 1

@@ -9,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.geometry.transform import invert, rigid_transform
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.geometry.transforms import invert, rigid_transform
+from inverse_graphics.inference.air3d_reader import Extents
+from inverse_graphics.inference.image_resize import Placement, scene_camera, visible_box
+from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, ParsedObject
+from inverse_graphics.models.air3d.scene_latents import StagedScenes
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Explanations
-from inverse_graphics.parse import Matrix, Parse, ParsedCamera, ParsedObject
-from inverse_graphics.parsing.canvas import Placement
-from inverse_graphics.parsing.extents import Extents
-from inverse_graphics.parsing.own_pixels import scene_camera, visible_box
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 

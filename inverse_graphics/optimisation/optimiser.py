@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from inverse_graphics.errors import ModelError
-from inverse_graphics.families.families import read_family
+from inverse_graphics.families.registry import read_family
+from inverse_graphics.inference.image_resize import colour_on_canvas
+from inverse_graphics.inference.parse import Parse
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.scene_space import Stage
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.optimisation.answer import Answers
 from inverse_graphics.optimisation.search import Progress, SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Optimised
-from inverse_graphics.parse import Parse
-from inverse_graphics.parsing.canvas import colour_on_canvas
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_differentiable_engine
 
 Start = Literal["prior", "network"]

@@ -9,17 +9,22 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
-from inverse_graphics.optimisation.ascent import Ascent, Poses
-from inverse_graphics.optimisation.exchanges import Judgement, Score, exchanged
-from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, nearest_first
+from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.optimisation.ascent import (
+    Ascent,
+    Poses,
+    draw_scenes,
+    log_likelihood,
+    log_prior,
+    surrogate,
+)
+from inverse_graphics.optimisation.exchanges import Judgement, Score, draw_starts, exchanged
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
-from inverse_graphics.optimisation.starts import draw_starts
 from inverse_graphics.optimisation.trace import Optimised, Trace
-from inverse_graphics.render.differences.steps import StepSchedule
-from inverse_graphics.render.differences.with_gradients import with_step
 from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.finite_difference.steps import StepSchedule
+from inverse_graphics.render.finite_difference.whole_scenes import with_step
 
 AT_ONCE = 128
 """Scenes that are drawn and compared together where nothing is differentiated; more fit into no cache."""

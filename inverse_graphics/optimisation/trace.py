@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
-from inverse_graphics.optimisation.starts import merged
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, nearest_first
+from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.optimisation.exchanges import merged
 
 
 class Explanations(NamedTuple):

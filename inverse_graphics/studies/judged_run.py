@@ -12,21 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse_graphics.documents import read_document
 from inverse_graphics.errors import RecipeError, TrainingError
-from inverse_graphics.files import atomic_write
-from inverse_graphics.formats import save
+from inverse_graphics.io.documents import read_document
+from inverse_graphics.io.files import atomic_write
+from inverse_graphics.io.images import save
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, draw_prefixes
 from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.studies.failures import TITLES, Failures, Kind
-from inverse_graphics.studies.gallery import ROWS, GalleryRow, draw_gallery
-from inverse_graphics.studies.study_run import StudyRun
+from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
+from inverse_graphics.studies.runs import StudyRun
 from inverse_graphics.training.air3d_task import HeldOutScenes
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.adaptive.sequence_exam import examine
+from inverse_graphics.models.adaptive.sequence_evaluation import examine
 from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetwork,
     SequenceNetworkSettings,

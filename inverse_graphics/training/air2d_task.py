@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inverse_graphics.data.canvases import CanvasBatch
-from inverse_graphics.data.kinds import open_streams
-from inverse_graphics.distributions.count import truncated_geometric
+from inverse_graphics.data.multi_object import CanvasBatch
+from inverse_graphics.data.sources import open_streams
+from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
-from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.models.air2d_reading import read_images
+from inverse_graphics.models.air2d.inference import read_images
+from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.estimators.settings import ScoreFunctionSettings, make_estimator
-from inverse_graphics.models.familiarity import Familiarity, ParsedImages
+from inverse_graphics.models.outlier_detector import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Air2DRecipe

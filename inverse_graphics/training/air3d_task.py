@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from inverse_graphics.families.single_object import SingleObject
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
+from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
-from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior
-from inverse_graphics.models.air3d.summary import summarised
-from inverse_graphics.models.familiarity import Familiarity, ParsedImages
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, draw_from_prior
+from inverse_graphics.models.outlier_detector import Familiarity, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inverse_graphics.data.canvases import Placement
+from inverse_graphics.data.multi_object import Placement
 from inverse_graphics.models.weights import ModelDocument
 from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe, ResidualRecipe
 

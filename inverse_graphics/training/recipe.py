@@ -12,17 +12,17 @@ from typing import Any, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inverse_graphics.data.kinds import CanvasData, MultiMnistData
-from inverse_graphics.documents import parse_yaml, read_document, validated
+from inverse_graphics.data.sources import CanvasData, MultiMnistData
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.io.documents import parse_yaml, read_document, validated
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
-from inverse_graphics.models.adaptive.thinking_settings import ThinkingSettings
-from inverse_graphics.models.air2d import Air2DSettings
+from inverse_graphics.models.adaptive.settings import ThinkingSettings
+from inverse_graphics.models.air2d.network import Air2DSettings
+from inverse_graphics.models.air3d.network import Air3DSettings
 from inverse_graphics.models.air3d.objectives import Air3DObjective
-from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.estimators.settings import Air2DObjective, ExactSettings
-from inverse_graphics.models.residual.block_kinds import KindName
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.block import KindName
+from inverse_graphics.models.residual.network import ResidualSettings
 from inverse_graphics.render.engines import DEFAULT_ENGINE
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.optimiser import OptimiserSettings

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.data.canvases import CanvasBatch
-from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.data.multi_object import CanvasBatch
+from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError
-from inverse_graphics.models.residual.image_exam import ImageExam, examine_images
+from inverse_graphics.models.residual.evaluation import ImageExam, examine_images
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.residual.objectives import (
     Labelled,

@@ -17,18 +17,17 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from inverse_graphics.documents import validated
 from inverse_graphics.errors import TrainingError
-from inverse_graphics.files import atomic_write, storage_error
+from inverse_graphics.io.documents import validated
+from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
-from inverse_graphics.training.interruption import StopWish
 from inverse_graphics.training.log import RunLog
 from inverse_graphics.training.progress import Display, display_for
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
 from inverse_graphics.training.tasks import build_task as build_any_task
-from inverse_graphics.training.trainer import Trainer
+from inverse_graphics.training.trainer import StopWish, Trainer
 
 RECIPE, CHECKPOINTS, WEIGHTS = "recipe.yaml", "checkpoints", "weights"
 

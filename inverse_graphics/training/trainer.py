@@ -1,20 +1,49 @@
-"""The training loop: step, judge, save, until done or asked to stop."""
+"""The training loop: step, judge, save, until done or asked to stop.
+
+Ctrl-C and SIGTERM as a wish to stop after the step in hand.
+"""
 
 from __future__ import annotations
 
+import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 from inverse_graphics.errors import TrainingError
 from inverse_graphics.training.checkpoint import save_checkpoint
-from inverse_graphics.training.interruption import StopWish
 from inverse_graphics.training.log import RunLog
 from inverse_graphics.training.progress import Display
 from inverse_graphics.training.recipe import Recipe
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Evaluation, Task
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopWish:
+    """While entered, the first signal is remembered; a second Ctrl-C interrupts at once."""
+
+    def __init__(self) -> None:
+        self.wished = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # Python lets no other thread set handlers
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.wished and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.wished = True
 
 
 @dataclass

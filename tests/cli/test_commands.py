@@ -40,7 +40,7 @@ def test_doctor_finds_what_is_broken(run, monkeypatch):
     def broken() -> None:
         raise ImportError("libtorch.so: cannot open")
 
-    monkeypatch.setattr("inverse_graphics.report.diagnosis._devices", broken)
+    monkeypatch.setattr("inverse_graphics.doctor._devices", broken)
     outcome = run("doctor", "--json", "-")
     assert outcome.status == 1
     found = [finding for finding in json.loads(outcome.out) if finding["state"] == "broken"]
@@ -205,7 +205,7 @@ def test_an_engine_is_measured_with_the_fields_that_scripts_lean_on(run):
 
 
 def test_sweeps_are_fitted_and_drawn(run, tmp_path, monkeypatch):
-    from inverse_graphics.report.render_sweeps import SWEEPS
+    from inverse_graphics.benchmarks.render_sweeps import SWEEPS
 
     monkeypatch.setitem(SWEEPS, "objects", SWEEPS["objects"][:2])
     figures, picture = tmp_path / "figures.json", tmp_path / "sweep.svg"

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from inverse_graphics.cli.data_canvases import CANVASES
-from inverse_graphics.data import canvas_set_making
-from inverse_graphics.data.canvas_set import read_canvas_set
-from inverse_graphics.data.kinds import KINDS
+from inverse_graphics.cli.data import CANVASES
+from inverse_graphics.data import multi_object_set_making
+from inverse_graphics.data.multi_object_set import read_canvas_set
 from inverse_graphics.data.published import PUBLISHED
+from inverse_graphics.data.sources import KINDS
 from inverse_graphics.families import dataset_making
 from inverse_graphics.families.dataset import read_dataset
-from inverse_graphics.families.families import shipped_families
+from inverse_graphics.families.registry import shipped_families
 
 TINY = "kind: table_top\nimage_size: 16\n"
 
@@ -116,7 +116,7 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(canvas_set_making, "make_part", interrupted)
+    monkeypatch.setattr(multi_object_set_making, "make_part", interrupted)
     outcome = run("data", "make", "sprites", "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
     assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"

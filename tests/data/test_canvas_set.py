@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.data import canvas_set_making
-from inverse_graphics.data.canvas_set import CanvasSetSettings, part_file, read_canvas_set
-from inverse_graphics.data.canvas_set_making import canvases_of, images_made, make_canvas_set
+from inverse_graphics.data import multi_object_set_making
+from inverse_graphics.data.multi_object_set import CanvasSetSettings, part_file, read_canvas_set
+from inverse_graphics.data.multi_object_set_making import canvases_of, images_made, make_canvas_set
 from inverse_graphics.errors import DataError
 
 
@@ -18,8 +18,8 @@ def settings(images=700, **changes):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of 256 images, so that there are several."""
-    monkeypatch.setattr(canvas_set_making, "PART", 256)
-    monkeypatch.setattr("inverse_graphics.data.canvas_set.PART", 256)
+    monkeypatch.setattr(multi_object_set_making, "PART", 256)
+    monkeypatch.setattr("inverse_graphics.data.multi_object_set.PART", 256)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -45,7 +45,7 @@ def test_images_are_the_first_of_the_stream_in_256_grey_levels(tmp_path, share):
 @pytest.mark.usefixtures("small_parts")
 def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tmp_path, monkeypatch):
     make_canvas_set(settings(), tmp_path / "whole")
-    part = canvas_set_making.make_part
+    part = multi_object_set_making.make_part
     calls: list[object] = []
 
     def stopping(*arguments):
@@ -54,13 +54,13 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
         calls.append(arguments[-1])
         return part(*arguments)
 
-    monkeypatch.setattr(canvas_set_making, "make_part", stopping)
+    monkeypatch.setattr(multi_object_set_making, "make_part", stopping)
     with pytest.raises(KeyboardInterrupt):
         make_canvas_set(settings(), tmp_path / "set")
     assert images_made(settings(), tmp_path / "set") == 512
     with pytest.raises(DataError, match="not complete"):
         read_canvas_set(tmp_path / "set")
-    monkeypatch.setattr(canvas_set_making, "make_part", part)
+    monkeypatch.setattr(multi_object_set_making, "make_part", part)
     seen: list[int] = []
     make_canvas_set(settings(), tmp_path / "set", advanced=seen.append)
     assert seen == [512, 700]

@@ -9,14 +9,10 @@ from pydantic import ValidationError
 from scipy import stats
 
 from inverse_graphics.data.backgrounds import Grid
-from inverse_graphics.data.canvases import (
-    CanvasBatch,
-    Canvases,
-    CanvasSettings,
-)
+from inverse_graphics.data.glyph_placement import place_disjoint
 from inverse_graphics.data.glyphs import Glyphs, tight_boxes
 from inverse_graphics.data.mnist import Part
-from inverse_graphics.data.placement import place_disjoint
+from inverse_graphics.data.multi_object import CanvasBatch, Canvases, CanvasSettings
 from inverse_graphics.errors import DataError
 
 UP_TO_FOUR = CanvasSettings(size=90, count_weights=(1, 2, 3, 2, 2))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inverse_graphics.data.foreign_images import FOREIGN
+from inverse_graphics.data.out_of_distribution import FOREIGN
 
 
 @pytest.mark.parametrize("kind", FOREIGN)

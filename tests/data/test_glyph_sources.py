@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from inverse_graphics.data.dsprites import dsprites_glyphs
 from inverse_graphics.data.glyphs import Split
-from inverse_graphics.data.kinds import CanvasData, MultiMnistData, open_streams
 from inverse_graphics.data.omniglot import missing_files, omniglot_glyphs
+from inverse_graphics.data.sources import CanvasData, MultiMnistData, open_streams
 from inverse_graphics.data.sprites import SHAPES, draw_sprites, sprite_glyphs
 
 READ = TypeAdapter(CanvasData).validate_python

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical as Reference
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.sampler import AtMeans, Defence, Defensive, Reparameterised, log_defended
 
 SHAPES = [(), (1,), (7,), (3, 4)]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Gaussian
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.distributions.normal import Gaussian
 from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.rotations import RotationMixture, SymmetricRotations
-from inverse_graphics.geometry.rotation import (
+from inverse_graphics.geometry.transforms import (
     geodesic_angle,
     matrix_from_rotation_vector,
     random_rotations,

@@ -11,9 +11,9 @@ from scipy.stats import chisquare, kstest
 
 from inverse_graphics.errors import AssetError, SceneError
 from inverse_graphics.families.table_top import TableTop, TableTopSettings
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
-from inverse_graphics.scene.projection import project
+from inverse_graphics.scene.camera_batch import project
 
 MUG, PAN = 2, 4
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from inverse_graphics.distributions.sampler import AtMeans
 from inverse_graphics.models.air import attend_infer_repeat
-from inverse_graphics.models.air2d import Air2D, Air2DSettings
-from inverse_graphics.models.air2d_reading import read_images
-from inverse_graphics.models.attention import window_box
+from inverse_graphics.models.air2d.attention import window_box
+from inverse_graphics.models.air2d.inference import read_images
+from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
 from inverse_graphics.models.early_stop import find_until_absent, stopped_counts
 
 SIZES = {"image_size": 16, "glimpse_size": 8, "features": 12, "hidden": 10, "head": 9, "what": 4}

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Gaussian
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.distributions.normal import Gaussian
 from inverse_graphics.halting import Step
-from inverse_graphics.likelihood import GaussianLikelihood
 from inverse_graphics.models.air import Beginning, ObjectStep
+from inverse_graphics.observation.likelihood import GaussianLikelihood
 
 PRIOR = Gaussian(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
 LIKELIHOOD = GaussianLikelihood(0.7)

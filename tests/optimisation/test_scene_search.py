@@ -7,21 +7,19 @@ import pytest
 import torch
 
 from inverse_graphics.errors import EngineError, ModelError
-from inverse_graphics.families.families import read_family
+from inverse_graphics.families.registry import read_family
 from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
-from inverse_graphics.optimisation.ascent import Poses
-from inverse_graphics.optimisation.exchanges import Judgement, exchanged
-from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, nearest_first
+from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.optimisation.ascent import Poses, draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.optimisation.exchanges import Judgement, draw_starts, exchanged
 from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
-from inverse_graphics.optimisation.starts import draw_starts
 from inverse_graphics.optimisation.trace import Trace
-from inverse_graphics.render.differences.engine import FiniteDifference
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.render.finite_difference.engine import FiniteDifference
 
 SIGMA = 0.05
 TABLE = TableTopSettings(image_size=32)

@@ -17,11 +17,11 @@ from table_scenes import library, random_scenes
 from worker_trade import Trade
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.render.differences.engine import FiniteDifference
-from inverse_graphics.render.differences.parallel import PackedLayers
-from inverse_graphics.render.differences.replicas import Replicas
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers
+from inverse_graphics.render.finite_difference.engine import FiniteDifference
+from inverse_graphics.render.finite_difference.parallel import PackedLayers
+from inverse_graphics.render.finite_difference.replicas import Replicas
 
 
 def alive(process: int) -> bool:
@@ -81,7 +81,7 @@ MASTER = """
 import signal, sys, time
 sys.path.insert(0, {folder!r})
 from worker_trade import Trade
-from inverse_graphics.render.differences.replicas import Replicas
+from inverse_graphics.render.finite_difference.replicas import Replicas
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it

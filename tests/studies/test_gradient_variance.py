@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from inverse_graphics.data.kinds import open_streams
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.models.air2d import Air2D
+from inverse_graphics.data.sources import open_streams
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.estimators.settings import make_estimator
-from inverse_graphics.studies.gradient_plot import gradient_table
-from inverse_graphics.studies.gradient_variance import (
+from inverse_graphics.studies.estimators import (
     ESTIMATORS,
     GradientSpread,
     Schedule,
+    gradient_table,
     presence_gradients,
     spread,
 )

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from inverse_graphics.data.canvases import CanvasSettings
-from inverse_graphics.models.air2d import Air2DSettings
+from inverse_graphics.data.multi_object import CanvasSettings
+from inverse_graphics.models.air2d.network import Air2DSettings
 from inverse_graphics.models.estimators import settings as objectives
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,14 +11,12 @@ import yaml
 from pydantic import BaseModel
 from torch import Tensor
 
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
+from inverse_graphics.models.air3d.elbo import ElboSettings
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air3d.sleep import Misjudgement, SleepSettings, dream
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
 from inverse_graphics.models.air3d.supervised import SupervisedSettings
-from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
+from inverse_graphics.models.air3d.wake_sleep import Misjudgement, SleepSettings, WakeSleepSettings, dream
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.render.engines import available_engines
 from inverse_graphics.training import air3d_task

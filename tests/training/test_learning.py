@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverse_graphics.data.canvases import Canvases
 from inverse_graphics.data.glyphs import Glyphs
 from inverse_graphics.data.mnist import Part
+from inverse_graphics.data.multi_object import Canvases
+from inverse_graphics.evaluation.suites import intersection_over_union
+from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.report.digit_exam import intersection_over_union
-from inverse_graphics.scene_parser import SceneParser
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run
 from inverse_graphics.training.state import TrainingState

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from line_task import recipe
 
-from inverse_graphics.documents import parse_yaml
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.io.documents import parse_yaml
 from inverse_graphics.training.recipe import (
     Air2DRecipe,
     differences,

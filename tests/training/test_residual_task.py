@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError
-from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.compacted_network import CompactedNetwork
-from inverse_graphics.models.residual.image_exam import examine_images
+from inverse_graphics.models.residual.block import block_kind
+from inverse_graphics.models.residual.compaction import CompactedNetwork
+from inverse_graphics.models.residual.evaluation import examine_images
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.weights import load_model, read_card
 from inverse_graphics.training.recipe import ResidualRecipe, load_recipe

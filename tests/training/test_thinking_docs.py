@@ -9,9 +9,9 @@ import pytest
 import yaml
 from test_air2d_docs import DOCS, defaults, documented
 
-from inverse_graphics.models.adaptive import thinking_settings as objectives
+from inverse_graphics.models.adaptive import settings as objectives
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.network import ResidualSettings
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.recipe import (
     LEARNS_BY,

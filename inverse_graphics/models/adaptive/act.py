@@ -30,7 +30,7 @@ from inverse_graphics.halting import (
     select,
     skip_halted,
 )
-from inverse_graphics.models.adaptive.repeated_input import State, drive_of, first_state, hidden_of
+from inverse_graphics.models.adaptive.cells import State, drive_of, first_state, hidden_of
 
 
 class Thought(NamedTuple):

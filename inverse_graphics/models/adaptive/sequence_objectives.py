@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from inverse_graphics.halting import Discrete, Halting, expected_steps, log_probability, ponder_cost
 from inverse_graphics.models.adaptive.sequence_network import Answers, SequenceNetwork, Sequences
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     ReinforceObjective,
     RelaxedObjective,

@@ -21,7 +21,7 @@ from torch import Tensor
 from inverse_graphics.models.air import Inference
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import StagedScenes
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import Layers
 

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
-from inverse_graphics.models.air3d.canvas import Canvas
-from inverse_graphics.models.air3d.features import Maps
+from inverse_graphics.models.air3d.features import Canvas, Maps
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
-from inverse_graphics.models.air3d.recurrence import Hidden, Said
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, depths
+from inverse_graphics.models.air3d.recurrent_state import Hidden, Said
+from inverse_graphics.models.air3d.scene_latents import Prefixes, StagedScenes, depths
+from inverse_graphics.models.air3d.scene_space import Stage
 
 
 class LogPosterior(NamedTuple):

@@ -1,45 +1,75 @@
-"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained."""
+"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained.
+
+Sizes of the 3D model, and the scenes that it believes in.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
+from inverse_graphics.distributions.normal import TruncatedNormal
 from inverse_graphics.distributions.sampler import Sampler
-from inverse_graphics.distributions.truncated_normal import TruncatedNormal
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.families.registry import AnyFamilySettings
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.halting import Step
-from inverse_graphics.likelihood import GaussianLikelihood, Likelihood
 from inverse_graphics.models.air import Beginning, ObjectStep
-from inverse_graphics.models.air3d import canvas, recurrence
-from inverse_graphics.models.air3d.canvas import Canvas
+from inverse_graphics.models.air3d import features, recurrent_state
 from inverse_graphics.models.air3d.features import (
     STRIDE,
+    Canvas,
     GlimpseFeatures,
     ImageFeatures,
     Maps,
     StepFeatures,
     halve,
 )
-from inverse_graphics.models.air3d.heads import CameraHead, ObjectHead, PlaceHead
 from inverse_graphics.models.air3d.posterior import (
+    CameraHead,
+    ObjectHead,
     ObjectPosterior,
+    PlaceHead,
     camera_posterior,
     object_posterior,
     turn_numbers,
 )
-from inverse_graphics.models.air3d.recurrence import Broadcast, Hidden, Recurrence, Said
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, Recurrence, Said
+from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.observation.likelihood import GaussianLikelihood, Likelihood
 from inverse_graphics.render.backdrop import Backdrop, table_and_background
 from inverse_graphics.render.compositing import composite
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.scene.batch import CameraBatch, SceneBatch
+
+Channels = Annotated[int, Field(ge=4, le=1024)]
+
+
+class Air3DSettings(BaseModel):
+    """Which scenes there are (the prior), how noisy images of them are, and the network's sizes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["air3d"] = "air3d"
+    family: AnyFamilySettings = Field(description="the prior over scenes")
+    sigma: float = Field(0.05, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    state: Literal["canvas", "recurrent"] = Field(
+        "canvas", description="what a step knows of those before: their picture, or units told of them"
+    )
+    channels: tuple[Channels, Channels, Channels] = (32, 48, 96)
+    hidden: int = Field(256, ge=1, le=4096, description="units between what a step sees and what it says")
+    components: int = Field(4, ge=1, le=64, description="of the mixture over an object's turn")
+    presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
+    activation: Literal["relu", "silu"] = Field(
+        "relu", description="of what a glimpse tells; silu, behind the norm, cannot die: rotations need it"
+    )
+    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of convolutions in training")
+
 
 CERTAIN = 30.0
 """Logit of an object that every scene of the family has."""
@@ -105,7 +135,7 @@ class Air3D(nn.Module):
         notice = (
             Broadcast(settings.hidden, fine, family.image_size // STRIDE)
             if recurrent
-            else halve(canvas.NOTICED, fine)
+            else halve(features.NOTICED, fine)
         )
         self.compare = StepFeatures(channels, notice)
         if len(self.stage.free):
@@ -113,7 +143,7 @@ class Air3D(nn.Module):
         turn = turn_numbers(settings.components, self.stage.floating)
         several = family.max_objects > 1
         self.locate = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
-        pictured = recurrence.PICTURED if recurrent else canvas.PICTURED
+        pictured = recurrent_state.PICTURED if recurrent else features.PICTURED
         self.glimpse = GlimpseFeatures(pictured, channels, settings.hidden, settings.activation)
         self.describe = ObjectHead(
             settings.hidden, settings.hidden, settings.hidden, len(family.kinds), turn, settings.activation

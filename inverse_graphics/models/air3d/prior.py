@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.families.table_top import TableTop
-from inverse_graphics.models.air3d.stage import IMPOSSIBLE, Stage
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.scene_space import IMPOSSIBLE, Stage
 
 
 def log_prior_of_prefixes(scenes: StagedScenes, stage: Stage) -> Tensor:

@@ -14,7 +14,7 @@ from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import StagedScenes
 
 
 class Proposals(NamedTuple):

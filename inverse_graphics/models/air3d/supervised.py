@@ -25,8 +25,8 @@ from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, dream
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_shown, reordered
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, draw_shown, reordered
+from inverse_graphics.models.air3d.wake_sleep import Dreams, Misjudgement, dream
 
 
 class SupervisedSettings(BaseModel):

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.halting import Relaxed
-from inverse_graphics.likelihood import Likelihood
 from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.estimate import Estimate
+from inverse_graphics.models.estimators.exact import Estimate
+from inverse_graphics.observation.likelihood import Likelihood
 
 NOTHING = 1e-30
 """No presence is ever cut short."""

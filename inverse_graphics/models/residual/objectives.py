@@ -26,14 +26,14 @@ from inverse_graphics.halting import (
     log_probability,
     ponder_cost,
 )
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     PlainObjective,
     ReinforceObjective,
     RelaxedObjective,
     ThinkingSettings,
 )
-from inverse_graphics.models.residual.block_kinds import BlockKind
+from inverse_graphics.models.residual.block import BlockKind
 from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
 
 Watched = Mapping[str, Tensor | float]

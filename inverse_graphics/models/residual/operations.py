@@ -4,15 +4,18 @@ As in Figurnov et al. 2017: a unit's second convolution is counted at active pos
 there and at their eight neighbours, whose results the second one reads; halting maps at active positions. At
 the first unit of a block all positions are active. Norms, activations and pools are not counted; the authors
 count two operations for each of these multiply-adds.
+
+Where a network looked long: the number of units that ran, at each pixel of an image.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from inverse_graphics.models.residual.block import BlockThought, ThinkingBlock
-from inverse_graphics.models.residual.compacted_block import grown
+from inverse_graphics.models.residual.compaction import grown
 from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
 
 
@@ -50,3 +53,9 @@ def _of_block(block: ThinkingBlock, done: BlockThought) -> Tensor:
 def _weights(layer: nn.Module) -> int:
     assert isinstance(layer.weight, Tensor)
     return layer.weight.numel()
+
+
+def computation_map(thought: ImageThought, size: int) -> Tensor:
+    """(B, S, S): the sum over blocks of the units at the position that a pixel lies in."""
+    maps = [interpolate(block.steps[:, None], size=(size, size)) for block in thought.blocks]
+    return torch.stack(maps).sum(0)[:, 0]

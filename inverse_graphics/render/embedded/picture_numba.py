@@ -20,7 +20,7 @@ from inverse_graphics.render import backdrop_numba
 from inverse_graphics.render.backdrop import Plan
 from inverse_graphics.render.compositing import Composite
 from inverse_graphics.render.embedded.drawing_numba import Floats, Seen, Tables, Work, as_rows, shade, unshade
-from inverse_graphics.render.embedded.slopes import Slopes
+from inverse_graphics.render.embedded.shading import Slopes
 from inverse_graphics.render.embedded.visibility import Clipping
 from inverse_graphics.render.embedded.visibility_numba import Geometry, find_in
 from inverse_graphics.render.kernels import in_chunks, inner, kernel

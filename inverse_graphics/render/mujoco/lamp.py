@@ -16,10 +16,9 @@ from torch import Tensor
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.layer_parameters import layer_parameters
-from inverse_graphics.render.mujoco.eye import Eye, Frame
-from inverse_graphics.render.mujoco.gl_canvas import BUFFER_PX, GlCanvas, tiles
-from inverse_graphics.render.mujoco.gl_thread import gl_thread
+from inverse_graphics.render.embedded.drawing import layer_parameters
+from inverse_graphics.render.mujoco.camera import Eye, Frame
+from inverse_graphics.render.mujoco.gl_faces import BUFFER_PX, GlCanvas, gl_thread, tiles
 from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
 from inverse_graphics.render.sampled.engine import NEAR

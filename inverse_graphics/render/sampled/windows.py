@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.drawing import layer_parameters
 from inverse_graphics.render.embedded.drawing_numba import as_rows
-from inverse_graphics.render.embedded.layer_parameters import layer_parameters
 from inverse_graphics.render.kernels import in_chunks, kernel
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 

@@ -15,7 +15,7 @@ from inverse_graphics.halting import (
     steps_taken,
 )
 from inverse_graphics.models.adaptive.act import ACT, Repeat
-from inverse_graphics.models.adaptive.repeated_input import AnyDrive, drive_of, hidden_of
+from inverse_graphics.models.adaptive.cells import AnyDrive, drive_of, hidden_of
 
 INPUTS, HIDDEN, ROWS = 3, 5, 12
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from inverse_graphics.models.adaptive.cell_steps import Recurrent, lstm_step, rnn_step
+from inverse_graphics.models.adaptive.cells import Recurrent, lstm_step, rnn_step
 
 ROWS, HIDDEN = 4, 3
 

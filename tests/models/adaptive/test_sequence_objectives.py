@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from inverse_graphics.halting import Enumerated, Relaxed, Thresholded, log_weights, ponder_cost
-from inverse_graphics.models.adaptive.repeated_input import hidden_of
-from inverse_graphics.models.adaptive.sequence_exam import examine
+from inverse_graphics.models.adaptive.cells import hidden_of
+from inverse_graphics.models.adaptive.sequence_evaluation import examine
 from inverse_graphics.models.adaptive.sequence_network import (
     AdaptiveSettings,
     SequenceNetwork,
@@ -14,7 +14,7 @@ from inverse_graphics.models.adaptive.sequence_network import (
     Sequences,
 )
 from inverse_graphics.models.adaptive.sequence_objectives import answer_losses, build_sequence_objective
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     PlainObjective,
     ReinforceObjective,

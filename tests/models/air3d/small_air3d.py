@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.scene_space import Stage
 
 ANYWHERE = {
     "azimuth_degrees": (-135, -45),

@@ -5,14 +5,13 @@ import torch
 from small_air3d import BEFORE_IT, SINGLE, fresh_model, loud_model, seeded, table
 
 from inverse_graphics.distributions.sampler import Reparameterised
-from inverse_graphics.likelihood import GaussianLikelihood
 from inverse_graphics.models.air import attend_infer_repeat
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
+from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings
 from inverse_graphics.models.air3d.identity import expected_over_kinds, worth_of_kinds
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.staged import draw_prefixes
-from inverse_graphics.models.air3d.unlabelled import ElboObjective
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
+from inverse_graphics.observation.likelihood import GaussianLikelihood
 
 TWO = table(BEFORE_IT, counts=(1, 1, 1))
 FAMILIES = {"floating": SINGLE, "two objects": TWO, "free camera": table(counts=(1, 1))}

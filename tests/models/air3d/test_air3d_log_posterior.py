@@ -8,9 +8,9 @@ from small_air3d import FAMILIES, STATES, Recall, drawn, filled, fresh_model, lo
 
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.sleep import Misjudgement, dream, misjudge
-from inverse_graphics.models.air3d.staged import draw_prefixes
-from inverse_graphics.scene.projection import project
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
+from inverse_graphics.models.air3d.wake_sleep import Misjudgement, dream, misjudge
+from inverse_graphics.scene.camera_batch import project
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 1), clearance_m=0.0)
 EXACT = Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)

@@ -19,17 +19,16 @@ from small_air3d import (
 )
 from torch.nn.functional import interpolate, pixel_unshuffle, relu
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
 from inverse_graphics.errors import ModelError
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.features import Maps
-from inverse_graphics.models.air3d.heads import ObjectNumbers
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.posterior import object_posterior, turn_numbers
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.sleep import Misjudgement, dream
+from inverse_graphics.models.air3d.posterior import ObjectNumbers, object_posterior, turn_numbers
+from inverse_graphics.models.air3d.wake_sleep import Misjudgement, dream
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
 from inverse_graphics.render.compositing import picture_of_layers
 

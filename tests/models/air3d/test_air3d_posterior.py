@@ -7,15 +7,16 @@ import torch
 from small_air3d import FAMILIES, SINGLE, seeded, stage_of, table
 from torch.autograd import gradcheck
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.rotations import RotationMixture
 from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.geometry.rotation import geodesic_angle, matrix_from_rotation_vector, random_rotations
+from inverse_graphics.geometry.transforms import geodesic_angle, matrix_from_rotation_vector, random_rotations
 from inverse_graphics.models.air3d import posterior as posterior_module
-from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.posterior import (
     ROTATION_NUMBERS,
     WIDEST_TURN,
+    CameraNumbers,
+    ObjectNumbers,
     ObjectPosterior,
     camera_posterior,
     held_between,

@@ -7,10 +7,10 @@ import pytest
 import torch
 from small_air3d import ANYWHERE, FAMILIES, SINGLE, drawn, filled, seeded, stage_of, table
 
-from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.geometry.transforms import random_rotations
 from inverse_graphics.models.air3d.prior import interpenetration, log_prior_of_prefixes, overlap
-from inverse_graphics.models.air3d.stage import IMPOSSIBLE
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.scene_space import IMPOSSIBLE
 
 CROWDED = {"reach_m": (0.12, 0.12)}
 

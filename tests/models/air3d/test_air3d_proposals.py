@@ -21,7 +21,7 @@ from inverse_graphics.distributions.sampler import Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import Proposals, propose
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import StagedScenes, draw_prefixes
 
 NOISE = 0.5
 """So much that samples of a fresh network's broad posterior find every scene that matters."""

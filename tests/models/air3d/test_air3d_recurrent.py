@@ -9,15 +9,15 @@ from small_air3d import BEFORE_IT, FAMILIES, Recall, drawn, filled, fresh_model,
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.recurrence import Broadcast, Hidden, Recurrence, Said
-from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, Recurrence, Said
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.supervised import SupervisedObjective, SupervisedSettings
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.scene_parser import SceneParser
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
 

@@ -7,11 +7,10 @@ import torch
 from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
 from torch.nn.functional import normalize
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
-from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.staged import draw_prefixes
-from inverse_graphics.models.air3d.unlabelled import ElboObjective
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
+from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
+from inverse_graphics.models.air3d.search import refined
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(counts=(1, 1, 1)), "floating": SINGLE}

@@ -7,11 +7,10 @@ import torch
 from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
 
 from inverse_graphics.distributions.sampler import Defence
-from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.search import Search, compared_at, searched, turned
-from inverse_graphics.models.air3d.staged import draw_prefixes, draw_whole
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes, draw_whole
+from inverse_graphics.models.air3d.search import Search, compared_at, refined, searched, turned
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(BEFORE_IT, counts=(1, 1)), "floating": SINGLE}

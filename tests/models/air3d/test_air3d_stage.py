@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_air3d import ANYWHERE, BEFORE_IT, FAMILIES, SINGLE, drawn, seeded, stage_of, table
 
-from inverse_graphics.models.air3d.stage import IMPOSSIBLE
-from inverse_graphics.scene.projection import project
+from inverse_graphics.models.air3d.scene_space import IMPOSSIBLE
+from inverse_graphics.scene.camera_batch import project
 
 
 @pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())

@@ -6,8 +6,7 @@ import pytest
 import torch
 from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, stage_of, table
 
-from inverse_graphics.models.air3d.sleep import Misjudgement, SleepObjective, SleepSettings, dream, misjudge
-from inverse_graphics.models.air3d.staged import (
+from inverse_graphics.models.air3d.scene_latents import (
     StagedScenes,
     depths,
     draw_prefixes,
@@ -15,6 +14,13 @@ from inverse_graphics.models.air3d.staged import (
     draw_whole,
     nearest_first,
     reordered,
+)
+from inverse_graphics.models.air3d.wake_sleep import (
+    Misjudgement,
+    SleepObjective,
+    SleepSettings,
+    dream,
+    misjudge,
 )
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose, picture_of_layers

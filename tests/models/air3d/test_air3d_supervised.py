@@ -9,10 +9,10 @@ from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.rotations import RotationMixture
 from inverse_graphics.distributions.sampler import AtMeans
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, random_rotations
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, random_rotations
 from inverse_graphics.models.air3d import supervised
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.supervised import (
     SupervisedObjective,
     SupervisedSettings,

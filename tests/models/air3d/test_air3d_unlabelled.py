@@ -5,19 +5,17 @@ import torch
 from small_air3d import BEFORE_IT, SINGLE, fresh_model, seeded, table
 
 from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d import posterior as posterior_module
-from inverse_graphics.models.air3d.bound import at_draws
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
+from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings, at_draws
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
-from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
-from inverse_graphics.models.air3d.unlabelled import ElboObjective
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
 TWO = table(BEFORE_IT, kinds=("glass", "mug"), counts=(1, 1, 1))

@@ -7,7 +7,7 @@ from small_air3d import BEFORE_IT, drawn, fresh_model, seeded, table
 from inverse_graphics.distributions.sampler import Defence
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
-from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.wake_sleep import WakeSleepObjective, WakeSleepSettings, wake_loss
 
 

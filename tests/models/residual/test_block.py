@@ -18,10 +18,7 @@ from inverse_graphics.halting import (
     ponder_cost,
     select,
 )
-from inverse_graphics.models.residual.block import ThinkingBlock
-from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.halting_map import HaltingMap
-from inverse_graphics.models.residual.residual_unit import ResidualUnit
+from inverse_graphics.models.residual.block import HaltingMap, ResidualUnit, ThinkingBlock, block_kind
 
 RULES = [Accumulated(), Relaxed(), Relaxed(0.3, floor=0.01), Discrete(), Thresholded(), Enumerated()]
 KINDS = [("act", 1), ("sact", 1), ("sact", 4), ("pact", 1), ("psact", 1), ("psact", 2)]

@@ -9,13 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from inverse_graphics.halting import Accumulated, Discrete, ponder_cost
 from inverse_graphics.halting.rules import split_where
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     PlainObjective,
     ReinforceObjective,
     RelaxedObjective,
 )
-from inverse_graphics.models.residual.block_kinds import block_kind
+from inverse_graphics.models.residual.block import block_kind
 from inverse_graphics.models.residual.objectives import (
     Labelled,
     ReinforcePsact,

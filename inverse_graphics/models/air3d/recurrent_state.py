@@ -1,0 +1,114 @@
+"""A state that is not drawn: what a network without a renderer carries from step to step.
+
+It holds what was said of the objects so far and what the image shows where they were said to be. Source: the
+recurrent network of Eslami et al. 2016, section 2.1, with the gated unit of Cho et al. 2014.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, one_hot, relu
+
+from inverse_graphics.models.air3d.features import CONTRAST, STRIDE, coordinates
+from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.scene.batch import CameraBatch
+
+PICTURED = 3
+"""Channels of what a step looks at closely."""
+
+
+class Hidden(NamedTuple):
+    """units: (B, U)."""
+
+    units: Tensor
+
+    def noticed(self, images: Tensor) -> Tensor:
+        """The units, whatever the images: (B, U)."""
+        del images
+        return self.units
+
+    def picture(self, images: Tensor) -> Tensor:
+        """What there is to look at closely: images (B, 3, H, W) alone."""
+        return CONTRAST * (images - 0.5)
+
+
+class Said(NamedTuple):
+    """What is said of one object of each image.
+
+    pixel: (B, 2), column and row of its origin in the picture.  numbers: (B, S), its kind and its turn.
+    """
+
+    pixel: Tensor
+    numbers: Tensor
+
+    @classmethod
+    def of(
+        cls, asset: Tensor, position: Tensor, turn: Tensor, orbit: Tensor, camera: CameraBatch, stage: Stage
+    ) -> Said:
+        """Of objects as the posterior has them; a yaw as the camera sees it, no turn where none is seen.
+
+        asset: (B,).  position: (B, 2), metres on the stage's plane.  turn: (B,) yaws, radians, or
+        (B, 3, 3) rotations.  orbit: (B, 3) and its camera.
+        """
+        if stage.floating:
+            turned = turn.flatten(1)
+        else:
+            yaw = turn - orbit[:, 0]
+            turned = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
+        kind = one_hot(asset, len(stage.turns)).to(position)
+        pixel = stage.pixel_from_plane(position[:, None], camera)[:, 0]
+        return cls(pixel, torch.cat([kind, turned * stage.turns[asset, None]], dim=-1))
+
+    @staticmethod
+    def size(stage: Stage) -> int:
+        """S, how many numbers there are beside the pixel."""
+        return len(stage.turns) + (9 if stage.floating else 2)
+
+    def detached(self) -> Said:
+        """The same, held fixed."""
+        return Said(self.pixel.detach(), self.numbers.detach())
+
+
+class Recurrence(nn.Module):
+    """Takes in what was said of an object, and what the image's features are where it was said to be."""
+
+    def __init__(self, channels: int, said: int, units: int) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(channels + 2 + said, units)
+
+    def begin(self, images: Tensor) -> Hidden:
+        """Before the first object nothing was said."""
+        return Hidden(images.new_zeros(len(images), self.cell.hidden_size))
+
+    def forward(self, before: Hidden, fine: Tensor, said: Said) -> Hidden:
+        """fine: (B, C, H/4, W/4), the image's fine map."""
+        size = said.pixel.new_tensor([fine.shape[-1], fine.shape[-2]]) * STRIDE
+        place = 2 * said.pixel / size - 1
+        there = grid_sample(fine.to(place), place[:, None, None], align_corners=False)[:, :, 0, 0]
+        return Hidden(self.cell(torch.cat([there, place, said.numbers], dim=-1), before.units))
+
+
+class Broadcast(nn.Module):
+    """Spreads a vector over a map, each cell of which knows where it is.
+
+    So a map's features can depend on how far its cells are from what the vector holds. Source: Watters et
+    al. 2019, "Spatial broadcast decoder".
+    """
+
+    UNITS = 64
+
+    def __init__(self, units: int, channels: int, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+        self.spread = nn.Linear(units, self.UNITS)
+        self.place = nn.Conv2d(2, self.UNITS, 1)
+        self.say = nn.Conv2d(self.UNITS, channels, 1)
+
+    def forward(self, vector: Tensor) -> Tensor:
+        """vector: (B, U).  Returns (B, C, cells, cells)."""
+        place = self.place(coordinates(vector.new_zeros(1, 1, self.cells, self.cells)))
+        told: Tensor = self.say(relu(self.spread(vector)[:, :, None, None] + place))
+        return told
