@@ -140,7 +140,7 @@ def _settings(start: str, restarts: int | None, steps: int | None, exchanges: in
 
     given = {"restarts": restarts, "steps": steps, "exchanges": exchanges}
     if exchanges == 0:
-        given["turns"] = 0
+        given["orientations"] = 0
     changes = {name: value for name, value in given.items() if value is not None}
     return (FROM_PRIOR if start == "prior" else FROM_ANSWER).model_copy(update=changes)
 

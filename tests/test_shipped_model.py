@@ -60,7 +60,7 @@ def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
 
 def test_larger_and_wider_pictures_of_tables_are_answered_as_well():
     parser = SceneParser.load("table_top")
-    known = FamiliarScenes.of(parser.document)
+    known = FamiliarScenes.from_document(parser.document)
     scenes = known.sample(100, 7)
     wider = torch.tensor([[3.0, 0, 32], [0, 3, 0], [0, 0, 1]]) @ scenes.camera.K
     camera = CameraBatch(wider, scenes.camera.T_world_camera, 192, 256)

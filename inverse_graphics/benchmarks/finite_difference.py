@@ -17,7 +17,7 @@ from inverse_graphics.render.finite_difference.engine import FiniteDifference
 from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
-FEWEST = 3
+MIN_COUNT = 3
 
 
 class DifferenceTiming(NamedTuple):
@@ -37,7 +37,7 @@ def time_differences(
     differences = FiniteDifference(drawing, library)
     _pose_gradients(differences, scenes)
     times: list[tuple[float, float]] = []
-    while len(times) < FEWEST or sum(whole for whole, _ in times) < seconds:
+    while len(times) < MIN_COUNT or sum(whole for whole, _ in times) < seconds:
         drawing.seconds = 0.0
         whole = _timed(lambda: _pose_gradients(differences, scenes))
         times.append((whole, drawing.seconds))

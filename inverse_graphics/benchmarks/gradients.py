@@ -80,7 +80,7 @@ def benchmark_gradients(
         for count in objects:
             progress(f"finite differences, {height}×{width}, {count} objects")
             batch = table_top_scenes(scenes, height, width, library, count, seed).to("cpu", torch.float64)
-            case = _Case.of(batch, library, truth, seed)
+            case = _Case.from_scenes(batch, library, truth, seed)
             expected = case.differences(truth)
             embedded = case.gradients(Supersampled(truth, SAMPLES))
             for name in engines:
@@ -136,7 +136,7 @@ class _Case:
     lacking: Tensor
 
     @classmethod
-    def of(cls, scenes: SceneBatch, library: MeshLibrary, truth: RenderEngine, seed: int) -> _Case:
+    def from_scenes(cls, scenes: SceneBatch, library: MeshLibrary, truth: RenderEngine, seed: int) -> _Case:
         """Draw targets some pixels away."""
         count, objects = scenes.objects.asset.shape
         generator = torch.Generator().manual_seed(seed)

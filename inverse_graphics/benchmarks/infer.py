@@ -15,8 +15,8 @@ import numpy as np
 
 from inverse_graphics.data.mnist import Source
 from inverse_graphics.data.out_of_distribution import Images
-from inverse_graphics.evaluation.scene_images import SceneExam
-from inverse_graphics.evaluation.suites import DigitExam, Exam, Marks
+from inverse_graphics.evaluation.scene_images import SceneSuite
+from inverse_graphics.evaluation.suites import DigitSuite, EvaluationSuite, Scores
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.io.images import read_image, write_image
@@ -27,9 +27,9 @@ FOREIGN_SHARE = 20
 TIMED_ALONE = 50
 """Images that are parsed one at a time, after as many that do not count."""
 
-EXAMS: Mapping[str, Callable[[ModelDocument, Source], Exam]] = {
-    "air2d": lambda _, digits: DigitExam(digits),
-    "air3d": lambda document, _: SceneExam.of(document),
+EXAMS: Mapping[str, Callable[[ModelDocument, Source], EvaluationSuite]] = {
+    "air2d": lambda _, digits: DigitSuite(digits),
+    "air3d": lambda document, _: SceneSuite.from_document(document),
 }
 """What a model is examined by, by its kind."""
 
@@ -38,7 +38,7 @@ EXAMS: Mapping[str, Callable[[ModelDocument, Source], Exam]] = {
 class InferRow:
     """Figures of one kind of images; None where they do not apply.
 
-    count_accuracy … camera_error_degrees: see `Marks`.  warned: share with a warning.  images_per_second:
+    count_accuracy … camera_error_degrees: see `Scores`.  warned: share with a warning.  images_per_second:
     from files, in batches.  milliseconds_alone: median time of one image by itself, from memory.
     """
 
@@ -79,11 +79,11 @@ def benchmark_infer(
         progress(kind)
         foreign = make(max(1, number // FOREIGN_SHARE), np.random.default_rng(seed))
         if foreign is not None:
-            yield _row(kind, *_through_files(parser, foreign), Marks())
+            yield _row(kind, *_through_files(parser, foreign), Scores())
 
 
 def _row(
-    images: str, parses: Sequence[Parse], seconds: float, marks: Marks, alone: float | None = None
+    images: str, parses: Sequence[Parse], seconds: float, marks: Scores, alone: float | None = None
 ) -> InferRow:
     warned = float(np.mean([parse.warning is not None for parse in parses]))
     number = len(parses)

@@ -21,7 +21,7 @@ from inverse_graphics.evaluation.scene_success import judge
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.optimisation.ascent import draw_scenes, log_likelihood, log_prior
 from inverse_graphics.optimisation.search import SceneSearch
@@ -30,7 +30,7 @@ from inverse_graphics.optimisation.trace import Explanations
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.scene.batch import SceneBatch
 
-SEARCHES_AT_ONCE = 256
+SEARCH_BATCH = 256
 TIMED, TIMED_NETWORK = 5, 50
 """Images that are answered one at a time to measure how long that takes."""
 AS_LIKELY = 10.0
@@ -87,10 +87,10 @@ class OptimiseBenchmark:
         if not isinstance(loaded.module, Air3D):
             raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
         self.network, self.seed = loaded.module, seed
-        stage, sigma = self.network.stage, self.network.settings.sigma
-        drawing = make_differentiable_engine(engine, stage.family.library)
-        self.search = SceneSearch(stage, drawing, sigma)
-        self.exam = self._draw(FamiliarScenes.of(loaded.document), images)
+        space, sigma = self.network.space, self.network.settings.sigma
+        drawing = make_differentiable_engine(engine, space.family.library)
+        self.search = SceneSearch(space, drawing, sigma)
+        self.exam = self._draw(FamiliarScenes.from_document(loaded.document), images)
         self._network_seconds = self._alone(self._read, TIMED_NETWORK)
 
     def rows(
@@ -110,12 +110,12 @@ class OptimiseBenchmark:
         network = self._answers(self._read, len(self.exam.images))
         yield self._row("network", 1, 0, network, self._network_seconds)
         progress("network, then search")
-        refined = self._answers(self._refine, SEARCHES_AT_ONCE)
+        refined = self._answers(self._refine, SEARCH_BATCH)
         seconds = self._alone(self._refine, TIMED)
         yield self._row("network, then search", 1, FROM_ANSWER.steps, refined, seconds)
         chosen = FROM_PRIOR.model_copy(update={"steps": steps})
         if gradients_alone:
-            alone = {"exchanges": 0, "turns": 0, "candidates": 1}
+            alone = {"exchanges": 0, "orientations": 0, "candidates": 1}
             yield from self._searches("gradients", chosen.model_copy(update=alone), restarts, progress)
         yield from self._searches("search", chosen, restarts, progress)
 
@@ -131,7 +131,7 @@ class OptimiseBenchmark:
         progress(f"{method}, {most.restarts} restarts")
         found = []
         generator = generator_of(self.seed + 2)
-        for images in torch.split(self.exam.images, max(1, SEARCHES_AT_ONCE // most.restarts)):
+        for images in torch.split(self.exam.images, max(1, SEARCH_BATCH // most.restarts)):
             found.append(self.search.from_prior(images, generator, most))
         for number in restarts:
             few = settings.model_copy(update={"restarts": number})
@@ -144,13 +144,15 @@ class OptimiseBenchmark:
         pixels = np.stack(familiar.photograph(drawn, self.seed))
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
-        return _Exam(images, drawn, self._explained(images, StagedScenes.of(sample, self.search.stage)))
+        return _Exam(
+            images, drawn, self._explained(images, SceneLatents.from_sample(sample, self.search.space))
+        )
 
-    def _explained(self, images: Tensor, scenes: StagedScenes) -> Explanations:
+    def _explained(self, images: Tensor, scenes: SceneLatents) -> Explanations:
         with torch.inference_mode():
-            pictures = draw_scenes(scenes, self.search.stage, self.search.engine)
+            pictures = draw_scenes(scenes, self.search.space, self.search.engine)
             likelihood = log_likelihood(images, pictures, self.search.sigma)
-            return Explanations(scenes, likelihood + log_prior(scenes, self.search.stage), likelihood)
+            return Explanations(scenes, likelihood + log_prior(scenes, self.search.space), likelihood)
 
     def _read(self, images: Tensor, generator: torch.Generator) -> Explanations:
         del generator
@@ -185,12 +187,12 @@ class OptimiseBenchmark:
         self, method: str, restarts: int, steps: int, found: Explanations, seconds: float
     ) -> OptimiseRow:
         images, drawn, truth = self.exam
-        stage = self.search.stage
+        space = self.search.space
         found = self._explained(images, found.scenes)
         scenes = found.scenes
-        batch = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
         true = PredictedScenes.from_batch(drawn)
-        verdicts = judge(PredictedScenes.from_batch(batch), true, stage.family.symmetries)
+        verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
         return OptimiseRow(
             method, restarts, steps, len(images),
             success=_share(verdicts.succeeded),
@@ -205,7 +207,7 @@ class OptimiseBenchmark:
 
 
 def _together(parts: Sequence[Explanations]) -> Explanations:
-    scenes = StagedScenes(*(torch.cat(column) for column in zip(*(one.scenes for one in parts), strict=True)))
+    scenes = SceneLatents(*(torch.cat(column) for column in zip(*(one.scenes for one in parts), strict=True)))
     joint, likelihood = (torch.cat(column) for column in list(zip(*parts, strict=True))[1:])
     return Explanations(scenes, joint, likelihood)
 

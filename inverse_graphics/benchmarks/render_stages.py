@@ -56,7 +56,7 @@ def _rows(scenes: SceneBatch, library: MeshLibrary, repeats: int) -> dict[str, f
     plan = plan_of(scenes.table, scenes.background, camera, light)
     parameters, mesh = as_rows(layer_parameters(objects, camera, light)), objects.asset.reshape(-1).numpy()
     found = find_in(model.geometry, parameters, mesh, clipping)
-    seen, bare = (Seen.of(part, len(mesh)) for part in (found, _without_edges(found)))
+    seen, bare = (Seen.from_visibility(part, len(mesh)) for part in (found, _without_edges(found)))
     dtype = objects.position.dtype
     drawn = shade(parameters, seen, model.tables, dtype).drawn
     size = (len(scenes.background), camera.height, camera.width)

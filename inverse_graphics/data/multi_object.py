@@ -23,10 +23,10 @@ BLOCK = 256
 """Images per batch of a fixed set."""
 
 Weights = Annotated[tuple[float, ...], Field(min_length=1, max_length=17)]
-Placement = Literal["disjoint", "adding", "overlapping"]
+GlyphPlacement = Literal["disjoint", "adding", "overlapping"]
 
 
-class CanvasSettings(BaseModel):
+class MultiObjectSettings(BaseModel):
     """What images of several objects look like.
 
     size: side of the square canvas, pixels.
@@ -44,7 +44,7 @@ class CanvasSettings(BaseModel):
     size: int = Field(default=50, ge=20, le=1024)
     count_weights: Weights = (1.0, 1.0, 1.0)
     held_out_count_weights: Weights | None = None
-    placement: Placement = "disjoint"
+    placement: GlyphPlacement = "disjoint"
     visible: float = Field(default=0.5, ge=0, le=1)
     scale: tuple[float, float] = (1.0, 1.0)
     background: Background = Black()
@@ -82,10 +82,10 @@ class CanvasSettings(BaseModel):
         return self if weights is None else self.model_copy(update={"count_weights": weights})
 
 
-_PAPER = CanvasSettings()
+_PAPER = MultiObjectSettings()
 
 
-class CanvasBatch(NamedTuple):
+class MultiObjectBatch(NamedTuple):
     """B images and what is on them; slots beyond an image's count hold zeros, and label −1.
 
     images: (B, size, size) float32 in [0, 1].  counts: (B,) int64.
@@ -100,14 +100,14 @@ class CanvasBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Canvases:
+class MultiObjectImages:
     """An endless, reproducible stream of images made of given glyphs.
 
     Batch k of seed s depends on (s, k) alone, so that a run resumes from the number of its step.
     """
 
     glyphs: Glyphs
-    settings: CanvasSettings = _PAPER
+    settings: MultiObjectSettings = _PAPER
 
     def __post_init__(self) -> None:
         boxes = self.glyphs.tight
@@ -123,7 +123,7 @@ class Canvases:
                 "choose a larger size or a smaller scale"
             )
 
-    def batch(self, size: int, seed: int, index: int) -> CanvasBatch:
+    def batch(self, size: int, seed: int, index: int) -> MultiObjectBatch:
         """Batch number `index` of the stream of `seed`, `size` images; both at least 0 and below 2⁶⁴.
 
         Raises:
@@ -137,17 +137,17 @@ class Canvases:
         present = np.arange(slots) < counts[:, None]
         extents = np.where(present[..., None], self._extents(chosen, generator), 0)
         corners, ink = self._draw(chosen, extents, generator)
-        return CanvasBatch(
+        return MultiObjectBatch(
             images=self._before_background(ink, generator),
             counts=counts,
             boxes=np.concatenate([corners, extents], axis=-1),
             labels=np.where(present, self.glyphs.labels[chosen], -1),
         )
 
-    def fixed_set(self, count: int, seed: int) -> CanvasBatch:
+    def fixed_set(self, count: int, seed: int) -> MultiObjectBatch:
         """The first `count` images of the stream of `seed` in batches of 256, as one batch."""
         blocks = [self.batch(BLOCK, seed, index) for index in range(max(1, -(-count // BLOCK)))]
-        return CanvasBatch(*(np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)))
+        return MultiObjectBatch(*(np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)))
 
     def _extents(self, chosen: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
         """Width and height of each glyph as it will be drawn: (B, M, 2)."""
@@ -184,12 +184,12 @@ class Canvases:
         self, chosen: NDArray[np.int64], extents: NDArray[np.int64], corners: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Disjoint boxes, copied one by one."""
-        canvas = np.zeros((len(chosen), self.settings.size, self.settings.size), np.uint8)
+        model_image = np.zeros((len(chosen), self.settings.size, self.settings.size), np.uint8)
         where = extents[..., 0].nonzero()
         columns = (where[0], chosen[where], extents[where], corners[where])
         for image, glyph, (width, height), (x, y) in zip(*(c.tolist() for c in columns), strict=True):
-            canvas[image, y : y + height, x : x + width] = self.glyphs.ink(glyph, width, height)
-        return np.divide(canvas, np.float32(255))
+            model_image[image, y : y + height, x : x + width] = self.glyphs.ink(glyph, width, height)
+        return np.divide(model_image, np.float32(255))
 
     def _before_background(
         self, ink: NDArray[np.float32], generator: np.random.Generator

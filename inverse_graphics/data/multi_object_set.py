@@ -3,7 +3,7 @@
     FOLDER/canvases.json     what the set was made from, and once complete the checksums of its parts
     FOLDER/sheet.png         the first images side by side
     FOLDER/part-0000.npz     1,024 images as arrays: images (M, S, S) uint8, 255 being white; counts (M,);
-                             boxes (M, K, 4); labels (M, K); the last three int64, as in `CanvasBatch`
+                             boxes (M, K, 4); labels (M, K); the last three int64, as in `MultiObjectBatch`
 
 Nothing in a part depends on others, nor on how many processes made it; the images are those of
 `Canvases.fixed_set`, in 256 grey levels.
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from inverse_graphics.data.multi_object import BLOCK, CanvasBatch
-from inverse_graphics.data.sources import CanvasData
+from inverse_graphics.data.multi_object import BLOCK, MultiObjectBatch
+from inverse_graphics.data.sources import MultiObjectData
 from inverse_graphics.errors import DataError
 from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.io.files import atomic_write
@@ -33,21 +33,23 @@ DOCUMENT = "canvases.json"
 PART = 4 * BLOCK
 """Images in a part."""
 
-Share = Literal["learnt", "kept", "held_out"]
+Share = Literal["train", "calibration", "test"]
+OLD_SHARES = {"learnt": "train", "kept": "calibration", "held_out": "test"}
+"""Names of shares in data sets of version 0.1."""
 
 
-class CanvasSetSettings(BaseModel):
+class ImageSetSettings(BaseModel):
     """All that a set's bytes depend on, but for versions.
 
-    share: whose glyphs: those that are learnt from, kept for the warning's thresholds, or judged on.
+    share: whose glyphs: those for training, for calibrating the outlier detector, or for testing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: CanvasData
+    data: MultiObjectData
     images: Annotated[int, Field(ge=1, le=10_000_000)]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    share: Share = "learnt"
+    share: Annotated[Share, BeforeValidator(lambda name: OLD_SHARES.get(name, name))] = "train"
 
     @property
     def parts(self) -> int:
@@ -55,13 +57,13 @@ class CanvasSetSettings(BaseModel):
         return -(-self.images // PART)
 
 
-class CanvasSetDocument(BaseModel):
+class ImageSetDocument(BaseModel):
     """What `canvases.json` holds.  sha256: of each part's file, in order; none until all are there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    settings: CanvasSetSettings
+    settings: ImageSetSettings
     versions: dict[str, str]
     sha256: tuple[str, ...] = ()
 
@@ -72,19 +74,19 @@ class CanvasSetDocument(BaseModel):
 
 
 @dataclass(frozen=True)
-class CanvasSet:
+class ImageSet:
     """A complete set; iterating gives its parts, in order."""
 
     folder: Path
-    document: CanvasSetDocument
+    document: ImageSetDocument
 
     def __len__(self) -> int:
         return self.document.settings.images
 
-    def __iter__(self) -> Iterator[CanvasBatch]:
+    def __iter__(self) -> Iterator[MultiObjectBatch]:
         return (self.part(index) for index in range(self.document.settings.parts))
 
-    def part(self, index: int) -> CanvasBatch:
+    def part(self, index: int) -> MultiObjectBatch:
         """Read and verify one part, at most 1,024 images.
 
         Raises:
@@ -102,24 +104,24 @@ class CanvasSet:
         return unpacked(content, str(path))
 
 
-def read_canvas_set(folder: Path | str) -> CanvasSet:
+def read_image_set(folder: Path | str) -> ImageSet:
     """Open a set that `inverse-graphics data make` has made.
 
     Raises:
         DataError: none lies there, or one that is not complete.
     """
     folder = Path(folder)
-    document = read_canvas_document(folder)
+    document = read_image_set_document(folder)
     if document is None:
         raise DataError(
             f"no set of images in {folder}: expected a folder that `inverse-graphics data make` made"
         )
     if not document.complete:
         raise DataError(f"the set in {folder} is not complete: make it again, which goes on")
-    return CanvasSet(folder, document)
+    return ImageSet(folder, document)
 
 
-def read_canvas_document(folder: Path) -> CanvasSetDocument | None:
+def read_image_set_document(folder: Path) -> ImageSetDocument | None:
     """Read what a set was made from; None where there is none.
 
     Raises:
@@ -128,10 +130,10 @@ def read_canvas_document(folder: Path) -> CanvasSetDocument | None:
     path = folder / DOCUMENT
     if not path.is_file():
         return None
-    return validated(CanvasSetDocument, read_document(path, DataError), str(path), DataError)
+    return validated(ImageSetDocument, read_document(path, DataError), str(path), DataError)
 
 
-def write_canvas_document(folder: Path, document: CanvasSetDocument) -> None:
+def write_image_set_document(folder: Path, document: ImageSetDocument) -> None:
     """Write `canvases.json`.
 
     Raises:
@@ -146,7 +148,7 @@ def part_file(folder: Path, index: int) -> Path:
     return folder / f"part-{index:04d}.npz"
 
 
-def packed(batch: CanvasBatch) -> bytes:
+def packed(batch: MultiObjectBatch) -> bytes:
     """A part's file; equal batches give equal bytes."""
     file = io.BytesIO()
     grey = np.rint(255 * batch.images).astype(np.uint8)
@@ -154,7 +156,7 @@ def packed(batch: CanvasBatch) -> bytes:
     return file.getvalue()
 
 
-def unpacked(content: bytes, name: str) -> CanvasBatch:
+def unpacked(content: bytes, name: str) -> MultiObjectBatch:
     """The images and the truth in a part's file; grey levels are those of 255.
 
     Raises:
@@ -163,6 +165,6 @@ def unpacked(content: bytes, name: str) -> CanvasBatch:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             images = np.divide(arrays["images"], np.float32(255), dtype=np.float32)
-            return CanvasBatch(images, arrays["counts"], arrays["boxes"], arrays["labels"])
+            return MultiObjectBatch(images, arrays["counts"], arrays["boxes"], arrays["labels"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
         raise DataError(f"{name} is damaged ({problem}); make the set again") from problem

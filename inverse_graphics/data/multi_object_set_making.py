@@ -17,16 +17,16 @@ import numpy as np
 from PIL import Image
 
 from inverse_graphics import __version__
-from inverse_graphics.data.multi_object import BLOCK, CanvasBatch, Canvases
+from inverse_graphics.data.multi_object import BLOCK, MultiObjectBatch, MultiObjectImages
 from inverse_graphics.data.multi_object_set import (
     PART,
-    CanvasSet,
-    CanvasSetDocument,
-    CanvasSetSettings,
+    ImageSet,
+    ImageSetDocument,
+    ImageSetSettings,
     packed,
     part_file,
-    read_canvas_document,
-    write_canvas_document,
+    read_image_set_document,
+    write_image_set_document,
 )
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import DataError
@@ -36,12 +36,12 @@ SHEET = "sheet.png"
 COLUMNS, ROWS, GAP = 8, 4, 4
 
 
-def make_canvas_set(
-    settings: CanvasSetSettings,
+def make_image_set(
+    settings: ImageSetSettings,
     folder: Path | str,
     workers: int = 1,
     advanced: Callable[[int], object] = lambda _: None,
-) -> CanvasSet:
+) -> ImageSet:
     """Make a set, or what is still missing of it; its bytes do not depend on the number of workers.
 
     workers: processes; 1 draws in this process. More are spawned, so a script calls this under
@@ -54,54 +54,58 @@ def make_canvas_set(
         StorageError: a file cannot be written.
     """
     folder = Path(folder)
-    canvases = canvases_of(settings)
+    images_of_objects = multi_object_images(settings)
     document = _begun(folder, settings)
     missing = [part for part in range(settings.parts) if not part_file(folder, part).is_file()]
     done = settings.images - sum(_images(settings, part) for part in missing)
     advanced(done)
-    for part in _made(settings, canvases, folder, missing, workers):
+    for part in _made(settings, images_of_objects, folder, missing, workers):
         done += _images(settings, part)
         advanced(done)
     if not document.complete:
         sums = [_checksum(part_file(folder, part)) for part in range(settings.parts)]
         document = document.model_copy(update={"sha256": tuple(sums)})
         with atomic_write(folder / SHEET) as file:
-            sheet(CanvasSet(folder, document).part(0)).save(file, format="PNG")
-        write_canvas_document(folder, document)
-    return CanvasSet(folder, document)
+            sheet(ImageSet(folder, document).part(0)).save(file, format="PNG")
+        write_image_set_document(folder, document)
+    return ImageSet(folder, document)
 
 
-def images_made(settings: CanvasSetSettings, folder: Path | str) -> int:
+def images_made(settings: ImageSetSettings, folder: Path | str) -> int:
     """Count the images that are there already."""
     parts = range(settings.parts)
     return sum(_images(settings, part) for part in parts if part_file(Path(folder), part).is_file())
 
 
-def canvases_of(settings: CanvasSetSettings) -> Canvases:
+def multi_object_images(settings: ImageSetSettings) -> MultiObjectImages:
     """The stream whose first images the set holds.
 
     Raises:
         DataError: as `open_streams`.
     """
-    stream: Canvases = getattr(open_streams(settings.data), settings.share)
+    stream: MultiObjectImages = getattr(open_streams(settings.data), settings.share)
     return stream
 
 
-def make_part(settings: CanvasSetSettings, canvases: Canvases, folder: Path, part: int) -> int:
+def make_part(
+    settings: ImageSetSettings, images_of_objects: MultiObjectImages, folder: Path, part: int
+) -> int:
     """Draw and write one part; returns its number.
 
     Raises:
         StorageError: it cannot be written.
     """
     first, images = part * PART // BLOCK, _images(settings, part)
-    blocks = [canvases.batch(BLOCK, settings.seed, first + index) for index in range(-(-images // BLOCK))]
-    batch = CanvasBatch(*(np.concatenate(arrays)[:images] for arrays in zip(*blocks, strict=True)))
+    blocks = [
+        images_of_objects.batch(BLOCK, settings.seed, first + index) for index in range(-(-images // BLOCK))
+    ]
+    batch = MultiObjectBatch(*(np.concatenate(arrays)[:images] for arrays in zip(*blocks, strict=True)))
     with atomic_write(part_file(folder, part)) as file:
         file.write(packed(batch))
     return part
 
 
-def sheet(batch: CanvasBatch) -> Image.Image:
+def sheet(batch: MultiObjectBatch) -> Image.Image:
     """The first 32 images side by side, each pixel doubled."""
     count, size = min(len(batch.images), COLUMNS * ROWS), 2 * batch.images.shape[1]
     columns, rows = min(count, COLUMNS), -(-count // COLUMNS)
@@ -113,7 +117,7 @@ def sheet(batch: CanvasBatch) -> Image.Image:
     return page
 
 
-def _images(settings: CanvasSetSettings, part: int) -> int:
+def _images(settings: ImageSetSettings, part: int) -> int:
     return min(PART, settings.images - part * PART)
 
 
@@ -124,10 +128,10 @@ def _checksum(path: Path) -> str:
         raise storage_error(path, problem) from problem
 
 
-def _begun(folder: Path, settings: CanvasSetSettings) -> CanvasSetDocument:
+def _begun(folder: Path, settings: ImageSetSettings) -> ImageSetDocument:
     """The document of the set in `folder`, which is begun if there is none."""
     versions = {"inverse-graphics": __version__, "numpy": metadata.version("numpy")}
-    wanted, found = CanvasSetDocument(settings=settings, versions=versions), read_canvas_document(folder)
+    wanted, found = ImageSetDocument(settings=settings, versions=versions), read_image_set_document(folder)
     if found is not None:
         if (found.settings, found.versions) != (wanted.settings, wanted.versions):
             raise DataError(
@@ -141,17 +145,21 @@ def _begun(folder: Path, settings: CanvasSetSettings) -> CanvasSetDocument:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise storage_error(folder, problem) from problem
-    write_canvas_document(folder, wanted)
+    write_image_set_document(folder, wanted)
     return wanted
 
 
 def _made(
-    settings: CanvasSetSettings, canvases: Canvases, folder: Path, parts: Sequence[int], workers: int
+    settings: ImageSetSettings,
+    images_of_objects: MultiObjectImages,
+    folder: Path,
+    parts: Sequence[int],
+    workers: int,
 ) -> Iterator[int]:
     """Make parts, giving each as it is done."""
     if workers == 1 or len(parts) <= 1:
         for part in parts:
-            yield make_part(settings, canvases, folder, part)
+            yield make_part(settings, images_of_objects, folder, part)
         return
     pool = ProcessPoolExecutor(
         min(workers, len(parts)), get_context("spawn"), _start_worker, (settings, folder)
@@ -168,14 +176,14 @@ def _made(
         pool.shutdown(cancel_futures=True)
 
 
-_worker: tuple[CanvasSetSettings, Canvases, Path]
+_worker: tuple[ImageSetSettings, MultiObjectImages, Path]
 
 
-def _start_worker(settings: CanvasSetSettings, folder: Path) -> None:
+def _start_worker(settings: ImageSetSettings, folder: Path) -> None:
     global _worker  # noqa: PLW0603 - the one way to give a pool's processes something to keep
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = settings, canvases_of(settings), folder
+    _worker = settings, multi_object_images(settings), folder
 
 
 def _end_with_parent() -> None:
@@ -187,5 +195,5 @@ def _end_with_parent() -> None:
 
 
 def _make_in_worker(part: int) -> int:
-    settings, canvases, folder = _worker
-    return make_part(settings, canvases, folder, part)
+    settings, images_of_objects, folder = _worker
+    return make_part(settings, images_of_objects, folder, part)

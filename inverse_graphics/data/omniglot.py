@@ -51,8 +51,10 @@ def omniglot_glyphs(source: Source = "full") -> Split:
         drawers = np.tile(np.arange(DRAWERS) + 1, len(letters) // DRAWERS)
         kinds = np.arange(len(letters)) // DRAWERS
     held_out = drawers > DRAWERS - HELD_OUT_DRAWERS
-    kept = ~held_out & (drawers > DRAWERS - HELD_OUT_DRAWERS - KEPT_DRAWERS)
-    return Split(*(Glyphs(letters[part], kinds[part]) for part in (~held_out & ~kept, kept, held_out)))
+    calibration = ~held_out & (drawers > DRAWERS - HELD_OUT_DRAWERS - KEPT_DRAWERS)
+    return Split(
+        *(Glyphs(letters[part], kinds[part]) for part in (~held_out & ~calibration, calibration, held_out))
+    )
 
 
 def missing_files() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pydantic import Discriminator, Tag
 from inverse_graphics.data.dsprites import dsprites_glyphs
 from inverse_graphics.data.glyphs import Split
 from inverse_graphics.data.mnist import Source, digit_glyphs
-from inverse_graphics.data.multi_object import Canvases, CanvasSettings
+from inverse_graphics.data.multi_object import MultiObjectImages, MultiObjectSettings
 from inverse_graphics.data.omniglot import omniglot_glyphs
 from inverse_graphics.data.sprites import sprite_glyphs
 
@@ -24,7 +24,7 @@ _DIGITS: dict[Source, str] = {
 }
 
 
-class MultiMnistData(CanvasSettings):
+class MultiMnistData(MultiObjectSettings):
     """MNIST's digits.
 
     digits: "full" for the published set, "shipped" for the subset inside the package.
@@ -45,7 +45,7 @@ class MultiMnistData(CanvasSettings):
         return digit_glyphs(self.digits)
 
 
-class SpritesData(CanvasSettings):
+class SpritesData(MultiObjectSettings):
     """Squares, triangles and discs, drawn by us."""
 
     objects: ClassVar[str] = "sprites"
@@ -58,7 +58,7 @@ class SpritesData(CanvasSettings):
         return sprite_glyphs()
 
 
-class DSpritesData(CanvasSettings):
+class DSpritesData(MultiObjectSettings):
     """The shapes of dSprites, several of them on a canvas."""
 
     objects: ClassVar[str] = "shapes"
@@ -71,7 +71,7 @@ class DSpritesData(CanvasSettings):
         return dsprites_glyphs()
 
 
-class OmniglotData(CanvasSettings):
+class OmniglotData(MultiObjectSettings):
     """Omniglot's letters, which consist of strokes; how many is not known.
 
     letters: "full" for ten published alphabets, "shipped" for the subset inside the package.
@@ -93,7 +93,7 @@ def _kind(data: object) -> str:
     return kind or "multi_mnist"
 
 
-CanvasData = Annotated[
+MultiObjectData = Annotated[
     Annotated[MultiMnistData, Tag("multi_mnist")]
     | Annotated[SpritesData, Tag("sprites")]
     | Annotated[DSpritesData, Tag("multi_dsprites")]
@@ -114,16 +114,20 @@ KINDS: dict[str, type[MultiMnistData | SpritesData | DSpritesData | OmniglotData
 class Streams(NamedTuple):
     """Images to learn from, images for the warning's thresholds, and images to be judged on."""
 
-    learnt: Canvases
-    kept: Canvases
-    held_out: Canvases
+    train: MultiObjectImages
+    calibration: MultiObjectImages
+    test: MultiObjectImages
 
 
-def open_streams(data: CanvasData) -> Streams:
+def open_streams(data: MultiObjectData) -> Streams:
     """The streams of some data.
 
     Raises:
         DataError: files are missing and cannot be fetched, are damaged, or do not fit the settings.
     """
-    learnt, kept, held_out = data.glyphs()
-    return Streams(Canvases(learnt, data), Canvases(kept, data), Canvases(held_out, data.held_out()))
+    train, calibration, test = data.glyphs()
+    return Streams(
+        MultiObjectImages(train, data),
+        MultiObjectImages(calibration, data),
+        MultiObjectImages(test, data.held_out()),
+    )

@@ -28,7 +28,7 @@ class Categorical(NamedTuple):
         drawn = torch.multinomial(flat, 1, generator=generator)[:, 0]
         return drawn.reshape(self.log_probs.shape[:-1])
 
-    def anywhere(self, generator: torch.Generator) -> Tensor:
+    def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Draw any kind, all alike: (...), int64."""
         shape, kinds = self.log_probs.shape[:-1], self.log_probs.shape[-1]
         return torch.randint(kinds, shape, generator=generator, device=self.log_probs.device)

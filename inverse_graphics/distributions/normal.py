@@ -93,7 +93,7 @@ class TruncatedNormal(NamedTuple):
         """The mode (..., D)."""
         return self.mean
 
-    def anywhere(self, generator: torch.Generator) -> Tensor:
+    def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Draw uniformly between the bounds: (..., D)."""
         u = torch.rand(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
         return self.low + (self.high - self.low) * u

@@ -128,7 +128,7 @@ class VonMisesMixture(NamedTuple):
         best = self._at_components(self.location).argmax(-1, keepdim=True)
         return self.location.gather(-1, best).squeeze(-1)
 
-    def anywhere(self, generator: torch.Generator) -> Tensor:
+    def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Draw any angle: (...), in [−π, π)."""
         like = self.location[..., 0]
         u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)

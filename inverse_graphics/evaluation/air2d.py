@@ -58,7 +58,7 @@ def evaluate2d(
     Raises:
         DataError: the data is missing and cannot be fetched.
     """
-    batch = open_streams(recipe.data).held_out.fixed_set(images, seed)
+    batch = open_streams(recipe.data).test.fixed_set(images, seed)
     prior = truncated_geometric(recipe.objective.count_log_odds, network.max_objects)
     generator = torch.Generator().manual_seed(seed)
     elbo, evidence, counts, probabilities = [], [], [], []

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.data.mnist import load_digits
-from inverse_graphics.data.multi_object import Canvases
+from inverse_graphics.data.multi_object import MultiObjectImages
 from inverse_graphics.data.out_of_distribution import FOREIGN, SIDE, Images
 from inverse_graphics.errors import ModelError
-from inverse_graphics.evaluation.suites import FamiliarImages, ForeignImages, Marks
+from inverse_graphics.evaluation.suites import FamiliarImages, ForeignImages, Scores
 from inverse_graphics.families.family import SceneFamily
 from inverse_graphics.families.registry import build_family
 from inverse_graphics.families.single_object import SingleObjectSettings
@@ -52,7 +52,7 @@ class FamiliarScenes:
     family: SceneFamily
 
     @classmethod
-    def of(cls, document: ModelDocument) -> FamiliarScenes:
+    def from_document(cls, document: ModelDocument) -> FamiliarScenes:
         """What a 3D model was trained on.
 
         Raises:
@@ -132,7 +132,7 @@ def foreign_to(settings: FamilySettings) -> ForeignImages:
 
 def digits(count: int, generator: np.random.Generator) -> Images:
     """Several handwritten digits, white on black."""
-    streams = Canvases(load_digits("test", "shipped"))
+    streams = MultiObjectImages(load_digits("test", "shipped"))
     return list(streams.fixed_set(count, int(generator.integers(2**31))).images)
 
 
@@ -183,19 +183,19 @@ def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
 
 
 @dataclass(frozen=True)
-class SceneExam:
-    """An `Exam`."""
+class SceneSuite:
+    """An `EvaluationSuite`."""
 
     scenes: FamiliarScenes
 
     @classmethod
-    def of(cls, document: ModelDocument) -> SceneExam:
+    def from_document(cls, document: ModelDocument) -> SceneSuite:
         """For a 3D model.
 
         Raises:
             ModelError: its settings are not those of a 3D model.
         """
-        return cls(FamiliarScenes.of(document))
+        return cls(FamiliarScenes.from_document(document))
 
     @property
     def name(self) -> str:
@@ -215,13 +215,13 @@ class SceneExam:
         return foreign_to(self.scenes.settings.family)
 
 
-def marks(parses: Sequence[Parse], truth: PredictedScenes, family: SceneFamily) -> Marks:
+def marks(parses: Sequence[Parse], truth: PredictedScenes, family: SceneFamily) -> Scores:
     """How right parses of scenes of a family are."""
     metrics = evaluate_scenes(parsed_scenes(parses, family), truth, family.symmetries, family.kinds)
 
     figures = metrics.flat()
     by_kind = [v for name, v in figures.items() if re.fullmatch("rotation_error_deg/.*_median", name)]
-    return Marks(
+    return Scores(
         count_accuracy=figures.get("count_accuracy"),
         identity_accuracy=figures.get("identity_of_all"),
         position_error_m=figures.get("position_error_m_median"),

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from inverse_graphics.data.mnist import Source, load_digits
-from inverse_graphics.data.multi_object import CanvasBatch, Canvases
+from inverse_graphics.data.multi_object import MultiObjectBatch, MultiObjectImages
 from inverse_graphics.data.out_of_distribution import FOREIGN, Images
 from inverse_graphics.inference.parse import Box, Parse
 
@@ -20,7 +20,7 @@ ForeignImages = Mapping[str, Callable[[int, np.random.Generator], Images | None]
 """Kinds of foreign images; a kind gives None where this machine does not have its files."""
 
 
-class Marks(NamedTuple):
+class Scores(NamedTuple):
     """How right parses are; None where that does not apply.
 
     count_accuracy: share of images whose count is right.  overlap: median intersection over union of a true
@@ -43,10 +43,10 @@ class FamiliarImages:
     """Images like those a model was trained on, none of which it has seen, and how to mark what it says."""
 
     images: Images
-    mark: Callable[[Sequence[Parse]], Marks]
+    mark: Callable[[Sequence[Parse]], Scores]
 
 
-class Exam(Protocol):
+class EvaluationSuite(Protocol):
     """Images to examine a kind of model with."""
 
     @property
@@ -66,15 +66,15 @@ class Exam(Protocol):
 
 
 @dataclass(frozen=True)
-class DigitExam:
-    """An `Exam`."""
+class DigitSuite:
+    """An `EvaluationSuite`."""
 
     digits: Source
     name: str = "multi-MNIST"
 
     def familiar(self, number: int, seed: int) -> FamiliarImages:
         """Images of MNIST's test digits."""
-        batch = Canvases(load_digits("test", self.digits)).fixed_set(number, seed)
+        batch = MultiObjectImages(load_digits("test", self.digits)).fixed_set(number, seed)
         return FamiliarImages(list(batch.images), lambda parses: _marks(parses, batch))
 
     @property
@@ -83,12 +83,12 @@ class DigitExam:
         return FOREIGN
 
 
-def _marks(parses: Sequence[Parse], truth: CanvasBatch) -> Marks:
+def _marks(parses: Sequence[Parse], truth: MultiObjectBatch) -> Scores:
     right = np.mean(truth.counts == [parse.count for parse in parses])
-    return Marks(count_accuracy=float(right), overlap=_median_overlap(parses, truth))
+    return Scores(count_accuracy=float(right), overlap=_median_overlap(parses, truth))
 
 
-def _median_overlap(parses: Sequence[Parse], truth: CanvasBatch) -> float | None:
+def _median_overlap(parses: Sequence[Parse], truth: MultiObjectBatch) -> float | None:
     overlaps = [
         max(intersection_over_union(found.box_px, tuple(box)) for found in parse.objects)
         for parse, count, boxes in zip(parses, truth.counts, truth.boxes, strict=True)

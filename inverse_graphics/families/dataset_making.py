@@ -79,7 +79,7 @@ def make_dataset(
         StorageError: a file cannot be written.
     """
     folder = Path(folder)
-    maker = PartMaker.of(settings, packs)
+    maker = PartMaker.from_settings(settings, packs)
     document = _begun(folder, settings, maker.family.packs_hash)
     missing = _missing(settings, folder)
     progress = _Progress(settings, missing, advanced)
@@ -205,7 +205,7 @@ def _start_worker(settings: DatasetSettings, packs: Sequence[Path], folder: Path
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _worker = PartMaker.of(settings, [load_pack(pack) for pack in packs]), folder
+    _worker = PartMaker.from_settings(settings, [load_pack(pack) for pack in packs]), folder
 
 
 def _end_with_parent() -> None:

@@ -49,7 +49,7 @@ class PartMaker:
     engine: RenderEngine
 
     @classmethod
-    def of(cls, settings: DatasetSettings, packs: Sequence[Pack] = ()) -> PartMaker:
+    def from_settings(cls, settings: DatasetSettings, packs: Sequence[Pack] = ()) -> PartMaker:
         """Load what the settings name.
 
         Raises:

@@ -23,7 +23,8 @@ class Extent(NamedTuple):
 
     Origins lie within ±`reach` (2,) metres of `origin` (3,) along `axes` (2, 3), unit and orthogonal. The
     camera's orbit (azimuth, elevation in radians, distance in metres) lies between `orbit_low` and
-    `orbit_high`, (3,); equal numbers are fixed.  turns: (K,) bool, the kinds on which a turn can be seen.
+    `orbit_high`, (3,); equal numbers are fixed.  orientation_observable: (K,) bool, the kinds on which a turn
+    can be seen.
     """
 
     origin: Tensor
@@ -31,7 +32,7 @@ class Extent(NamedTuple):
     reach: Tensor
     orbit_low: Tensor
     orbit_high: Tensor
-    turns: Tensor
+    orientation_observable: Tensor
 
 
 @dataclass(frozen=True)

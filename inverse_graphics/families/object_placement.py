@@ -12,14 +12,14 @@ from inverse_graphics.errors import SceneError
 from inverse_graphics.families.quantities import uniform
 from inverse_graphics.packs.footprint import Footprints
 
-AT_ONCE = 4096
+BATCH_SIZE = 4096
 """Proposals that are judged together, unless more scenes wait."""
 FRUITLESS = 100_000
 """Proposals in a row, none of which fits, after which objects are said not to fit."""
 
 
 @dataclass(frozen=True)
-class Placement:
+class ObjectPlacement:
     """Positions uniform over a rectangle and yaws uniform over the circle, given that hulls stay apart.
 
     reach: (x, y), metres, half sides of the rectangle, whose middle is the origin.  clearance: metres, the
@@ -47,7 +47,7 @@ class Placement:
         while len(waiting):
             if fruitless > FRUITLESS:
                 raise SceneError(self._complaint(int((asset[waiting[0]] >= 0).sum())))
-            tries = max(1, min(2 * tries, AT_ONCE // len(waiting)))
+            tries = max(1, min(2 * tries, BATCH_SIZE // len(waiting)))
             candidates = asset[waiting].repeat(tries, 1)
             proposal = self.propose(candidates, generator)
             fits = self.fits(candidates, *proposal).reshape(tries, -1)

@@ -66,7 +66,7 @@ class SingleObject(StagedKinds):
             SceneError: an object is larger than the picture.
         """
         parts = Kinds.load(settings.kinds, packs)
-        surroundings = Surroundings.of(
+        surroundings = Surroundings.from_settings(
             settings.light,
             None,
             settings.background,
@@ -102,9 +102,14 @@ class SingleObject(StagedKinds):
         """The plane y = 0, seen from one place; a turn of all but balls can be seen."""
         right, _, up = torch.eye(3)
         orbit = self.orbit(1)[0]
-        turns = torch.tensor([not symmetry.spherical for symmetry in self.symmetries])
+        orientation_observable = torch.tensor([not symmetry.spherical for symmetry in self.symmetries])
         return Extent(
-            torch.zeros(3), torch.stack([right, up]), torch.full((2,), self.reach), orbit, orbit, turns
+            torch.zeros(3),
+            torch.stack([right, up]),
+            torch.full((2,), self.reach),
+            orbit,
+            orbit,
+            orientation_observable,
         )
 
     def orbit(self, count: int) -> Tensor:

@@ -32,7 +32,7 @@ class Surroundings:
     background: Tensor
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         light: Light,
         table: Table | None,

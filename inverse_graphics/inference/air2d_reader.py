@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.inference.image_resize import PlacedImage, Placement, grey_on_canvas
+from inverse_graphics.inference.image_resize import ImageResize, ResizedImage, resize_to_grey
 from inverse_graphics.inference.parse import Parse, ParsedObject
 from inverse_graphics.models.air2d.inference import Reading, read_images
 from inverse_graphics.models.air2d.network import Air2D
@@ -25,23 +25,23 @@ class Air2DReader:
         self.device = device
         self.network = model.module.to(device).eval()
 
-    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, Placement]:
+    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, ImageResize]:
         """Grey, on black: (1, S, S)."""
-        return grey_on_canvas(image, self.network.settings.image_size)
+        return resize_to_grey(image, self.network.settings.image_size)
 
-    def read(self, images: Sequence[PlacedImage]) -> Iterator[Parse]:
+    def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
         """Parse images, all at once, in their order."""
-        observed = torch.stack([image.canvas for image in images])
+        observed = torch.stack([image.model_image for image in images])
         reading = Reading(*(part.cpu() for part in read_images(self.network, observed.to(self.device))))
         familiarity, parsed = self.familiarity, reading.parsed_images()
         warnings = [None] * len(images) if familiarity is None else familiarity.warnings(parsed)
         for index, (image, warning) in enumerate(zip(images, warnings, strict=True)):
             yield self._parse(image, reading, index, warning)
 
-    def _parse(self, image: PlacedImage, reading: Reading, index: int, warning: str | None) -> Parse:
+    def _parse(self, image: ResizedImage, reading: Reading, index: int, warning: str | None) -> Parse:
         count = int(reading.counts[index])
         prefixes = _grey_to_rgb(reading.prefixes[index, : count + 1])
-        in_image = image.placement.box_in_image
+        in_image = image.resize.box_in_image
         return Parse(
             image=image.name,
             model=self.name,
@@ -57,7 +57,7 @@ class Air2DReader:
                 for step in range(count)
             ),
             camera=None,
-            observation=_grey_to_rgb(image.canvas[0]),
+            observation=_grey_to_rgb(image.model_image[0]),
             reconstruction=prefixes[count],
             prefixes=prefixes,
         )

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from inverse_graphics.geometry.transforms import invert, quaternion_from_matrix, rigid_transform
 from inverse_graphics.inference.image_resize import (
-    PlacedImage,
-    Placement,
-    colour_on_canvas,
+    ImageResize,
+    ResizedImage,
+    resize_to_colour,
     scene_camera,
     visible_box,
 )
@@ -89,21 +89,21 @@ class Air3DReader:
         self.name, self.familiarity = model.name, model.document.familiarity
         self.device = device
         self.network = model.module.to(device).eval()
-        self.stage = self.network.stage
-        family = self.stage.family
+        self.space = self.network.space
+        family = self.space.family
         self.kinds = family.kinds
         self._K = _rows(family.surroundings.K.tolist())
         self._extents = Extents(family.library.to(device))
         self._empty = _empty_scene(self.network)
 
-    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, Placement]:
+    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, ImageResize]:
         """In colour, its middle square: (3, S, S)."""
-        return colour_on_canvas(image, self.stage.family.image_size)
+        return resize_to_colour(image, self.space.family.image_size)
 
-    def read(self, images: Sequence[PlacedImage]) -> Iterator[Parse]:
+    def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
         """Parse images, all at once, in their order."""
         with torch.inference_mode():
-            observed = torch.stack([image.canvas for image in images]).to(self.device)
+            observed = torch.stack([image.model_image for image in images]).to(self.device)
             reading = read_scenes(self.network, observed)
             numbers, warnings = self._numbers(reading), self._warnings(observed, reading)
             prefixes = reading.prefixes.clamp(0, 1).permute(0, 1, 3, 4, 2).cpu().numpy()
@@ -120,7 +120,7 @@ class Air3DReader:
         scene = self._seen_scene(reading)
         objects, pose = scene.objects, scene.camera.T_world_camera
         T_world_object = rigid_transform(objects.rotation, objects.position)
-        std = (reading.position_std.square() @ self.stage.axes.square()).sqrt()
+        std = (reading.position_std.square() @ self.space.axes.square()).sqrt()
         columns = (
             reading.scenes.counts,
             reading.count_probabilities,
@@ -139,14 +139,14 @@ class Air3DReader:
     def _seen_scene(self, reading: SceneReading) -> SceneBatch:
         """What was inferred, kinds on which no turn can be seen without any."""
         found = reading.scenes
-        turned = self.stage.turns[found.asset.clamp(min=0)][..., None, None]
+        turned = self.space.orientation_observable[found.asset.clamp(min=0)][..., None, None]
         straight = torch.eye(3, device=self.device).expand_as(found.rotation)
         rotation = torch.where(turned, found.rotation, straight)
-        return self.stage.scene(found.orbit, found.asset, found.position, rotation)
+        return self.space.scene(found.orbit, found.asset, found.position, rotation)
 
     def _parse(
         self,
-        image: PlacedImage,
+        image: ResizedImage,
         numbers: _Numbers,
         index: int,
         warning: str | None,
@@ -154,10 +154,10 @@ class Air3DReader:
     ) -> Parse:
         count = numbers.counts[index]
         camera = ParsedCamera(
-            K=image.placement.intrinsics_in_image(self._K),
+            K=image.resize.intrinsics_in_image(self._K),
             T_world_camera=_rows(numbers.T_world_camera[index]),
         )
-        objects = tuple(self._object(numbers, index, slot, image.placement) for slot in range(count))
+        objects = tuple(self._object(numbers, index, slot, image.resize) for slot in range(count))
         return Parse(
             image=image.name,
             model=self.name,
@@ -167,15 +167,15 @@ class Air3DReader:
             warning=warning,
             objects=objects,
             camera=camera,
-            observation=image.canvas.permute(1, 2, 0).numpy(),
+            observation=image.model_image.permute(1, 2, 0).numpy(),
             reconstruction=prefixes[count],
             prefixes=prefixes[: count + 1],
-            scene=self._scene(objects, camera, image.placement),
+            scene=self._scene(objects, camera, image.resize),
         )
 
-    def _object(self, numbers: _Numbers, index: int, slot: int, placement: Placement) -> ParsedObject:
+    def _object(self, numbers: _Numbers, index: int, slot: int, resize: ImageResize) -> ParsedObject:
         return ParsedObject(
-            box_px=visible_box(numbers.boxes[index][slot], placement),
+            box_px=visible_box(numbers.boxes[index][slot], resize),
             identity=self.kinds[numbers.assets[index][slot]],
             identity_probability=numbers.identity_probabilities[index][slot],
             position_m=tuple(numbers.positions[index][slot]),
@@ -184,7 +184,7 @@ class Air3DReader:
             position_std_m=tuple(numbers.position_stds[index][slot]),
         )
 
-    def _scene(self, objects: Sequence[ParsedObject], camera: ParsedCamera, placement: Placement) -> Scene:
+    def _scene(self, objects: Sequence[ParsedObject], camera: ParsedCamera, resize: ImageResize) -> Scene:
         """The parse as a scene, in this family's surroundings."""
         placed = [
             SceneObject.model_validate(
@@ -193,17 +193,17 @@ class Air3DReader:
             for o in objects
         ]
         return self._empty.model_copy(
-            update={"camera": scene_camera(camera, placement), "objects": tuple(placed)}
+            update={"camera": scene_camera(camera, resize), "objects": tuple(placed)}
         )
 
 
 def _empty_scene(network: Air3D) -> Scene:
     """The family's surroundings, without objects."""
-    stage = network.stage
-    none = torch.full((1, 0), -1, dtype=torch.int64, device=stage.reach.device)
-    nowhere = stage.reach.new_zeros(1, 0, 2)
-    scene = stage.scene(stage.orbit_low[None], none, nowhere, stage.reach.new_zeros(1, 0, 3, 3))
-    return scene.scene(0, stage.family.library)
+    space = network.space
+    none = torch.full((1, 0), -1, dtype=torch.int64, device=space.reach.device)
+    nowhere = space.reach.new_zeros(1, 0, 2)
+    scene = space.scene(space.orbit_low[None], none, nowhere, space.reach.new_zeros(1, 0, 3, 3))
+    return scene.scene(0, space.family.library)
 
 
 def _rows(matrix: Sequence[Sequence[float]]) -> Matrix:

@@ -24,7 +24,7 @@ from inverse_graphics.scene.scene import Camera
 
 
 @dataclass(frozen=True)
-class Placement:
+class ImageResize:
     """How an image was laid onto the model's canvas: canvas = image · scale + (left, top), pixels.
 
     width, height: of the image as it was given.
@@ -37,7 +37,7 @@ class Placement:
     height: int
 
     @classmethod
-    def covering(cls, width: int, height: int, size: int) -> Placement:
+    def covering(cls, width: int, height: int, size: int) -> ImageResize:
         """So large that its middle fills a square of `size` pixels."""
         scale = size / min(width, height)
         return cls(scale, (size - width * scale) / 2, (size - height * scale) / 2, width, height)
@@ -55,7 +55,7 @@ class Placement:
         return ((fx / scale, 0.0, (cx - self.left) / scale), (0.0, fy / scale, (cy - self.top) / scale), last)
 
 
-def grey_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Placement]:
+def resize_to_grey(image: NDArray[np.floating], size: int) -> tuple[Tensor, ImageResize]:
     """Grey, resized to fit a square canvas, and centred on black, to the pixel: (1, size, size) in [0, 1].
 
     image: (H, W) or (H, W, 3), floats in [0, 1].
@@ -73,11 +73,11 @@ def grey_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Plac
             0, 0
         ]
     left, top = (size - fitted[1]) // 2, (size - fitted[0]) // 2
-    canvas = pad(grey, (left, size - fitted[1] - left, top, size - fitted[0] - top))
-    return canvas[None], Placement(scale, left, top, width, height)
+    model_image = pad(grey, (left, size - fitted[1] - left, top, size - fitted[0] - top))
+    return model_image[None], ImageResize(scale, left, top, width, height)
 
 
-def colour_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Placement]:
+def resize_to_colour(image: NDArray[np.floating], size: int) -> tuple[Tensor, ImageResize]:
     """Colour, the middle square of an image resized to a square canvas: (3, size, size) in [0, 1].
 
     A pixel of the canvas is the mean of the area of the image that it covers; where the image has fewer
@@ -90,13 +90,13 @@ def colour_on_canvas(image: NDArray[np.floating], size: int) -> tuple[Tensor, Pl
     pixels = torch.from_numpy(_checked(image))
     coloured = pixels[..., None].expand(*pixels.shape, 3) if pixels.ndim == 2 else pixels
     height, width, _ = coloured.shape
-    placement = Placement.covering(width, height, size)
+    resize = ImageResize.covering(width, height, size)
     if (height, width) == (size, size):
-        return coloured.permute(2, 0, 1), placement
-    down = _resampling(height, size, placement.scale, placement.top)
-    right = _resampling(width, size, placement.scale, placement.left)
+        return coloured.permute(2, 0, 1), resize
+    down = _resampling(height, size, resize.scale, resize.top)
+    right = _resampling(width, size, resize.scale, resize.left)
     rows = (down @ coloured.reshape(height, -1)).reshape(size, width, 3)
-    return torch.einsum("hwc,xw->chx", rows, right), placement
+    return torch.einsum("hwc,xw->chx", rows, right), resize
 
 
 def _resampling(extent: int, size: int, scale: float, start: float) -> Tensor:
@@ -126,45 +126,45 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in a grey level (ITU-R BT.601)."""
 
 
-def scene_camera(seen: ParsedCamera, placement: Placement) -> Camera:
+def scene_camera(seen: ParsedCamera, resize: ImageResize) -> Camera:
     """The camera of a scene: that of the image, if a scene's picture can be as large."""
-    shrunk = min(1.0, MAX_SIDE / max(placement.width, placement.height))
+    shrunk = min(1.0, MAX_SIDE / max(resize.width, resize.height))
     first, second, last = seen.K
     return Camera.model_validate(
         {
-            "width_px": max(1, round(placement.width * shrunk)),
-            "height_px": max(1, round(placement.height * shrunk)),
+            "width_px": max(1, round(resize.width * shrunk)),
+            "height_px": max(1, round(resize.height * shrunk)),
             "K": ([shrunk * k for k in first], [shrunk * k for k in second], last),
             "T_world_camera": seen.T_world_camera,
         }
     )
 
 
-def visible_box(box: Sequence[float], placement: Placement) -> Box:
+def visible_box(box: Sequence[float], resize: ImageResize) -> Box:
     """The part of a box on the canvas that lies in the image.  box: x, y, width, height."""
-    x, y, width, height = placement.box_in_image(box)
-    left, right = (min(max(edge, 0.0), placement.width) for edge in (x, x + width))
-    top, bottom = (min(max(edge, 0.0), placement.height) for edge in (y, y + height))
+    x, y, width, height = resize.box_in_image(box)
+    left, right = (min(max(edge, 0.0), resize.width) for edge in (x, x + width))
+    top, bottom = (min(max(edge, 0.0), resize.height) for edge in (y, y + height))
     return (left, top, right - left, bottom - top)
 
 
-class PlacedImage(NamedTuple):
+class ResizedImage(NamedTuple):
     """An image as a model takes it.  canvas: (C, S, S) in [0, 1]."""
 
     name: str
-    canvas: Tensor
-    placement: Placement
+    model_image: Tensor
+    resize: ImageResize
 
 
 class Reader(Protocol):
     """Reads images with one network."""
 
-    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, Placement]:
+    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, ImageResize]:
         """Lay an image, (H, W) or (H, W, 3) in [0, 1], onto the network's canvas.
 
         Raises:
             ImageError: the array is not an image.
         """
 
-    def read(self, images: Sequence[PlacedImage]) -> Iterator[Parse]:
+    def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
         """Parse images, all at once, in their order."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inverse_graphics.errors import ModelError
 from inverse_graphics.inference.air2d_reader import Air2DReader
 from inverse_graphics.inference.air3d_reader import Air3DReader
-from inverse_graphics.inference.image_resize import PlacedImage, Reader
+from inverse_graphics.inference.image_resize import Reader, ResizedImage
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.models.weights import LoadedModel, load_model
 
@@ -69,9 +69,9 @@ class SceneParser:
 
     def parse_stream(self, images: Iterable[tuple[str, NDArray[np.floating]]]) -> Iterator[Parse]:
         """Parse (name, image) pairs as they come, in batches, in order."""
-        batch: list[PlacedImage] = []
+        batch: list[ResizedImage] = []
         for name, image in images:
-            batch.append(PlacedImage(name, *self._reader.place(image)))
+            batch.append(ResizedImage(name, *self._reader.place(image)))
             if len(batch) == BATCH:
                 yield from self._reader.read(batch)
                 batch = []

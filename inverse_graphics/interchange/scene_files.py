@@ -28,7 +28,7 @@ class FileNames:
         except OSError as error:
             raise storage_error(folder, error) from error
 
-    def of(self, image: str) -> Path:
+    def path_for(self, image: str) -> Path:
         """The file for an image by its path; another one each time."""
         stem = Path(image).stem
         name, number = stem, 1
@@ -59,4 +59,4 @@ class SceneFolder:
             raise ModelError(
                 f"model '{parse.model}' infers boxes in a picture and no scenes: choose a 3D model"
             )
-        write_scene(parse.scene, self._names.of(parse.image))
+        write_scene(parse.scene, self._names.path_for(parse.image))

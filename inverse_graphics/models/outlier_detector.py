@@ -18,7 +18,7 @@ COMPONENTS = 12
 MINIMUM_VARIANCE = 1e-3
 """Added to every variance, so that no component shrinks onto a few objects."""
 
-FEWEST = 100
+MIN_COUNT = 100
 """Familiar images of a count below which that count is unfamiliar itself."""
 
 Vector = tuple[FiniteFloat, ...]
@@ -54,7 +54,7 @@ class SummaryComponent(BaseModel):
     precision: tuple[Vector, ...] = Field(max_length=64)
 
 
-class Familiarity(BaseModel):
+class OutlierDetector(BaseModel):
     """Thresholds and mixture; what a model's document keeps of the images that the model knows.
 
     fewest: the least count that has a threshold of its own.  log_likelihood: thresholds, nats, by count from
@@ -71,19 +71,19 @@ class Familiarity(BaseModel):
 
     @classmethod
     def fit(
-        cls, known: ParsedImages, calibration: ParsedImages, flagged: float, fewest: int = 1
-    ) -> Familiarity | None:
+        cls, known: ParsedImages, calibration: ParsedImages, false_positive_rate: float, fewest: int = 1
+    ) -> OutlierDetector | None:
         """Fit the mixture to some familiar images, and the thresholds to others.
 
         None where no count of objects was found often enough to tell anything by.
 
-        flagged: the share of familiar images that may fall below either threshold; a sixth of it is given to
-        the pixels' likelihood, which tells coarse differences, and the rest to the summaries'.
+        false_positive_rate: the share of familiar images that may fall below either threshold; a sixth of it
+        is given to the pixels' likelihood, which tells coarse differences, and the rest to the summaries'.
         fewest: the least count of objects that is to have a threshold of its own.
         """
         each_count = (calibration.counts == n for n in range(fewest, int(calibration.counts.max()) + 1))
-        counted = list(takewhile(lambda chosen: chosen.sum() >= FEWEST, each_count))
-        if not counted or len(known.object_summaries()) < FEWEST:
+        counted = list(takewhile(lambda chosen: chosen.sum() >= MIN_COUNT, each_count))
+        if not counted or len(known.object_summaries()) < MIN_COUNT:
             return None
         components = _fit_mixture(known.object_summaries())
         unthresholded = cls(log_likelihood=(0.0,), summary_log_density=0.0, components=components)
@@ -91,9 +91,10 @@ class Familiarity(BaseModel):
         return cls(
             fewest=fewest,
             log_likelihood=tuple(
-                float(np.quantile(calibration.log_likelihoods[chosen], flagged / 6)) for chosen in counted
+                float(np.quantile(calibration.log_likelihoods[chosen], false_positive_rate / 6))
+                for chosen in counted
             ),
-            summary_log_density=float(np.quantile(rarest, flagged * 5 / 6)),
+            summary_log_density=float(np.quantile(rarest, false_positive_rate * 5 / 6)),
             components=components,
         )
 

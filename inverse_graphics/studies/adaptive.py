@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from inverse_graphics.errors import RecipeError, TrainingError
 from inverse_graphics.halting import Accumulated, Discrete, Halting, Thresholded, log_weights
-from inverse_graphics.models.adaptive.sequence_evaluation import SequenceExam, examine
+from inverse_graphics.models.adaptive.sequence_evaluation import SequenceScores, evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, Sequences
 from inverse_graphics.models.weights import current_versions, load_model
 from inverse_graphics.sequences.problems import held_out_batch
@@ -47,7 +47,7 @@ OTHER_WAYS: dict[str, Halting] = {
     "discrete": Discrete(),
 }
 """How every network is judged besides, whatever it was trained by."""
-FEWEST = 20
+MIN_COUNT = 20
 """Inputs of a difficulty below which nothing is said of it."""
 
 
@@ -60,11 +60,11 @@ def thinking_figures(
     inputs, wrong (of those that are asked about) and steps.  halts: share of each step, from the first, by
     difficulty.
     """
-    exam = examine(network, batch, halting)
+    exam = evaluate_sequences(network, batch, halting)
     return {
         "metrics": exam.metrics(),
         "by_halting": {
-            name: examine(network, batch, way, torch.Generator().manual_seed(seed)).metrics()
+            name: evaluate_sequences(network, batch, way, torch.Generator().manual_seed(seed)).metrics()
             for name, way in OTHER_WAYS.items()
         },
         "by_difficulty": by_difficulty(exam),
@@ -72,7 +72,7 @@ def thinking_figures(
     }
 
 
-def by_difficulty(exam: SequenceExam) -> list[dict[str, float]]:
+def by_difficulty(exam: SequenceScores) -> list[dict[str, float]]:
     """How wrong and how slow it is, for each difficulty of an input."""
     found = []
     for level in _levels(exam.difficulty):
@@ -94,7 +94,7 @@ def halting_by_difficulty(
     network: SequenceNetwork, batch: SequenceBatch, halting: Halting
 ) -> list[dict[str, Any]]:
     """With which mean weight each step is the last, for each difficulty of an input."""
-    sequences = Sequences.of(batch)
+    sequences = Sequences.from_batch(batch)
     answers = network(sequences.inputs, halting)
     weights = [log_weights(pondering).exp() for pondering in answers.ponderings]
     longest = max(len(weight) for weight in weights)
@@ -109,7 +109,7 @@ def halting_by_difficulty(
 
 def _levels(difficulty: NDArray[np.int64]) -> list[int]:
     levels, counts = np.unique(difficulty, return_counts=True)
-    return [int(level) for level, count in zip(levels, counts, strict=True) if count >= FEWEST]
+    return [int(level) for level, count in zip(levels, counts, strict=True) if count >= MIN_COUNT]
 
 
 METHODS = ("act", "relaxed", "reinforce")

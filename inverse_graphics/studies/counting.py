@@ -91,7 +91,7 @@ def _figures(trained: StudyRun) -> dict[str, Any]:
     assert isinstance(network, Air2D)
     judging = recipe.evaluation
     figures = evaluate2d(network, recipe, judging.size, IWAE_SAMPLES, judging.seed)
-    held_out = open_streams(recipe.data).held_out.fixed_set(SCANNED, judging.seed).images
+    held_out = open_streams(recipe.data).test.fixed_set(SCANNED, judging.seed).images
     return {**figures, "scanning": scanning_maps(network, to_network(held_out)).tolist()}
 
 

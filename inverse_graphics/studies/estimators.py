@@ -84,14 +84,14 @@ def gradient_spreads(
         DataError: the data is missing and cannot be fetched.
         ModelError: a snapshot is missing or damaged.
     """
-    stream = open_streams(recipe.data).learnt
+    stream = open_streams(recipe.data).train
 
     def images(index: int) -> Tensor:
         return to_network(stream.batch(recipe.batch_size, recipe.seed, index).images)
 
     spreads = []
     for stage, step in stage_steps(recipe.steps).items():
-        network, schedule = read_snapshot(folder, recipe, step), Schedule.of(recipe, step)
+        network, schedule = read_snapshot(folder, recipe, step), Schedule.from_recipe(recipe, step)
         for name, settings in ESTIMATORS.items():
             generator = torch.Generator().manual_seed(recipe.seed)
             estimator = _estimator(network, settings, recipe.seed)
@@ -110,16 +110,18 @@ def _estimator(network: Air2D, settings: AirSchedule, seed: int) -> Estimator:
 
 
 class Schedule(NamedTuple):
-    """Where training is.  log_count_prior: (N + 1,).  trust: in [0, 1]."""
+    """Where training is.  log_count_prior: (N + 1,).  warm_up_fraction: in [0, 1]."""
 
     log_count_prior: Tensor
-    trust: float
+    warm_up_fraction: float
 
     @classmethod
-    def of(cls, recipe: Air2DRecipe, step: int) -> Schedule:
+    def from_recipe(cls, recipe: Air2DRecipe, step: int) -> Schedule:
         """After so many steps of a recipe."""
         log_odds = recipe.objective.log_odds(step)
-        return cls(truncated_geometric(log_odds, recipe.model.max_objects), recipe.objective.trust(step))
+        return cls(
+            truncated_geometric(log_odds, recipe.model.max_objects), recipe.objective.warm_up_fraction(step)
+        )
 
 
 def presence_gradients(

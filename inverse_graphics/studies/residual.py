@@ -26,7 +26,7 @@ from torch import Tensor
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError, TrainingError
 from inverse_graphics.models.residual.block import block_kind
-from inverse_graphics.models.residual.evaluation import ImageExam, examine_images
+from inverse_graphics.models.residual.evaluation import ImageScores, evaluate_images
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.residual.objectives import Labelled
 from inverse_graphics.models.weights import current_versions, load_model
@@ -52,7 +52,7 @@ from inverse_graphics.training.run import WEIGHTS
 
 
 def plot_computation(
-    images: Tensor, exam: ImageExam, least: int, most: int, file: Path, shown: int = 12
+    images: Tensor, exam: ImageScores, least: int, most: int, file: Path, shown: int = 12
 ) -> None:
     """Draw the first images and their computation maps, as PNG and SVG.
 
@@ -126,9 +126,9 @@ def judge(trained: StudyRun, draws: int) -> dict[str, Any]:
         kind = recipe.model.block_kind.by(recipe.objective.judged_by)
         patch = recipe.model.patch
         return {
-            "metrics": examine_images(network, batch, kind).metrics(),
+            "metrics": evaluate_images(network, batch, kind).metrics(),
             "by_kind": {
-                name: examine_images(network, batch, block_kind(name, patch)).metrics() for name in LEARNS_BY
+                name: evaluate_images(network, batch, block_kind(name, patch)).metrics() for name in LEARNS_BY
             },
             "draws": draws,
             "spreads": [one._asdict() for one in _spreads(network, recipe, draws)],
@@ -172,10 +172,10 @@ def _rows(spreads: Sequence[LatentSpread]) -> list[LatentRow]:
 
 def _spreads(network: ResidualNetwork, recipe: ResidualRecipe, draws: int) -> list[LatentSpread]:
     """At the start and at the end of training."""
-    learnt = open_streams(recipe.data).learnt
+    train = open_streams(recipe.data).train
 
     def batch(index: int) -> Labelled:
-        return labelled(learnt.batch(JUDGED, recipe.seed, recipe.steps + index))
+        return labelled(train.batch(JUDGED, recipe.seed, recipe.steps + index))
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -235,12 +235,12 @@ def _plot_computation(run: StudyRun, out: Path) -> None:
     recipe = _recipe(run)
     batch = _held_out(recipe, SHOWN)
     kind = recipe.model.block_kind.by(recipe.objective.judged_by)
-    exam = examine_images(_network(run), batch, kind)
+    exam = evaluate_images(_network(run), batch, kind)
     plot_computation(batch.images, exam, 3, 3 * recipe.model.units, out / "computation")
 
 
 def _held_out(recipe: ResidualRecipe, size: int) -> Labelled:
-    return labelled(open_streams(recipe.data).held_out.fixed_set(size, recipe.evaluation.seed))
+    return labelled(open_streams(recipe.data).test.fixed_set(size, recipe.evaluation.seed))
 
 
 def _network(run: StudyRun) -> ResidualNetwork:

@@ -27,7 +27,7 @@ from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, rec
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
 from inverse_graphics.training.tasks import build_task as build_any_task
-from inverse_graphics.training.trainer import StopWish, Trainer
+from inverse_graphics.training.trainer import StopRequest, Trainer
 
 RECIPE, CHECKPOINTS, WEIGHTS = "recipe.yaml", "checkpoints", "weights"
 
@@ -87,7 +87,7 @@ def run(
     with (
         RunLog(folder, state.counters.history) as log,
         display_for(console, recipe.steps, state.counters.step) as display,
-        StopWish() as stop,
+        StopRequest() as stop,
     ):
         display.say(_opening(recipe, folder, state))
         finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
@@ -149,7 +149,7 @@ def _opening(recipe: Recipe, folder: Path, state: TrainingState) -> str:
 
 def _export(task: Task, state: TrainingState, folder: Path, display: Display) -> None:
     display.say("trained; judging and writing the model")
-    with state.judged():
+    with state.evaluation_mode():
         task.export(folder / WEIGHTS, state.counters.history[-1]["held_out"])
     display.say(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")
 

@@ -92,7 +92,7 @@ class TrainingState:
         self.counters = counters
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
+    def evaluation_mode(self) -> Iterator[None]:
         """Let the network be as it is judged and exported: averaged, in evaluation mode, no gradients."""
         self.module.eval()
         try:

@@ -24,11 +24,11 @@ from inverse_graphics.training.task import Evaluation, Task
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class StopWish:
+class StopRequest:
     """While entered, the first signal is remembered; a second Ctrl-C interrupts at once."""
 
     def __init__(self) -> None:
-        self.wished = False
+        self.requested = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
@@ -41,9 +41,9 @@ class StopWish:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.wished and number == signal.SIGINT:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.wished = True
+        self.requested = True
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Trainer:
     log: RunLog
     display: Display
 
-    def train(self, stop: StopWish) -> bool:
+    def train(self, stop: StopRequest) -> bool:
         """Train to the last step or until told to stop; True if it was the last step.
 
         Raises:
@@ -68,14 +68,14 @@ class Trainer:
             StorageError: a checkpoint or the log could not be written; the one before still stands.
         """
         counters = self.state.counters
-        while counters.step < self.recipe.steps and not stop.wished:
+        while counters.step < self.recipe.steps and not stop.requested:
             begun = perf_counter()
             self._step()
             counters.seconds += perf_counter() - begun
             self.display.step(counters.step, counters.means(), self._images_per_second())
             if self._due(self.recipe.evaluation.every):
                 self._evaluate()
-            if self._due(self.recipe.checkpoint_every) or stop.wished:
+            if self._due(self.recipe.checkpoint_every) or stop.requested:
                 self._save()
         return counters.step >= self.recipe.steps
 
@@ -116,7 +116,7 @@ class Trainer:
         return steps * self.recipe.batch_size / seconds if seconds > 0 else 0.0
 
     def _evaluate(self) -> None:
-        with self.state.judged():
+        with self.state.evaluation_mode():
             evaluation = self.task.evaluate()
         row = self._row(evaluation)
         counters = self.state.counters

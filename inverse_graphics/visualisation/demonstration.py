@@ -10,7 +10,7 @@ import numpy as np
 
 from inverse_graphics import __version__
 from inverse_graphics.data.mnist import load_digits
-from inverse_graphics.data.multi_object import Canvases
+from inverse_graphics.data.multi_object import MultiObjectImages
 from inverse_graphics.evaluation.scene_images import FamiliarScenes, pictures
 from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.io.files import storage_error
@@ -75,7 +75,7 @@ def demonstrate(count: int, seed: int) -> Demonstration:
 
 def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
     parser = SceneParser.load(SPACE_MODEL)
-    known = FamiliarScenes.of(parser.document)
+    known = FamiliarScenes.from_document(parser.document)
     batch, library = known.sample(count, seed), known.family.library
     scenes = [batch.scene(index, library) for index in range(count)]
     truths = [tuple(placed.asset for placed in scene.objects) for scene in scenes]
@@ -90,7 +90,7 @@ def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage
 
 
 def _digits(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
-    digits = Canvases(load_digits("test", "shipped")).fixed_set(count, seed)
+    digits = MultiObjectImages(load_digits("test", "shipped")).fixed_set(count, seed)
     images = [np.repeat(image[..., None], 3, axis=-1) for image in digits.images]
     images.append(unknown.picture)
     names = [*(f"digits-{index}.png" for index in range(1, count + 1)), f"{unknown.name}.png"]

@@ -197,7 +197,7 @@ def overlay_writer(target: Path, count: int) -> Iterator[Callable[[Parse], None]
     """
     if target.is_dir() or target.suffix.lower() not in FORMATS:
         names = FileNames(target, ".png")
-        yield lambda parse: save(names.of(parse.image), _drawn(parse))
+        yield lambda parse: save(names.path_for(parse.image), _drawn(parse))
         return
     if count > LARGEST_SHEET:
         raise ImageError(

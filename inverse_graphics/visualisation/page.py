@@ -84,7 +84,7 @@ def _steps(inferred: InferredImage) -> Iterator[str]:
     parse = inferred.parse
     yield figure(picture(parse.prefixes[0]), "before step 1")
     for step, found in enumerate(parse.objects):
-        window = _on_canvas(found.window_px or found.box_px, inferred)
+        window = _at_model_size(found.window_px or found.box_px, inferred)
         drawn = picture(parse.prefixes[step + 1], {step: window})
         yield figure(drawn, f"{_badge(step)} after step {step + 1}")
 
@@ -113,7 +113,7 @@ def _fact(step: int, found: ParsedObject) -> str:
     return f'<div class="facts">{_badge(step)} {escape(object_caption(found))} at {place} cm</div>'
 
 
-def _on_canvas(box: Box, inferred: InferredImage) -> Box:
+def _at_model_size(box: Box, inferred: InferredImage) -> Box:
     """Move a box from an image to the canvas: fitted into it whole in 2D, covering it in 3D, centred."""
     (rows, columns), image = inferred.parse.observation.shape[:2], inferred.image.shape
     fit = min if inferred.parse.scene is None else max

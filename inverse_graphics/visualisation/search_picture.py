@@ -19,7 +19,7 @@ from inverse_graphics.inference.parse import Parse
 from inverse_graphics.interchange.scene_files import FileNames, SceneFolder
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save, to_bytes
-from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.optimisation.ascent import draw_scenes
 from inverse_graphics.optimisation.optimiser import Found
 from inverse_graphics.optimisation.search import SceneSearch
@@ -53,8 +53,8 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
     steps = frame_steps(len(found.path))
     winner = found.winners[:1]
     with torch.inference_mode():
-        shown = [StagedScenes(*(part[winner] for part in found.path[step])) for step in steps]
-        drawn = [draw_scenes(one, search.stage, search.engine)[0] for one in shown]
+        shown = [SceneLatents(*(part[winner] for part in found.path[step])) for step in steps]
+        drawn = [draw_scenes(one, search.space, search.engine)[0] for one in shown]
     pictures = [picture.clamp(0, 1).permute(1, 2, 0).numpy() for picture in drawn]
     frames = [
         _frame(parse.observation, picture, f"step {step}: log p(x, scene) = {value:,.0f}")
@@ -117,5 +117,5 @@ class SearchFolder:
         """Write those of one image, (H, W, 3), as it was given to the search."""
         parse = found.parse
         self._write_scene(parse)
-        save(self._pictures.of(parse.image), draw_search(image, parse))
-        write_animation(self._animations.of(parse.image), parse, found.search, search)
+        save(self._pictures.path_for(parse.image), draw_search(image, parse))
+        write_animation(self._animations.path_for(parse.image), parse, found.search, search)

@@ -11,7 +11,7 @@ from inverse_graphics.benchmarks.infer import benchmark_infer
 from inverse_graphics.evaluation.scene_images import (
     OTHER_OBJECTS,
     FamiliarScenes,
-    SceneExam,
+    SceneSuite,
     foreign_to,
     marks,
     pictures,
@@ -32,7 +32,7 @@ DOCUMENT = ModelDocument(kind="air3d", settings=SETTINGS.model_dump(mode="json")
 
 @pytest.fixture(scope="module")
 def known() -> FamiliarScenes:
-    return FamiliarScenes.of(DOCUMENT)
+    return FamiliarScenes.from_document(DOCUMENT)
 
 
 def truthful(known: FamiliarScenes, count: int) -> list[Parse]:
@@ -150,4 +150,4 @@ def test_a_3d_model_is_examined(monkeypatch):
     assert 0 <= (rows[0].count_accuracy or 0) <= 1
     assert (rows[0].milliseconds_alone or 0) > 0
     assert all(row.number == 2 and row.count_accuracy is None and row.warned == 0 for row in rows[1:])
-    assert SceneExam.of(DOCUMENT).name == "table_top"
+    assert SceneSuite.from_document(DOCUMENT).name == "table_top"

@@ -137,7 +137,7 @@ def test_a_recipe_is_trained_and_what_it_made_infers(run, tmp_path, image_folder
 
 def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
     class Stopped:
-        wished = True
+        requested = True
 
         def __enter__(self):
             return self
@@ -145,7 +145,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("inverse_graphics.training.run.StopWish", Stopped)
+    monkeypatch.setattr("inverse_graphics.training.run.StopRequest", Stopped)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     outcome = run("train", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run")
     assert outcome.status == 130

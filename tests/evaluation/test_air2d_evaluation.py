@@ -55,7 +55,7 @@ def test_counts_are_those_of_reading_image_by_image():
     told: list[int] = []
     figures = evaluate2d(model, of, 310, 1, advance=told.append)
     assert told == [250, 310]
-    batch = open_streams(of.data).held_out.fixed_set(310, 0)
+    batch = open_streams(of.data).test.fixed_set(310, 0)
     matrix = np.zeros((4, 4), int)
     for image, count in zip(torch.from_numpy(batch.images)[:, None], batch.counts, strict=True):
         matrix[count, int(read_images(model, image[None]).counts[0])] += 1

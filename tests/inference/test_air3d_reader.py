@@ -66,8 +66,8 @@ def test_an_answer_is_complete(read):
         assert document["camera"].keys() == {"K", "T_world_camera"}
         for found in document["objects"]:
             assert all(found[name] is not None for name in found if name != "window_px")
-            assert found["identity"] in network.stage.family.kinds
-            assert 1 / len(network.stage.family.kinds) <= found["identity_probability"] <= 1
+            assert found["identity"] in network.space.family.kinds
+            assert 1 / len(network.space.family.kinds) <= found["identity_probability"] <= 1
             x, y, width, height = found["box_px"]
             assert 0 <= x <= x + width <= image.shape[1] + 1e-6
             assert 0 <= y <= y + height <= image.shape[0] + 1e-6
@@ -122,7 +122,7 @@ def test_of_an_oblong_image_the_middle_is_read_and_the_rest_drawn_too(read):
 
 def test_kinds_without_a_visible_turn_have_none(read):
     _, network, _, parses = read
-    turns = dict(zip(network.stage.family.kinds, network.stage.turns.tolist(), strict=True))
+    turns = dict(zip(network.space.family.kinds, network.space.turns.tolist(), strict=True))
     seen = {found.identity: found.quaternion_xyzw for parse in parses for found in parse.objects}
     for identity, quaternion in seen.items():
         assert (quaternion == (0, 0, 0, 1)) == (not turns[identity])
@@ -141,7 +141,7 @@ def test_the_same_image_with_more_pixels_is_answered_alike(read):
 
 def test_spread_is_along_the_axes_of_the_stage(read):
     _, network, _, parses = read
-    normal = 1 if network.stage.floating else 2
+    normal = 1 if network.space.floating else 2
     for found in (found for parse in parses for found in parse.objects):
         assert found.position_std_m[normal] == 0
         assert all(std > 0 for axis, std in enumerate(found.position_std_m) if axis != normal)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from inverse_graphics.models.outlier_detector import Familiarity, ParsedImages, SummaryComponent
+from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages, SummaryComponent
 
 
 def familiar(seed, images=4000, shift=0.0):
@@ -18,8 +18,8 @@ def familiar(seed, images=4000, shift=0.0):
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Familiarity:
-    familiarity = Familiarity.fit(familiar(0), familiar(1), flagged=0.02)
+def fitted() -> OutlierDetector:
+    familiarity = OutlierDetector.fit(familiar(0), familiar(1), false_positive_rate=0.02)
     assert familiarity is not None
     return familiarity
 
@@ -56,7 +56,7 @@ def test_an_empty_image_is_judged_by_the_threshold_of_one_object(fitted):
 
 def test_counts_have_thresholds_from_the_fewest_on():
     parsed = familiar(1)
-    fitted = Familiarity.fit(familiar(0), parsed, flagged=0.02, fewest=0)
+    fitted = OutlierDetector.fit(familiar(0), parsed, false_positive_rate=0.02, fewest=0)
     assert fitted is not None
     for count, threshold in enumerate(fitted.log_likelihood):
         share = (parsed.log_likelihoods[parsed.counts == count] < threshold).mean()
@@ -72,7 +72,7 @@ def test_a_component_is_the_normal_density():
     factor, mean = rng.normal(size=(3, 3)), rng.normal(size=3)
     precision = factor @ factor.T
     constant = -1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(precision)[1]
-    familiarity = Familiarity(
+    familiarity = OutlierDetector(
         log_likelihood=(0.0,),
         summary_log_density=0.0,
         components=(
@@ -100,10 +100,10 @@ def test_the_fitted_mixture_is_a_density(fitted):
 
 def test_too_little_seen_gives_no_verdict():
     few = familiar(8, images=60)
-    assert Familiarity.fit(few, few, flagged=0.01) is None
+    assert OutlierDetector.fit(few, few, false_positive_rate=0.01) is None
     nothing = familiar(9)._replace(counts=np.zeros(4000, int))
-    assert Familiarity.fit(nothing, nothing, flagged=0.01) is None
+    assert OutlierDetector.fit(nothing, nothing, false_positive_rate=0.01) is None
 
 
 def test_it_survives_its_document(fitted):
-    assert Familiarity.model_validate_json(fitted.model_dump_json()) == fitted
+    assert OutlierDetector.model_validate_json(fitted.model_dump_json()) == fitted

@@ -219,7 +219,7 @@ def test_a_step_moves_what_moves_farthest_by_so_many_pixels(seed):
     camera = looking_down(1, 64)
     camera = replace(camera, T_world_camera=torch.eye(4, dtype=torch.float64)[None])
     radius = torch.full((1, 8), 0.05, dtype=torch.float64)
-    steps = PoseSteps.of(position, radius, camera.K, 0.5)
+    steps = PoseSteps.from_pixels(position, radius, camera.K, 0.5)
     torch.testing.assert_close(
         steps.axes @ steps.axes.transpose(-1, -2), torch.eye(3, dtype=torch.float64).expand(1, 8, 3, 3)
     )

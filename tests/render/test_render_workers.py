@@ -161,6 +161,6 @@ def test_layers_are_the_same_after_a_journey():
     scenes = random_scenes(meshes, 3, 2, 16, seed=2)
     layers = EmbeddedEngine(meshes).layers(scenes.objects, scenes.camera, scenes.light)
     parts = [Layers(*(plane[part] for plane in layers)) for part in (slice(0, 1), slice(1, 1), slice(1, 3))]
-    arrived = PackedLayers.joined([PackedLayers.of(part) for part in parts])
+    arrived = PackedLayers.joined([PackedLayers.from_layers(part) for part in parts])
     for one, other in zip(layers, arrived, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -73,12 +73,12 @@ def test_a_window_holds_all_there_is_to_see(name):
     scenes = random_scenes(meshes, 4, 3, 40, seed=4, distance=0.5)
     engine = make_engine(name, meshes)
     assert isinstance(engine, SampledEngine)
-    windows = Windows.of(
+    windows = Windows.from_objects(
         scenes.objects.to(*EXACT),
         scenes.camera.to(*EXACT),
         scenes.light.to(*EXACT),
         2,
-        Vertices.of(meshes),
+        Vertices.from_library(meshes),
         NEAR,
     )
     whole = np.tile([0, 0, 40, 40], (len(windows.layer), 1))
@@ -99,7 +99,7 @@ def test_large_pictures_are_drawn_in_pieces_that_fit(name, monkeypatch):
     scenes = random_scenes(meshes, 2, 2, 220, seed=5, distance=0.4)
     engine = make_engine(name, meshes)
     whole = engine.layers(scenes.objects, scenes.camera, scenes.light)
-    monkeypatch.setattr("inverse_graphics.render.sampled.engine.AT_ONCE", 20_000)
+    monkeypatch.setattr("inverse_graphics.render.sampled.engine.BATCH_SIZE", 20_000)
     pieces = engine.layers(scenes.objects, scenes.camera, scenes.light)
     assert (whole.alpha - pieces.alpha).abs().mean() < 1e-4
     assert (whole.rgb - pieces.rgb).abs().mean() < 1e-4

@@ -91,7 +91,7 @@ def test_snapshots_are_the_weights_of_their_steps(place):
     assert isinstance(recipe, Air2DRecipe)
     fresh = air2d_task.build_air2d_task(recipe).trainable.module.state_dict()
     steps = stage_steps(recipe.steps)
-    start, middle = (read_snapshot(run, recipe, steps[stage]).state_dict() for stage in ("start", "middle"))
+    start, middle = (read_snapshot(run, recipe, steps[space]).state_dict() for space in ("start", "middle"))
     assert all((start[name] == tensor).all() for name, tensor in fresh.items())
     assert any((start[name] != tensor).any() for name, tensor in middle.items())
 
@@ -127,7 +127,7 @@ def test_maps_count_every_object_found_where_its_window_is(place):
     assert isinstance(recipe, Air2DRecipe)
     network = air2d_task.build_air2d_task(recipe).trainable.module
     assert isinstance(network, Air2D)
-    images = to_network(open_streams(recipe.data).held_out.fixed_set(70, 0).images)
+    images = to_network(open_streams(recipe.data).test.fixed_set(70, 0).images)
     maps = scanning_maps(network, images)
     counts = air2d_task.read_all(network, images[:, 0].numpy()).counts
     assert maps.sum() == counts.sum() > 0

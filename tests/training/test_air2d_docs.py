@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from inverse_graphics.data.multi_object import CanvasSettings
+from inverse_graphics.data.multi_object import MultiObjectSettings
 from inverse_graphics.models.air2d.network import Air2DSettings
 from inverse_graphics.models.estimators import settings as objectives
 
@@ -47,7 +47,7 @@ def defaults(*kinds):
     [
         ("training.md", "`model.`, in the plane", (Air2DSettings,)),
         ("training.md", "`objective.`, in the plane", OBJECTIVES),
-        ("data.md", "`data.`", (CanvasSettings,)),
+        ("data.md", "`data.`", (MultiObjectSettings,)),
     ],
 )
 def test_tables_are_the_codes(page, heading, kinds):

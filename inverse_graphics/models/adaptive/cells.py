@@ -32,35 +32,36 @@ class Recurrent(NamedTuple):
     rounded: Tensor
 
     @classmethod
-    def of(cls, weight: Tensor, precision: torch.dtype) -> Recurrent:
+    def from_weight(cls, weight: Tensor, precision: torch.dtype) -> Recurrent:
         """weight: (G, H), as PyTorch's cells keep it."""
         return cls(weight.mT, weight.detach().to(precision).mT)
 
 
-def rnn_step(drive: Tensor, hidden: Tensor, recurrent: Recurrent) -> Tensor:
-    """h ← tanh(drive + h W): (B, H).  drive: (B, H).  W: (H, H)."""
-    return _RnnStep.apply(drive, hidden, *recurrent)  # type: ignore[no-untyped-call]
+def rnn_step(projected: Tensor, hidden: Tensor, recurrent: Recurrent) -> Tensor:
+    """h ← tanh(drive + h W): (B, H).  projected: (B, H).  W: (H, H)."""
+    return _RnnStep.apply(projected, hidden, *recurrent)  # type: ignore[no-untyped-call]
 
 
-def lstm_step(drive: Tensor, hidden: Tensor, cell: Tensor, recurrent: Recurrent) -> tuple[Tensor, Tensor]:
-    """c ← f c + i g, h ← o tanh(c): (B, H) each.  drive: (B, 4 H), gates in PyTorch's order i, f, g, o."""
-    return _LstmStep.apply(drive, hidden, cell, *recurrent)  # type: ignore[no-untyped-call]
+def lstm_step(projected: Tensor, hidden: Tensor, cell: Tensor, recurrent: Recurrent) -> tuple[Tensor, Tensor]:
+    """c ← f c + i g, h ← o tanh(c): (B, H) each.  projected: (B, 4 H), gates in PyTorch's order i, f, g,
+    o."""
+    return _LstmStep.apply(projected, hidden, cell, *recurrent)  # type: ignore[no-untyped-call]
 
 
 def _tanh(x: Tensor) -> Tensor:
     return torch.sigmoid(2 * x).mul_(2).sub_(1)
 
 
-def _driven(drive: Tensor, hidden: Tensor, rounded: Tensor) -> Tensor:
-    if drive.dtype == rounded.dtype:
-        return torch.addmm(drive, hidden, rounded)
-    return drive + hidden.to(rounded.dtype) @ rounded
+def _projected(projected: Tensor, hidden: Tensor, rounded: Tensor) -> Tensor:
+    if projected.dtype == rounded.dtype:
+        return torch.addmm(projected, hidden, rounded)
+    return projected + hidden.to(rounded.dtype) @ rounded
 
 
 class _RnnStep(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, drive: Tensor, hidden: Tensor, _: Tensor, rounded: Tensor) -> Tensor:
-        after = _tanh(_driven(drive, hidden, rounded))
+    def forward(ctx: Any, projected: Tensor, hidden: Tensor, _: Tensor, rounded: Tensor) -> Tensor:
+        after = _tanh(_projected(projected, hidden, rounded))
         ctx.save_for_backward(hidden, rounded, after)
         return after
 
@@ -75,9 +76,9 @@ class _RnnStep(torch.autograd.Function):
 class _LstmStep(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, drive: Tensor, hidden: Tensor, cell: Tensor, _: Tensor, rounded: Tensor
+        ctx: Any, projected: Tensor, hidden: Tensor, cell: Tensor, _: Tensor, rounded: Tensor
     ) -> tuple[Tensor, Tensor]:
-        gates = _driven(drive, hidden, rounded)
+        gates = _projected(projected, hidden, rounded)
         gates.chunk(4, -1)[2].mul_(2)  # the candidate's is a tanh
         gates.sigmoid_()
         let_in, keep, candidate, let_out = gates.chunk(4, -1)
@@ -128,39 +129,39 @@ class Cell(Protocol):
         """The next state.  inputs: (B, input_size)."""
 
 
-class Drive(Protocol):
+class InputProjection(Protocol):
     """Steps a cell whose input stays the same; what is computed of that input once is its drive."""
 
-    def drive(self, inputs: Tensor) -> Tensor:
+    def projected(self, inputs: Tensor) -> Tensor:
         """What drives all steps but the first: (B, ...).  inputs: (B, input_size − 1)."""
 
-    def flagged(self, drive: Tensor) -> Tensor:
+    def with_flag(self, projected: Tensor) -> Tensor:
         """What drives the first step."""
 
-    def advance(self, drive: Tensor, state: State) -> State:
+    def advance(self, projected: Tensor, state: State) -> State:
         """The next state."""
 
 
-class AnyDrive:
+class AnyInputProjection:
     """Calls the cell; the drive is its input."""
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
 
-    def drive(self, inputs: Tensor) -> Tensor:
+    def projected(self, inputs: Tensor) -> Tensor:
         """The input and a flag of 0."""
         return pad(inputs, (0, 1))
 
-    def flagged(self, drive: Tensor) -> Tensor:
+    def with_flag(self, projected: Tensor) -> Tensor:
         """The input and a flag of 1."""
-        return pad(drive[:, :-1], (0, 1), value=1.0)
+        return pad(projected[:, :-1], (0, 1), value=1.0)
 
-    def advance(self, drive: Tensor, state: State) -> State:
+    def advance(self, projected: Tensor, state: State) -> State:
         """One call."""
-        return self.cell(drive, state)
+        return self.cell(projected, state)
 
 
-class _LinearDrive:
+class _LinearInputProjection:
     """Of cells that add a linear map of the input to one of the hidden vector; the drive is the former.
 
     precision: of products with the recurrent matrix; the weights' own where it is None.
@@ -168,42 +169,42 @@ class _LinearDrive:
 
     def __init__(self, cell: nn.RNNCellBase, precision: torch.dtype | None) -> None:
         self.cell = cell
-        self.recurrent = Recurrent.of(cell.weight_hh, precision or cell.weight_hh.dtype)
+        self.recurrent = Recurrent.from_weight(cell.weight_hh, precision or cell.weight_hh.dtype)
 
-    def drive(self, inputs: Tensor) -> Tensor:
+    def projected(self, inputs: Tensor) -> Tensor:
         bias = self.cell.bias_ih + self.cell.bias_hh if self.cell.bias else None
         return linear(inputs, self.cell.weight_ih[:, :-1], bias)
 
-    def flagged(self, drive: Tensor) -> Tensor:
-        return drive + self.cell.weight_ih[:, -1]
+    def with_flag(self, projected: Tensor) -> Tensor:
+        return projected + self.cell.weight_ih[:, -1]
 
 
-class RnnDrive(_LinearDrive):
+class RnnInputProjection(_LinearInputProjection):
     """`nn.RNNCell` with tanh, with half of its work done beforehand."""
 
-    def advance(self, drive: Tensor, state: Tensor) -> Tensor:
+    def advance(self, projected: Tensor, state: Tensor) -> Tensor:
         """h ← tanh(W x + U h + b)."""
-        return rnn_step(drive, state, self.recurrent)
+        return rnn_step(projected, state, self.recurrent)
 
 
-class LstmDrive(_LinearDrive):
+class LstmInputProjection(_LinearInputProjection):
     """`nn.LSTMCell`, with the input's share of its gates computed beforehand."""
 
-    def advance(self, drive: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def advance(self, projected: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The next hidden vector and cell."""
-        return lstm_step(drive, *state, self.recurrent)
+        return lstm_step(projected, *state, self.recurrent)
 
 
-def drive_of(cell: nn.Module, precision: torch.dtype | None = None) -> Drive:
+def input_projection(cell: nn.Module, precision: torch.dtype | None = None) -> InputProjection:
     """The fastest way of stepping a cell.
 
     precision: of products with the recurrent matrix, such as bfloat16, where the way has a choice.
     """
     if type(cell) is nn.RNNCell and cell.nonlinearity == "tanh":
-        return RnnDrive(cell, precision)
+        return RnnInputProjection(cell, precision)
     if type(cell) is nn.LSTMCell:
-        return LstmDrive(cell, precision)
-    return AnyDrive(cell)  # type: ignore[arg-type]
+        return LstmInputProjection(cell, precision)
+    return AnyInputProjection(cell)  # type: ignore[arg-type]
 
 
 def first_state(cell: nn.Module, inputs: Tensor) -> State:

@@ -14,7 +14,7 @@ from inverse_graphics.models.adaptive.sequence_objectives import answer_losses
 from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch
 
 
-class SequenceExam(NamedTuple):
+class SequenceScores(NamedTuple):
     """What came of it, M inputs in all, time by time.
 
     wrong: (M,) bool, whether any answer after the input was.  loss: (M,), nats.  steps: (M,).
@@ -47,19 +47,19 @@ class SequenceExam(NamedTuple):
 
 
 @torch.no_grad()
-def examine(
+def evaluate_sequences(
     network: SequenceNetwork,
     batch: SequenceBatch,
     halting: Halting | None = None,
     generator: torch.Generator | None = None,
-) -> SequenceExam:
+) -> SequenceScores:
     """Let the network answer; halting and generator as for `ACT`."""
-    sequences = Sequences.of(batch)
+    sequences = Sequences.from_batch(batch)
     answers = network(sequences.inputs, halting, generator)
     asked = sequences.targets != NO_TARGET
     wrong = ((answers.classes != sequences.targets) & asked).any(-1)
     loss = answer_losses(answers.logits, sequences.targets)
-    return SequenceExam(
+    return SequenceScores(
         wrong.numpy(),
         loss.double().numpy(),
         answers.steps.double().numpy(),

@@ -68,7 +68,7 @@ class Sequences(NamedTuple):
     row: Tensor
 
     @classmethod
-    def of(cls, batch: SequenceBatch) -> Sequences:
+    def from_batch(cls, batch: SequenceBatch) -> Sequences:
         """Leave out what is beyond the ends of sequences."""
         inputs = torch.from_numpy(batch.inputs)
         valid = torch.from_numpy(batch.valid)

@@ -84,6 +84,6 @@ class PlainObjective(BaseModel):
         return Thresholded()
 
 
-ThinkingSettings = Annotated[
+AdaptiveObjectiveSettings = Annotated[
     ActObjective | RelaxedObjective | ReinforceObjective | PlainObjective, Field(discriminator="kind")
 ]

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.distributions.sampler import PointEstimate
 from inverse_graphics.models.air2d.attention import window_box
 from inverse_graphics.models.air2d.network import Air2D
-from inverse_graphics.models.early_stop import Findings, find_until_absent
+from inverse_graphics.models.early_stop import EarlyStoppedInference, infer_until_absent
 from inverse_graphics.models.outlier_detector import ParsedImages
 
 INK = 0.1
@@ -120,7 +120,7 @@ def read_images(network: Air2D, images: Tensor) -> Reading:
 
     images: (B, 1, H, W) in [0, 1].
     """
-    findings = find_until_absent(network, images, AtMeans())
+    findings = infer_until_absent(network, images, PointEstimate())
     counts, size = findings.counts, network.settings.image_size
     prefixes = _prefixes(findings)
     windows = _windows(findings, size)
@@ -139,16 +139,16 @@ def read_images(network: Air2D, images: Tensor) -> Reading:
     )
 
 
-def _prefixes(findings: Findings) -> Tensor:
+def _prefixes(findings: EarlyStoppedInference) -> Tensor:
     """The pictures of the first 0 … L objects, and of all where there are fewer: (B, L + 1, H, W)."""
-    nothing: Tensor = findings.beginning.picture
+    nothing: Tensor = findings.initial.picture
     pictures = [nothing]
     for rows, step in findings.objects:
         pictures.append(pictures[-1].index_copy(0, rows, step.latents.after))
     return torch.stack(pictures, dim=1)
 
 
-def _windows(findings: Findings, size: int) -> Tensor:
+def _windows(findings: EarlyStoppedInference, size: int) -> Tensor:
     """Those of the first L objects, one at least; zeros where there is none: (B, L, 4), pixels."""
     nowhere = findings.log_count.new_zeros(len(findings.log_count), 4)
     windows = [

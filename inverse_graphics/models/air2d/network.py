@@ -17,7 +17,7 @@ from torch.nn.functional import pad, softplus
 from inverse_graphics.distributions.normal import Gaussian
 from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
-from inverse_graphics.models.air import Beginning, ObjectStep
+from inverse_graphics.models.air import InitialState, ObjectStep
 from inverse_graphics.models.air2d.attention import (
     AimMap,
     Place,
@@ -178,14 +178,16 @@ class Air2D(nn.Module):
         """N, the number of steps."""
         return self.settings.max_objects
 
-    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
         """The state before the first step; what objects share is the background.  images: (B, 1, H, W)."""
         nothing = images.new_zeros(len(images), self.settings.hidden)
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
         seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
         behind, picture, kl = self._behind(images[:, 0], sampler)
         places = self._map_of(images[:, 0]) if self.settings.aim == "map" else None
-        return Beginning(State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl)
+        return InitialState(
+            State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl
+        )
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, where it is, and what."""
@@ -226,11 +228,11 @@ class Air2D(nn.Module):
         log_q = z.q_where.log_prob(z.where) + z.q_what.log_prob(z.what)
         return log_q - p_where.log_prob(z.where) - p_what.log_prob(z.what)
 
-    def log_ratio_shared(self, beginning: State) -> Tensor:
+    def log_ratio_shared(self, initial: State) -> Tensor:
         """log q − log p of what all objects share, the background's code, as it was drawn: (B,), nats."""
-        if beginning.behind is None:
-            return torch.zeros_like(beginning.images[:, 0, 0])
-        code, posterior = beginning.behind
+        if initial.behind is None:
+            return torch.zeros_like(initial.images[:, 0, 0])
+        code, posterior = initial.behind
         return posterior.log_prob(code) - _unit(code).log_prob(code)
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
@@ -240,8 +242,10 @@ class Air2D(nn.Module):
 
     def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
         """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
-        canvases = self.prefixes(objects)
-        return torch.stack([self.likelihood.log_prob(images, canvas) for canvas in canvases], dim=-1)
+        images_of_objects = self.prefixes(objects)
+        return torch.stack(
+            [self.likelihood.log_prob(images, reconstruction) for reconstruction in images_of_objects], dim=-1
+        )
 
     def _behind(
         self, images: Tensor, sampler: Sampler

@@ -8,12 +8,12 @@ tries; and so is everything else at first, for tries find what gradients cannot.
 After the warm-up the objective is the bound, but its gradient, exact in the count, is not the bound's in all:
 - Kinds, and the weights of a turn's components, are drawn. The bound teaches kinds nothing unless every kind
   is tried (`identity`), and such weights nothing but noise of mean zero; the wake update teaches them.
-- Images that are explained badly may be tempered (`leeway_nats`): each still climbs its own bound, but
+- Images that are explained badly may be tempered (`misfit_scale_nats`): each still climbs its own bound, but
   no faster the farther below it is.
 - What later steps see in the canvas is held fixed, the empty table before a free camera included.
 - So are where a glimpse is taken, and what the place's features tell the kind and the turn.
-- Where a component of a rotation lies learns no faster the surer it is (`posterior._slowed`).
-- A number held at a bound has the slope that it would have beside it (`held_between`).
+- Where a component of a rotation lies learns no faster the surer it is (`posterior.scale_gradient`).
+- A number held at a bound has the slope that it would have beside it (`clamp_straight_through`).
 During the warm-up kinds are drawn from anywhere too, so that `elbo` as watched lies below the bound.
 Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
 
@@ -33,18 +33,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.discrete import Categorical
-from inverse_graphics.distributions.sampler import Defence, Defensive
+from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
 from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.identity import Score, expected_over_kinds
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.prior import overlap
-from inverse_graphics.models.air3d.proposals import inferred_scenes, seen_once
-from inverse_graphics.models.air3d.replay import Memory
+from inverse_graphics.models.air3d.proposals import encode_once, sampled_latents
+from inverse_graphics.models.air3d.replay import ReplayBuffer
 from inverse_graphics.models.air3d.scene_latents import (
-    StagedScenes,
+    SceneLatents,
     draw_from_prior,
-    draw_shown,
+    draw_step_inputs,
     nearest_first,
 )
 from inverse_graphics.models.air3d.search import Search, searched
@@ -61,18 +61,20 @@ class ElboSettings(BaseModel):
     wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
     tries for each image, and with which probability each part of one is drawn from the prior; the latter
     falls to zero over the warm-up, and for kinds it begins at one.
-    kept, refine_steps: how many of an image's tries are improved by gradient ascent, and by how many steps,
-    before the one that is learnt from is drawn from them.  turn_steps: by how many more, with each of its
-    objects tried turned by halves (upright ones: by quarters), 0 if not.  remembered, memory: how many images
-    that were searched before are learnt from again beside each new one, and out of how many.
-    robust: share of the posterior that is drawn from anywhere where it learns from tries: a wrong one then
-    teaches nothing once the right answer is believed.
+    kept_proposals, refine_steps: how many of an image's tries are improved by gradient ascent, and by how
+    many steps, before the one that is learnt from is drawn from them.  orientation_steps: by how many more,
+    with each of its objects tried turned by halves (upright ones: by quarters), 0 if not.  replay_ratio,
+    replay_capacity: how many images that were searched before are learnt from again beside each new one, and
+    out of how many.
+    uniform_mixture_weight: share of the posterior that is drawn from anywhere where it learns from tries: a
+    wrong one then teaches nothing once the right answer is believed.
     tie_m: of objects whose depths differ by less, any may be told first where it learns from tries.
     bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
     identity: how the bound teaches kinds: not at all ("wake": the wake update alone does), or by trying every
     kind where an object was drawn ("local").
-    leeway_nats: an image that is explained by so many nats worse than noise alone would is tempered by 2, one
-    by three times as many by 4, and so on: else the few that are read wrong pull harder than all others.
+    misfit_scale_nats: an image that is explained by so many nats worse than noise alone would is tempered by
+    2, one by three times as many by 4, and so on: else the few that are read wrong pull harder than all
+    others.
     bound_samples: S; with more than one, the bound is that of S samples, each weighed by how well it explains
     the image (Burda et al. 2016): one that is in the wrong hollow then pulls nowhere.
     overlap_nats_per_m: how much objects that cut into each other cost.
@@ -87,24 +89,24 @@ class ElboSettings(BaseModel):
     wake: float = Field(1.0, ge=0, le=1000)
     samples: int = Field(8, ge=1, le=1024)
     defence: float = Field(0.3, ge=0, lt=1)
-    kept: int = Field(1, ge=1, le=1024)
+    kept_proposals: int = Field(1, ge=1, le=1024)
     refine_steps: int = Field(0, ge=0, le=1000)
-    turn_steps: int = Field(0, ge=0, le=1000)
-    remembered: int = Field(0, ge=0, le=64)
-    memory: int = Field(2048, ge=1, le=1_000_000)
-    robust: float = Field(0.0, ge=0, lt=1)
+    orientation_steps: int = Field(0, ge=0, le=1000)
+    replay_ratio: int = Field(0, ge=0, le=64)
+    replay_capacity: int = Field(2048, ge=1, le=1_000_000)
+    uniform_mixture_weight: float = Field(0.0, ge=0, lt=1)
     tie_m: float = Field(0.05, ge=0, le=10)
     bound_in_warm_up: bool = True
     identity: Literal["wake", "local"] = "wake"
     bound_samples: int = Field(1, ge=1, le=64)
-    leeway_nats: float | None = Field(None, gt=0)
+    misfit_scale_nats: float | None = Field(None, gt=0)
     overlap_nats_per_m: float = Field(1000.0, ge=0)
 
     def progress(self, step: int) -> float:
         """How much of the warm-up is over, from 0 to 1."""
         return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
 
-    def kinds_tried(self, step: int) -> float:
+    def kind_exploration(self, step: int) -> float:
         """How often kinds are drawn from all alike, after `step` steps."""
         return 1 - self.progress(step)
 
@@ -125,22 +127,24 @@ class BoundAscent:
         self.settings = settings
 
     def __call__(
-        self, images: Tensor, trust: float, temperature: float, generator: torch.Generator
+        self, images: Tensor, warm_up_fraction: float, temperature: float, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """The scalar to make small for images (B, 3, H, W), and the bound as it stands, nats.
 
-        trust: in [0, 1], how much of the warm-up is over.
+        warm_up_fraction: in [0, 1], how much of the warm-up is over.
         """
-        samples, prior = self.settings.bound_samples, self.model.stage.log_count_prior
+        samples, prior = self.settings.bound_samples, self.model.space.log_count_prior
         repeated = images.repeat(samples, 1, 1, 1)
-        inference = self._inference(images, repeated, trust, generator)
+        inference = self._inference(images, repeated, warm_up_fraction, generator)
         with torch.no_grad():
             bound = exact_count_elbo(inference, prior)
-        score = self._score(inference, repeated, temperature, 1 if trust == 1 else self.settings.levels)
+        score = self._score(
+            inference, repeated, temperature, 1 if warm_up_fraction == 1 else self.settings.levels
+        )
         tempered = self._tempered(inference, score)
-        objective = warmed_up_objective(tempered, prior, trust)
+        objective = warmed_up_objective(tempered, prior, warm_up_fraction)
         if self.settings.identity == "local":
-            weights = mixed_weights(inference.log_count.exp(), trust)
+            weights = mixed_weights(inference.log_count.exp(), warm_up_fraction)
             objective = objective + expected_over_kinds(self.model, inference, weights, score)
         watched: dict[str, Tensor | float] = {name: part.mean() for name, part in bound._asdict().items()}
         if samples == 1:
@@ -154,65 +158,71 @@ class BoundAscent:
         }
 
     def _inference(
-        self, images: Tensor, repeated: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, repeated: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Inference:
         """At first, objects of all kinds are tried, not only of those believed in."""
-        sampler = Defensive(generator, Defence(kinds=1 - trust))
+        sampler = DefensiveSampler(generator, DefensiveMixture(kinds=1 - warm_up_fraction))
         if len(repeated) == len(images):
             return attend_infer_repeat(self.model, images, sampler)
-        beginning = seen_once(self.model, images, repeated, sampler)
-        return at_draws(attend_infer_repeat(self.model, repeated, sampler, beginning=beginning), self.model)
+        initial = encode_once(self.model, images, repeated, sampler)
+        return with_sampled_divergences(
+            attend_infer_repeat(self.model, repeated, sampler, initial=initial), self.model
+        )
 
     def _tempered(self, inference: Inference, score: Score) -> Inference:
         """The same, whose likelihoods are what each prefix is worth in training."""
         latents: list[Latents] = [step.latents for step in inference.objects]
         pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
-        return inference._replace(log_likelihood=score(pictures, inferred_scenes(inference)))
+        return inference._replace(log_likelihood=score(pictures, sampled_latents(inference)))
 
     def _score(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Score:
         """Likelihoods that are compared at several scales, and tempered, less what overlaps cost."""
         model, settings = self.model, self.settings
         likelihood = PyramidLikelihood(model.settings.sigma, levels)
-        divisor = temperature * self.leeway(inference, images)
+        divisor = temperature * self.misfit_temperature(inference, images)
 
-        def score(pictures: Tensor, scenes: StagedScenes) -> Tensor:
+        def score(pictures: Tensor, scenes: SceneLatents) -> Tensor:
             log_likelihood = likelihood.log_prob(images[:, None], pictures) / divisor
             if settings.overlap_nats_per_m == 0:
                 return log_likelihood
-            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.stage)
+            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.space)
 
         return score
 
     @torch.no_grad()
-    def leeway(self, inference: Inference, images: Tensor) -> Tensor:
+    def misfit_temperature(self, inference: Inference, images: Tensor) -> Tensor:
         """By what each image is tempered for how badly its best sample explains it: (S · B, 1), from 1."""
-        if self.settings.leeway_nats is None:
+        if self.settings.misfit_scale_nats is None:
             return images.new_ones(len(images), 1)
         pixels = images[0].numel()
         noise = -pixels * (0.5 + math.log(self.model.settings.sigma * math.sqrt(2 * math.pi)))
         explained = (inference.log_count.exp() * inference.log_likelihood).sum(-1)
         best = explained.reshape(self.settings.bound_samples, -1).amax(0).repeat(self.settings.bound_samples)
-        return 1 + (noise - best)[:, None].clamp(min=0) / self.settings.leeway_nats
+        return 1 + (noise - best)[:, None].clamp(min=0) / self.settings.misfit_scale_nats
 
 
-def at_draws(inference: Inference, model: Air3D) -> Inference:
+def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
     """The same with each divergence at the sample that was drawn, log q(z) − log p(z): (S · B, N), nats.
 
     Several samples want that: the exponential of a bound with the mean divergence would bound nothing.
     """
-    stage = model.stage
+    space = model.space
     latents: list[Latents] = [step.latents for step in inference.objects]
     each = []
     for one in latents:
         q = one.posterior
-        named = Categorical(q.identity.detach()).log_prob(one.asset) + math.log(len(stage.turns))
-        placed = q.position.log_prob(one.position) + (2 * stage.reach).log().sum()
-        turned = stage.turns[one.asset] * q.seen_turn(one.asset, stage).kl_to_uniform(one.turn)
+        named = Categorical(q.identity.detach()).log_prob(one.asset) + math.log(
+            len(space.orientation_observable)
+        )
+        placed = q.position.log_prob(one.position) + (2 * space.reach).log().sum()
+        turned = space.orientation_observable[one.asset] * q.visible_orientation(
+            one.asset, space
+        ).kl_to_uniform(one.orientation)
         each.append(named + placed + turned)
     shared, posterior = inference.kl_shared, model.camera(inference.shared.maps)
     if posterior is not None:
-        width = (stage.orbit_high - stage.orbit_low)[stage.free]
-        shared = posterior.log_prob(inference.shared.orbit[:, stage.free]) + width.log().sum()
+        width = (space.orbit_high - space.orbit_low)[space.free]
+        shared = posterior.log_prob(inference.shared.orbit[:, space.free]) + width.log().sum()
     return inference._replace(kl=torch.stack(each, -1), kl_shared=shared)
 
 
@@ -223,13 +233,13 @@ class ElboObjective:
         self.model = model
         self.settings = settings
         self.ascent = BoundAscent(model, settings)
-        model.canvas_gradient = False
-        self.memory = Memory(model, settings.memory) if settings.remembered else None
+        model.reconstruction_gradient = False
+        self.replay = ReplayBuffer(model, settings.replay_capacity) if settings.replay_ratio else None
 
     def batch(self, size: int, generator: torch.Generator) -> Tensor:
         """Images (B, 3, H, W) of scenes that nothing is told of."""
         model = self.model
-        _, images = draw_from_prior(model.stage, model.engine, size, generator)
+        _, images = draw_from_prior(model.space, model.engine, size, generator)
         return images + model.settings.sigma * torch.randn(images.shape, generator=generator)
 
     def loss(
@@ -237,11 +247,11 @@ class ElboObjective:
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
         settings = self.settings
-        trust, temperature = settings.progress(step), settings.temperature(step)
+        warm_up_fraction, temperature = settings.progress(step), settings.temperature(step)
         loss = batch.new_zeros(())
         watched: dict[str, Tensor | float] = {"temperature": temperature}
-        if settings.bound_in_warm_up or trust == 1:
-            loss, bounds = self.ascent(batch, trust, temperature, generator)
+        if settings.bound_in_warm_up or warm_up_fraction == 1:
+            loss, bounds = self.ascent(batch, warm_up_fraction, temperature, generator)
             watched |= bounds
         if settings.wake > 0:
             wake = self._wake(batch, step, generator)
@@ -251,24 +261,28 @@ class ElboObjective:
 
     def _wake(self, images: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """Minus the mean log-density of scenes that were searched for these images, and for earlier ones."""
-        settings, stage = self.settings, self.model.stage
-        defence = Defence(settings.kinds_tried(step), settings.defence * (1 - settings.progress(step)))
+        settings, space = self.settings, self.model.space
+        defence = DefensiveMixture(
+            settings.kind_exploration(step), settings.defence * (1 - settings.progress(step))
+        )
         search = Search(
             settings.samples,
-            settings.kept,
+            settings.kept_proposals,
             settings.refine_steps,
             defence=defence,
-            turned=settings.turn_steps,
+            turned=settings.orientation_steps,
         )
         scenes = searched(self.model, images, search, settings.temperature(step), generator)
-        scenes = nearest_first(scenes, stage)
-        if self.memory is not None:
-            self.memory.remember(images, scenes)
-            again, known = self.memory.recall(settings.remembered * len(images), generator)
+        scenes = nearest_first(scenes, space)
+        if self.replay is not None:
+            self.replay.add(images, scenes)
+            again, known = self.replay.sample(settings.replay_ratio * len(images), generator)
             images = torch.cat([images, again])
-            scenes = StagedScenes(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
+            scenes = SceneLatents(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
         with torch.no_grad():
-            prefixes = draw_shown(scenes, stage, self.model.engine)
-        robust = Defence(rest=settings.robust)
-        said = log_posterior(self.model, images, scenes, prefixes, tie_m=self.settings.tie_m, defence=robust)
-        return -said.total.mean()
+            prefixes = draw_step_inputs(scenes, space, self.model.engine)
+        uniform_mixture_weight = DefensiveMixture(rest=settings.uniform_mixture_weight)
+        log_q = log_posterior(
+            self.model, images, scenes, prefixes, tie_m=self.settings.tie_m, defence=uniform_mixture_weight
+        )
+        return -log_q.total.mean()

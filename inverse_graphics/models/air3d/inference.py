@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
-from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.distributions.sampler import PointEstimate
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
-from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.proposals import sampled_latents
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.outlier_detector import ParsedImages
 from inverse_graphics.render.pictures import render
 
@@ -32,7 +32,7 @@ class SceneReading(NamedTuple):
     the reading.
     """
 
-    scenes: StagedScenes
+    scenes: SceneLatents
     count_probabilities: Tensor
     identity_probability: Tensor
     position_std: Tensor
@@ -43,10 +43,10 @@ class SceneReading(NamedTuple):
 @torch.no_grad()
 def read_scenes(model: Air3D, images: Tensor) -> SceneReading:
     """Parse images.  images: (B, 3, H, W) in [0, 1], as large as the model was made for."""
-    inference = attend_infer_repeat(model, images, AtMeans())
+    inference = attend_infer_repeat(model, images, PointEstimate())
     latents: list[Latents] = [step.latents for step in inference.objects]
     count = inference.most_probable_count
-    found = inferred_scenes(inference)
+    found = sampled_latents(inference)
     there = torch.arange(model.max_objects, device=images.device) < count[:, None]
     return SceneReading(
         scenes=found._replace(asset=found.asset.where(there, -1)),
@@ -116,7 +116,7 @@ def _drawn(reading: SceneReading) -> Tensor:
 def _visible(model: Air3D, reading: SceneReading) -> Tensor:
     """Where each object is what is seen most: (B, N, H, W), one or zero."""
     found = reading.scenes
-    scene = model.stage.scene(found.orbit, found.asset, found.position, found.rotation)
+    scene = model.space.scene(found.orbit, found.asset, found.position, found.rotation)
     seen = render(scene, model.engine).instance_mask
     slots = torch.arange(found.asset.shape[1], device=seen.device)
     return (seen[:, None] == slots[:, None, None]).to(found.position)

@@ -28,7 +28,7 @@ class Objective(Protocol):
     """Draws what it learns from, and says how bad the network is at it."""
 
     @property
-    def memory(self) -> nn.Module | None:
+    def replay(self) -> nn.Module | None:
         """What it remembers from step to step, if it does; checkpoints hold it."""
 
     def batch(self, size: int, generator: torch.Generator) -> Any:

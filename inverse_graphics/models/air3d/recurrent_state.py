@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, one_hot, relu
 
 from inverse_graphics.models.air3d.features import CONTRAST, STRIDE, coordinates
-from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.scene.batch import CameraBatch
 
-PICTURED = 3
+GLIMPSE_CHANNELS = 3
 """Channels of what a step looks at closely."""
 
 
@@ -25,17 +25,17 @@ class Hidden(NamedTuple):
 
     units: Tensor
 
-    def noticed(self, images: Tensor) -> Tensor:
+    def residual(self, images: Tensor) -> Tensor:
         """The units, whatever the images: (B, U)."""
         del images
         return self.units
 
-    def picture(self, images: Tensor) -> Tensor:
+    def glimpse_input(self, images: Tensor) -> Tensor:
         """What there is to look at closely: images (B, 3, H, W) alone."""
         return CONTRAST * (images - 0.5)
 
 
-class Said(NamedTuple):
+class ObjectEncoding(NamedTuple):
     """What is said of one object of each image.
 
     pixel: (B, 2), column and row of its origin in the picture.  numbers: (B, S), its kind and its turn.
@@ -45,50 +45,56 @@ class Said(NamedTuple):
     numbers: Tensor
 
     @classmethod
-    def of(
-        cls, asset: Tensor, position: Tensor, turn: Tensor, orbit: Tensor, camera: CameraBatch, stage: Stage
-    ) -> Said:
+    def from_latents(
+        cls,
+        asset: Tensor,
+        position: Tensor,
+        orientation: Tensor,
+        orbit: Tensor,
+        camera: CameraBatch,
+        space: SceneSpace,
+    ) -> ObjectEncoding:
         """Of objects as the posterior has them; a yaw as the camera sees it, no turn where none is seen.
 
-        asset: (B,).  position: (B, 2), metres on the stage's plane.  turn: (B,) yaws, radians, or
+        asset: (B,).  position: (B, 2), metres on the stage's plane.  orientation: (B,) yaws, radians, or
         (B, 3, 3) rotations.  orbit: (B, 3) and its camera.
         """
-        if stage.floating:
-            turned = turn.flatten(1)
+        if space.floating:
+            turned = orientation.flatten(1)
         else:
-            yaw = turn - orbit[:, 0]
+            yaw = orientation - orbit[:, 0]
             turned = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
-        kind = one_hot(asset, len(stage.turns)).to(position)
-        pixel = stage.pixel_from_plane(position[:, None], camera)[:, 0]
-        return cls(pixel, torch.cat([kind, turned * stage.turns[asset, None]], dim=-1))
+        kind = one_hot(asset, len(space.orientation_observable)).to(position)
+        pixel = space.pixel_from_plane(position[:, None], camera)[:, 0]
+        return cls(pixel, torch.cat([kind, turned * space.orientation_observable[asset, None]], dim=-1))
 
     @staticmethod
-    def size(stage: Stage) -> int:
+    def size(space: SceneSpace) -> int:
         """S, how many numbers there are beside the pixel."""
-        return len(stage.turns) + (9 if stage.floating else 2)
+        return len(space.orientation_observable) + (9 if space.floating else 2)
 
-    def detached(self) -> Said:
+    def detached(self) -> ObjectEncoding:
         """The same, held fixed."""
-        return Said(self.pixel.detach(), self.numbers.detach())
+        return ObjectEncoding(self.pixel.detach(), self.numbers.detach())
 
 
 class Recurrence(nn.Module):
     """Takes in what was said of an object, and what the image's features are where it was said to be."""
 
-    def __init__(self, channels: int, said: int, units: int) -> None:
+    def __init__(self, channels: int, encoding: int, units: int) -> None:
         super().__init__()
-        self.cell = nn.GRUCell(channels + 2 + said, units)
+        self.cell = nn.GRUCell(channels + 2 + encoding, units)
 
     def begin(self, images: Tensor) -> Hidden:
         """Before the first object nothing was said."""
         return Hidden(images.new_zeros(len(images), self.cell.hidden_size))
 
-    def forward(self, before: Hidden, fine: Tensor, said: Said) -> Hidden:
+    def forward(self, before: Hidden, fine: Tensor, encoding: ObjectEncoding) -> Hidden:
         """fine: (B, C, H/4, W/4), the image's fine map."""
-        size = said.pixel.new_tensor([fine.shape[-1], fine.shape[-2]]) * STRIDE
-        place = 2 * said.pixel / size - 1
+        size = encoding.pixel.new_tensor([fine.shape[-1], fine.shape[-2]]) * STRIDE
+        place = 2 * encoding.pixel / size - 1
         there = grid_sample(fine.to(place), place[:, None, None], align_corners=False)[:, :, 0, 0]
-        return Hidden(self.cell(torch.cat([there, place, said.numbers], dim=-1), before.units))
+        return Hidden(self.cell(torch.cat([there, place, encoding.numbers], dim=-1), before.units))
 
 
 class Broadcast(nn.Module):

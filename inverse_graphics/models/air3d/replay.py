@@ -10,34 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 
 DARKEST, BRIGHTEST = -0.5, 1.5
 """Grey levels between which images are kept, in 256 steps: far finer than their noise."""
 
 
-class Memory(nn.Module):
+class ReplayBuffer(nn.Module):
     """The last `size` images that were searched, and what was found; part of a run's checkpoints."""
 
     images: Tensor
     orbit: Tensor
     asset: Tensor
     position: Tensor
-    turn: Tensor
+    orientation: Tensor
     seen: Tensor
 
     def __init__(self, model: Air3D, size: int) -> None:
         super().__init__()
-        side, slots = model.stage.family.image_size, model.max_objects
-        turn = (3, 3) if model.stage.floating else ()
+        side, slots = model.space.family.image_size, model.max_objects
+        orientation = (3, 3) if model.space.floating else ()
         self.register_buffer("images", torch.zeros(size, 3, side, side, dtype=torch.uint8))
         self.register_buffer("orbit", torch.zeros(size, 3))
         self.register_buffer("asset", torch.full((size, slots), -1))
         self.register_buffer("position", torch.zeros(size, slots, 2))
-        self.register_buffer("turn", torch.zeros(size, slots, *turn))
+        self.register_buffer("orientation", torch.zeros(size, slots, *orientation))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
-    def remember(self, images: Tensor, scenes: StagedScenes) -> None:
+    def add(self, images: Tensor, scenes: SceneLatents) -> None:
         """Put B images (B, 3, H, W) and their scenes in the place of the oldest."""
         size = len(self.images)
         at = (self.seen + torch.arange(len(images), device=images.device)) % size
@@ -47,9 +47,9 @@ class Memory(nn.Module):
             getattr(self, name)[at] = part
         self.seen += len(images)
 
-    def recall(self, count: int, generator: torch.Generator) -> tuple[Tensor, StagedScenes]:
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, SceneLatents]:
         """Draw `count` of them: images (count, 3, H, W) as far as they were kept, and their scenes."""
         filled = min(int(self.seen), len(self.images))
         at = torch.randint(filled, (count,), generator=generator, device=self.images.device)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()
-        return images, StagedScenes(self.orbit[at], self.asset[at], self.position[at], self.turn[at])
+        return images, SceneLatents(self.orbit[at], self.asset[at], self.position[at], self.orientation[at])

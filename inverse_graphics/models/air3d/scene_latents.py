@@ -9,31 +9,31 @@ from torch import Tensor
 
 from inverse_graphics.families.family import SceneSample
 from inverse_graphics.geometry.transforms import matrix_from_yaw
-from inverse_graphics.models.air3d.scene_space import Stage
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.pictures import render
 
 
-class StagedScenes(NamedTuple):
+class SceneLatents(NamedTuple):
     """B scenes of up to N objects, in the order in which they are to be inferred.
 
     orbit: (B, 3).  asset: (B, N), −1 beyond each scene's count.  position: (B, N, 2), metres on the stage's
-    plane.  turn: (B, N) yaws in radians, or (B, N, 3, 3) rotations where objects float.
+    plane.  orientation: (B, N) yaws in radians, or (B, N, 3, 3) rotations where objects float.
     """
 
     orbit: Tensor
     asset: Tensor
     position: Tensor
-    turn: Tensor
+    orientation: Tensor
 
     @classmethod
-    def of(cls, sample: SceneSample, stage: Stage) -> StagedScenes:
+    def from_sample(cls, sample: SceneSample, space: SceneSpace) -> SceneLatents:
         """Scenes drawn from the stage's family, nearest object first."""
         objects = sample.scene.objects
-        turn = objects.rotation if stage.floating else sample.yaw
-        return cls(sample.orbit, objects.asset, stage.plane(objects.position), turn)
+        orientation = objects.rotation if space.floating else sample.yaw
+        return cls(sample.orbit, objects.asset, space.plane(objects.position), orientation)
 
     @property
     def counts(self) -> Tensor:
@@ -43,7 +43,7 @@ class StagedScenes(NamedTuple):
     @property
     def rotation(self) -> Tensor:
         """(B, N, 3, 3), world from object."""
-        return matrix_from_yaw(self.turn) if self.turn.dim() == 2 else self.turn
+        return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
 
 
 class Prefixes(NamedTuple):
@@ -55,12 +55,12 @@ class Prefixes(NamedTuple):
 
     images: Tensor
     explained: Tensor
-    scenes: StagedScenes
+    scenes: SceneLatents
 
 
-def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
+def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
     """Draw all prefixes of each scene from one rendering of all its objects; the last is the whole scene."""
-    scene = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     nothing = torch.ones_like(backdrop.coverage)[:, None]
@@ -68,46 +68,46 @@ def draw_prefixes(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> P
     return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None], scenes)
 
 
-def draw_shown(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Prefixes:
+def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
     """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
     most = scenes.asset.shape[1] - 1
-    first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.turn[:, :most])
-    return draw_prefixes(StagedScenes(scenes.orbit, *first), stage, engine)._replace(scenes=scenes)
+    first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.orientation[:, :most])
+    return draw_prefixes(SceneLatents(scenes.orbit, *first), space, engine)._replace(scenes=scenes)
 
 
-def draw_whole(scenes: StagedScenes, stage: Stage, engine: RenderEngine) -> Tensor:
+def draw_whole(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
     """Draw whole scenes: (B, 3, H, W)."""
-    scene = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
     return render(scene, engine).image
 
 
 def draw_from_prior(
-    stage: Stage, engine: RenderEngine, count: int, generator: torch.Generator
-) -> tuple[StagedScenes, Tensor]:
+    space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
+) -> tuple[SceneLatents, Tensor]:
     """Scenes of the stage's family, nearest object first, and images of them without noise, lit as it says.
 
     Returns `count` scenes, and (count, 3, H, W).
     """
-    sample = stage.family.sample(count, generator)
+    sample = space.family.sample(count, generator)
     with torch.no_grad():
-        return StagedScenes.of(sample, stage), render(sample.scene, engine).image
+        return SceneLatents.from_sample(sample, space), render(sample.scene, engine).image
 
 
-def reordered(scenes: StagedScenes, order: Tensor) -> StagedScenes:
+def reordered(scenes: SceneLatents, order: Tensor) -> SceneLatents:
     """Objects in another order.  order: (B, N), slots."""
 
     def take(part: Tensor) -> Tensor:
         return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
 
-    return StagedScenes(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.turn))
+    return SceneLatents(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.orientation))
 
 
-def nearest_first(scenes: StagedScenes, stage: Stage) -> StagedScenes:
+def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
     """Objects in the order in which families give them: by depth before the camera, empty slots last."""
-    return reordered(scenes, depths(scenes, stage).argsort(dim=1, stable=True))
+    return reordered(scenes, depths(scenes, space).argsort(dim=1, stable=True))
 
 
-def depths(scenes: StagedScenes, stage: Stage) -> Tensor:
+def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:
     """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
-    depth = stage.family.surroundings.depth(stage.world(scenes.position), scenes.orbit)
+    depth = space.family.surroundings.depth(space.world(scenes.position), scenes.orbit)
     return depth.masked_fill(scenes.asset < 0, torch.inf)

@@ -16,13 +16,13 @@ IMPOSSIBLE = -60.0
 """Log-probability of a count that never occurs: finite, so that no weight times it is undefined."""
 
 
-class Stage(nn.Module):
+class SceneSpace(nn.Module):
     """What is fixed in all scenes of a family, and how the rest is placed on it.
 
     The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
     rotation.  free: (F,), which of azimuth, elevation and distance vary.  log_count_prior: (N + 1,), nats.
-    alike: (K, S, 3, 3), the rotations that leave each kind as it looks; log_share: (K, S), −log of their
-    number, −∞ beyond it.
+    symmetry_group: (K, S, 3, 3), the rotations that leave each kind as it looks; log_share: (K, S), −log of
+    their number, −∞ beyond it.
     """
 
     origin: Tensor
@@ -31,10 +31,10 @@ class Stage(nn.Module):
     orbit_low: Tensor
     orbit_high: Tensor
     free: Tensor
-    turns: Tensor
+    orientation_observable: Tensor
     log_count_prior: Tensor
-    alike: Tensor
-    log_share: Tensor
+    symmetry_group: Tensor
+    log_symmetry_weight: Tensor
 
     def __init__(self, settings: AnyFamilySettings) -> None:
         super().__init__()
@@ -45,17 +45,22 @@ class Stage(nn.Module):
         self.floating = self.family.floating
         self.smallest_count = next(n for n, p in enumerate(self.family.count_probabilities) if p > 0)
         free = torch.nonzero(extent.orbit_low < extent.orbit_high)[:, 0]
-        alike, log_share = _groups(self.family.symmetries)
-        more = {"free": free, "log_count_prior": prior, "alike": alike, "log_share": log_share}
+        symmetry_group, log_symmetry_weight = _groups(self.family.symmetries)
+        more = {
+            "free": free,
+            "log_count_prior": prior,
+            "symmetry_group": symmetry_group,
+            "log_symmetry_weight": log_symmetry_weight,
+        }
         for name, value in {**extent._asdict(), **more}.items():
             self.register_buffer(name, value, persistent=False)
 
-    def without_symmetry(self) -> Stage:
+    def without_symmetry(self) -> SceneSpace:
         """The same, where no two rotations look alike."""
-        stage = deepcopy(self, {id(self.family): self.family})
-        stage.alike = stage.alike[:, :1]  # groups begin with the identity
-        stage.log_share = torch.zeros_like(stage.log_share[:, :1])
-        return stage
+        space = deepcopy(self, {id(self.family): self.family})
+        space.symmetry_group = space.symmetry_group[:, :1]  # groups begin with the identity
+        space.log_symmetry_weight = torch.zeros_like(space.log_symmetry_weight[:, :1])
+        return space
 
     def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
         """Where the rays through `pixel` (B, 2) meet the plane: (B, 2), metres along the axes.
@@ -107,10 +112,10 @@ class Stage(nn.Module):
 def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
     """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
     most = max(len(symmetry.discrete) for symmetry in symmetries)
-    alike = torch.eye(3).repeat(len(symmetries), most, 1, 1)
-    log_share = torch.full((len(symmetries), most), -torch.inf)
+    symmetry_group = torch.eye(3).repeat(len(symmetries), most, 1, 1)
+    log_symmetry_weight = torch.full((len(symmetries), most), -torch.inf)
     for kind, symmetry in enumerate(symmetries):
         count = len(symmetry.discrete)
-        alike[kind, :count] = symmetry.discrete.float()
-        log_share[kind, :count] = -torch.tensor(float(count)).log()
-    return alike, log_share
+        symmetry_group[kind, :count] = symmetry.discrete.float()
+        log_symmetry_weight[kind, :count] = -torch.tensor(float(count)).log()
+    return symmetry_group, log_symmetry_weight

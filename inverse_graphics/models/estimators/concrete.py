@@ -44,15 +44,15 @@ class Concrete:
         self.rule = Relaxed(temperature, floor=NOTHING)
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
         weights = self._relaxed(inference, generator)
         pictures = torch.stack(self.model.prefixes(inference.objects), dim=1)
         explained = self._explained(images, weights.detach(), pictures, inference.kl)
-        objects = trust * (explained - inference.kl_shared)
-        objects = objects + (1 - trust) * prefix_bounds(inference).mean(-1)
+        objects = warm_up_fraction * (explained - inference.kl_shared)
+        objects = objects + (1 - warm_up_fraction) * prefix_bounds(inference).mean(-1)
         presence = self._explained(images, weights, pictures.detach(), inference.kl.detach())
         count = inference.log_count.exp()
         kl_count = (count * (inference.log_count - log_count_prior)).sum(-1)

@@ -33,19 +33,19 @@ class Estimator(Protocol):
         """What is trained beside the model and is no part of it."""
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate.
 
-        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  trust: in [0, 1], how far
-        the inferred count weights what objects learn; below 1, objects learn from every prefix alike to
-        that extent, so that they become worth having before presence dies (`warmed_up_objective`).
+        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: in [0,
+        1], how far the inferred count weights what objects learn; below 1, objects learn from every prefix
+        alike to that extent, so that they become worth having before presence dies (`warmed_up_objective`).
         """
 
 
-def mixed_weights(weights: Tensor, trust: float) -> Tensor:
+def mixed_weights(weights: Tensor, warm_up_fraction: float) -> Tensor:
     """What objects learn from: (1 − trust) · uniform + trust · weights, of N + 1 prefixes, held fixed."""
-    return (1 - trust) / weights.shape[-1] + trust * weights.detach()
+    return (1 - warm_up_fraction) / weights.shape[-1] + warm_up_fraction * weights.detach()
 
 
 class ExactCount:
@@ -60,11 +60,11 @@ class ExactCount:
         self.model, self.longest_prefix = model, longest_prefix
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
-        objective = warmed_up_objective(inference, log_count_prior, trust, self.longest_prefix)
+        objective = warmed_up_objective(inference, log_count_prior, warm_up_fraction, self.longest_prefix)
         with torch.no_grad():
             bound = exact_count_elbo(inference, log_count_prior)
         return Estimate(objective, bound)

@@ -37,7 +37,7 @@ from inverse_graphics.models.estimators.score_function import draw_counts
 class SampledModel(AirModel, Protocol):
     """A model that says how probable the latents that it drew were."""
 
-    def log_ratio_shared(self, beginning: Any) -> Tensor:
+    def log_ratio_shared(self, initial: Any) -> Tensor:
         """log q − log p of what all objects share, as it was drawn: (B,), nats."""
 
     def log_ratio(self, step: ObjectStep) -> Tensor:
@@ -77,7 +77,7 @@ class ImportanceWeighted:
         self.samples = samples
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate."""
         repeated = images.repeat_interleave(self.samples, dim=0)
@@ -87,10 +87,10 @@ class ImportanceWeighted:
             by_image(of_all.gather(-1, drawn)[:, 0], self.samples)
             for of_all in (log_joint(self.model, inference, log_count_prior), inference.log_count)
         )
-        objects = trust * log_mean(joint - log_q.detach())
-        if trust < 1:
+        objects = warm_up_fraction * log_mean(joint - log_q.detach())
+        if warm_up_fraction < 1:
             every = by_image(prefix_bounds(inference).mean(-1), self.samples).mean(1)
-            objects = objects + (1 - trust) * every
+            objects = objects + (1 - warm_up_fraction) * every
         presence = log_mean(joint.detach() - log_q)
         signal = signals((joint - log_q).detach())
         return Estimate(
@@ -126,7 +126,7 @@ class WakeSleep:
         self.samples = samples
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate."""
         repeated = images.repeat_interleave(self.samples, dim=0)
@@ -134,7 +134,7 @@ class WakeSleep:
         joint = by_image(log_joint(self.model, inference, log_count_prior), self.samples).detach()
         posterior = joint.flatten(1).softmax(-1).view_as(joint)
         alike = joint.softmax(1) / joint.shape[-1]
-        learnt_from = trust * posterior + (1 - trust) * alike
+        learnt_from = warm_up_fraction * posterior + (1 - warm_up_fraction) * alike
         log_q = log_joint(self.model, inference, log_count_prior).neg() + inference.log_likelihood
         objects = by_image(inference.log_likelihood + log_q, self.samples)
         presence = by_image(inference.log_count, self.samples)

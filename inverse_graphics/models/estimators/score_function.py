@@ -37,13 +37,13 @@ class ScoreFunction:
         self.helpers = baseline
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate; the baseline learns by the same objective."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
         bounds, count = prefix_bounds(inference), draw_counts(inference.log_count, generator)
         drawn = torch.nn.functional.one_hot(count, bounds.shape[-1]).to(bounds)
-        objects = (mixed_weights(drawn, trust) * bounds).sum(-1)
+        objects = (mixed_weights(drawn, warm_up_fraction) * bounds).sum(-1)
         rewards = bounds.detach() - inference.log_count.detach() + log_count_prior
         reward = (drawn * rewards).sum(-1, keepdim=True)
         predicted = self._predicted(images, inference)

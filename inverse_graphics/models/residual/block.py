@@ -174,7 +174,7 @@ def block_kind(name: KindName, patch: int = 1) -> BlockKind:
     return kinds[name]
 
 
-class BlockThought(NamedTuple):
+class BlockOutput(NamedTuple):
     """What a block made of a batch, and how long it took where.
 
     features: (B, C, H, W).  pondering: of latents (B, h, w), as the granularity shares them.
@@ -194,7 +194,7 @@ class BlockThought(NamedTuple):
         return self.steps > unit
 
 
-class ThinkingBlock(nn.Module):
+class AdaptiveBlock(nn.Module):
     """`units` residual units, the first of which may widen and halve the map, and a halting map after each.
 
     The last unit has none: what has come so far halts.
@@ -220,7 +220,7 @@ class ThinkingBlock(nn.Module):
 
     def forward(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
-    ) -> BlockThought:
+    ) -> BlockOutput:
         """Run the units on (B, inputs, H, W); all work is done, and masked where all has halted."""
 
         def step(state: Tensor, index: int, log_alive: Tensor | None) -> Step[Tensor, Tensor]:
@@ -229,7 +229,7 @@ class ThinkingBlock(nn.Module):
 
         rule = kind.halting or Thresholded()
         pondering = ponder(step, features, len(self.units), rule, generator)
-        return BlockThought(_selected(pondering, kind), pondering, kind.granularity)
+        return BlockOutput(_selected(pondering, kind), pondering, kind.granularity)
 
     @staticmethod
     def _active(state: Tensor, log_alive: Tensor | None, granularity: Granularity) -> Tensor | None:

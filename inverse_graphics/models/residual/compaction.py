@@ -28,15 +28,15 @@ from torch.nn.functional import conv2d, pad
 
 from inverse_graphics.halting import Step, Thresholded, ponder
 from inverse_graphics.models.residual.block import (
+    AdaptiveBlock,
     BlockKind,
-    BlockThought,
+    BlockOutput,
     HaltingMap,
     ResidualUnit,
-    ThinkingBlock,
 )
-from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
+from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 
-ROWS_AT_ONCE = 2048
+ROWS_PER_BATCH = 2048
 """Neighbourhoods that are gathered before they are multiplied: 1 to 5 MB, which caches hold."""
 
 GATHERING = 34
@@ -108,9 +108,9 @@ def convolved(rows: Tensor, places: Tensor, layout: RowLayout, kernel: Tensor) -
         return convolved_everywhere(rows, layout, kernel).index_select(0, places)
     made = rows.new_empty(number, kernel.shape[1])
     neighbours = (places[:, None] + layout.offsets).flatten()
-    buffer = rows.new_empty(min(number, ROWS_AT_ONCE) * 9, inputs)
-    for first in range(0, number, ROWS_AT_ONCE):
-        last = min(first + ROWS_AT_ONCE, number)
+    buffer = rows.new_empty(min(number, ROWS_PER_BATCH) * 9, inputs)
+    for first in range(0, number, ROWS_PER_BATCH):
+        last = min(first + ROWS_PER_BATCH, number)
         seen = buffer[: (last - first) * 9]
         torch.index_select(rows, 0, neighbours[first * 9 : last * 9], out=seen)
         torch.mm(seen.view(last - first, 9 * inputs), kernel, out=made[first:last])
@@ -194,13 +194,13 @@ class Features:
 
 
 class CompactedBlock:
-    """A `ThinkingBlock` in evaluation mode, folded once.
+    """A `AdaptiveBlock` in evaluation mode, folded once.
 
     Raises:
         ValueError: the block is in training mode, where batch norms depend on the batch.
     """
 
-    def __init__(self, block: ThinkingBlock) -> None:
+    def __init__(self, block: AdaptiveBlock) -> None:
         if block.training:
             raise ValueError("a block in training mode cannot be compacted: call eval() first")
         self.block = block
@@ -211,8 +211,8 @@ class CompactedBlock:
     @torch.no_grad()
     def __call__(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
-    ) -> BlockThought:
-        """As `ThinkingBlock.forward`, to rounding; but logits where all has halted mean nothing."""
+    ) -> BlockOutput:
+        """As `AdaptiveBlock.forward`, to rounding; but logits where all has halted mean nothing."""
         first = self.block.units[0](features)
         size = first.shape[-2], first.shape[-1]
         layout = RowLayout(len(first), *size)
@@ -232,7 +232,7 @@ class CompactedBlock:
 
         rule = kind.halting or Thresholded()
         pondering = ponder(step, None, len(self.block.units), rule, generator)
-        return BlockThought(layout.map_of(made.selected), pondering, kind.granularity)
+        return BlockOutput(layout.map_of(made.selected), pondering, kind.granularity)
 
     def _halt_logits(
         self, index: int, rows: Tensor, layout: RowLayout, active: Tensor, kind: BlockKind
@@ -270,7 +270,7 @@ class CompactedNetwork:
 
     def __init__(self, network: ResidualNetwork) -> None:
         self.network = network
-        self.blocks = [CompactedBlock(block) for block in network.thinking_blocks]
+        self.blocks = [CompactedBlock(block) for block in network.adaptive_blocks]
 
     @torch.no_grad()
     def __call__(
@@ -278,11 +278,11 @@ class CompactedNetwork:
         images: Tensor,
         kinds: BlockKind | Sequence[BlockKind] | None = None,
         generator: torch.Generator | None = None,
-    ) -> ImageThought:
+    ) -> NetworkOutput:
         """As `ResidualNetwork.forward`."""
         features, thoughts = self.network.stem(images), []
         for block, kind in zip(self.blocks, self.network.kinds(kinds), strict=True):
             thought = block(features, kind, generator)
             features = thought.features
             thoughts.append(thought)
-        return ImageThought(self.network.answers(features), thoughts)
+        return NetworkOutput(self.network.answers(features), thoughts)

@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from inverse_graphics.models.residual.block import BlockKind
-from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
+from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 from inverse_graphics.models.residual.objectives import Labelled
 from inverse_graphics.models.residual.operations import active_share, computation_map, multiply_adds
 
-AT_ONCE = 250
+BATCH_SIZE = 250
 """Images that go through the network at once."""
 
 
-class ImageExam(NamedTuple):
+class ImageScores(NamedTuple):
     """What came of M images.
 
     right: (M,) bool.  loss: (M,), nats.  units: (M, 3), mean over a block's positions.  active: (M,), share
@@ -44,28 +44,28 @@ class ImageExam(NamedTuple):
         }
 
 
-Thinks = Callable[[Tensor, "BlockKind | Sequence[BlockKind] | None", "torch.Generator | None"], ImageThought]
+Thinks = Callable[[Tensor, "BlockKind | Sequence[BlockKind] | None", "torch.Generator | None"], NetworkOutput]
 
 
 @torch.no_grad()
-def examine_images(
+def evaluate_images(
     network: ResidualNetwork,
     batch: Labelled,
     kinds: BlockKind | Sequence[BlockKind] | None = None,
     generator: torch.Generator | None = None,
     think: Thinks | None = None,
-) -> ImageExam:
+) -> ImageScores:
     """Let a network in evaluation mode classify; kinds and generator as for `ResidualNetwork.forward`.
 
     think: what runs it, the network itself unless given, such as a `CompactedNetwork` of it.
     """
     parts = []
     for images, classes in zip(
-        torch.split(batch.images, AT_ONCE), torch.split(batch.classes, AT_ONCE), strict=True
+        torch.split(batch.images, BATCH_SIZE), torch.split(batch.classes, BATCH_SIZE), strict=True
     ):
         thought = (think or network)(images, kinds, generator)
         parts.append(
-            ImageExam(
+            ImageScores(
                 thought.logits.argmax(1) == classes,
                 cross_entropy(thought.logits, classes, reduction="none").double(),
                 torch.stack([block.steps.mean((1, 2)) for block in thought.blocks], 1).double(),
@@ -74,4 +74,4 @@ def examine_images(
                 computation_map(thought, images.shape[-1]),
             )
         )
-    return ImageExam(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return ImageScores(*(torch.cat(part) for part in zip(*parts, strict=True)))

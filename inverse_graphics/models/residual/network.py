@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from inverse_graphics.models.residual.block import (
+    AdaptiveBlock,
     BlockKind,
-    BlockThought,
+    BlockOutput,
     KindName,
-    ThinkingBlock,
     block_kind,
 )
 
@@ -68,14 +68,14 @@ class ResidualSettings(BaseModel):
         return self
 
 
-class ImageThought(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What a network says of images, and how long it looked where.
 
     logits: (B, K).  blocks: what each of the three did.
     """
 
     logits: Tensor
-    blocks: Sequence[BlockThought]
+    blocks: Sequence[BlockOutput]
 
 
 class ResidualNetwork(nn.Module):
@@ -92,7 +92,7 @@ class ResidualNetwork(nn.Module):
         self.stem = nn.Conv2d(settings.channels, widths[0], 3, 1, 1, bias=False)
         nn.init.kaiming_normal_(self.stem.weight, mode="fan_out", nonlinearity="relu")
         self.blocks = nn.ModuleList(
-            ThinkingBlock(
+            AdaptiveBlock(
                 widths[index], widths[index + 1], settings.units, 1 if index == 0 else 2,
                 settings.halting_bias, settings.delta,
             )
@@ -106,23 +106,23 @@ class ResidualNetwork(nn.Module):
         images: Tensor,
         kinds: BlockKind | Sequence[BlockKind] | None = None,
         generator: torch.Generator | None = None,
-    ) -> ImageThought:
+    ) -> NetworkOutput:
         """Classify images (B, channels, S, S) in [0, 1].
 
         kinds: how blocks are run, one for all or one for each; None: as the settings say.  generator: for
         rules that draw.
         """
         features, thoughts = self.stem(images), []
-        for block, kind in zip(self.thinking_blocks, self.kinds(kinds), strict=True):
+        for block, kind in zip(self.adaptive_blocks, self.kinds(kinds), strict=True):
             thought = block(features, kind, generator)
             features = thought.features
             thoughts.append(thought)
-        return ImageThought(self.answers(features), thoughts)
+        return NetworkOutput(self.answers(features), thoughts)
 
     @property
-    def thinking_blocks(self) -> list[ThinkingBlock]:
+    def adaptive_blocks(self) -> list[AdaptiveBlock]:
         """The three of them."""
-        return [block for block in self.blocks if isinstance(block, ThinkingBlock)]
+        return [block for block in self.blocks if isinstance(block, AdaptiveBlock)]
 
     def kinds(self, kinds: BlockKind | Sequence[BlockKind] | None = None) -> Sequence[BlockKind]:
         """One for each block."""

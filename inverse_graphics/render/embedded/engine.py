@@ -54,7 +54,7 @@ class EmbeddedEngine:
     def __init__(self, library: MeshLibrary, settings: EmbeddedSettings | None = None) -> None:
         self.settings = settings or EmbeddedSettings()
         self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
-        self._original = _Model(library, MeshTopology.of(library))
+        self._original = _Model(library, MeshTopology.from_library(library))
 
     @property
     def library(self) -> MeshLibrary:
@@ -165,17 +165,17 @@ class _Model:
 
     @cached_property
     def corners(self) -> Corners:
-        return Corners.of(self.library)
+        return Corners.from_library(self.library)
 
     @cached_property
     def compiled(self) -> picture_numba.Model:
         from inverse_graphics.render.embedded import drawing_numba, picture_numba, visibility_numba
 
         return picture_numba.Model(
-            visibility_numba.Geometry.of(self.library, self.topology),
-            drawing_numba.Tables.of(self.library, self.corners, self.textures),
+            visibility_numba.Geometry.from_library(self.library, self.topology),
+            drawing_numba.Tables.from_library(self.library, self.corners, self.textures),
         )
 
     @cached_property
     def textures(self) -> Textures:
-        return Textures.of(self.library)
+        return Textures.from_library(self.library)

@@ -64,7 +64,7 @@ def _crossed(crossings: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 OUTSIDE = 0.01  # barycentric coordinates may leave [0, 1] by this much, for rounding, and no farther
-TINIEST = 1e-30
+EPS = 1e-30
 NORMAL_FLOOR = 1e-12
 
 
@@ -83,7 +83,7 @@ class Corners:
     mesh: Tensor
 
     @classmethod
-    def of(cls, library: MeshLibrary) -> Corners:
+    def from_library(cls, library: MeshLibrary) -> Corners:
         """Gather the corners of all faces of a library."""
         homogeneous = torch.cat([library.vertices, torch.ones_like(library.vertices[:, :1])], dim=1)
         first = library.first_face
@@ -139,7 +139,7 @@ def shade(
 
 def _moved(weight: Tensor, right: Tensor, down: Tensor, depth: Tensor) -> Tensor:
     """Zeros (2, n) with the gradient of where a point of a face is in the picture."""
-    place = torch.stack([(weight * side).sum(dim=1) for side in (right, down)]) / depth.clamp(min=TINIEST)
+    place = torch.stack([(weight * side).sum(dim=1) for side in (right, down)]) / depth.clamp(min=EPS)
     return place - place.detach()
 
 
@@ -153,14 +153,14 @@ def _barycentric(right: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
     area = right.roll(-1, 1) * down.roll(-2, 1) - right.roll(-2, 1) * down.roll(-1, 1)
     total = area.sum(dim=1, keepdim=True)
     facing = torch.where(total.detach() < 0, -1.0, 1.0).to(total.dtype)
-    total = torch.where(total.detach().abs() < TINIEST, facing * TINIEST, total)
+    total = torch.where(total.detach().abs() < EPS, facing * EPS, total)
     return (area / total).clamp(-OUTSIDE, 1 + OUTSIDE), facing[:, 0]
 
 
 def _steps(weight: Tensor, right: Tensor, down: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
     """What a pixel to the right, and one down, adds to the barycentric coordinates; (n, 3) each."""
     total = (right.roll(-1, 1) * down.roll(-2, 1) - right.roll(-2, 1) * down.roll(-1, 1)).sum(1, keepdim=True)
-    total = torch.where(total.abs() < TINIEST, TINIEST, total)
+    total = torch.where(total.abs() < EPS, EPS, total)
     z1, z2 = forward.roll(-1, 1), forward.roll(-2, 1)
     by_x = z2 * down.roll(-1, 1) - z1 * down.roll(-2, 1)
     by_y = z1 * right.roll(-2, 1) - z2 * right.roll(-1, 1)

@@ -68,7 +68,7 @@ class FindVisibility(Protocol):
         """Find what is visible in each layer."""
 
 
-TINIEST = 1e-30
+EPS = 1e-30
 
 
 def shares(parameters: Tensor, crossings: Tensor, library: MeshLibrary) -> Tensor:
@@ -92,8 +92,8 @@ def shares(parameters: Tensor, crossings: Tensor, library: MeshLibrary) -> Tenso
 
     p, q = at(across, start), at(across, end)
     denominator = at(forward, end) * p - at(forward, start) * q
-    tiny = denominator.detach().abs() < TINIEST
-    denominator = torch.where(tiny, torch.full_like(denominator, TINIEST), denominator)
+    tiny = denominator.detach().abs() < EPS
+    denominator = torch.where(tiny, torch.full_like(denominator, EPS), denominator)
     distance = (at(along, end) * p - at(along, start) * q) / denominator
     return torch.where(second, distance - 0.5, 0.5 - distance).clamp(0.0, 0.5)
 

@@ -124,7 +124,7 @@ class LayerDifferences:
     def steps(self, view: View, inputs: LayerInputs, step_px: float) -> PoseSteps:
         """Steps of all slots; empty ones have some too."""
         radius = self._radius.to(inputs.scale)[view.asset] * inputs.scale
-        return PoseSteps.of(inputs.position, radius, view.K, step_px)
+        return PoseSteps.from_pixels(inputs.position, radius, view.K, step_px)
 
 
 class _Slopes:

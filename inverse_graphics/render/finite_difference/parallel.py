@@ -28,7 +28,7 @@ class PackedLayers(NamedTuple):
     values: Tensor
 
     @classmethod
-    def of(cls, layers: Layers) -> PackedLayers:
+    def from_layers(cls, layers: Layers) -> PackedLayers:
         """Leave out what is empty."""
         shape = tuple(layers.alpha.shape)
         pixel = ((layers.alpha != 0) | (layers.depth != torch.inf)).flatten().nonzero()[:, 0]
@@ -74,7 +74,7 @@ class _Worker:
         torch.set_num_threads(1)
 
     def layers(self, view: View, inputs: LayerInputs) -> PackedLayers:
-        return PackedLayers.of(self._drawing.layers(view, inputs))
+        return PackedLayers.from_layers(self._drawing.layers(view, inputs))
 
     def pull_back(self, *arguments: Any) -> tuple[Tensor | None, ...]:
         return self._drawing.pull_back(*arguments)

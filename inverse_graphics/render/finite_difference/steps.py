@@ -68,7 +68,7 @@ class PoseSteps(NamedTuple):
     growth: Tensor
 
     @classmethod
-    def of(cls, position: Tensor, radius: Tensor, K: Tensor, step_px: float) -> PoseSteps:
+    def from_pixels(cls, position: Tensor, radius: Tensor, K: Tensor, step_px: float) -> PoseSteps:
         """Turn pixels into metres and radians.
 
         position: (B, N, 3), metres, camera frame.  radius: (B, N), metres, of the ball about an object's

@@ -46,7 +46,7 @@ class SceneInputs(NamedTuple):
     background: Tensor
 
     @classmethod
-    def of(cls, scene: SceneBatch) -> SceneInputs:
+    def from_scenes(cls, scene: SceneBatch) -> SceneInputs:
         """Take them out of scenes."""
         objects, light = scene.objects, scene.light
         placed = (objects.position, objects.rotation, objects.scale, objects.tint)
@@ -110,7 +110,7 @@ class FiniteDifferenceOfScenes:
         """
         if scene.camera.K.requires_grad or scene.table.size.requires_grad:
             raise EngineError("no differences are taken by the camera's K or the table's size: detach them")
-        inputs = SceneInputs.of(scene)
+        inputs = SceneInputs.from_scenes(scene)
         if not (torch.is_grad_enabled() and any(part.requires_grad for part in inputs)):
             with torch.no_grad():
                 return self._pictures.picture(scene)
@@ -168,7 +168,7 @@ class _Slopes:
         self.focal = (scene.camera.K[:, 0, 0] * scene.camera.K[:, 1, 1]).sqrt()
         self.to_world = inputs.T_world_camera[:, :3, :3]
         from_eye = inputs.position - inputs.T_world_camera[:, None, :3, 3]
-        self.steps = PoseSteps.of(from_eye @ self.to_world, radius, scene.camera.K, settings.step_px)
+        self.steps = PoseSteps.from_pixels(from_eye @ self.to_world, radius, scene.camera.K, settings.step_px)
         self._engine = engine
         self._scene = scene
         self._given = given

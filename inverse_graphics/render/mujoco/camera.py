@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Eye:
+class MujocoCamera:
     """A camera in the frame of a mesh of radius 1.
 
     position, forward, up: (3,).  focal, centre: (2,), columns and rows.  near, far: along `forward`.
@@ -55,7 +55,7 @@ class Eye:
     far: float
 
     @classmethod
-    def of(cls, row: Floats, depth: Floats, radius: float) -> Eye:
+    def from_projection(cls, row: Floats, depth: Floats, radius: float) -> MujocoCamera:
         """Read a camera out of how it projects.
 
         row: (≥ 12,), pixel_from_object as in `layer_parameters`.  depth: (2,), metres, of the mesh's nearest

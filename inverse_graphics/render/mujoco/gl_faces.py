@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.kernels import kernel
-from inverse_graphics.render.mujoco.camera import Eye, Frame
+from inverse_graphics.render.mujoco.camera import Frame, MujocoCamera
 from inverse_graphics.render.mujoco.installation import load_mujoco, new_context
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
 from inverse_graphics.render.sampled.engine import Faces
@@ -29,7 +29,7 @@ BUFFER_PX = 512
 """Side of what is drawn at once; larger pictures are drawn in tiles."""
 
 
-class GlCanvas:
+class GlRenderer:
     """A buffer, what OpenGL keeps of a model, and a stage of `count` geoms that one sets; nothing else on it.
 
     Made, used and freed in the thread that draws alone.
@@ -49,7 +49,7 @@ class GlCanvas:
         """What is on the stage."""
         return self.scene.geoms
 
-    def draw(self, eye: Eye, frame: Frame) -> NDArray[np.uint8]:
+    def draw(self, eye: MujocoCamera, frame: Frame) -> NDArray[np.uint8]:
         """Draw a rectangle of the picture, (height, width, 3), its last row first; valid until the next."""
         mujoco, (height, width) = self._mujoco, frame.shape
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
@@ -125,10 +125,10 @@ class GlFaces:
     def __init__(self, library: MeshLibrary) -> None:
         self.library = library.to("cpu")
         self._first = library.first_face.tolist()
-        self._numbered = NumberedModel.of(self.library, BUFFER_PX)
+        self._numbered = NumberedModel.from_library(self.library, BUFFER_PX)
         self._thread = gl_thread()
-        self._canvas = self._thread.run(lambda: GlCanvas(self._numbered.model, 1))
-        weakref.finalize(self, self._thread.run_later, self._canvas.free).atexit = False
+        self._model_image = self._thread.run(lambda: GlRenderer(self._numbered.model, 1))
+        weakref.finalize(self, self._thread.run_later, self._model_image.free).atexit = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GlFaces, (self.library,)
@@ -147,14 +147,14 @@ class GlFaces:
             if placed is None:
                 continue
             left, top, width, height = windows.box[layer].tolist()
-            eye = Eye.of(windows.rows[layer], windows.depth[layer], placed.radius)
+            eye = MujocoCamera.from_projection(windows.rows[layer], windows.depth[layer], placed.radius)
             shape = (height * windows.factor, width * windows.factor)
             mine = faces[windows.first[layer] : windows.first[layer + 1]].reshape(shape)
             if placed is not shown:
-                _show_numbers(self._canvas.geoms[0], placed)
+                _show_numbers(self._model_image.geoms[0], placed)
                 shown = placed
             for frame, tile in tiles(mine, left, top, windows.factor):
-                pixels = self._canvas.draw(eye, frame)
+                pixels = self._model_image.draw(eye, frame)
                 _decode(pixels, self._first[mesh], self._first[mesh + 1], tile)
 
 

@@ -33,7 +33,7 @@ class RayFaces:
         load_mujoco()
         self.library = library.to("cpu")
         self._first = library.first_face.tolist()
-        shapes = (PlainMesh.of(self.library, mesh) for mesh in range(len(library.names)))
+        shapes = (PlainMesh.from_library(self.library, mesh) for mesh in range(len(library.names)))
         self._targets = [None if shape is None else _Target(shape) for shape in shapes]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -58,7 +58,7 @@ def _share(distance: Tensor, blur_px: float) -> Tensor:
 
 
 NORMAL_FLOOR = 1e-12
-TINIEST = 1e-30
+EPS = 1e-30
 
 
 class Fragments(NamedTuple):
@@ -101,7 +101,7 @@ def _steps(fragments: Fragments) -> tuple[Tensor, Tensor]:
     i, j, k = fragments.corners.unbind(dim=1)
     lines = torch.stack([torch.linalg.cross(j, k), torch.linalg.cross(k, i), torch.linalg.cross(i, j)], dim=1)
     determinant = (i * lines[:, 0]).sum(dim=1)
-    determinant = torch.where(determinant.abs() < TINIEST, TINIEST, determinant)
+    determinant = torch.where(determinant.abs() < EPS, EPS, determinant)
     weight, scale = fragments.weight.detach(), (fragments.depth.detach() / determinant)[:, None]
     by_x, by_y = lines[..., 0], lines[..., 1]
     return (
@@ -162,7 +162,7 @@ class NativeEngine:
                 "expected a blur above 0 and up to 1 pixel, and at least one face"
             )
         self.library = library
-        self._topology = MeshTopology.of(library)
+        self._topology = MeshTopology.from_library(library)
         self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
@@ -191,7 +191,7 @@ class NativeEngine:
     ) -> Tensor:
         """Colour, depth, both times alpha, and alpha of P layers that all show something, (P, 5, H, W)."""
         model, frame = self._model(parameters), self._frame(camera)
-        surfaces = Surfaces.of(parameters, mesh, model.library, model.topology, frame, MARGIN)
+        surfaces = Surfaces.from_parameters(parameters, mesh, model.library, model.topology, frame, MARGIN)
         drawn, outline = surfaces.drawn.nonzero()[:, 0], surfaces.outline()
         hard = surfaces.rasterise(drawn, frame)
         seen = _seen(hard, drawn, surfaces.facing)
@@ -220,7 +220,9 @@ class NativeEngine:
         key = (like.device, like.dtype)
         if key not in self._models:
             library = self.library.to(*key)
-            self._models[key] = _Model(library, self._topology.to(like.device), Textures.of(library))
+            self._models[key] = _Model(
+                library, self._topology.to(like.device), Textures.from_library(library)
+            )
         return self._models[key]
 
     def _frame(self, camera: CameraBatch) -> Frame:

@@ -115,7 +115,7 @@ class Table:
     shift: Tensor
 
     @classmethod
-    def of(cls, first: Tensor, mesh: Tensor) -> Table:
+    def from_rows(cls, first: Tensor, mesh: Tensor) -> Table:
         """Rows first[m] : first[m + 1] for each mesh m of `mesh`, (P,)."""
         start, count = first[mesh], first[mesh + 1] - first[mesh]
         shift = count.cumsum(0) - count - start

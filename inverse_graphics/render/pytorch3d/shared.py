@@ -96,7 +96,7 @@ class SharedEngine:
         load_pytorch3d()
         self.settings = settings or SharedSettings()
         self._drawing = EmbeddedEngine(library, EmbeddedSettings(self.settings.near, self.settings.far))
-        self._topology = MeshTopology.of(library)
+        self._topology = MeshTopology.from_library(library)
         self._find = PyTorch3DVisibility(self.settings.bin_size)
 
     @property

@@ -67,7 +67,7 @@ class Surfaces:
     edges: Edges
 
     @classmethod
-    def of(
+    def from_parameters(
         cls,
         parameters: Tensor,
         mesh: Tensor,
@@ -80,8 +80,8 @@ class Surfaces:
 
         frame: the picture with `margin` pixels added on each side.
         """
-        vertices = Table.of(library.first_vertex, mesh)
-        faces = Table.of(library.first_face, mesh)
+        vertices = Table.from_rows(library.first_vertex, mesh)
+        faces = Table.from_rows(library.first_face, mesh)
         homogeneous, sound = project_layers(parameters, library.vertices, vertices)
         corners = library.faces[faces.row] + vertices.shift[faces.layer, None]
         sound_faces = topology.solid[faces.row] & sound[corners].all(dim=1)
@@ -110,7 +110,7 @@ class Surfaces:
 
 
 def _edges(topology: MeshTopology, library: MeshLibrary, mesh: Tensor, faces: Table) -> Edges:
-    table = Table.of(topology.first_edge, mesh)
+    table = Table.from_rows(topology.first_edge, mesh)
     edge = topology.edges[table.row].long()
     pair = edge[:, 2:4]
     ends = library.vertices[edge[:, :2]].mean(dim=1)

@@ -54,7 +54,7 @@ MOST_SAMPLES = 16
 NEAR = 0.01
 """Metres: what is nearer to the camera is not seen, as with the embedded engine."""
 EXACT = ("cpu", torch.float64)
-AT_ONCE = 1 << 21
+BATCH_SIZE = 1 << 21
 """Samples of which rays and shades are held at once, some 200 bytes each."""
 
 
@@ -90,7 +90,7 @@ class SampledEngine:
         self.samples = samples
         library = finder.library.to("cpu", torch.float64)
         self._known = len(library.names)
-        self._vertices = Vertices.of(library)
+        self._vertices = Vertices.from_library(library)
         self._tables = EmbeddedEngine(library).compiled_model(library.vertices).tables
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -106,9 +106,9 @@ class SampledEngine:
         self._check(objects.asset)
         like, shape, size = objects.position, objects.asset.shape, (camera.height, camera.width)
         here = (objects.to(*EXACT), camera.to(*EXACT), light.to(*EXACT))
-        windows = Windows.of(*here, self.samples, self._vertices, NEAR)
+        windows = Windows.from_objects(*here, self.samples, self._vertices, NEAR)
         layers = empty_layers(objects.asset.numel(), *size)
-        for block in windows.blocks(AT_ONCE):
+        for block in windows.blocks(BATCH_SIZE):
             average_into(layers, self.finder.find(block), block, self._tables)
         return Layers(*(plane.reshape(*shape, *plane.shape[2:]).to(like) for plane in layers))
 

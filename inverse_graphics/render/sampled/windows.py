@@ -47,7 +47,7 @@ class Windows:
     first: Integers
 
     @classmethod
-    def of(
+    def from_objects(
         cls,
         objects: ObjectBatch,
         camera: CameraBatch,
@@ -115,7 +115,7 @@ class Vertices:
     most: int
 
     @classmethod
-    def of(cls, library: MeshLibrary) -> Vertices:
+    def from_library(cls, library: MeshLibrary) -> Vertices:
         """Take them out of a library."""
         first = library.first_vertex.numpy()
         return cls(library.vertices.double().numpy(), first, int(np.diff(first).max(initial=0)))

@@ -7,7 +7,7 @@ import torch
 
 from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.distributions.normal import Gaussian
-from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
+from inverse_graphics.distributions.sampler import PointEstimate, Reparameterised
 from inverse_graphics.halting import Thresholded
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d.attention import read_window
@@ -89,7 +89,7 @@ def test_the_bounds_gradient_equals_finite_differences(seed, variant):
 
 def test_prefixes_grow_and_have_the_likelihoods_reported(variant):
     model, images = small_model(settings=variant), random_images()
-    inference = attend_infer_repeat(model, images, AtMeans())
+    inference = attend_infer_repeat(model, images, PointEstimate())
     prefixes = model.prefixes(inference.objects)
     assert len(prefixes) == 4
     assert (prefixes[0] == 0).all() == (variant.background is None)
@@ -104,7 +104,7 @@ def test_prefixes_grow_and_have_the_likelihoods_reported(variant):
 def test_it_starts_with_objects_in_the_middle_of_the_priors_size():
     model = small_model(settings=Air2DSettings(presence_bias=3.0))
     images = torch.rand(8, 1, 50, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    inference = attend_infer_repeat(model, images, AtMeans())
+    inference = attend_infer_repeat(model, images, PointEstimate())
     assert (inference.most_probable_count == 3).all()
     where = inference.objects[0].latents.where
     assert torch.allclose(where, torch.tensor([3.0, 0, 0], dtype=torch.float64), atol=0.1)
@@ -121,15 +121,15 @@ def drawn_in_order(model, objects):
 @pytest.mark.parametrize("drawing", ["adding", "covering"])
 def test_white_paint_covers_alike_in_any_order(drawing):
     model = small_model(settings=SMALL.model_copy(update={"drawing": drawing}))
-    objects = attend_infer_repeat(model, random_images(), AtMeans()).objects
+    objects = attend_infer_repeat(model, random_images(), PointEstimate()).objects
     assert torch.allclose(drawn_in_order(model, objects), drawn_in_order(model, objects[::-1]))
 
 
 def second_step(model, images, picture):
     """What the model infers in a step before which `picture` (B, H, W) was drawn."""
-    state = model.begin(images, AtMeans()).state
-    step = model.step(state, AtMeans())
-    return model.step(step.state._replace(picture=picture), AtMeans())
+    state = model.begin(images, PointEstimate()).state
+    step = model.step(state, PointEstimate())
+    return model.step(step.state._replace(picture=picture), PointEstimate())
 
 
 def test_difference_air_without_memory_sees_nothing_but_the_difference():
@@ -150,7 +150,7 @@ def test_difference_air_without_memory_sees_nothing_but_the_difference():
 def test_the_backgrounds_divergence_is_part_of_the_bound():
     model = small_model(settings=SMALL.model_copy(update=VARIANTS["background"]))
     images = random_images()
-    inference = attend_infer_repeat(model, images, AtMeans())
+    inference = attend_infer_repeat(model, images, PointEstimate())
     posterior = model.background.posterior(images[:, 0])
     unit = Gaussian(torch.zeros_like(posterior.mean), torch.ones_like(posterior.std))
     assert torch.allclose(inference.kl_shared, posterior.kl_to(unit))
@@ -171,9 +171,9 @@ def test_log_ratios_average_to_the_divergences(variant):
 
 
 def halting_logits(model, images):
-    state, logits = model.begin(images, AtMeans()).state, []
+    state, logits = model.begin(images, PointEstimate()).state, []
     for _ in range(model.max_objects):
-        step = model.step(state, AtMeans())
+        step = model.step(state, PointEstimate())
         logits.append(step.halt_logit)
         state = step.state
     return torch.stack(logits, -1)
@@ -183,8 +183,8 @@ def test_stopping_early_gives_the_same_first_objects():
     """A rule that stops infers what the exhaustive one infers, up to where it stops."""
     model = small_model(settings=SMALL.model_copy(update={"presence_bias": 0.0}))
     images = random_images(batch=40)
-    every = attend_infer_repeat(model, images, AtMeans())
-    few = attend_infer_repeat(model, images, AtMeans(), halting=Thresholded())
+    every = attend_infer_repeat(model, images, PointEstimate())
+    few = attend_infer_repeat(model, images, PointEstimate(), halting=Thresholded())
     present = torch.sigmoid(-halting_logits(model, images)) >= 0.5
     assert torch.equal(few.log_count.argmax(-1), present.long().cumprod(-1).sum(-1))
     for step, same in zip(few.objects, every.objects, strict=False):
@@ -193,7 +193,7 @@ def test_stopping_early_gives_the_same_first_objects():
 
 def test_the_schedule_ends_at_the_bound():
     schedule = AirSchedule(warm_up_steps=10, annealing_steps=20, count_log_odds=-4)
-    assert [schedule.trust(step) for step in (0, 5, 10, 99)] == [0, 0.5, 1, 1]
+    assert [schedule.warm_up_fraction(step) for step in (0, 5, 10, 99)] == [0, 0.5, 1, 1]
     assert [schedule.log_odds(step) for step in (0, 10, 20, 99)] == [0, -2, -4, -4]
     model = small_model()
     generator = torch.Generator().manual_seed(7)
@@ -202,16 +202,16 @@ def test_the_schedule_ends_at_the_bound():
     assert float(watched["elbo"]) == pytest.approx(bound.item())
     surrogate, expected = (torch.autograd.grad(value, list(model.parameters())) for value in (-loss, bound))
     assert all(torch.allclose(*pair, atol=1e-9) for pair in zip(surrogate, expected, strict=True))
-    assert AirSchedule(warm_up_steps=0, annealing_steps=0).trust(0) == 1
+    assert AirSchedule(warm_up_steps=0, annealing_steps=0).warm_up_fraction(0) == 1
 
 
 def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_moved_to():
     model = small_model(settings=SMALL.model_copy(update={"corrections": 2}))
     images, seen = random_images(), []
-    first = attend_infer_repeat(model, images, AtMeans()).objects[0].latents
+    first = attend_infer_repeat(model, images, PointEstimate()).objects[0].latents
     without = small_model(settings=SMALL)
     without.load_state_dict(model.state_dict(), strict=False)
-    expected = attend_infer_repeat(without, images, AtMeans()).objects[0].latents
+    expected = attend_infer_repeat(without, images, PointEstimate()).objects[0].latents
     assert torch.equal(first.q_where.mean, expected.q_where.mean), "corrections begin at none"
 
     def right_and_surer(glimpses):
@@ -219,7 +219,7 @@ def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_mov
         return torch.tensor([0, 0.1, 0, 0, -1, 0], dtype=torch.float64).expand(len(glimpses), -1)
 
     model.correct.forward = right_and_surer
-    moved = attend_infer_repeat(model, images, AtMeans()).objects[0].latents
+    moved = attend_infer_repeat(model, images, PointEstimate()).objects[0].latents
     right = torch.tensor([0, 0.1, 0], dtype=torch.float64)
     assert torch.allclose(moved.q_where.mean, first.q_where.mean + 2 * right)
     assert (moved.q_where.std[:, 1] < first.q_where.std[:, 1]).all()
@@ -231,7 +231,7 @@ def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_mov
 
 def test_what_the_map_says_of_the_place_tells_whether_there_is_an_object():
     model = small_model(settings=SMALL.model_copy(update=VARIANTS["map"]))
-    state = model.begin(random_images(), AtMeans()).state
+    state = model.begin(random_images(), PointEstimate()).state
     before = model.glance(state)
     with torch.no_grad():
         model.presence_there.weight.add_(1.0)
@@ -247,7 +247,7 @@ def test_with_salience_an_untrained_network_looks_where_something_is(sees):
     images = torch.zeros(2, 1, 16, 16, dtype=torch.float64)
     images[0, 0, 2:6, 2:6] = 1
     images[1, 0, 10:14, 6:10] = 1
-    place = model.glance(model.begin(images, AtMeans()).state).place
+    place = model.glance(model.begin(images, PointEstimate()).state).place
     expected = torch.tensor([[-0.5, -0.5], [0.0, 0.5]], dtype=torch.float64)
     assert torch.allclose(place.centre, expected, atol=0.26)
 

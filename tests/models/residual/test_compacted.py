@@ -58,7 +58,7 @@ def test_they_agree_in_single_precision_on_networks_of_the_real_size(seed):
 @pytest.mark.parametrize("way", [GATHERED, EVERYWHERE])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_convolution_at_places_is_the_dense_one_there(share, way, monkeypatch):
-    monkeypatch.setattr(compaction, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(compaction, "ROWS_PER_BATCH", 7)
     monkeypatch.setattr(compaction, "GATHERING", way)
     torch.manual_seed(0)
     features = torch.randn(3, 4, 6, 5, dtype=torch.float64)

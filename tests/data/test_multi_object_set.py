@@ -5,14 +5,14 @@ import pytest
 from PIL import Image
 
 from inverse_graphics.data import multi_object_set_making
-from inverse_graphics.data.multi_object_set import CanvasSetSettings, part_file, read_canvas_set
-from inverse_graphics.data.multi_object_set_making import canvases_of, images_made, make_canvas_set
+from inverse_graphics.data.multi_object_set import ImageSetSettings, part_file, read_image_set
+from inverse_graphics.data.multi_object_set_making import images_made, make_image_set, multi_object_images
 from inverse_graphics.errors import DataError
 
 
 def settings(images=700, **changes):
     data = {"kind": "sprites", "size": 40, "count_weights": [1, 1], "background": {"kind": "grid"}}
-    return CanvasSetSettings.model_validate({"data": data, "images": images, "seed": 3} | changes)
+    return ImageSetSettings.model_validate({"data": data, "images": images, "seed": 3} | changes)
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def small_parts(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("share", ["learnt", "kept", "held_out"])
+@pytest.mark.parametrize("share", ["train", "calibration", "test"])
 def test_images_are_the_first_of_the_stream_in_256_grey_levels(tmp_path, share):
     wanted = settings(share=share)
-    made = make_canvas_set(wanted, tmp_path / "set")
-    batch = canvases_of(wanted).fixed_set(700, 3)
-    read = read_canvas_set(tmp_path / "set")
+    made = make_image_set(wanted, tmp_path / "set")
+    batch = multi_object_images(wanted).fixed_set(700, 3)
+    read = read_image_set(tmp_path / "set")
     assert read == made
     assert len(read) == 700
     parts = list(read)
@@ -44,7 +44,7 @@ def test_images_are_the_first_of_the_stream_in_256_grey_levels(tmp_path, share):
 
 @pytest.mark.usefixtures("small_parts")
 def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tmp_path, monkeypatch):
-    make_canvas_set(settings(), tmp_path / "whole")
+    make_image_set(settings(), tmp_path / "whole")
     part = multi_object_set_making.make_part
     calls: list[object] = []
 
@@ -56,13 +56,13 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
 
     monkeypatch.setattr(multi_object_set_making, "make_part", stopping)
     with pytest.raises(KeyboardInterrupt):
-        make_canvas_set(settings(), tmp_path / "set")
+        make_image_set(settings(), tmp_path / "set")
     assert images_made(settings(), tmp_path / "set") == 512
     with pytest.raises(DataError, match="not complete"):
-        read_canvas_set(tmp_path / "set")
+        read_image_set(tmp_path / "set")
     monkeypatch.setattr(multi_object_set_making, "make_part", part)
     seen: list[int] = []
-    make_canvas_set(settings(), tmp_path / "set", advanced=seen.append)
+    make_image_set(settings(), tmp_path / "set", advanced=seen.append)
     assert seen == [512, 700]
     files = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert files == sorted(path.name for path in (tmp_path / "set").iterdir())
@@ -73,9 +73,9 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
 @pytest.mark.usefixtures("small_parts")
 def test_damage_and_other_sets_are_told(tmp_path):
     folder = tmp_path / "set"
-    made = make_canvas_set(settings(), folder)
+    made = make_image_set(settings(), folder)
     with pytest.raises(DataError, match="other settings"):
-        make_canvas_set(settings(seed=4), folder)
+        make_image_set(settings(seed=4), folder)
     content = part_file(folder, 1).read_bytes()
     part_file(folder, 1).write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     made.part(0)
@@ -87,12 +87,12 @@ def test_damage_and_other_sets_are_told(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(DataError, match="is not empty"):
-        make_canvas_set(settings(), tmp_path / "other")
+        make_image_set(settings(), tmp_path / "other")
     with pytest.raises(DataError, match="no set of images"):
-        read_canvas_set(tmp_path / "other")
+        read_image_set(tmp_path / "other")
 
 
 def test_processes_make_the_same_bytes(tmp_path):
     wanted = settings(images=1200)
-    one, two = (make_canvas_set(wanted, tmp_path / str(workers), workers) for workers in (1, 2))
+    one, two = (make_image_set(wanted, tmp_path / str(workers), workers) for workers in (1, 2))
     assert one.document == two.document

@@ -12,15 +12,15 @@ from inverse_graphics.data.backgrounds import Grid
 from inverse_graphics.data.glyph_placement import place_disjoint
 from inverse_graphics.data.glyphs import Glyphs, tight_boxes
 from inverse_graphics.data.mnist import Part
-from inverse_graphics.data.multi_object import CanvasBatch, Canvases, CanvasSettings
+from inverse_graphics.data.multi_object import MultiObjectBatch, MultiObjectImages, MultiObjectSettings
 from inverse_graphics.errors import DataError
 
-UP_TO_FOUR = CanvasSettings(size=90, count_weights=(1, 2, 3, 2, 2))
+UP_TO_FOUR = MultiObjectSettings(size=90, count_weights=(1, 2, 3, 2, 2))
 
 
-@pytest.fixture(params=[CanvasSettings(), UP_TO_FOUR], ids=["paper", "up to four"])
-def stream(request: pytest.FixtureRequest, shipped_digits: dict[Part, Glyphs]) -> Canvases:
-    return Canvases(shipped_digits["train"], request.param)
+@pytest.fixture(params=[MultiObjectSettings(), UP_TO_FOUR], ids=["paper", "up to four"])
+def stream(request: pytest.FixtureRequest, shipped_digits: dict[Part, Glyphs]) -> MultiObjectImages:
+    return MultiObjectImages(shipped_digits["train"], request.param)
 
 
 def brute_force_box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
@@ -31,7 +31,7 @@ def brute_force_box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1
 
 
-def same(one: CanvasBatch, other: CanvasBatch) -> bool:
+def same(one: MultiObjectBatch, other: MultiObjectBatch) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in one._fields)
 
 
@@ -43,7 +43,7 @@ def test_tight_boxes_equal_a_search_over_pixels() -> None:
     assert tight_boxes(images).tolist() == [list(brute_force_box(image)) for image in images]
 
 
-def test_shapes_types_and_empty_slots(stream: Canvases) -> None:
+def test_shapes_types_and_empty_slots(stream: MultiObjectImages) -> None:
     size, slots = stream.settings.size, stream.settings.largest_count
     batch = stream.batch(64, seed=1, index=2)
     assert batch.images.shape == (64, size, size)
@@ -54,7 +54,7 @@ def test_shapes_types_and_empty_slots(stream: Canvases) -> None:
     assert np.array_equal(batch.boxes.any(axis=-1), present)
 
 
-def test_boxes_are_inside_disjoint_and_tight(stream: Canvases) -> None:
+def test_boxes_are_inside_disjoint_and_tight(stream: MultiObjectImages) -> None:
     batch = stream.batch(300, seed=3, index=0)
     for image, count, boxes in zip(batch.images, batch.counts, batch.boxes, strict=True):
         cover = np.zeros(image.shape, np.int64)
@@ -74,14 +74,14 @@ def test_every_digit_is_pasted_pixel_for_pixel(shipped_digits: dict[Part, Glyphs
     for image, label in zip(digits.images, digits.labels, strict=True):
         x, y, width, height = brute_force_box(image)
         known[image[y : y + height, x : x + width].astype(np.float32).tobytes(), width] = int(label)
-    batch = Canvases(digits).batch(100, seed=0, index=0)
+    batch = MultiObjectImages(digits).batch(100, seed=0, index=0)
     for image, count, boxes, labels in zip(*batch[:1], *batch[1:], strict=True):
         for (x, y, width, height), label in zip(boxes[:count], labels[:count], strict=True):
             pixels = np.ascontiguousarray(image[y : y + height, x : x + width]) * np.float32(255)
             assert known[pixels.round().tobytes(), width] == label
 
 
-def test_counts_have_their_probabilities(stream: Canvases) -> None:
+def test_counts_have_their_probabilities(stream: MultiObjectImages) -> None:
     counts = np.concatenate([stream.batch(500, seed=5, index=k).counts for k in range(8)])
     seen = np.bincount(counts, minlength=stream.settings.largest_count + 1)
     assert stats.chisquare(seen, stream.settings.count_probabilities * len(counts)).pvalue > 1e-3
@@ -90,8 +90,8 @@ def test_counts_have_their_probabilities(stream: Canvases) -> None:
 
 
 def test_a_count_of_no_weight_never_appears(shipped_digits: dict[Part, Glyphs]) -> None:
-    settings = CanvasSettings(count_weights=(0, 1, 0))
-    assert set(Canvases(shipped_digits["train"], settings).batch(200, 0, 0).counts) == {1}
+    settings = MultiObjectSettings(count_weights=(0, 1, 0))
+    assert set(MultiObjectImages(shipped_digits["train"], settings).batch(200, 0, 0).counts) == {1}
 
 
 def test_placements_are_uniform_over_the_disjoint_ones() -> None:
@@ -112,41 +112,41 @@ def test_placements_are_uniform_over_the_disjoint_ones() -> None:
     assert stats.chisquare(frequencies, tilted / tilted.sum() * frequencies.sum()).pvalue < 1e-3
 
 
-def test_a_batch_depends_on_seed_and_index_alone(stream: Canvases) -> None:
+def test_a_batch_depends_on_seed_and_index_alone(stream: MultiObjectImages) -> None:
     first = stream.batch(32, seed=7, index=11)
     stream.batch(32, seed=7, index=12)
-    again = Canvases(stream.glyphs, stream.settings).batch(32, seed=7, index=11)
+    again = MultiObjectImages(stream.glyphs, stream.settings).batch(32, seed=7, index=11)
     assert same(first, again)
     for seed, index in ((7, 12), (8, 11), (11, 7)):
         assert not np.array_equal(first.images, stream.batch(32, seed, index).images)
 
 
-def test_a_fixed_set_begins_as_a_shorter_one_and_as_the_stream(stream: Canvases) -> None:
+def test_a_fixed_set_begins_as_a_shorter_one_and_as_the_stream(stream: MultiObjectImages) -> None:
     longer, shorter = stream.fixed_set(600, seed=2), stream.fixed_set(300, seed=2)
-    assert same(CanvasBatch._make(part[:300] for part in longer), shorter)
+    assert same(MultiObjectBatch._make(part[:300] for part in longer), shorter)
     assert np.array_equal(longer.images[256:512], stream.batch(256, seed=2, index=1).images)
     assert stream.fixed_set(0, seed=2).images.shape[0] == 0
 
 
 def test_digits_that_cannot_lie_side_by_side_are_an_error(shipped_digits: dict[Part, Glyphs]) -> None:
-    settings = CanvasSettings(size=24, count_weights=(0, 0, 0, 0, 1))
+    settings = MultiObjectSettings(size=24, count_weights=(0, 0, 0, 0, 1))
     with pytest.raises(DataError, match="4 objects do not fit"):
-        Canvases(shipped_digits["train"], settings).batch(8, 0, 0)
+        MultiObjectImages(shipped_digits["train"], settings).batch(8, 0, 0)
 
 
 def test_blank_or_no_digits_are_an_error(shipped_digits: dict[Part, Glyphs]) -> None:
     images = shipped_digits["train"].images[:3].copy()
     images[1] = 0
     with pytest.raises(DataError, match="1 of them blank"):
-        Canvases(Glyphs(images, np.zeros(3, np.int64)))
+        MultiObjectImages(Glyphs(images, np.zeros(3, np.int64)))
     with pytest.raises(DataError, match="at least one"):
-        Canvases(Glyphs(images[:0], np.zeros(0, np.int64)))
+        MultiObjectImages(Glyphs(images[:0], np.zeros(0, np.int64)))
 
 
 def test_a_digit_larger_than_the_canvas_is_an_error() -> None:
     digits = Glyphs(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64))
     with pytest.raises(DataError, match="28 pixels does not fit a canvas of 27"):
-        Canvases(digits, CanvasSettings(size=27))
+        MultiObjectImages(digits, MultiObjectSettings(size=27))
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def test_a_digit_larger_than_the_canvas_is_an_error() -> None:
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        CanvasSettings.model_validate(settings)
+        MultiObjectSettings.model_validate(settings)
 
 
 def test_a_training_batch_is_quick(shipped_digits: dict[Part, Glyphs]) -> None:
-    stream = Canvases(shipped_digits["train"])
+    stream = MultiObjectImages(shipped_digits["train"])
     durations = []
     for index in range(30):
         begun = time.perf_counter()
@@ -175,14 +175,14 @@ def test_a_training_batch_is_quick(shipped_digits: dict[Part, Glyphs]) -> None:
     assert np.median(durations) < 0.005  # measured 0.0002 s on one quiet core
 
 
-def variant(**settings: object) -> CanvasSettings:
-    return CanvasSettings.model_validate({"count_weights": (0, 0, 1, 1), **settings})
+def variant(**settings: object) -> MultiObjectSettings:
+    return MultiObjectSettings.model_validate({"count_weights": (0, 0, 1, 1), **settings})
 
 
 def test_added_ink_is_never_more_than_white_and_boxes_overlap(
     shipped_digits: dict[Part, Glyphs],
 ) -> None:
-    batch = Canvases(shipped_digits["train"], variant(placement="adding")).batch(200, 0, 0)
+    batch = MultiObjectImages(shipped_digits["train"], variant(placement="adding")).batch(200, 0, 0)
     assert batch.images.max() <= 1
     overlapping = 0
     for image, count, boxes in zip(batch.images, batch.counts, batch.boxes, strict=True):
@@ -199,7 +199,7 @@ def test_of_overlapping_objects_enough_is_seen(share: float) -> None:
     """Of each disc so much is bright that no other disc's place explains it."""
     disc = np.hypot(*np.mgrid[-7.5:8, -7.5:8]) < 8
     discs = Glyphs(255 * disc[None].astype(np.uint8), np.zeros(1, np.int64))
-    batch = Canvases(discs, variant(placement="overlapping", visible=share)).batch(300, 0, 0)
+    batch = MultiObjectImages(discs, variant(placement="overlapping", visible=share)).batch(300, 0, 0)
     assert set(np.unique(batch.images)) == {0, 1}
     shares = []
     for count, boxes in zip(batch.counts, batch.boxes, strict=True):
@@ -214,7 +214,8 @@ def test_of_overlapping_objects_enough_is_seen(share: float) -> None:
 def test_resized_glyphs_have_the_sizes_asked_for(shipped_digits: dict[Part, Glyphs]) -> None:
     digits = shipped_digits["train"]
     whole, small, between = (
-        Canvases(digits, variant(scale=scale)).batch(200, 0, 0) for scale in ((1, 1), (0.6, 0.6), (0.5, 1.2))
+        MultiObjectImages(digits, variant(scale=scale)).batch(200, 0, 0)
+        for scale in ((1, 1), (0.6, 0.6), (0.5, 1.2))
     )
     assert np.array_equal(small.boxes[..., 2:], np.rint(0.6 * whole.boxes[..., 2:]))
     there = whole.labels >= 0
@@ -228,8 +229,8 @@ def test_resized_glyphs_have_the_sizes_asked_for(shipped_digits: dict[Part, Glyp
 @pytest.mark.parametrize("kind", ["noise", "grid"])
 def test_ink_is_white_paint_on_the_background(kind: str, shipped_digits: dict[Part, Glyphs]) -> None:
     digits = shipped_digits["train"]
-    behind = Canvases(digits, variant(background={"kind": kind})).batch(50, 0, 0)
-    plain = Canvases(digits, variant()).batch(50, 0, 0)
+    behind = MultiObjectImages(digits, variant(background={"kind": kind})).batch(50, 0, 0)
+    plain = MultiObjectImages(digits, variant()).batch(50, 0, 0)
     ink = plain.images > 0
     assert (behind.images >= plain.images - 1e-6).all()
     assert behind.images[plain.images == 1].min() == 1
@@ -251,7 +252,7 @@ def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
 
 
 def test_judged_images_may_have_counts_of_their_own() -> None:
-    settings = CanvasSettings(count_weights=(1, 1, 1), held_out_count_weights=(0, 0, 0, 1))
+    settings = MultiObjectSettings(count_weights=(1, 1, 1), held_out_count_weights=(0, 0, 0, 1))
     assert settings.held_out().count_weights == (0, 0, 0, 1)
     assert settings.largest_count == 2
-    assert CanvasSettings().held_out() == CanvasSettings()
+    assert MultiObjectSettings().held_out() == MultiObjectSettings()
