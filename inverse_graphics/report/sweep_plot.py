@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inverse_graphics.errors import StorageError
+from inverse_graphics.errors import StorageError, require_extras
 from inverse_graphics.files import atomic_write
 from inverse_graphics.report.growth import growth
 from inverse_graphics.report.render_sweeps import SweepRow, costs, quantities
@@ -32,7 +32,9 @@ def check_plot_name(file: Path) -> str:
 
     Raises:
         StorageError: another ending.
+        MissingExtraError: what draws it is not installed.
     """
+    require_extras("a plot", "plots")
     kind = file.suffix.lower().lstrip(".")
     if kind not in FORMATS:
         raise StorageError(f"cannot draw {file.name}: expected a name that ends in .png, .svg or .pdf")
