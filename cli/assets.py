@@ -10,7 +10,7 @@ from .application import add, new_group
 from .streams import STDOUT, console, write_json
 
 if TYPE_CHECKING:
-    from inverse_graphics.report.asset_facts import AssetFacts
+    from inverse_graphics.visualisation.asset_facts import AssetFacts
 
 group = new_group("Asset packs: the objects that scenes are made of.")
 
@@ -39,7 +39,7 @@ def list_assets(pack: Pack = None, json: Json = None) -> None:
     from rich.table import Table
 
     from inverse_graphics.packs.pack import load_pack, shipped_packs
-    from inverse_graphics.report.asset_facts import facts_of_pack
+    from inverse_graphics.visualisation.asset_facts import facts_of_pack
 
     packs = [load_pack(name) for name in ([pack] if pack else shipped_packs())]
     facts = [fact for loaded in packs for fact in facts_of_pack(loaded)]
@@ -63,7 +63,7 @@ def show(
     from rich.table import Table
 
     from inverse_graphics.packs.pack import load_pack
-    from inverse_graphics.report.asset_facts import facts_of_asset
+    from inverse_graphics.visualisation.asset_facts import facts_of_asset
 
     facts = facts_of_asset(load_pack(pack or asset.partition("/")[0]), asset)
     if json != STDOUT:

@@ -10,8 +10,7 @@ import typer
 
 from inverse_graphics.errors import EngineError
 
-from .figures import Json, report
-from .sizes import parsed_size
+from .application import Json, parsed_size, report
 from .streams import STDOUT, advancing, say
 
 EXAMPLES = """\
@@ -86,7 +85,7 @@ def render(
     Colour, depth, alpha and mask, composited over a table. Sweeps draw balls that cover a known number of
     pixels, in batches of 8 unless --batch says otherwise: "pixels" enlarges the picture alone.
     """
-    from inverse_graphics.report.render_benchmark import OBJECTS, benchmark_render
+    from inverse_graphics.benchmarks.render import OBJECTS, benchmark_render
 
     _check_device(device)
     engines = _engines(engine)
@@ -122,7 +121,7 @@ def render_fuzz(
     Objects and cameras a micrometre to a million metres away and inside each other, scales from 0 up, any
     focal length. The exit status is 1 if a single value is not finite; the seeds of such scenes are told.
     """
-    from inverse_graphics.report.render_fuzz import fuzz_engine
+    from inverse_graphics.benchmarks.render_fuzz import fuzz_engine
 
     _check_device(device)
     width, height = parsed_size(size)
@@ -151,7 +150,7 @@ def render_gradients(
     One and three objects of crockery on a table; the picture is blurred by a pixel, the differences are taken
     of many samples a pixel.
     """
-    from inverse_graphics.report.gradient_benchmark import benchmark_gradients
+    from inverse_graphics.benchmarks.gradients import benchmark_gradients
 
     width, height = parsed_size(size)
     factors = supersample or [1, 2, 3]
@@ -170,8 +169,13 @@ def _sweep(
     plot: Path | None,
     json: str | None,
 ) -> None:
-    from inverse_graphics.report.render_sweeps import SWEEPS, benchmark_sweeps, growth_rows
-    from inverse_graphics.report.sweep_plot import check_plot_name, plot_sweeps
+    from inverse_graphics.benchmarks.render_sweeps import (
+        SWEEPS,
+        benchmark_sweeps,
+        check_plot_name,
+        growth_rows,
+        plot_sweeps,
+    )
 
     if plot:
         check_plot_name(plot)
@@ -185,8 +189,8 @@ def _sweep(
 
 
 def _engines(names: list[str] | None) -> list[str]:
+    from inverse_graphics.benchmarks.render import working_engines
     from inverse_graphics.render.engines import DEFAULT_ENGINE
-    from inverse_graphics.report.render_benchmark import working_engines
 
     chosen = [
         one for name in names or [DEFAULT_ENGINE] for one in (working_engines() if name == "all" else (name,))

@@ -1,23 +1,86 @@
-"""`inverse-graphics data list|fetch|make`."""
+"""`inverse-graphics data list|fetch|make`.
+
+What `inverse-graphics data` does with images of objects in the plane.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .application import add, new_group
-from .data_canvases import CANVASES, canvas_kinds, canvas_settings, make_canvases
 from .streams import STDOUT, advancing, console, say, write_json
+
+if TYPE_CHECKING:
+    from inverse_graphics.data.multi_object_set import ImageSetSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inverse_graphics.data.published import FoundFile
     from inverse_graphics.families.dataset import DatasetDocument
-    from inverse_graphics.families.families import AnyFamilySettings
+    from inverse_graphics.families.registry import AnyFamilySettings
+
+
+MULTI_OBJECT_KINDS = ("multi_mnist", "sprites", "multi_dsprites", "omniglot")
+"""The kinds there are, named here so that help needs not import them."""
+
+
+def multi_object_kinds() -> list[dict[str, Any]]:
+    """Each kind's name, what its objects are called, where they come from, and its settings."""
+    from inverse_graphics.data.sources import KINDS
+
+    kinds = {name: kind.model_validate({"kind": name}) for name, kind in KINDS.items()}
+    return [
+        {"name": name, "objects": of.objects, "description": of.origin, **of.model_dump(mode="json")}
+        for name, of in kinds.items()
+    ]
+
+
+def image_set_settings(
+    kind: str, overrides: Sequence[str], images: int, seed: int, share: str
+) -> ImageSetSettings:
+    """The settings of a set, `key=value` overrides applied.
+
+    Raises:
+        DataError: one of them is no such thing, or does not fit.
+    """
+    from inverse_graphics.data.multi_object_set import ImageSetSettings
+    from inverse_graphics.errors import DataError
+    from inverse_graphics.io.documents import parse_yaml, validated
+
+    data: dict[str, Any] = {"kind": kind}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise DataError(f"override {override!r} is not key=value, such as size=64")
+        data[key] = parse_yaml(text, f"override {key}", DataError)
+    document = {"data": data, "images": images, "seed": seed, "share": share}
+    return validated(ImageSetSettings, document, kind, DataError)
+
+
+def make_multi_object_images(settings: ImageSetSettings, out: Path, processes: int, json: str | None) -> None:
+    """Make a set, and say so."""
+    from inverse_graphics.data.multi_object_set_making import images_made, make_image_set
+
+    images = settings.images
+    try:
+        with advancing("drawing", images) as advance:
+            made = make_image_set(settings, out, processes, advance)
+    except KeyboardInterrupt:
+        done = images_made(settings, out)
+        say(f"stopped: {done:,} of {images:,} images are in {out}; the same command goes on")
+        raise typer.Exit(130) from None
+    if json is not None:
+        facts = {**made.document.model_dump(mode="json"), "complete": made.document.complete}
+        write_json(json, {"folder": str(out), **facts})
+    if json != STDOUT:
+        say(f"{images:,} images are in {out}; {out / 'sheet.png'} shows the first")
+
 
 group = new_group("What there is to learn from: scene families, kinds of images, and published files.")
 
@@ -35,7 +98,7 @@ inverse-graphics data make single_object --images 2000 --out data/held_out --see
 inverse-graphics data make my_family.yaml --images 100000 --out data/mine --workers 8
 inverse-graphics data make my_family.yaml --pack my_pack/ --images 64 --out data/mine
 inverse-graphics data make multi_mnist --images 60000 --out data/digits
-inverse-graphics data make multi_mnist --images 10000 --share held_out --out data/exam \\
+inverse-graphics data make multi_mnist --images 10000 --share test --out data/test \\
     --set "scale=[0.6, 1.2]" --set "background={kind: grid}"
 inverse-graphics data make sprites --images 5000 --out data/sprites --set placement=overlapping"""
 
@@ -47,10 +110,10 @@ def list_families(json: Json = None) -> None:
     from rich.table import Table
 
     from inverse_graphics.data.published import known_files
-    from inverse_graphics.families.families import read_family, shipped_families
+    from inverse_graphics.families.registry import read_family, shipped_families
 
     families = {name: read_family(name) for name in shipped_families()}
-    kinds = canvas_kinds()
+    kinds = multi_object_kinds()
     if json != STDOUT:
         table = Table("family", "objects", "kinds", "pixels", "what it shows", box=None, pad_edge=False)
         for name, settings in families.items():
@@ -132,7 +195,7 @@ def make(
     ] = None,
     share: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of a kind of images: made of glyphs learnt, kept or held_out."),
+        typer.Option(metavar="NAME", help="Of a kind of images: made of glyphs train, calibration or test."),
     ] = None,
     json: Json = None,
 ) -> None:
@@ -143,14 +206,14 @@ def make(
     """
     from inverse_graphics.families.dataset import DatasetSettings
     from inverse_graphics.families.dataset_making import images_made, make_dataset
-    from inverse_graphics.families.families import read_family
+    from inverse_graphics.families.registry import read_family
     from inverse_graphics.packs.pack import load_pack
 
     processes = workers or os.cpu_count() or 1
-    if family in CANVASES:
+    if family in MULTI_OBJECT_KINDS:
         _refuse("scenes", {"--sigma": sigma, "--pack": pack, "--engine": engine != "embedded"})
-        make_canvases(
-            canvas_settings(family, overrides or (), images, seed, share or "learnt"), out, processes, json
+        make_multi_object_images(
+            image_set_settings(family, overrides or (), images, seed, share or "train"), out, processes, json
         )
         return
     _refuse("kinds of images", {"--set": overrides, "--share": share})

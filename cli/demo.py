@@ -10,8 +10,8 @@ import typer
 from .streams import STDOUT, console, say, write_json
 
 if TYPE_CHECKING:
-    from inverse_graphics.parse import ParsedObject
-    from inverse_graphics.report.demonstration import Demonstration
+    from inverse_graphics.inference.parse import ParsedObject
+    from inverse_graphics.visualisation.demonstration import Demonstration
 
 EXAMPLES = """\
 inverse-graphics demo
@@ -42,7 +42,7 @@ def demo(
     seen, are inferred step by step. Example scenes are drawn by the embedded engine: picture, depth and
     mask. Takes seconds and works offline.
     """
-    from inverse_graphics.report.demonstration import demonstrate, write_demonstration
+    from inverse_graphics.visualisation.demonstration import demonstrate, write_demonstration
 
     say("drawing scenes and inferring images; the first time ever kernels are compiled, which takes longer")
     shown = demonstrate(images, seed)
@@ -60,7 +60,7 @@ def _show(shown: Demonstration) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from inverse_graphics.report.count_chart import share
+    from inverse_graphics.visualisation.svg import share
 
     table = Table("image", "seen", "true", "probability", "objects", box=None, pad_edge=False)
     for seen in shown.inferred:
@@ -74,7 +74,7 @@ def _show(shown: Demonstration) -> None:
 
 
 def _object(found: ParsedObject) -> str:
-    from inverse_graphics.report.object_caption import object_caption
+    from inverse_graphics.visualisation.svg import object_caption
 
     box = ", ".join(f"{side:.0f}" for side in found.box_px)
     return f"{object_caption(found)} [{box}]".strip()

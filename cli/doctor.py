@@ -9,7 +9,7 @@ import typer
 from .streams import STDOUT, console, write_json
 
 if TYPE_CHECKING:
-    from inverse_graphics.report.diagnosis import Finding
+    from inverse_graphics.doctor import Finding
 
 EXAMPLES = """\
 inverse-graphics doctor
@@ -31,7 +31,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from inverse_graphics.report.diagnosis import examine
+    from inverse_graphics.doctor import examine
 
     findings = list(examine())
     if json != STDOUT:

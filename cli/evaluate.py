@@ -41,9 +41,9 @@ def evaluate(
 
     The images are of the kind that the model was trained on; which, its recipe says.
     """
-    from inverse_graphics.models.air2d import Air2D
+    from inverse_graphics.evaluation.air2d import evaluate2d, recipe_of
+    from inverse_graphics.models.air2d.network import Air2D
     from inverse_graphics.models.weights import load_model
-    from inverse_graphics.report.evaluation2d import evaluate2d, recipe_of
 
     loaded = load_model(model)
     recipe = recipe_of(loaded)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from inverse_graphics.parse import Parse
+    from inverse_graphics.inference.parse import Parse
 
 EXAMPLES = """\
 inverse-graphics infer table.png
@@ -65,7 +65,7 @@ def infer(
     PNG, JPEG, BMP and WebP. What is transparent counts as black. An image that cannot be read is told on
     stderr, the others are still answered, and the exit status is 1.
     """
-    from inverse_graphics.formats import expand_images
+    from inverse_graphics.io.images import expand_images
 
     paths = expand_images(images)
     reader = _Reader(paths)
@@ -84,7 +84,7 @@ class _Reader:
         self.paths, self.failed = paths, 0
 
     def __iter__(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        from inverse_graphics.formats import read_image
+        from inverse_graphics.io.images import read_image
 
         for path in self.paths:
             try:
@@ -102,10 +102,10 @@ def _answer(
     overlay: Path | None,
     scenes: Path | None,
 ) -> None:
-    from inverse_graphics.report.overlay_file import overlay_writer
-    from inverse_graphics.report.parse_lines import ParseLines
-    from inverse_graphics.report.scene_folder import SceneFolder
-    from inverse_graphics.scene_parser import SceneParser
+    from inverse_graphics.inference.parser import SceneParser
+    from inverse_graphics.interchange.scene_files import SceneFolder
+    from inverse_graphics.visualisation.overlay import overlay_writer
+    from inverse_graphics.visualisation.parse_table import ParseLines
 
     with ExitStack() as stack:
         draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())

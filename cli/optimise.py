@@ -103,7 +103,7 @@ def optimise(
 
     An image that cannot be read is told on stderr, the others are still answered, and the exit status is 1.
     """
-    from inverse_graphics.formats import expand_images
+    from inverse_graphics.io.images import expand_images
     from inverse_graphics.optimisation.optimiser import SIGMA, SceneOptimiser
 
     _check(model, family, start, restarts, sigma)
@@ -140,7 +140,7 @@ def _settings(start: str, restarts: int | None, steps: int | None, exchanges: in
 
     given = {"restarts": restarts, "steps": steps, "exchanges": exchanges}
     if exchanges == 0:
-        given["turns"] = 0
+        given["orientations"] = 0
     changes = {name: value for name, value in given.items() if value is not None}
     return (FROM_PRIOR if start == "prior" else FROM_ANSWER).model_copy(update=changes)
 
@@ -157,9 +157,9 @@ def _optimise_all(
     """Answer image by image; returns how many could not be read."""
     import torch
 
-    from inverse_graphics.formats import read_image
-    from inverse_graphics.report.parse_lines import SearchLines
-    from inverse_graphics.report.search_folder import SearchFolder
+    from inverse_graphics.io.images import read_image
+    from inverse_graphics.visualisation.parse_table import SearchLines
+    from inverse_graphics.visualisation.search_picture import SearchFolder
 
     failed = 0
     with ExitStack() as stack:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .sizes import parsed_size
+from .application import parsed_size
 from .streams import STDOUT, say, write_json
 
 if TYPE_CHECKING:
-    from inverse_graphics.report.rendered_scene import RenderedScene
     from inverse_graphics.scene.scene import Scene
+    from inverse_graphics.visualisation.scene_picture import RenderedScene
 
 EXAMPLES = """\
 inverse-graphics render breakfast -o breakfast.png
@@ -68,11 +68,11 @@ def render(
     ] = None,
 ) -> None:
     """Draw a scene: its picture and, if asked for, its depth and which object is in each pixel."""
-    from inverse_graphics.formats import write_depth, write_image, write_mask
+    from inverse_graphics.io.images import write_depth, write_image, write_mask
     from inverse_graphics.packs.pack import load_pack
-    from inverse_graphics.report.colours import depth_colours
-    from inverse_graphics.report.rendered_scene import render_scene, with_size
     from inverse_graphics.scene.scene_file import read_scene
+    from inverse_graphics.visualisation.scene_picture import render_scene, with_size
+    from inverse_graphics.visualisation.svg import depth_colours
 
     described = read_scene(scene)
     if size is not None:

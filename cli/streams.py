@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from inverse_graphics.files import atomic_write
+from inverse_graphics.io.files import atomic_write
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .application import add, new_group
-from .figures import Json, report
+from .application import Json, add, new_group, report
 from .streams import say
 from .study_options import seeds_of, typed_command
 from .study_residual import EXAMPLES as PSACT_EXAMPLES
@@ -18,7 +17,7 @@ from .study_thinking import ACT_EXAMPLES, PACT_EXAMPLES, act, pact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from inverse_graphics.studies.study_run import Say, StudyRun
+    from inverse_graphics.studies.runs import Say, StudyRun
 
 group = new_group("Train a recipe in several ways and lay what came of each side by side.")
 
@@ -95,7 +94,7 @@ def learn3d(
     """
     from inverse_graphics.errors import TrainingError
     from inverse_graphics.studies import learn3d as study
-    from inverse_graphics.studies.study_run import found, schedule_warnings
+    from inverse_graphics.studies.runs import found, schedule_warnings
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
 
     own = read_variants(variants) if variants else {}
@@ -223,7 +222,7 @@ def _counting(
 ) -> None:  # fmt: skip
     from inverse_graphics.errors import TrainingError
     from inverse_graphics.studies import counting as study
-    from inverse_graphics.studies.study_run import found, schedule_warnings
+    from inverse_graphics.studies.runs import found, schedule_warnings
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
 
     known = shipped_variants("counting") | (read_variants(own) if own else {})

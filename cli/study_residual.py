@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .figures import Json, report
+from .application import Json, report
 from .streams import say
 from .study_options import seeds_of, typed_command
 from .study_thinking import Changes, NoTrain, RecipeName, Seeds, Steps
@@ -41,9 +41,8 @@ def psact(
     goes on.
     """
     from inverse_graphics.errors import TrainingError
-    from inverse_graphics.studies import residual_thinking as study
-    from inverse_graphics.studies.every_run import train_and_judge
-    from inverse_graphics.studies.study_run import found
+    from inverse_graphics.studies import residual as study
+    from inverse_graphics.studies.runs import found, train_and_judge
 
     numbers, command = seeds_of(seeds), typed_command()
     errors: dict[str, str] = {}

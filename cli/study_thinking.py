@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .figures import Json, report
+from .application import Json, report
 from .streams import say
 from .study_options import seeds_of, typed_command
 
@@ -81,30 +81,29 @@ def _study(
     steps: int | None, overrides: list[str] | None, out: Path | None, no_train: bool, json: str | None,
 ) -> None:  # fmt: skip
     from inverse_graphics.errors import TrainingError
-    from inverse_graphics.studies import thinking
-    from inverse_graphics.studies.every_run import train_and_judge
-    from inverse_graphics.studies.study_run import found
+    from inverse_graphics.studies import adaptive
+    from inverse_graphics.studies.runs import found, train_and_judge
 
     repeated = [int(part) for part in _parts(repetitions, "--repetitions", str.isdecimal, "1,5")]
     taus = [float(part) for part in _parts(penalties, "--penalties", _is_number, "0.001,0.01")]
-    variants = thinking.thinking_variants(methods, taus, repeated)
+    variants = adaptive.thinking_variants(methods, taus, repeated)
     numbers, folder, command = seeds_of(seeds), out or Path("studies") / name, typed_command()
     errors: dict[str, str] = {}
     if no_train:
         runs = list(found(variants, numbers, folder))
     else:
         changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
-        runs = thinking.plan_thinking(recipe, variants, numbers, changes, folder)
+        runs = adaptive.plan_thinking(recipe, variants, numbers, changes, folder)
         try:
             done, errors = train_and_judge(
-                runs, thinking.judge, lambda: thinking.report(runs, folder, command), command, say
+                runs, adaptive.judge, lambda: adaptive.report(runs, folder, command), command, say
             )
         except KeyboardInterrupt:
             say(f"stopped; to go on: {command}")
             done = False
         if not done:
             raise typer.Exit(130)
-    report(thinking.report(runs, folder, command), json)
+    report(adaptive.report(runs, folder, command), json)
     say(f"everything is in {folder}; {folder / 'summary.md'} sums it up")
     if errors:
         raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")

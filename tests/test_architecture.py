@@ -18,15 +18,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "inverse_graphics"
 OUTER = ("assets", "scenes", "train", "cli")
 LEVELS = {
-    "errors": 0, "files": 0, "documents": 0, "geometry": 0, "formats": 0,
+    "errors": 0, "io": 0, "geometry": 0,
     "scene": 1, "packs": 1,
     "render": 2,
-    "distributions": 3, "halting": 3, "likelihood": 3,
-    "data": 4, "families": 4, "sequences": 4,
+    "observation": 3, "metrics": 3, "halting": 3, "distributions": 3,
+    "families": 4, "data": 4, "sequences": 4,
     "models": 5,
-    "parse": 6, "parsing": 6, "optimisation": 6, "scene_parser": 6, "metrics": 6,
-    "training": 7,
-    "report": 8, "studies": 8,
+    "inference": 6, "optimisation": 6, "training": 6,
+    "evaluation": 7, "visualisation": 7, "interchange": 7, "doctor": 7,
+    "benchmarks": 8, "studies": 8,
     "assets": 9, "scenes": 9, "train": 9, "cli": 9,
 }  # fmt: skip
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -122,9 +122,11 @@ def test_siblings_within_the_command_line_are_imported_relatively():
 
 def test_an_upward_import_would_be_noticed(tmp_path):
     file = tmp_path / "mesh.py"
-    file.write_text("def late():\n    from ..render import engine\n    import inverse_graphics.parse as p\n")
+    file.write_text(
+        "def late():\n    from ..render import engine\n    import inverse_graphics.inference.parse as p\n"
+    )
     targets = list(imports("inverse_graphics.packs.mesh", file))
-    assert targets == ["inverse_graphics.render.engine", "inverse_graphics.parse"]
+    assert targets == ["inverse_graphics.render.engine", "inverse_graphics.inference.parse"]
     assert all(LEVELS[part(target)] > LEVELS["packs"] for target in targets)
 
 

@@ -11,8 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from inverse_graphics import doctor
 from inverse_graphics.errors import EXTRAS, MissingExtraError, missing_packages, require_extras
-from inverse_graphics.report import diagnosis
 
 ROOT = Path(__file__).parents[1]
 CORE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -78,8 +78,8 @@ def test_parser_and_renderer_import_nothing_beyond_the_core(tmp_path):
         blocked,
         f"""
 from inverse_graphics.cli.main import main
-from inverse_graphics.formats import read_image
-from inverse_graphics.scene_parser import SceneParser
+from inverse_graphics.io.images import read_image
+from inverse_graphics.inference.parser import SceneParser
 
 (parse,) = SceneParser.load().parse([read_image("docs/table.png")])
 print(parse.count)
@@ -143,7 +143,7 @@ def test_a_command_without_its_extra_says_in_one_line_how_to_get_it(refusals, co
 def test_doctor_lists_the_extras_that_are_missing_as_optional(monkeypatch):
     for module in MODULES:
         monkeypatch.setitem(sys.modules, module, None)
-    found = {f.name: (f.state, f.remedy) for f in diagnosis._extras()}
+    found = {f.name: (f.state, f.remedy) for f in doctor._extras()}
     assert found == {extra: ("missing", f"pip install 'inverse-graphics[{extra}]'") for extra in EXTRAS}
 
 

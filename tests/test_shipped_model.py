@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from inverse_graphics.benchmarks.infer import InferRow, benchmark_infer
+from inverse_graphics.evaluation.scene_images import FamiliarScenes, marks, pictures
+from inverse_graphics.inference.parser import DEFAULT_MODEL, SceneParser
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.report.familiar_scenes import FamiliarScenes, pictures
-from inverse_graphics.report.infer_benchmark import InferRow, benchmark_infer
-from inverse_graphics.report.scene_exam import marks
 from inverse_graphics.scene.batch import CameraBatch
-from inverse_graphics.scene_parser import DEFAULT_MODEL, SceneParser
 
 FAMILIAR = "multi-MNIST"
 STRANGE_BUT_LIKE_DIGITS = {"Omniglot, inverted"}
@@ -61,7 +60,7 @@ def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
 
 def test_larger_and_wider_pictures_of_tables_are_answered_as_well():
     parser = SceneParser.load("table_top")
-    known = FamiliarScenes.of(parser.document)
+    known = FamiliarScenes.from_document(parser.document)
     scenes = known.sample(100, 7)
     wider = torch.tensor([[3.0, 0, 32], [0, 3, 0], [0, 0, 1]]) @ scenes.camera.K
     camera = CameraBatch(wider, scenes.camera.T_world_camera, 192, 256)

@@ -10,8 +10,7 @@ import io
 import numpy as np
 
 from inverse_graphics.data.glyphs import Glyphs, Split, tight_boxes
-from inverse_graphics.data.shipped import read_shipped, write_shipped
-from inverse_graphics.data.store import Resource, read_resource
+from inverse_graphics.data.store import Resource, read_resource, read_shipped, write_shipped
 
 SHAPES = ("square", "ellipse", "heart")
 SHIPPED = "dsprites/masks", "dsprites/labels"

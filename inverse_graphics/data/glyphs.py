@@ -52,11 +52,11 @@ class Glyphs:
 
 
 class Split(NamedTuple):
-    """Glyphs to learn from, glyphs kept for the warning's thresholds, and glyphs to be judged on."""
+    """Glyphs for training, for calibrating the outlier detector, and for testing."""
 
-    learnt: Glyphs
-    kept: Glyphs
-    held_out: Glyphs
+    train: Glyphs
+    calibration: Glyphs
+    test: Glyphs
 
 
 def tight_boxes(images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inverse_graphics.data.glyphs import Glyphs, Split
-from inverse_graphics.data.shipped import read_shipped, write_shipped
-from inverse_graphics.data.store import Resource, locate, read_resource
+from inverse_graphics.data.store import Resource, locate, read_resource, read_shipped, write_shipped
 
 Source = Literal["full", "shipped"]
 DRAWERS = 20
@@ -52,8 +51,10 @@ def omniglot_glyphs(source: Source = "full") -> Split:
         drawers = np.tile(np.arange(DRAWERS) + 1, len(letters) // DRAWERS)
         kinds = np.arange(len(letters)) // DRAWERS
     held_out = drawers > DRAWERS - HELD_OUT_DRAWERS
-    kept = ~held_out & (drawers > DRAWERS - HELD_OUT_DRAWERS - KEPT_DRAWERS)
-    return Split(*(Glyphs(letters[part], kinds[part]) for part in (~held_out & ~kept, kept, held_out)))
+    calibration = ~held_out & (drawers > DRAWERS - HELD_OUT_DRAWERS - KEPT_DRAWERS)
+    return Split(
+        *(Glyphs(letters[part], kinds[part]) for part in (~held_out & ~calibration, calibration, held_out))
+    )
 
 
 def missing_files() -> tuple[str, ...]:

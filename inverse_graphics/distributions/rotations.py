@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.mixture import drawn_component, mixture_log_prob
-from inverse_graphics.geometry.rotation import (
+from inverse_graphics.distributions.discrete import drawn_component, mixture_log_prob
+from inverse_graphics.geometry.transforms import (
     matrix_from_rotation_vector,
     random_rotations,
     rotation_vector_from_matrix,
@@ -25,25 +25,25 @@ AGREEING = 0.5
 class SymmetricRotations(NamedTuple):
     """A belief about an orientation of an object that looks the same when turned by some rotations.
 
-    belief: over the orientation, (..., M) components.  alike: (..., S, 3, 3), the rotations that leave the
-    object as it is, the identity among them.  log_share: (..., S), −log of their number, or −∞ for those that
-    only fill the tensor.
+    belief: over the orientation, (..., M) components.  symmetry_group: (..., S, 3, 3), the rotations that
+    leave the object as it is, the identity among them.  log_symmetry_weight: (..., S), −log of their number,
+    or −∞ for those that only fill the tensor.
 
     Orientations that look the same are one outcome, whose density is the mean of the belief's over them; the
     uniform distribution's is again 1.
     """
 
     belief: RotationMixture
-    alike: Tensor
-    log_share: Tensor
+    symmetry_group: Tensor
+    log_symmetry_weight: Tensor
 
     def log_prob(self, rotation: Tensor) -> Tensor:
         """Log density of what `rotation` (..., 3, 3) looks like: (...), nats."""
-        each = (rotation[..., None, :, :] @ self.alike).flatten(-2)  # (..., S, 9)
+        each = (rotation[..., None, :, :] @ self.symmetry_group).flatten(-2)  # (..., S, 9)
         cosine = 0.5 * (each @ self.belief.location.flatten(-2).transpose(-1, -2) - 1)
         of_components = _log_density(_angle2(cosine), self.belief.std[..., None, :])
         weighed = mixture_log_prob(self.belief.logits[..., None, :], of_components)
-        return torch.logsumexp(weighed + self.log_share, dim=-1)
+        return torch.logsumexp(weighed + self.log_symmetry_weight, dim=-1)
 
     def kl_to_uniform(self, rotation: Tensor) -> Tensor:
         """The integrand (...), nats, whose mean over draws is KL(self ‖ uniform), of what can be seen."""
@@ -53,9 +53,9 @@ class SymmetricRotations(NamedTuple):
         """Log density of the uniform distribution: (), nats."""
         return self.belief.log_uniform()
 
-    def anywhere(self, generator: torch.Generator) -> Tensor:
+    def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Draw any rotation: (..., 3, 3)."""
-        return self.belief.anywhere(generator)
+        return self.belief.sample_uniform(generator)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Draw a rotation: (..., 3, 3); no gradient reaches the logits."""
@@ -68,9 +68,11 @@ class SymmetricRotations(NamedTuple):
         weighed by its weight and, as in a product of beliefs, by its precision.
         """
         first = self.belief.centre()
-        each = self.belief.location[..., :, None, :, :] @ self.alike[..., None, :, :, :]  # (..., M, S, 3, 3)
+        each = (
+            self.belief.location[..., :, None, :, :] @ self.symmetry_group[..., None, :, :, :]
+        )  # (..., M, S, 3, 3)
         between = first.transpose(-1, -2)[..., None, None, :, :] @ each
-        trace = between.diagonal(dim1=-2, dim2=-1).sum(-1) + self.log_share[..., None, :]
+        trace = between.diagonal(dim1=-2, dim2=-1).sum(-1) + self.log_symmetry_weight[..., None, :]
         away = rotation_vector_from_matrix(_taken(between, trace.argmax(-1, keepdim=True)))
         weight = torch.softmax(self.belief.logits, -1) / self.belief.std.square()
         weight = weight * (away.square().sum(-1) <= AGREEING**2)
@@ -120,7 +122,7 @@ class RotationMixture(NamedTuple):
         """
         return _taken(self.location, self.logits.argmax(-1, keepdim=True))
 
-    def anywhere(self, generator: torch.Generator) -> Tensor:
+    def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Draw any rotation: (..., 3, 3)."""
         return random_rotations(tuple(self.logits.shape[:-1]), generator, self.location.dtype)
 

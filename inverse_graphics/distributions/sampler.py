@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
 
 
 class Posterior(Protocol):
@@ -39,7 +39,7 @@ class Reparameterised:
         return posterior.sample(self.generator)
 
 
-class AtMeans:
+class PointEstimate:
     """Takes the centre: what `infer` reports."""
 
     def __call__(self, posterior: Posterior) -> Tensor:
@@ -53,14 +53,14 @@ class Bounded(Posterior, Protocol):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density of `value`: (B,), nats."""
 
-    def anywhere(self, generator: torch.Generator) -> Tensor:
+    def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Draw from the uniform distribution."""
 
     def log_uniform(self) -> Tensor:
         """Its log density, nats."""
 
 
-class Defence(NamedTuple):
+class DefensiveMixture(NamedTuple):
     """With which probability a value is drawn from anywhere.  kinds: choices.  rest: all that is not one."""
 
     kinds: float = 0.0
@@ -71,17 +71,17 @@ class Defence(NamedTuple):
         return self.kinds if isinstance(posterior, Categorical) else self.rest
 
 
-NO_DEFENCE = Defence()
+NO_MIXTURE = DefensiveMixture()
 
 
-class Defensive:
+class DefensiveSampler:
     """Draws from the posterior, or by chance from anywhere: a proposal that misses nothing.
 
     Each value of each row is drawn from anywhere or not by itself.
     Source: Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions".
     """
 
-    def __init__(self, generator: torch.Generator, defence: Defence) -> None:
+    def __init__(self, generator: torch.Generator, defence: DefensiveMixture) -> None:
         self.generator = generator
         self.defence = defence
 
@@ -93,11 +93,11 @@ class Defensive:
             return drawn
         u = torch.rand(len(drawn), generator=self.generator, device=drawn.device)
         elsewhere = (u < share).reshape(-1, *[1] * (drawn.dim() - 1))
-        return torch.where(elsewhere, posterior.anywhere(self.generator), drawn)
+        return torch.where(elsewhere, posterior.sample_uniform(self.generator), drawn)
 
 
-def log_defended(posterior: Bounded, value: Tensor, defence: Defence) -> Tensor:
-    """Log density with which `Defensive` draws `value`: (B,), nats."""
+def log_prob_mixture(posterior: Bounded, value: Tensor, defence: DefensiveMixture) -> Tensor:
+    """Log density with which `DefensiveSampler` draws `value`: (B,), nats."""
     log_prob, share = posterior.log_prob(value), defence.share(posterior)
     if share == 0:
         return log_prob

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from inverse_graphics.documents import parse_json, read_document, validated
 from inverse_graphics.errors import DataError
-from inverse_graphics.families.families import AnyFamilySettings
-from inverse_graphics.files import atomic_write
+from inverse_graphics.families.registry import AnyFamilySettings
+from inverse_graphics.io.documents import parse_json, read_document, validated
+from inverse_graphics.io.files import atomic_write
 from inverse_graphics.scene.numbers import Number
 from inverse_graphics.scene.scene import Scene
 

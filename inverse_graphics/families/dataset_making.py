@@ -1,4 +1,7 @@
-"""Making a data set: parts in parallel, begun where an earlier run stopped."""
+"""Making a data set: parts in parallel, begun where an earlier run stopped.
+
+The first pictures of a data set side by side.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from inverse_graphics import __version__
 from inverse_graphics.errors import DataError
-from inverse_graphics.families.contact_sheet import contact_sheet
 from inverse_graphics.families.dataset import (
     PART,
     SHEET,
@@ -29,8 +32,29 @@ from inverse_graphics.families.dataset import (
     write_dataset_document,
 )
 from inverse_graphics.families.dataset_part import PartMaker
-from inverse_graphics.files import atomic_write, storage_error
+from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.packs.pack import Pack
+
+COLUMNS, ROWS = 8, 4
+CELL = 128
+"""The least side of a picture on the sheet, pixels; small pictures are enlarged by whole numbers."""
+GAP = 4
+
+
+def contact_sheet(dataset: Dataset) -> Image.Image:
+    """Lay out the first 32 pictures, each pixel as it is."""
+    count = min(len(dataset), COLUMNS * ROWS)
+    size = dataset.document.settings.family.image_size
+    side = size * max(1, -(-CELL // size))
+    columns, rows = min(count, COLUMNS), -(-count // COLUMNS)
+    sheet = Image.new("RGB", (columns * (side + GAP) + GAP, rows * (side + GAP) + GAP), "white")
+    for index in range(count):
+        row, column = divmod(index, COLUMNS)
+        with Image.open(dataset.path("images", index)) as picture:
+            enlarged = picture.resize((side, side), Image.Resampling.NEAREST)
+        sheet.paste(enlarged, (GAP + column * (side + GAP), GAP + row * (side + GAP)))
+    return sheet
+
 
 Advanced = Callable[[int], None]
 
@@ -55,7 +79,7 @@ def make_dataset(
         StorageError: a file cannot be written.
     """
     folder = Path(folder)
-    maker = PartMaker.of(settings, packs)
+    maker = PartMaker.from_settings(settings, packs)
     document = _begun(folder, settings, maker.family.packs_hash)
     missing = _missing(settings, folder)
     progress = _Progress(settings, missing, advanced)
@@ -181,7 +205,7 @@ def _start_worker(settings: DatasetSettings, packs: Sequence[Path], folder: Path
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    _worker = PartMaker.of(settings, [load_pack(pack) for pack in packs]), folder
+    _worker = PartMaker.from_settings(settings, [load_pack(pack) for pack in packs]), folder
 
 
 def _end_with_parent() -> None:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inverse_graphics.families.dataset import PART, TRUTH, DatasetSettings, OrbitTruth, Truth, part_folder
-from inverse_graphics.families.families import build_family
 from inverse_graphics.families.family import SceneFamily, SceneSample
-from inverse_graphics.files import atomic_folder
-from inverse_graphics.formats import mask_colour, millimetres, to_bytes
+from inverse_graphics.families.registry import build_family
+from inverse_graphics.io.files import atomic_folder
+from inverse_graphics.io.images import mask_colour, millimetres, to_bytes
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.rendering import Rendering, render
+from inverse_graphics.render.pictures import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
 LAYER_PIXELS = 2**22
@@ -49,7 +49,7 @@ class PartMaker:
     engine: RenderEngine
 
     @classmethod
-    def of(cls, settings: DatasetSettings, packs: Sequence[Pack] = ()) -> PartMaker:
+    def from_settings(cls, settings: DatasetSettings, packs: Sequence[Pack] = ()) -> PartMaker:
         """Load what the settings name.
 
         Raises:

@@ -1,19 +1,38 @@
-"""What a family of scenes is: a distribution over scenes of known kinds of objects."""
+"""What a family of scenes is: a distribution over scenes of known kinds of objects.
+
+Where the scenes of a family take place, and what of them varies.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from inverse_graphics.families.extent import Extent
 from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+
+
+class Extent(NamedTuple):
+    """The plane on which objects stand or float, its reach, and the cameras before it.
+
+    Origins lie within ±`reach` (2,) metres of `origin` (3,) along `axes` (2, 3), unit and orthogonal. The
+    camera's orbit (azimuth, elevation in radians, distance in metres) lies between `orbit_low` and
+    `orbit_high`, (3,); equal numbers are fixed.  orientation_observable: (K,) bool, the kinds on which a turn
+    can be seen.
+    """
+
+    origin: Tensor
+    axes: Tensor
+    reach: Tensor
+    orbit_low: Tensor
+    orbit_high: Tensor
+    orientation_observable: Tensor
 
 
 @dataclass(frozen=True)

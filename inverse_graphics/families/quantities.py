@@ -56,7 +56,7 @@ CountWeights = Annotated[
     tuple[Number, ...], Field(min_length=2, max_length=17), AfterValidator(_some_count_possible)
 ]
 """Relative frequency of 0, 1, 2, … objects; they need not sum to one."""
-Freedom = Annotated[
+FixedOrRange = Annotated[
     Number | tuple[Number, Number], BeforeValidator(_number_or_range), AfterValidator(_ascending)
 ]
 """Fixed, by a number, or free, by the range [low, high] over which it is uniform."""

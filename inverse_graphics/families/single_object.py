@@ -12,13 +12,11 @@ from pydantic import Field
 from torch import Tensor
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.families.extent import Extent
-from inverse_graphics.families.family import SceneSample
-from inverse_graphics.families.kinds import Kinds
+from inverse_graphics.families.family import Extent, SceneSample
+from inverse_graphics.families.kinds import Kinds, StagedKinds
 from inverse_graphics.families.quantities import FamilySettings, KindNames, uniform
-from inverse_graphics.families.staged_kinds import StagedKinds
 from inverse_graphics.families.surroundings import Surroundings
-from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.geometry.transforms import random_rotations
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.scene.batch import ObjectBatch
@@ -68,7 +66,7 @@ class SingleObject(StagedKinds):
             SceneError: an object is larger than the picture.
         """
         parts = Kinds.load(settings.kinds, packs)
-        surroundings = Surroundings.of(
+        surroundings = Surroundings.from_settings(
             settings.light,
             None,
             settings.background,
@@ -104,9 +102,14 @@ class SingleObject(StagedKinds):
         """The plane y = 0, seen from one place; a turn of all but balls can be seen."""
         right, _, up = torch.eye(3)
         orbit = self.orbit(1)[0]
-        turns = torch.tensor([not symmetry.spherical for symmetry in self.symmetries])
+        orientation_observable = torch.tensor([not symmetry.spherical for symmetry in self.symmetries])
         return Extent(
-            torch.zeros(3), torch.stack([right, up]), torch.full((2,), self.reach), orbit, orbit, turns
+            torch.zeros(3),
+            torch.stack([right, up]),
+            torch.full((2,), self.reach),
+            orbit,
+            orbit,
+            orientation_observable,
         )
 
     def orbit(self, count: int) -> Tensor:

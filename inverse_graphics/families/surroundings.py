@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch, TableBatch
 from inverse_graphics.scene.camera import pinhole_intrinsics
-from inverse_graphics.scene.orbit import orbit_cameras
+from inverse_graphics.scene.camera_batch import orbit_cameras
 from inverse_graphics.scene.scene import Background, Light, Table
 
 
@@ -32,7 +32,7 @@ class Surroundings:
     background: Tensor
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         light: Light,
         table: Table | None,

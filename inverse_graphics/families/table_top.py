@@ -11,22 +11,20 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from inverse_graphics.families.extent import Extent
-from inverse_graphics.families.family import SceneSample, nearest_first
-from inverse_graphics.families.kinds import Kinds
-from inverse_graphics.families.placement import Placement
+from inverse_graphics.families.family import Extent, SceneSample, nearest_first
+from inverse_graphics.families.kinds import Kinds, StagedKinds
+from inverse_graphics.families.object_placement import ObjectPlacement
 from inverse_graphics.families.quantities import (
     CountWeights,
     FamilySettings,
-    Freedom,
+    FixedOrRange,
     KindNames,
     bounds,
     middle,
     uniform,
 )
-from inverse_graphics.families.staged_kinds import StagedKinds
 from inverse_graphics.families.surroundings import Surroundings
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.scene.batch import ObjectBatch
@@ -54,9 +52,9 @@ class TableTopSettings(FamilySettings):
     repeats: bool = True
     reach_m: tuple[Length, Length] = (0.32, 0.22)
     clearance_m: Annotated[Number, Field(ge=0, le=10)] = 0.01
-    azimuth_degrees: Freedom = (-135.0, -45.0)
-    elevation_degrees: Freedom = (30.0, 60.0)
-    distance_m: Freedom = (1.3, 1.6)
+    azimuth_degrees: FixedOrRange = (-135.0, -45.0)
+    elevation_degrees: FixedOrRange = (30.0, 60.0)
+    distance_m: FixedOrRange = (1.3, 1.6)
     target_m: Point = (0.0, 0.0, 0.02)
     field_of_view_degrees: FieldOfView = 34.0
     image_size: int = Field(default=64, ge=8, le=1024)
@@ -112,7 +110,7 @@ class TableTop(StagedKinds):
 
     settings: TableTopSettings
     parts: Kinds
-    placement: Placement
+    placement: ObjectPlacement
     surroundings: Surroundings
 
     @classmethod
@@ -123,12 +121,12 @@ class TableTop(StagedKinds):
             AssetError: an unknown pack or object, or files that cannot be used.
         """
         parts = Kinds.load(settings.kinds, packs)
-        footprints = Footprints.of(parts.library)
+        footprints = Footprints.from_library(parts.library)
         return cls(
             settings,
             parts,
-            Placement(footprints, parts.has_yaw, settings.reach_m, settings.clearance_m),
-            Surroundings.of(
+            ObjectPlacement(footprints, parts.has_yaw, settings.reach_m, settings.clearance_m),
+            Surroundings.from_settings(
                 settings.light,
                 settings.table,
                 settings.background,

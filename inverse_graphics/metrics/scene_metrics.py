@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.geometry.rotation import angle_between
+from inverse_graphics.geometry.transforms import angle_between
 from inverse_graphics.metrics.figure import Figure
-from inverse_graphics.metrics.matching import matched_slots
-from inverse_graphics.metrics.object_errors import ObjectErrors
+from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.packs.symmetry import Symmetry
 

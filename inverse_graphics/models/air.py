@@ -30,7 +30,7 @@ class ObjectStep(NamedTuple):
     kl: Tensor
 
 
-class Beginning(NamedTuple):
+class InitialState(NamedTuple):
     """What comes before the first step.
 
     state: the recurrent state, holding the latents that all objects share, such as a camera, if there are
@@ -48,7 +48,7 @@ class AirModel(Protocol):
     def max_objects(self) -> int:
         """N, the number of steps."""
 
-    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
         """Infer what all objects share, and give the recurrent state before the first step."""
 
     def step(self, state: Any, sampler: Sampler) -> Step[Any, ObjectStep]:
@@ -85,28 +85,28 @@ def attend_infer_repeat(
     images: Tensor,
     sampler: Sampler,
     halting: Halting | None = None,
-    beginning: Beginning | None = None,
+    initial: InitialState | None = None,
 ) -> Inference:
     """Infer the objects of B images.
 
     images: (B, C, H, W) in [0, 1].  sampler: how latents are taken from their posteriors.
-    halting: `Enumerated` unless given, and then all N steps run.  beginning: where to start from, if what the
+    halting: `Enumerated` unless given, and then all N steps run.  initial: where to start from, if what the
     model would begin with is known already.
     """
-    beginning = beginning or model.begin(images, sampler)
+    initial = initial or model.begin(images, sampler)
     pondering = ponder(
         lambda state, *_: model.step(state, sampler),
-        beginning.state,
+        initial.state,
         model.max_objects,
         halting or Enumerated(),
     )
     objects = pondering.outputs
     return Inference(
-        shared=beginning.state,
+        shared=initial.state,
         objects=objects,
         log_count=pondering.log_halt,
         log_present=pondering.log_keep,
         kl=torch.stack([step.kl for step in objects], dim=-1),
-        kl_shared=beginning.kl,
+        kl_shared=initial.kl,
         log_likelihood=model.prefix_log_likelihoods(images, objects),
     )

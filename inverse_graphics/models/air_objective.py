@@ -8,8 +8,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.models.estimators.estimate import Estimator
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.models.estimators.exact import Estimator
 
 
 class AirSchedule(BaseModel):
@@ -26,7 +26,7 @@ class AirSchedule(BaseModel):
     annealing_steps: int = Field(4000, ge=0)
     count_log_odds: float = Field(-11.5, ge=-1000, le=1000, description="nats")
 
-    def trust(self, step: int) -> float:
+    def warm_up_fraction(self, step: int) -> float:
         """How far the inferred count weights what objects learn, from 0 to 1, after `step` steps."""
         return _ramp(step, self.warm_up_steps)
 
@@ -51,8 +51,8 @@ class AirObjective:
         self, images: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to minimise, and what to watch.  images: (B, C, H, W) in [0, 1]."""
-        log_odds, trust = self.schedule.log_odds(step), self.schedule.trust(step)
+        log_odds, warm_up_fraction = self.schedule.log_odds(step), self.schedule.warm_up_fraction(step)
         prior = truncated_geometric(log_odds, self.max_objects).to(images)
-        estimate = self.estimator(images, prior, trust, generator)
+        estimate = self.estimator(images, prior, warm_up_fraction, generator)
         watched = {name: part.mean() for name, part in estimate.bound._asdict().items()}
-        return -estimate.objective.mean(), {**watched, "trust": trust, "count_log_odds": log_odds}
+        return -estimate.objective.mean(), {**watched, "trust": warm_up_fraction, "count_log_odds": log_odds}

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
 from inverse_graphics.distributions.sampler import Sampler
-from inverse_graphics.models.air import Beginning, ObjectStep
+from inverse_graphics.models.air import InitialState, ObjectStep
 
 
 class Glance(Protocol):
@@ -25,14 +25,14 @@ class Glance(Protocol):
         """That there is no further object: (B,)."""
 
 
-class GlancingModel(Protocol):
+class EarlyStoppingModel(Protocol):
     """A model whose steps tell first whether there is one more object, and then what it is."""
 
     @property
     def max_objects(self) -> int:
         """N, the number of steps."""
 
-    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
         """Infer what all objects share, and give the state before the first step."""
 
     def glance(self, state: Any) -> Any:
@@ -49,14 +49,14 @@ class Found(NamedTuple):
     step: ObjectStep
 
 
-class Findings(NamedTuple):
+class EarlyStoppedInference(NamedTuple):
     """What was found in B images.
 
-    beginning: the state before the first step.  objects: i = 1 … L, as far as some image was looked at.
+    initial: the state before the first step.  objects: i = 1 … L, as far as some image was looked at.
     log_count: (B, N + 1); what was not looked at, all larger counts together, goes to the first of them.
     """
 
-    beginning: Any
+    initial: Any
     objects: list[Found]
     log_count: Tensor
 
@@ -66,13 +66,13 @@ class Findings(NamedTuple):
         return self.log_count.argmax(-1)
 
 
-def find_until_absent(model: GlancingModel, images: Tensor, sampler: Sampler) -> Findings:
+def infer_until_absent(model: EarlyStoppingModel, images: Tensor, sampler: Sampler) -> EarlyStoppedInference:
     """Find the objects of B images, each up to the first that is rather not there.
 
     images: (B, C, H, W) in [0, 1].
     """
-    beginning = model.begin(images, sampler).state
-    rows, state = torch.arange(len(images), device=images.device), beginning
+    initial = model.begin(images, sampler).state
+    rows, state = torch.arange(len(images), device=images.device), initial
     objects: list[Found] = []
     logits: list[Tensor] = []
     for _ in range(model.max_objects):
@@ -86,7 +86,7 @@ def find_until_absent(model: GlancingModel, images: Tensor, sampler: Sampler) ->
         step, state = model.attend(state, glance, sampler)
         objects.append(Found(rows, step))
     log_count = stopped_counts(torch.stack(logits, -1), model.max_objects)
-    return Findings(beginning, objects, log_count)
+    return EarlyStoppedInference(initial, objects, log_count)
 
 
 def _taken(tree: Any, rows: Tensor) -> Any:

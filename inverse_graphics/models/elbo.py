@@ -46,22 +46,23 @@ def prefix_bounds(inference: Inference) -> Tensor:
 
 
 def warmed_up_objective(
-    inference: Inference, log_count_prior: Tensor, trust: float, longest: int | None = None
+    inference: Inference, log_count_prior: Tensor, warm_up_fraction: float, longest: int | None = None
 ) -> Tensor:
     """A training surrogate that keeps presence from dying before objects are worth having: (B,), nats.
 
     A new decoder's objects hurt the likelihood, so on L alone the count collapses to zero before they
     learn. Here objects are trained by every prefix, weighted (1 − trust) · uniform + trust · w, and
     presence by L with the prefixes' bounds held fixed. At trust = 1 its gradient is that of L.
-    trust: in [0, 1].  longest: objects learn from prefixes of no more than so many, counts above taken for
-    that; then later objects never learn to mend what earlier ones left, and its gradient is not that of L.
+    warm_up_fraction: in [0, 1].  longest: objects learn from prefixes of no more than so many, counts above
+    taken for that; then later objects never learn to mend what earlier ones left, and its gradient is not
+    that of L.
     """
     bounds = prefix_bounds(inference)
     count = inference.log_count.exp()
     weights = count.detach()
     if longest is not None and longest < weights.shape[-1] - 1:
         weights = torch.cat([weights[..., :longest], weights[..., longest:].sum(-1, keepdim=True)], -1)
-    weights = (1 - trust) / weights.shape[-1] + trust * weights
+    weights = (1 - warm_up_fraction) / weights.shape[-1] + warm_up_fraction * weights
     for_objects = (weights * bounds[..., : weights.shape[-1]]).sum(-1)
     for_presence = (count * (bounds.detach() - inference.log_count + log_count_prior)).sum(-1)
     return for_objects + for_presence

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from inverse_graphics.errors import InverseGraphicsError
-from inverse_graphics.files import atomic_write
+from inverse_graphics.io.files import atomic_write
 
 LARGEST_FILE = 2**30
 """Bytes beyond which a file of tensors is not read."""
@@ -22,6 +22,14 @@ _TYPES = {
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
     torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
+
+
+RENAMED = {
+    "see": "encoder", "compare": "step_encoder", "notice": "residual_encoder", "view": "camera_head",
+    "locate": "location_head", "glimpse": "glimpse_encoder", "describe": "object_head",
+    "recur": "state_update", "memory": "replay", "turn": "orientation",
+}  # fmt: skip
+"""Parts of tensors' names in files of version 0.1, and what they are called now."""
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -49,14 +57,23 @@ def load_tensors(
         if path.stat().st_size > LARGEST_FILE:
             raise error(f"{path} is larger than {LARGEST_FILE} bytes: expected a file of this package")
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+            stored = {_current_name(name, expected): name for name in file.keys()}  # noqa: SIM118
+            found = {name: file.get_slice(stored[name]) for name in stored}
             if difference := _difference(found, expected):
                 raise error(f"{path} {difference}; it belongs to other settings or another version")
-            return {name: file.get_tensor(name) for name in expected}
+            return {name: file.get_tensor(stored[name]) for name in expected}
     except FileNotFoundError as problem:
         raise error(f"{path} is missing: provide the whole folder") from problem
     except (OSError, SafetensorError) as problem:
         raise error(f"{path} is truncated or damaged ({problem}); provide the file again") from problem
+
+
+def _current_name(name: str, expected: Mapping[str, Tensor]) -> str:
+    """The name under which the network knows a tensor: its own, or what has become of an older one."""
+    if name in expected:
+        return name
+    renamed = ".".join(RENAMED.get(part, part) for part in name.split("."))
+    return renamed if renamed in expected else name
 
 
 def _difference(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:

@@ -24,16 +24,14 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from torch import nn
 
 from inverse_graphics import __version__
-from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import ModelError
-from inverse_graphics.files import atomic_folder, atomic_write
+from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.files import atomic_folder, atomic_write
 from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceNetworkSettings
-from inverse_graphics.models.air2d import Air2D, Air2DSettings
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.familiarity import Familiarity
-from inverse_graphics.models.residual.network import ResidualNetwork
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.models.outlier_detector import OutlierDetector
+from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
 FORMAT_VERSION = 1
@@ -66,7 +64,7 @@ class ModelDocument(BaseModel):
     versions: dict[str, str] = Field(default_factory=current_versions)
     asset_pack_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     metrics: dict[str, FiniteFloat] = {}
-    familiarity: Familiarity | None = None
+    familiarity: OutlierDetector | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +223,7 @@ def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> No
     known = document.asset_pack_sha256
     if known is None or not isinstance(module, Air3D):
         return
-    here = module.stage.family.packs_hash
+    here = module.space.family.packs_hash
     if known != here:
         raise ModelError(
             f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "

@@ -9,15 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.geometry.transform import invert, rigid_transform
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.geometry.transforms import invert, rigid_transform
+from inverse_graphics.inference.air3d_reader import Extents
+from inverse_graphics.inference.image_resize import ImageResize, scene_camera, visible_box
+from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, ParsedObject
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Explanations
-from inverse_graphics.parse import Matrix, Parse, ParsedCamera, ParsedObject
-from inverse_graphics.parsing.canvas import Placement
-from inverse_graphics.parsing.extents import Extents
-from inverse_graphics.parsing.own_pixels import scene_camera, visible_box
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 
@@ -33,14 +32,14 @@ class Answers:
     search: SceneSearch
 
     @torch.no_grad()
-    def of(self, found: Explanations, image: str, canvas: Tensor, placement: Placement) -> Parse:
+    def parse(self, found: Explanations, image: str, model_image: Tensor, resize: ImageResize) -> Parse:
         """The first image's best scene.  canvas: (3, S, S), what was looked at, placed in the image so."""
-        stage = self.search.stage
+        space = self.search.space
         scenes = self._seen(found.scenes)
-        batch = stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
-        on_canvas = batch.scene(0, stage.family.library)
+        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        at_model_size = batch.scene(0, space.family.library)
         camera = ParsedCamera(
-            placement.intrinsics_in_image(on_canvas.camera.K), _rows(batch.camera.T_world_camera[0])
+            resize.intrinsics_in_image(at_model_size.camera.K), _rows(batch.camera.T_world_camera[0])
         )
         count, prefixes = int(scenes.counts[0]), self._prefixes(batch)
         return Parse(
@@ -50,20 +49,20 @@ class Answers:
             count_probabilities=tuple(float(n == count) for n in range(scenes.asset.shape[1] + 1)),
             log_likelihood=float(found.log_likelihood[0]),
             warning=None,
-            objects=self._objects(batch, on_canvas, placement),
+            objects=self._objects(batch, at_model_size, resize),
             camera=camera,
-            observation=canvas.permute(1, 2, 0).numpy(),
+            observation=model_image.permute(1, 2, 0).numpy(),
             reconstruction=prefixes[count],
             prefixes=prefixes[: count + 1],
-            scene=on_canvas.model_copy(update={"camera": scene_camera(camera, placement)}),
+            scene=at_model_size.model_copy(update={"camera": scene_camera(camera, resize)}),
         )
 
-    def _seen(self, scenes: StagedScenes) -> StagedScenes:
+    def _seen(self, scenes: SceneLatents) -> SceneLatents:
         """Without the turns that cannot be seen."""
-        straight = torch.eye(3) if self.search.stage.floating else torch.zeros(())
-        turned = self.search.stage.turns[scenes.asset.clamp(min=0)]
-        turned = turned.reshape(*turned.shape, *[1] * (scenes.turn.dim() - 2))
-        return scenes._replace(turn=torch.where(turned, scenes.turn, straight))
+        straight = torch.eye(3) if self.search.space.floating else torch.zeros(())
+        turned = self.search.space.orientation_observable[scenes.asset.clamp(min=0)]
+        turned = turned.reshape(*turned.shape, *[1] * (scenes.orientation.dim() - 2))
+        return scenes._replace(orientation=torch.where(turned, scenes.orientation, straight))
 
     def _prefixes(self, batch: SceneBatch) -> NDArray[np.float32]:
         slots = torch.arange(batch.objects.asset.shape[1])
@@ -73,20 +72,22 @@ class Answers:
             drawn.append(render(replace(batch, objects=objects), self.search.engine).image[0])
         return torch.stack(drawn).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
-    def _objects(self, batch: SceneBatch, on_canvas: Scene, placement: Placement) -> tuple[ParsedObject, ...]:
+    def _objects(
+        self, batch: SceneBatch, at_model_size: Scene, resize: ImageResize
+    ) -> tuple[ParsedObject, ...]:
         objects = batch.objects
-        boxes = Extents(self.search.stage.family.library).boxes(objects, batch.camera)[0].tolist()
+        boxes = Extents(self.search.space.family.library).boxes(objects, batch.camera)[0].tolist()
         poses = rigid_transform(objects.rotation, objects.position)
         seen = (invert(batch.camera.T_world_camera)[:, None] @ poses)[0]
         return tuple(
             ParsedObject(
-                box_px=visible_box(boxes[slot], placement),
+                box_px=visible_box(boxes[slot], resize),
                 identity=placed.asset,
                 position_m=placed.position_m,
                 quaternion_xyzw=placed.quaternion_xyzw,
                 T_camera_object=_rows(seen[slot]),
             )
-            for slot, placed in enumerate(on_canvas.objects)
+            for slot, placed in enumerate(at_model_size.objects)
         )
 
 

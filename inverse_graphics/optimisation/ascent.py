@@ -1,4 +1,7 @@
-"""Gradient ascent of what is continuous in scenes: places, turns, and whatever is free of the camera."""
+"""Gradient ascent of what is continuous in scenes: places, turns, and whatever is free of the camera.
+
+What is climbed: how well scenes explain images, and how probable they were before.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +11,51 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
+from inverse_graphics.models.air3d.prior import log_prior_of_prefixes, overlap
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.optimisation.settings import OptimiseSettings
+from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.pictures import render
 
 
 class Poses(NamedTuple):
     """What moves of B scenes: leaves of the graph.
 
-    position: (B, N, 2), metres.  turn: (B, N, 1) yaws, or (B, N, 3) rotation vectors in the objects' own
-    frames, radians, from where they began.  angles: (B, 2), azimuth and elevation.  distance: (B, 1).
+    position: (B, N, 2), metres.  orientation: (B, N, 1) yaws, or (B, N, 3) rotation vectors in the objects'
+    own frames, radians, from where they began.  angles: (B, 2), azimuth and elevation.  distance: (B, 1).
     """
 
     position: Tensor
-    turn: Tensor
+    orientation: Tensor
     angles: Tensor
     distance: Tensor
 
     @classmethod
-    def of(cls, scenes: StagedScenes) -> Poses:
+    def from_latents(cls, scenes: SceneLatents) -> Poses:
         """Where they are."""
         position, orbit = scenes.position.detach().clone(), scenes.orbit.detach().clone()
-        turn = position.new_zeros(*scenes.asset.shape, 1 if scenes.turn.dim() == 2 else 3)
-        return cls(*(part.requires_grad_() for part in (position, turn, orbit[:, :2].clone(), orbit[:, 2:])))
+        orientation = position.new_zeros(*scenes.asset.shape, 1 if scenes.orientation.dim() == 2 else 3)
+        return cls(
+            *(part.requires_grad_() for part in (position, orientation, orbit[:, :2].clone(), orbit[:, 2:]))
+        )
 
-    def put(self, scenes: StagedScenes) -> StagedScenes:
+    def put(self, scenes: SceneLatents) -> SceneLatents:
         """`scenes`, from where these poses began, as these poses are."""
         orbit = torch.cat([self.angles, self.distance], dim=-1)
-        if scenes.turn.dim() == 2:
-            turn = scenes.turn + self.turn[..., 0]
+        if scenes.orientation.dim() == 2:
+            orientation = scenes.orientation + self.orientation[..., 0]
         else:
-            turn = scenes.turn @ matrix_from_rotation_vector(self.turn)
-        return StagedScenes(orbit, scenes.asset, self.position, turn)
+            orientation = scenes.orientation @ matrix_from_rotation_vector(self.orientation)
+        return SceneLatents(orbit, scenes.asset, self.position, orientation)
 
-    def confine(self, stage: Stage) -> None:
+    def confine(self, space: SceneSpace) -> None:
         """Move what has left the family's extent back to its border; what is fixed stays where it is."""
-        low, high = stage.orbit_low, stage.orbit_high
+        low, high = space.orbit_low, space.orbit_high
         with torch.no_grad():
-            self.position.clamp_(-stage.reach, stage.reach)
+            self.position.clamp_(-space.reach, space.reach)
             self.angles.clamp_(low[:2], high[:2])
             self.distance.clamp_(low[2:], high[2:])
 
@@ -55,8 +64,11 @@ class Ascent:
     """Steps of Adam (Kingma and Ba 2015) for many scenes at once, of lengths that fall geometrically."""
 
     def __init__(self, poses: Poses, settings: OptimiseSettings) -> None:
-        turn, camera = math.radians(settings.turn_degrees), math.radians(settings.camera_degrees)
-        self._lengths = (settings.position_m, turn, camera, settings.camera_m)
+        orientation, camera = (
+            math.radians(settings.orientation_degrees),
+            math.radians(settings.camera_degrees),
+        )
+        self._lengths = (settings.position_m, orientation, camera, settings.camera_m)
         groups = [{"params": [part], "lr": 0.0} for part in poses]
         self._adam, self._poses = torch.optim.Adam(groups, betas=(0.8, 0.95)), poses
         self._last_share = settings.last_share
@@ -69,3 +81,32 @@ class Ascent:
         for group, length in zip(self._adam.param_groups, self._lengths, strict=True):
             group["lr"] = length * self._last_share**progress
         self._adam.step()
+
+
+NATS_PER_METRE = 6000.0
+"""What objects that come too close to each other cost while they are moved, so that they part."""
+
+
+def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
+    """Pictures of whole scenes: (B, 3, H, W), differentiable where the engine is."""
+    return render(space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation), engine).image
+
+
+def log_likelihood(images: Tensor, pictures: Tensor, sigma: float) -> Tensor:
+    """log p(image | scene) at the image's own scale: (B,), nats."""
+    return GaussianLikelihood(sigma).log_prob(images, pictures)
+
+
+def log_prior(scenes: SceneLatents, space: SceneSpace) -> Tensor:
+    """log p(scene), objects in any slots: (B,), nats; not differentiable."""
+    with torch.no_grad():
+        ordered = nearest_first(scenes, space)
+        return log_prior_of_prefixes(ordered, space).gather(1, ordered.counts[:, None])[:, 0]
+
+
+def surrogate(
+    images: Tensor, pictures: Tensor, scenes: SceneLatents, space: SceneSpace, sigma: float, levels: int
+) -> Tensor:
+    """What gradients are taken of: likelihood at `levels` scales, less what crowding costs: (B,)."""
+    crowding = NATS_PER_METRE * overlap(scenes, space)[:, -1]
+    return PyramidLikelihood(sigma, levels).log_prob(images, pictures) - crowding

@@ -2,6 +2,8 @@
 
 Objects are taken one after another, and each becomes the best of what it is tried as, all else as it is:
 coordinate ascent. Gradients then move what came of it.
+
+Where searches begin: at scenes of the family, of several the one that explains the image best.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.families.quantities import uniform
-from inverse_graphics.geometry.rotation import random_rotations
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
+from inverse_graphics.geometry.transforms import random_rotations
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 
-Score = Callable[[StagedScenes, Tensor], Tensor]
+Score = Callable[[SceneLatents, Tensor], Tensor]
 """How good scenes (S) are for the images of given numbers (S,): (S,), nats."""
-Unexplained = Callable[[StagedScenes], Tensor]
+Unexplained = Callable[[SceneLatents], Tensor]
 """How wrong each pixel of pictures of scenes is: (B, H, W), not negative."""
 
 
@@ -33,62 +35,62 @@ class Judgement(NamedTuple):
 
 @torch.no_grad()
 def exchanged(
-    scenes: StagedScenes,
-    stage: Stage,
+    scenes: SceneLatents,
+    space: SceneSpace,
     judgement: Judgement,
-    turns: int,
+    orientation_observable: int,
     elsewhere: int,
     generator: torch.Generator,
-) -> StagedScenes:
+) -> SceneLatents:
     """Scenes no worse by their score, whose objects are others.
 
-    turns, elsewhere: how many other turns of each object, and fresh objects for each slot, are tried.
-    Objects come nearest first, empty slots last.
+    orientation_observable, elsewhere: how many other turns of each object, and fresh objects for each slot,
+    are tried. Objects come nearest first, empty slots last.
     """
     for slot in range(scenes.asset.shape[1]):
-        trials = [scenes, *_other_kinds(scenes, stage, slot), _without(scenes, stage, slot)]
-        trials += [_turned(scenes, stage, slot, generator) for _ in range(turns)]
+        trials = [scenes, *_other_kinds(scenes, space, slot), _without(scenes, space, slot)]
+        trials += [_turned(scenes, space, slot, generator) for _ in range(orientation_observable)]
         trials += [
-            _with_fresh(scenes, stage, slot, place, generator)
-            for place in _places(scenes, stage, slot, judgement.unexplained, elsewhere, generator)
+            _with_fresh(scenes, space, slot, place, generator)
+            for place in _places(scenes, space, slot, judgement.unexplained, elsewhere, generator)
         ]
         scenes = _best(trials, judgement.score)
-    return nearest_first(scenes, stage)
+    return nearest_first(scenes, space)
 
 
-def _best(trials: list[StagedScenes], score: Score) -> StagedScenes:
+def _best(trials: list[SceneLatents], score: Score) -> SceneLatents:
     count = len(trials[0].asset)
-    flat = StagedScenes(*(torch.cat(parts) for parts in zip(*trials, strict=True)))
+    flat = SceneLatents(*(torch.cat(parts) for parts in zip(*trials, strict=True)))
     value = score(flat, torch.arange(count).repeat(len(trials))).reshape(len(trials), count)
     chosen = value.argmax(dim=0) * count + torch.arange(count)  # the first of equal ones: what it was
-    return StagedScenes(*(part[chosen] for part in flat))
+    return SceneLatents(*(part[chosen] for part in flat))
 
 
-def _other_kinds(scenes: StagedScenes, stage: Stage, slot: int) -> list[StagedScenes]:
+def _other_kinds(scenes: SceneLatents, space: SceneSpace, slot: int) -> list[SceneLatents]:
     there = scenes.asset[:, slot] >= 0
-    kinds = [torch.where(there, kind, -1) for kind in range(len(stage.turns))]
+    kinds = [torch.where(there, kind, -1) for kind in range(len(space.orientation_observable))]
     return [_with(scenes, slot, asset=kind) for kind in kinds]
 
 
-def _without(scenes: StagedScenes, stage: Stage, slot: int) -> StagedScenes:
+def _without(scenes: SceneLatents, space: SceneSpace, slot: int) -> SceneLatents:
     """Without one object, where there may be fewer."""
-    fewer = scenes.counts > stage.smallest_count
+    fewer = scenes.counts > space.smallest_count
     return _with(scenes, slot, asset=torch.where(fewer, -1, scenes.asset[:, slot]))
 
 
 def _with_fresh(
-    scenes: StagedScenes, stage: Stage, slot: int, place: Tensor, generator: torch.Generator
-) -> StagedScenes:
+    scenes: SceneLatents, space: SceneSpace, slot: int, place: Tensor, generator: torch.Generator
+) -> SceneLatents:
     """Another object in a slot, of any kind.  place: (B, 2), metres."""
     count = len(scenes.asset)
-    asset = torch.randint(len(stage.turns), (count,), generator=generator)
-    turn = _random_turns(count, stage, generator)
-    return _with(scenes, slot, asset=asset, position=place, turn=turn)
+    asset = torch.randint(len(space.orientation_observable), (count,), generator=generator)
+    orientation = _random_orientations(count, space, generator)
+    return _with(scenes, slot, asset=asset, position=place, orientation=orientation)
 
 
 def _places(
-    scenes: StagedScenes,
-    stage: Stage,
+    scenes: SceneLatents,
+    space: SceneSpace,
     slot: int,
     unexplained: Unexplained,
     count: int,
@@ -102,30 +104,59 @@ def _places(
         return
     error = unexplained(_with(scenes, slot, asset=torch.full_like(scenes.asset[:, slot], -1)))
     drawn = torch.multinomial(error.flatten(1) + 1e-9, count, replacement=True, generator=generator)
-    cameras = stage.cameras(scenes.orbit)
+    cameras = space.cameras(scenes.orbit)
     for index, pixels in enumerate(drawn.unbind(1)):
         if index % 2:
-            yield uniform(-stage.reach, stage.reach, (len(pixels), 2), generator)
+            yield uniform(-space.reach, space.reach, (len(pixels), 2), generator)
             continue
         pixel = torch.stack([pixels % error.shape[-1], pixels // error.shape[-1]], dim=-1) + 0.5
-        yield stage.plane_from_pixel(pixel, cameras).clamp(-stage.reach, stage.reach)
+        yield space.plane_from_pixel(pixel, cameras).clamp(-space.reach, space.reach)
 
 
-def _turned(scenes: StagedScenes, stage: Stage, slot: int, generator: torch.Generator) -> StagedScenes:
-    return _with(scenes, slot, turn=_random_turns(len(scenes.asset), stage, generator))
+def _turned(scenes: SceneLatents, space: SceneSpace, slot: int, generator: torch.Generator) -> SceneLatents:
+    return _with(scenes, slot, orientation=_random_orientations(len(scenes.asset), space, generator))
 
 
-def _random_turns(count: int, stage: Stage, generator: torch.Generator) -> Tensor:
+def _random_orientations(count: int, space: SceneSpace, generator: torch.Generator) -> Tensor:
     """(count,) yaws, or (count, 3, 3) rotations where objects float."""
-    if stage.floating:
+    if space.floating:
         return random_rotations((count,), generator)
     return 2 * math.pi * torch.rand(count, generator=generator)
 
 
-def _with(scenes: StagedScenes, slot: int, **parts: Tensor) -> StagedScenes:
+def _with(scenes: SceneLatents, slot: int, **parts: Tensor) -> SceneLatents:
     def put(name: str, value: Tensor) -> Tensor:
         whole = getattr(scenes, name).clone()
         whole[:, slot] = value
         return whole
 
     return scenes._replace(**{name: put(name, value) for name, value in parts.items()})
+
+
+@torch.no_grad()
+def draw_starts(
+    searches: int, space: SceneSpace, score: Score, candidates: int, generator: torch.Generator
+) -> SceneLatents:
+    """Draw one scene for each of so many searches, the best of `candidates` by `score`."""
+    best, value = _drawn(searches, space, generator), torch.full((searches,), -torch.inf)
+    number = torch.arange(searches)
+    for index in range(candidates):
+        scenes = best if index == 0 else _drawn(searches, space, generator)
+        worth = score(scenes, number)
+        better = worth > value
+        best = merged(better, scenes, best)
+        value = torch.where(better, worth, value)
+    return best
+
+
+def merged(chosen: Tensor, scenes: SceneLatents, others: SceneLatents) -> SceneLatents:
+    """Of each pair the first where `chosen` (B,), else the second."""
+
+    def pick(one: Tensor, other: Tensor) -> Tensor:
+        return torch.where(chosen.reshape(-1, *[1] * (one.dim() - 1)), one, other)
+
+    return SceneLatents(*(pick(*pair) for pair in zip(scenes, others, strict=True)))
+
+
+def _drawn(count: int, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
+    return SceneLatents.from_sample(space.family.sample(count, generator), space)

@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 
 from inverse_graphics.errors import ModelError
-from inverse_graphics.families.families import read_family
+from inverse_graphics.families.registry import read_family
+from inverse_graphics.inference.image_resize import resize_to_colour
+from inverse_graphics.inference.parse import Parse
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.optimisation.answer import Answers
 from inverse_graphics.optimisation.search import Progress, SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Optimised
-from inverse_graphics.parse import Parse
-from inverse_graphics.parsing.canvas import colour_on_canvas
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_differentiable_engine
 
 Start = Literal["prior", "network"]
@@ -70,8 +70,8 @@ class SceneOptimiser:
         network = loaded.module
         if not isinstance(network, Air3D):
             raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
-        drawing = make_differentiable_engine(engine, network.stage.family.library, workers=workers)
-        return cls(loaded.name, SceneSearch(network.stage, drawing, network.settings.sigma), network)
+        drawing = make_differentiable_engine(engine, network.space.family.library, workers=workers)
+        return cls(loaded.name, SceneSearch(network.space, drawing, network.settings.sigma), network)
 
     @classmethod
     def of_family(
@@ -83,9 +83,9 @@ class SceneOptimiser:
             SceneError: no such family, or settings that are not valid.
             EngineError: no such engine, or it does not work here.
         """
-        stage = Stage(read_family(family))
-        drawing = make_differentiable_engine(engine, stage.family.library, workers=workers)
-        return cls(str(family), SceneSearch(stage, drawing, sigma))
+        space = SceneSpace(read_family(family))
+        drawing = make_differentiable_engine(engine, space.family.library, workers=workers)
+        return cls(str(family), SceneSearch(space, drawing, sigma))
 
     def __enter__(self) -> SceneOptimiser:
         return self
@@ -120,16 +120,18 @@ class SceneOptimiser:
             ImageError: the array is not an image.
             ModelError: "network", where there is none.
         """
-        canvas, placement = colour_on_canvas(image, self.search.stage.family.image_size)
+        model_image, resize = resize_to_colour(image, self.search.space.family.image_size)
         before = None
         if start == "prior":
-            found = self.search.from_prior(canvas[None], generator, settings or FROM_PRIOR, progress)
+            found = self.search.from_prior(model_image[None], generator, settings or FROM_PRIOR, progress)
         else:
-            reading = read_scenes(self._network(), canvas[None])
+            reading = read_scenes(self._network(), model_image[None])
             chosen = settings or FROM_ANSWER
-            found = self.search.from_scenes(canvas[None], reading.scenes, generator, chosen, progress)
+            found = self.search.from_scenes(model_image[None], reading.scenes, generator, chosen, progress)
             before = float(reading.log_likelihood)
-        return Found(Answers(self.name, self.search).of(found.best, name, canvas, placement), found, before)
+        return Found(
+            Answers(self.name, self.search).parse(found.best, name, model_image, resize), found, before
+        )
 
     def _network(self) -> Air3D:
         if self.network is None:

@@ -9,19 +9,24 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
-from inverse_graphics.optimisation.ascent import Ascent, Poses
-from inverse_graphics.optimisation.exchanges import Judgement, Score, exchanged
-from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.optimisation.ascent import (
+    Ascent,
+    Poses,
+    draw_scenes,
+    log_likelihood,
+    log_prior,
+    surrogate,
+)
+from inverse_graphics.optimisation.exchanges import Judgement, Score, draw_starts, exchanged
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
-from inverse_graphics.optimisation.starts import draw_starts
 from inverse_graphics.optimisation.trace import Optimised, Trace
-from inverse_graphics.render.differences.steps import StepSchedule
-from inverse_graphics.render.differences.with_gradients import with_step
 from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.finite_difference.steps import StepSchedule
+from inverse_graphics.render.finite_difference.whole_scenes import with_step
 
-AT_ONCE = 128
+BATCH_SIZE = 128
 """Scenes that are drawn and compared together where nothing is differentiated; more fit into no cache."""
 
 Progress = Callable[[int], None]
@@ -38,7 +43,7 @@ class SceneSearch:
         EngineError: the engine has no gradients.
     """
 
-    stage: Stage
+    space: SceneSpace
     engine: RenderEngine
     sigma: float
 
@@ -59,13 +64,13 @@ class SceneSearch:
         """Search from scenes drawn from the prior.  images: (B, 3, H, W) in [0, 1]."""
         seen = images.repeat_interleave(settings.restarts, dim=0)
         score = self._score(seen, settings.levels)
-        starts = draw_starts(len(seen), self.stage, score, settings.candidates, generator)
+        starts = draw_starts(len(seen), self.space, score, settings.candidates, generator)
         return self._search(seen, starts, generator, settings, progress)
 
     def from_scenes(
         self,
         images: Tensor,
-        scenes: StagedScenes,
+        scenes: SceneLatents,
         generator: torch.Generator,
         settings: OptimiseSettings = FROM_ANSWER,
         progress: Progress = lambda _: None,
@@ -82,56 +87,61 @@ class SceneSearch:
     def _search(
         self,
         images: Tensor,
-        scenes: StagedScenes,
+        scenes: SceneLatents,
         generator: torch.Generator,
         settings: OptimiseSettings,
         progress: Progress,
     ) -> Optimised:
         """Alternate exchanges and ascents.  images: (B · r, 3, H, W).  scenes: where each search begins."""
         trace, rounds = Trace(settings.restarts), settings.steps_of_rounds
-        scenes = nearest_first(scenes, self.stage)
+        scenes = nearest_first(scenes, self.space)
         for number, steps in enumerate(rounds):
             first = sum(rounds[:number])
             if number and settings.exchanges:
                 judgement = self._judgement(images, settings.levels_after(first))
                 scenes = exchanged(
-                    scenes, self.stage, judgement, settings.turns, settings.exchanges, generator
+                    scenes,
+                    self.space,
+                    judgement,
+                    settings.orientations,
+                    settings.exchanges,
+                    generator,
                 )
             scenes = self._climb(images, scenes, range(first, first + steps), settings, trace, progress)
         with torch.no_grad():
-            self._note(trace, images, scenes, draw_scenes(scenes, self.stage, self.engine))
-        return trace.found(self.stage)
+            self._note(trace, images, scenes, draw_scenes(scenes, self.space, self.engine))
+        return trace.found(self.space)
 
     def _climb(
         self,
         images: Tensor,
-        scenes: StagedScenes,
+        scenes: SceneLatents,
         steps: range,
         settings: OptimiseSettings,
         trace: Trace,
         progress: Progress,
-    ) -> StagedScenes:
-        poses = Poses.of(scenes)
+    ) -> SceneLatents:
+        poses = Poses.from_latents(scenes)
         ascent = Ascent(poses, settings)
         for step in steps:
             over = step / settings.steps
             engine = with_step(self.engine, StepSchedule().step_px(over))
             current = poses.put(scenes)
-            pictures = draw_scenes(current, self.stage, engine)
+            pictures = draw_scenes(current, self.space, engine)
             self._note(trace, images, current, pictures.detach())
             levels = settings.levels_after(step)
-            ascent.step(surrogate(images, pictures, current, self.stage, self.sigma, levels), over)
-            poses.confine(self.stage)
+            ascent.step(surrogate(images, pictures, current, self.space, self.sigma, levels), over)
+            poses.confine(self.space)
             progress(step + 1)
-        return StagedScenes(*(part.detach() for part in poses.put(scenes)))
+        return SceneLatents(*(part.detach() for part in poses.put(scenes)))
 
-    def _note(self, trace: Trace, images: Tensor, scenes: StagedScenes, pictures: Tensor) -> None:
+    def _note(self, trace: Trace, images: Tensor, scenes: SceneLatents, pictures: Tensor) -> None:
         likelihood = log_likelihood(images, pictures, self.sigma)
-        trace.add(scenes, likelihood + log_prior(scenes, self.stage), likelihood)
+        trace.add(scenes, likelihood + log_prior(scenes, self.space), likelihood)
 
     def _judgement(self, images: Tensor, levels: int) -> Judgement:
-        def unexplained(scenes: StagedScenes) -> Tensor:
-            error = (images - draw_scenes(scenes, self.stage, self.engine)).square().sum(dim=1)
+        def unexplained(scenes: SceneLatents) -> Tensor:
+            error = (images - draw_scenes(scenes, self.space, self.engine)).square().sum(dim=1)
             return error.square()  # so that noise, which is everywhere, does not outweigh an object
 
         return Judgement(self._score(images, levels), unexplained)
@@ -139,13 +149,13 @@ class SceneSearch:
     def _score(self, images: Tensor, levels: int) -> Score:
         """The surrogate, and what the prior says of counts and kinds; of few scenes at a time."""
 
-        def score(scenes: StagedScenes, number: Tensor) -> Tensor:
-            pictures = draw_scenes(scenes, self.stage, self.engine)
-            value = surrogate(images[number], pictures, scenes, self.stage, self.sigma, levels)
-            return value + log_prior(scenes, self.stage)
+        def score(scenes: SceneLatents, number: Tensor) -> Tensor:
+            pictures = draw_scenes(scenes, self.space, self.engine)
+            value = surrogate(images[number], pictures, scenes, self.space, self.sigma, levels)
+            return value + log_prior(scenes, self.space)
 
-        def score_in_turn(scenes: StagedScenes, number: Tensor) -> Tensor:
-            parts = zip(*(torch.split(part, AT_ONCE) for part in (*scenes, number)), strict=True)
-            return torch.cat([score(StagedScenes(*some), own) for *some, own in parts])
+        def score_in_turn(scenes: SceneLatents, number: Tensor) -> Tensor:
+            parts = zip(*(torch.split(part, BATCH_SIZE) for part in (*scenes, number)), strict=True)
+            return torch.cat([score(SceneLatents(*some), own) for *some, own in parts])
 
         return score_in_turn

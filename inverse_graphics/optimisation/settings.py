@@ -14,10 +14,10 @@ class OptimiseSettings(BaseModel):
     drawn from the prior for each beginning, which is the one of them that explains the image best.
     steps: of gradient ascent (Adam, Kingma and Ba 2015).  rounds: parts into which they are divided.
     exchanges: before each part but the first, every object is tried as every other kind, as absent, and as so
-    many objects elsewhere, and the best is kept; 0 changes no count and no kind.  turns: in how many other
-    directions objects are tried then.
+    many objects elsewhere, and the best is kept; 0 changes no count and no kind.  orientations: in how many
+    other directions objects are tried then.
     levels: at the beginning images are compared at so many scales, at the end at one.
-    position_m, turn_degrees, camera_degrees, camera_m: lengths of the first steps; the last ones are
+    position_m, orientation_degrees, camera_degrees, camera_m: lengths of the first steps; the last ones are
     `last_share` as long.
     """
 
@@ -28,10 +28,10 @@ class OptimiseSettings(BaseModel):
     steps: int = Field(150, ge=0, le=100_000)
     rounds: int = Field(10, ge=1, le=1000)
     exchanges: int = Field(12, ge=0, le=4096)
-    turns: int = Field(8, ge=0, le=4096)
+    orientations: int = Field(8, ge=0, le=4096)
     levels: int = Field(5, ge=1, le=8)
     position_m: float = Field(0.02, gt=0, le=1)
-    turn_degrees: float = Field(12.0, gt=0, le=180)
+    orientation_degrees: float = Field(12.0, gt=0, le=180)
     camera_degrees: float = Field(1.5, gt=0, le=45)
     camera_m: float = Field(0.015, gt=0, le=1)
     last_share: float = Field(0.03, gt=0, le=1)
@@ -58,7 +58,7 @@ FROM_ANSWER = OptimiseSettings.model_validate(
         "exchanges": 6,
         "levels": 2,
         "position_m": 0.004,
-        "turn_degrees": 4.0,
+        "orientation_degrees": 4.0,
         "camera_degrees": 0.4,
         "camera_m": 0.004,
         "last_share": 0.1,

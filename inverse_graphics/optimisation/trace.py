@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
-from inverse_graphics.optimisation.starts import merged
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.optimisation.exchanges import merged
 
 
 class Explanations(NamedTuple):
@@ -18,13 +18,13 @@ class Explanations(NamedTuple):
     log_joint: (B,), log p(x, scene).  log_likelihood: (B,), log p(x | scene); nats.
     """
 
-    scenes: StagedScenes
+    scenes: SceneLatents
     log_joint: Tensor
     log_likelihood: Tensor
 
     def at(self, chosen: Tensor) -> Explanations:
         """Some of them.  chosen: (C,) int64."""
-        scenes = StagedScenes(*(part[chosen] for part in self.scenes))
+        scenes = SceneLatents(*(part[chosen] for part in self.scenes))
         return Explanations(scenes, self.log_joint[chosen], self.log_likelihood[chosen])
 
 
@@ -38,7 +38,7 @@ class Optimised(NamedTuple):
 
     searches: Explanations
     history: Tensor
-    path: tuple[StagedScenes, ...]
+    path: tuple[SceneLatents, ...]
 
     @property
     def restarts(self) -> Tensor:
@@ -69,25 +69,25 @@ class Trace:
 
     def __init__(self, restarts: int) -> None:
         self._restarts = restarts
-        self._path: list[StagedScenes] = []
+        self._path: list[SceneLatents] = []
         self._joint: list[Tensor] = []
         self._best: Explanations | None = None
 
-    def add(self, scenes: StagedScenes, log_joint: Tensor, log_likelihood: Tensor) -> None:
+    def add(self, scenes: SceneLatents, log_joint: Tensor, log_likelihood: Tensor) -> None:
         """Take note of where all searches are.  log_joint, log_likelihood: (B · r,), nats."""
         here = Explanations(
-            StagedScenes(*(part.detach().clone() for part in scenes)), log_joint, log_likelihood
+            SceneLatents(*(part.detach().clone() for part in scenes)), log_joint, log_likelihood
         )
         self._path.append(here.scenes)
         self._joint.append(log_joint)
         self._best = here if self._best is None else _better(here, self._best)
 
-    def found(self, stage: Stage) -> Optimised:
+    def found(self, space: SceneSpace) -> Optimised:
         """All that was seen."""
         assert self._best is not None
         history = torch.stack(self._joint, dim=-1)
         history = history.reshape(-1, self._restarts, history.shape[-1])
-        ordered = self._best._replace(scenes=nearest_first(self._best.scenes, stage))
+        ordered = self._best._replace(scenes=nearest_first(self._best.scenes, space))
         return Optimised(ordered, history, tuple(self._path))
 
 

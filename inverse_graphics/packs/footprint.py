@@ -25,7 +25,7 @@ class Footprints:
     directions: Tensor
 
     @classmethod
-    def of(cls, library: MeshLibrary, directions: int = 32) -> Footprints:
+    def from_library(cls, library: MeshLibrary, directions: int = 32) -> Footprints:
         """Measure all meshes of a library; `directions` is even and at least 4.
 
         Raises:

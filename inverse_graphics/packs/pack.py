@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import AssetError
-from inverse_graphics.geometry.rotation import matrix_from_quaternion, matrix_from_rotation_vector
+from inverse_graphics.geometry.transforms import matrix_from_quaternion, matrix_from_rotation_vector
+from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.packs.manifest import (
     MANIFEST_NAME,
     METRES_PER_UNIT,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inverse_graphics.geometry.rotation import angle_between, geodesic_angle
+from inverse_graphics.geometry.transforms import angle_between, geodesic_angle
 
 MAX_ROTATIONS = 120
 

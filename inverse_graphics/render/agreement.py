@@ -9,10 +9,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.render.embedded.visibility import Visibility
 from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, TableBatch
 
-TINIEST = 1e-30
+EPS = 1e-30
 EDGE_ON = 1e-9  # metres above the table, below which a camera sees nothing of it
 NOTHING = 1e-6  # a pixel that the table covers by less has no depth
 
@@ -68,7 +68,7 @@ def plan_of(table: TableBatch, background: Tensor, camera: CameraBatch, light: L
     camera_height = camera.T_world_camera[:, 2, 3]
     above = torch.where(camera_height.detach().abs() > EDGE_ON, camera_height.detach().sign(), 0.0)
     lines = _sides(table, camera) * above[:, None, None]
-    steepness = lines[..., :2].abs().amax(dim=-1, keepdim=True).clamp(min=TINIEST)
+    steepness = lines[..., :2].abs().amax(dim=-1, keepdim=True).clamp(min=EPS)
     fall = _per_pixel(camera.T_world_camera[:, 2, :3], camera.K)
     present = (table.size.detach().prod(dim=1) > 0) & (above != 0)
     steady = torch.where(above == 0, 1.0, -camera_height)
@@ -83,7 +83,7 @@ def _sides(table: TableBatch, camera: CameraBatch) -> Tensor:
     signs = table.size.new_tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
     corners = torch.nn.functional.pad(table.size[:, None] * signs / 2, (0, 1))
     from_camera = corners - camera.T_world_camera[:, None, :3, 3]
-    from_camera = from_camera / from_camera.detach().abs().amax(dim=2, keepdim=True).clamp(min=TINIEST)
+    from_camera = from_camera / from_camera.detach().abs().amax(dim=2, keepdim=True).clamp(min=EPS)
     pixels = from_camera @ camera.T_world_camera[:, :3, :3] @ camera.K.transpose(1, 2)
     return torch.linalg.cross(pixels, pixels.roll(-1, dims=1))
 
@@ -103,7 +103,7 @@ def paint_in_torch(plan: Plan, height: int, width: int) -> Backdrop:
     share = coverage[:, None]
     rgb = share * plan.table[..., None, None] + (1 - share) * plan.background[..., None, None]
     inverse = torch.einsum("bc,chw->bhw", plan.inverse_depth, centres)
-    seen = (coverage.detach() >= NOTHING) & (inverse.detach() > TINIEST)
+    seen = (coverage.detach() >= NOTHING) & (inverse.detach() > EPS)
     depth = torch.where(seen, 1 / torch.where(seen, inverse, torch.ones_like(inverse)), torch.inf)
     return Backdrop(rgb, coverage, depth)
 

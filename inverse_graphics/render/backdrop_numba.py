@@ -14,7 +14,7 @@ from inverse_graphics.render.kernels import in_chunks, inner, kernel
 Arrays = list[NDArray[Any]]
 
 NOTHING = 1e-6  # as in `backdrop`; kernels keep their constants beside them, for numba's disk cache
-TINIEST = 1e-30
+EPS = 1e-30
 
 
 class Paint(torch.autograd.Function):
@@ -38,7 +38,7 @@ class Paint(torch.autograd.Function):
         plan = [tensor.numpy() for tensor in ctx.saved_tensors]
         sums = [np.zeros_like(array) for array in plan[:4]]
         from_rgb, from_coverage, from_depth = (gradient.contiguous().numpy() for gradient in gradients)
-        unpaint(plan, from_rgb, from_coverage, from_depth, sums)
+        paint_backward(plan, from_rgb, from_coverage, from_depth, sums)
         return (None, None, *(torch.from_numpy(array) for array in sums), None)
 
 
@@ -47,7 +47,7 @@ def paint(plan: Arrays, rgb: NDArray[Any], coverage: NDArray[Any], depth: NDArra
     in_chunks(lambda start, stop: _forward(start, stop, *plan, rgb, coverage, depth), len(rgb))
 
 
-def unpaint(
+def paint_backward(
     plan: Arrays,
     from_rgb: NDArray[Any],
     from_coverage: NDArray[Any],
@@ -74,7 +74,7 @@ def _shares(
         for k in range(4):
             share *= min(max(_distance(sides[k], column, row) + 0.5, 0.0), 1.0)
         inverse = _distance(inverse_depth, column, row)
-        seen = share >= NOTHING and inverse > TINIEST
+        seen = share >= NOTHING and inverse > EPS
         out[0, column] = share
         out[1, column] = 1 / inverse if seen else np.inf
 

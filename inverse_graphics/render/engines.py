@@ -10,7 +10,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.engine import RenderEngine
 
 if TYPE_CHECKING:
-    from inverse_graphics.render.differences.steps import DifferenceSettings
+    from inverse_graphics.render.finite_difference.steps import DifferenceSettings
 
 DEFAULT_ENGINE = "embedded"
 
@@ -67,7 +67,7 @@ def make_differentiable_engine(
     Raises:
         EngineError: no engine has that name, or it does not work here; says which do.
     """
-    from inverse_graphics.render.differences.with_gradients import with_gradients
+    from inverse_graphics.render.finite_difference.whole_scenes import with_gradients
 
     engine = make_engine(name, library)
     if samples is not None:
@@ -164,7 +164,7 @@ def _pytorch3d_status(name: str) -> EngineStatus:
 
 
 def _open3d_status(name: str) -> EngineStatus:
-    from inverse_graphics.render.open3d.installation import why_not
+    from inverse_graphics.render.open3d.faces import why_not
 
     reason = why_not()
     return EngineStatus(name, not reason, reason)

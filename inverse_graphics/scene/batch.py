@@ -16,9 +16,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from inverse_graphics.documents import describe
 from inverse_graphics.errors import SceneError
-from inverse_graphics.geometry.rotation import matrix_from_quaternion, quaternion_from_matrix
+from inverse_graphics.geometry.transforms import matrix_from_quaternion, quaternion_from_matrix
+from inverse_graphics.io.documents import describe
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.scene.scene import Background, Camera, Light, Scene, SceneObject, Table
 

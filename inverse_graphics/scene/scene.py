@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from inverse_graphics.documents import describe
+from inverse_graphics.io.documents import describe
 from inverse_graphics.scene.camera import look_at_pose, orbit_pose, pinhole_intrinsics, resized_intrinsics
 from inverse_graphics.scene.numbers import (
     Colour,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import SceneError
-from inverse_graphics.files import atomic_write
+from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.files import atomic_write
 from inverse_graphics.scene.scene import Scene
 
 SUFFIXES = (".yaml", ".yml", ".json")

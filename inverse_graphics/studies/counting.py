@@ -21,22 +21,19 @@ from typing import Any
 
 import numpy as np
 
-from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError, TrainingError
-from inverse_graphics.formats import write_image
-from inverse_graphics.models.air2d import Air2D
+from inverse_graphics.evaluation.air2d import evaluate2d
+from inverse_graphics.io.images import write_image
+from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.weights import current_versions, load_model
-from inverse_graphics.report.evaluation2d import evaluate2d
-from inverse_graphics.studies.confusion_plot import plot_confusions, pooled
-from inverse_graphics.studies.count_plot import CountLine, plot_counting
+from inverse_graphics.studies.count_plot import CountLine, plot_confusions, plot_counting, pooled
 from inverse_graphics.studies.count_summary import CountingRow, counting_rows, summarise_counting
-from inverse_graphics.studies.curves import curve, write_curves
-from inverse_graphics.studies.every_run import judged_once, write_text
-from inverse_graphics.studies.every_run import train_and_judge as every_run
+from inverse_graphics.studies.curve_plot import curve, write_curves
+from inverse_graphics.studies.runs import Say, StudyRun, judged_once, plan, train, write_text
+from inverse_graphics.studies.runs import train_and_judge as every_run
 from inverse_graphics.studies.scanning import plot_scanning, scanning_maps
-from inverse_graphics.studies.snapshots import keeping_snapshots
-from inverse_graphics.studies.stages import recording_task, stage_sheet, stages
-from inverse_graphics.studies.study_run import Say, StudyRun, plan, train
+from inverse_graphics.studies.training_stages import keeping_snapshots, recording_task, stage_sheet, stages
 from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.air2d_task import to_network
 from inverse_graphics.training.recipe import Air2DRecipe, Recipe, load_recipe
@@ -94,7 +91,7 @@ def _figures(trained: StudyRun) -> dict[str, Any]:
     assert isinstance(network, Air2D)
     judging = recipe.evaluation
     figures = evaluate2d(network, recipe, judging.size, IWAE_SAMPLES, judging.seed)
-    held_out = open_streams(recipe.data).held_out.fixed_set(SCANNED, judging.seed).images
+    held_out = open_streams(recipe.data).test.fixed_set(SCANNED, judging.seed).images
     return {**figures, "scanning": scanning_maps(network, to_network(held_out)).tolist()}
 
 

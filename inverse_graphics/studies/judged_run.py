@@ -12,21 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inverse_graphics.documents import read_document
 from inverse_graphics.errors import RecipeError, TrainingError
-from inverse_graphics.files import atomic_write
-from inverse_graphics.formats import save
+from inverse_graphics.io.documents import read_document
+from inverse_graphics.io.files import atomic_write
+from inverse_graphics.io.images import save
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
 from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.studies.failures import TITLES, Failures, Kind
-from inverse_graphics.studies.gallery import ROWS, GalleryRow, draw_gallery
-from inverse_graphics.studies.study_run import StudyRun
+from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
+from inverse_graphics.studies.runs import StudyRun
 from inverse_graphics.training.air3d_task import HeldOutScenes
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS
@@ -56,7 +55,7 @@ def judge(trained: StudyRun, samples: int = SAMPLES) -> dict[str, Any]:
         return kept
     begun = perf_counter()
     model = load_model(trained.folder / WEIGHTS)
-    readings = _Readings.of(_held_out(trained.recipe, model))
+    readings = _Readings.from_held_out(_held_out(trained.recipe, model))
     evaluation = {"of": asked, "trained_with": model.document.versions, **readings.figures(samples)}
     save(trained.folder / GALLERY, readings.gallery(f"{trained.variant.name}, seed {trained.seed}"))
     evaluation["seconds"] = perf_counter() - begun
@@ -92,7 +91,7 @@ def _held_out(recipe: Recipe, model: LoadedModel) -> HeldOutScenes:
         raise RecipeError(f"recipe {recipe.name} trains no 3D model: choose one with model.kind air3d")
     network = model.module
     assert isinstance(network, Air3D)
-    network.engine = make_engine(recipe.engine, network.stage.family.library)
+    network.engine = make_engine(recipe.engine, network.space.family.library)
     return HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
 
 
@@ -100,12 +99,12 @@ class _Readings:
     """What a network says of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
 
     def __init__(
-        self, held_out: HeldOutScenes, scenes: StagedScenes, drawn: Tensor, log_likelihood: Tensor
+        self, held_out: HeldOutScenes, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
     ) -> None:
         self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
         self.drawn, self.log_likelihood = drawn, log_likelihood
         self.metrics = held_out.compare(scenes)
-        family = self.network.stage.family
+        family = self.network.space.family
         self.failures = Failures.judge(
             self._placed(scenes),
             self._placed(held_out.scenes),
@@ -115,7 +114,7 @@ class _Readings:
         )
 
     @classmethod
-    def of(cls, held_out: HeldOutScenes) -> _Readings:
+    def from_held_out(cls, held_out: HeldOutScenes) -> _Readings:
         """Read all images."""
         scenes, drawn, log_likelihood = [], [], []
         for block in torch.split(held_out.images, BLOCK):
@@ -123,7 +122,7 @@ class _Readings:
             scenes.append(reading.scenes)
             drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
             log_likelihood.append(reading.log_likelihood)
-        together = StagedScenes(*(torch.cat(part) for part in zip(*scenes, strict=True)))
+        together = SceneLatents(*(torch.cat(part) for part in zip(*scenes, strict=True)))
         return cls(held_out, together, torch.cat(drawn), torch.cat(log_likelihood))
 
     def figures(self, samples: int) -> dict[str, Any]:
@@ -170,7 +169,7 @@ class _Readings:
         network, parts = self.network, []
         blocks = zip(*(torch.split(part, BLOCK) for part in self.held_out.scenes), strict=True)
         for images, block in zip(torch.split(self.held_out.images, BLOCK), blocks, strict=True):
-            drawn = draw_prefixes(StagedScenes(*block), network.stage, network.engine).images[:, -1]
+            drawn = draw_prefixes(SceneLatents(*block), network.space, network.engine).images[:, -1]
             parts.append(network.likelihood.log_prob(images, drawn))
         return torch.cat(parts)
 
@@ -181,8 +180,8 @@ class _Readings:
             [propose(self.network, block, samples, generator).log_evidence() for block in blocks]
         )
 
-    def _placed(self, scenes: StagedScenes) -> PredictedScenes:
-        placed = self.network.stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    def _placed(self, scenes: SceneLatents) -> PredictedScenes:
+        placed = self.network.space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
         return PredictedScenes.from_batch(placed)
 
 

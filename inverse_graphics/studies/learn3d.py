@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from inverse_graphics.errors import ModelError, RecipeError, TrainingError
-from inverse_graphics.files import atomic_write, storage_error
+from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.models.weights import current_versions
-from inverse_graphics.studies.confusion_plot import plot_confusions, pooled
-from inverse_graphics.studies.curve_plot import Line, plot_curves
-from inverse_graphics.studies.curves import curve, write_curves
+from inverse_graphics.studies.count_plot import plot_confusions, pooled
+from inverse_graphics.studies.curve_plot import Line, curve, plot_curves, write_curves
 from inverse_graphics.studies.judged_run import GALLERY, judge
-from inverse_graphics.studies.study_run import Say, StudyRun, plan, train
-from inverse_graphics.studies.summary import VariantRow, summarise, variant_rows, with_labels
+from inverse_graphics.studies.learn3d_summary import VariantRow, summarise, variant_rows, with_labels
+from inverse_graphics.studies.runs import Say, StudyRun, plan, train
 from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import Air3DRecipe, load_recipe
 from inverse_graphics.training.run import RECIPE

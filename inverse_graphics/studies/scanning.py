@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inverse_graphics.files import atomic_write
-from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.models.air2d_reading import read_images
+from inverse_graphics.io.files import atomic_write
+from inverse_graphics.models.air2d.inference import read_images
+from inverse_graphics.models.air2d.network import Air2D
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

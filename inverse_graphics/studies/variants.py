@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import Field, RootModel
 
-from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.training.recipe import Recipe, load_recipe
 
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_.+/-]{0,63}$")]

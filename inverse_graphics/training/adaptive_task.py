@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.adaptive.sequence_exam import examine
+from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetwork,
     SequenceNetworkSettings,
@@ -58,12 +58,12 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     halting = recipe.objective.judged_by
 
     def batch(step: int) -> Sequences:
-        return Sequences.of(
+        return Sequences.from_batch(
             learnt_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
         )
 
     def evaluate() -> Evaluation:
-        return Evaluation(examine(network, held_out, halting).metrics())
+        return Evaluation(evaluate_sequences(network, held_out, halting).metrics())
 
     def export(folder: Path, metrics: Metrics) -> None:
         document = ModelDocument(

@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inverse_graphics.data.canvases import CanvasBatch
-from inverse_graphics.data.kinds import open_streams
-from inverse_graphics.distributions.count import truncated_geometric
+from inverse_graphics.data.multi_object import MultiObjectBatch
+from inverse_graphics.data.sources import open_streams
+from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
-from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.models.air2d_reading import read_images
+from inverse_graphics.models.air2d.inference import read_images
+from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.estimators.settings import ScoreFunctionSettings, make_estimator
-from inverse_graphics.models.familiarity import Familiarity, ParsedImages
+from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Air2DRecipe
@@ -33,7 +33,7 @@ SHOWN = 8
 """Held-out images whose reconstructions are logged."""
 CALIBRATION_SIZE = 20_000
 """Images to which the warning's mixture is fitted, and images that set its thresholds."""
-FLAGGED = 0.004
+FALSE_POSITIVE_RATE = 0.004
 """Share of familiar images that the warning may flag."""
 
 
@@ -73,7 +73,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     Raises:
         DataError: the data is missing and cannot be fetched.
     """
-    learnt, kept, held_out = open_streams(recipe.data)
+    train, kept, held_out = open_streams(recipe.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air2D(recipe.model)
@@ -81,14 +81,14 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     judge = HeldOut(network, recipe, held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
 
     def batch(step: int) -> Tensor:
-        return to_network(learnt.batch(recipe.batch_size, recipe.seed, step).images)
+        return to_network(train.batch(recipe.batch_size, recipe.seed, step).images)
 
     def export(folder: Path, metrics: Metrics) -> None:
         known, calibration = (
             read_all(network, stream.fixed_set(CALIBRATION_SIZE, recipe.evaluation.seed).images)
-            for stream in (learnt, kept)
+            for stream in (train, kept)
         )
-        familiarity = Familiarity.fit(known, calibration, FLAGGED)
+        familiarity = OutlierDetector.fit(known, calibration, FALSE_POSITIVE_RATE)
         judged = judge.evaluate_warning(familiarity) if familiarity else {}
         document = ModelDocument(
             kind="air2d",
@@ -121,7 +121,7 @@ class HeldOut:
 
     network: Air2D
     recipe: Air2DRecipe
-    batch: CanvasBatch
+    batch: MultiObjectBatch
 
     def evaluate(self) -> Evaluation:
         """Count accuracy, overall and by true count, at the posterior means; the bound and its parts.
@@ -141,7 +141,7 @@ class HeldOut:
         metrics = {"count_accuracy": float(right.mean()), **self._bound(), **by_count}
         return Evaluation(metrics, self._pictures())
 
-    def evaluate_warning(self, familiarity: Familiarity) -> dict[str, float]:
+    def evaluate_warning(self, familiarity: OutlierDetector) -> dict[str, float]:
         """The share of these familiar images that get a warning."""
         warnings = familiarity.warnings(read_all(self.network, self.batch.images))
         return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from inverse_graphics.families.single_object import SingleObject
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
+from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
-from inverse_graphics.models.air3d.reading import SceneReading, read_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_from_prior
-from inverse_graphics.models.air3d.summary import summarised
-from inverse_graphics.models.familiarity import Familiarity, ParsedImages
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_from_prior
+from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
@@ -33,7 +32,7 @@ SHOWN = 8
 """Held-out images whose reconstructions are logged."""
 CALIBRATION_SIZE = 10_000
 """Images to which the warning's mixture is fitted, and images that set its thresholds."""
-FLAGGED = 0.005
+FALSE_POSITIVE_RATE = 0.005
 """Share of familiar images that the warning may flag."""
 TRAINING, HELD_OUT, KNOWN, CALIBRATION = range(4)
 """Streams of scenes: what is judged is never learnt from, and nor is what the warning rests on."""
@@ -49,9 +48,9 @@ class Air3DTrainable:
     @property
     def module(self) -> nn.Module:
         """The model; beside it, where there is one, what the objective remembers."""
-        if self.objective.memory is None:
+        if self.objective.replay is None:
             return self.network
-        return nn.ModuleDict({"network": self.network, "memory": self.objective.memory})
+        return nn.ModuleDict({"network": self.network, "replay": self.objective.replay})
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All parameters, one learning rate."""
@@ -74,7 +73,7 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         torch.manual_seed(recipe.seed)
         network = Air3D(recipe.model)
     network.engine = make_differentiable_engine(
-        recipe.engine, network.stage.family.library, recipe.engine_samples, recipe.engine_workers
+        recipe.engine, network.space.family.library, recipe.engine_samples, recipe.engine_workers
     )
     objective = build_objective(network, recipe.objective)
     judge = HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
@@ -83,13 +82,13 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         return objective.batch(recipe.batch_size, stream(TRAINING, recipe.seed, step))
 
     def export(folder: Path, metrics: Metrics) -> None:
-        familiarity = familiarity_of(network, recipe.evaluation.seed)
+        familiarity = fit_outlier_detector(network, recipe.evaluation.seed)
         judged = judge.evaluate_warning(familiarity) if familiarity else {}
         document = ModelDocument(
             kind="air3d",
             settings=recipe.model.model_dump(mode="json"),
             recipe=recipe.model_dump(mode="json"),
-            asset_pack_sha256=network.stage.family.packs_hash,
+            asset_pack_sha256=network.space.family.packs_hash,
             metrics={**metrics, **judged},
             familiarity=familiarity,
         )
@@ -104,7 +103,7 @@ def stream(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed) % 2**63)
 
 
-def familiarity_of(network: Air3D, seed: int) -> Familiarity | None:
+def fit_outlier_detector(network: Air3D, seed: int) -> OutlierDetector | None:
     """Fit the warning to images drawn for it alone.
 
     What objects look like is learnt at all strengths of noise, so that clean images are not strange either;
@@ -112,7 +111,7 @@ def familiarity_of(network: Air3D, seed: int) -> Familiarity | None:
     """
     known = summarise_fresh(network, CALIBRATION_SIZE, stream(KNOWN, seed), least_noise=0.0)
     calibration = summarise_fresh(network, CALIBRATION_SIZE, stream(CALIBRATION, seed))
-    return Familiarity.fit(known, calibration, FLAGGED, network.stage.smallest_count)
+    return OutlierDetector.fit(known, calibration, FALSE_POSITIVE_RATE, network.space.smallest_count)
 
 
 def summarise_fresh(
@@ -124,7 +123,7 @@ def summarise_fresh(
     """
     blocks = []
     for first in range(0, count, BATCH):
-        _, clean = draw_from_prior(network.stage, network.engine, min(BATCH, count - first), generator)
+        _, clean = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
         strength = least_noise + (1 - least_noise) * torch.rand(len(clean), 1, 1, 1, generator=generator)
         noise = strength * network.settings.sigma * torch.randn(clean.shape, generator=generator)
         images = (clean + noise).clamp(0, 1)
@@ -146,20 +145,20 @@ class HeldOutScenes:
 
     network: Air3D
     images: Tensor
-    scenes: StagedScenes
+    scenes: SceneLatents
 
     @classmethod
     def draw(cls, network: Air3D, count: int, seed: int) -> HeldOutScenes:
         """Draw `count` of them."""
         generator = stream(HELD_OUT, seed)
-        scenes, images = draw_from_prior(network.stage, network.engine, count, generator)
+        scenes, images = draw_from_prior(network.space, network.engine, count, generator)
         noise = torch.randn(images.shape, generator=generator)
         return cls(network, images + network.settings.sigma * noise, scenes)
 
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""
         readings = [read_scenes(self.network, block) for block in torch.split(self.images, BATCH)]
-        inferred = StagedScenes(*(torch.cat(p) for p in zip(*(r.scenes for r in readings), strict=True)))
+        inferred = SceneLatents(*(torch.cat(p) for p in zip(*(r.scenes for r in readings), strict=True)))
         log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
         metrics = {
             **self.compare(inferred).flat(),
@@ -167,16 +166,16 @@ class HeldOutScenes:
         }
         return Evaluation(metrics, {"reconstruction": self._pictures(readings[0])})
 
-    def evaluate_warning(self, familiarity: Familiarity) -> dict[str, float]:
+    def evaluate_warning(self, familiarity: OutlierDetector) -> dict[str, float]:
         """The share of these familiar images that get a warning."""
         blocks = [block.clamp(0, 1) for block in torch.split(self.images, BATCH)]
         parsed = concatenated(summarised(self.network, b, read_scenes(self.network, b)) for b in blocks)
         warnings = familiarity.warnings(parsed)
         return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}
 
-    def compare(self, inferred: StagedScenes) -> SceneMetrics:
+    def compare(self, inferred: SceneLatents) -> SceneMetrics:
         """All figures."""
-        family = self.network.stage.family
+        family = self.network.space.family
         return evaluate_scenes(
             self._comparable(inferred),
             self._comparable(self.scenes),
@@ -185,8 +184,8 @@ class HeldOutScenes:
             visible_width_m=family.visible_width_m if isinstance(family, SingleObject) else None,
         )
 
-    def _comparable(self, scenes: StagedScenes) -> PredictedScenes:
-        placed = self.network.stage.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    def _comparable(self, scenes: SceneLatents) -> PredictedScenes:
+        placed = self.network.space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
         return PredictedScenes.from_batch(placed)
 
     def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from inverse_graphics.documents import read_document, validated
 from inverse_graphics.errors import TrainingError
-from inverse_graphics.files import atomic_folder, atomic_write, storage_error
+from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.files import atomic_folder, atomic_write, storage_error
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 from inverse_graphics.models.weights import current_versions
 from inverse_graphics.training.state import Counters, TrainingState

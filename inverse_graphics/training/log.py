@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from inverse_graphics.files import atomic_write
+from inverse_graphics.io.files import atomic_write
 from inverse_graphics.training.state import Row
 from inverse_graphics.training.task import Evaluation
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inverse_graphics.data.canvases import Placement
+from inverse_graphics.data.multi_object import GlyphPlacement
 from inverse_graphics.models.weights import ModelDocument
 from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe, ResidualRecipe
 
@@ -23,7 +23,7 @@ def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
     return "\n".join(sections)
 
 
-_PLACES: dict[Placement, str] = {
+_PLACES: dict[GlyphPlacement, str] = {
     "disjoint": "with disjoint tight boxes",
     "adding": "whose boxes may overlap",
     "overlapping": "that may hide each other",

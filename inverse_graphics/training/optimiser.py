@@ -1,14 +1,18 @@
-"""Adam, its learning rate over a run, and the step that refuses what is not finite."""
+"""Adam, its learning rate over a run, and the step that refuses what is not finite.
+
+A running mean of the weights, steadier than the weights themselves (Polyak and Juditsky 1992).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from inverse_graphics.training.task import ParameterGroup
 
@@ -102,3 +106,38 @@ class Optimiser:
             for index, parameter in enumerate(self._parameters)
             for name, tensor in self._adam.state[parameter].items()
         }
+
+
+class WeightAverage:
+    """An exponential mean of a network's real-valued state, bent towards the newest in the first steps."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._weights = {n: t for n, t in module.state_dict().items() if t.is_floating_point()}
+        self._means = {name: tensor.clone() for name, tensor in self._weights.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights as they stand after `step` steps."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self._means.values()), list(self._weights.values()), share)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the network hold the means, and give it its own weights back after the block."""
+        kept = {name: tensor.clone() for name, tensor in self._weights.items()}
+        _copy(self._means, self._weights)
+        try:
+            yield
+        finally:
+            _copy(kept, self._weights)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The means by name; copying into them restores the average."""
+        return self._means
+
+
+@torch.no_grad()
+def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
+    for name, tensor in target.items():
+        tensor.copy_(source[name])

@@ -12,17 +12,17 @@ from typing import Any, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inverse_graphics.data.kinds import CanvasData, MultiMnistData
-from inverse_graphics.documents import parse_yaml, read_document, validated
+from inverse_graphics.data.sources import MultiMnistData, MultiObjectData
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.io.documents import parse_yaml, read_document, validated
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
-from inverse_graphics.models.adaptive.thinking_settings import ThinkingSettings
-from inverse_graphics.models.air2d import Air2DSettings
+from inverse_graphics.models.adaptive.settings import AdaptiveObjectiveSettings
+from inverse_graphics.models.air2d.network import Air2DSettings
+from inverse_graphics.models.air3d.network import Air3DSettings
 from inverse_graphics.models.air3d.objectives import Air3DObjective
-from inverse_graphics.models.air3d.settings import Air3DSettings
 from inverse_graphics.models.estimators.settings import Air2DObjective, ExactSettings
-from inverse_graphics.models.residual.block_kinds import KindName
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.block import KindName
+from inverse_graphics.models.residual.network import ResidualSettings
 from inverse_graphics.render.engines import DEFAULT_ENGINE
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.optimiser import OptimiserSettings
@@ -37,6 +37,20 @@ LEARNS_BY: dict[KindName, tuple[str, ...]] = {
 """By which objectives residual blocks of a kind learn."""
 RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "model.max_steps"})
 """What may change between a run and its resumption, of a part of a recipe all that is in it."""
+
+
+RENAMED_KEYS = {
+    "objective.misjudgement": "objective.state_perturbation",
+    "objective.misjudgement.turn_degrees": "objective.state_perturbation.orientation_degrees",
+    "objective.state_perturbation.turn_degrees": "objective.state_perturbation.orientation_degrees",
+    "objective.kept": "objective.kept_proposals",
+    "objective.turn_steps": "objective.orientation_steps",
+    "objective.remembered": "objective.replay_ratio",
+    "objective.memory": "objective.replay_capacity",
+    "objective.robust": "objective.uniform_mixture_weight",
+    "objective.leeway_nats": "objective.misfit_scale_nats",
+}
+"""Keys of recipes of version 0.1, which are still read, and what they are called now."""
 
 
 class EvaluationSettings(BaseModel):
@@ -63,6 +77,11 @@ class Recipe(BaseModel):
     checkpoint_every: int = Field(default=1000, ge=1)
     threads: int | None = Field(default=None, ge=1, le=1024)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_keys(cls, document: Any) -> Any:
+        return with_current_keys(document) if isinstance(document, Mapping) else document
+
     def to_yaml(self) -> str:
         """The whole recipe, defaults written out; reading it gives an equal recipe."""
         content = self.model_dump(mode="json")
@@ -79,7 +98,7 @@ class Recipe(BaseModel):
 class Air2DRecipe(Recipe):
     """Images of several objects, and a network that counts and places them."""
 
-    data: CanvasData = MultiMnistData()
+    data: MultiObjectData = MultiMnistData()
     model: Air2DSettings = Air2DSettings.model_validate({})
     objective: Air2DObjective = ExactSettings.model_validate({})
 
@@ -126,7 +145,7 @@ class AdaptiveRecipe(Recipe):
     data: SequenceProblem
     curriculum_steps: int = Field(default=0, ge=0)
     model: AdaptiveSettings
-    objective: ThinkingSettings
+    objective: AdaptiveObjectiveSettings
 
     @model_validator(mode="after")
     def _steps_are_somebodys_choice(self) -> Self:
@@ -141,9 +160,9 @@ class AdaptiveRecipe(Recipe):
 class ResidualRecipe(Recipe):
     """Images of one object each, and a residual network that decides how long to look where."""
 
-    data: CanvasData
+    data: MultiObjectData
     model: ResidualSettings
-    objective: ThinkingSettings
+    objective: AdaptiveObjectiveSettings
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -224,13 +243,39 @@ def with_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[s
     Raises:
         RecipeError: an override is not key=value, its key is unknown, or its value is not YAML.
     """
+    document = with_current_keys(document)
     for override in overrides:
         key, equals, text = override.partition("=")
+        key = current_key(key)
         if not equals or not key:
             raise RecipeError(f"override {override!r} is not key=value, such as optimiser.learning_rate=1e-3")
         _check_key(key, recipe_class(document, "the recipe"))
         document = _with(document, key.split("."), parse_yaml(text, f"override {key}", RecipeError))
     return document
+
+
+def current_key(key: str) -> str:
+    """The name of a dotted key today: its own, or what has become of one of version 0.1."""
+    section, dot, rest = key.rpartition(".")
+    if key in RENAMED_KEYS:
+        return RENAMED_KEYS[key]
+    return f"{current_key(section)}{dot}{rest}" if section else key
+
+
+def with_current_keys(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A recipe's document with keys of version 0.1 under their names of today.
+
+    Raises:
+        RecipeError: it holds a key under both names.
+    """
+    current: dict[str, Any] = {}
+    for key, value in document.items():
+        name = current_key(f"{prefix}{key}").rpartition(".")[2]
+        if name in current or (name != key and name in document):
+            raise RecipeError(f"{prefix}{key} is the old name of {prefix}{name}: give one of them")
+        section = f"{prefix}{key}."
+        current[name] = with_current_keys(value, section) if isinstance(value, Mapping) else value
+    return current
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.data.canvases import CanvasBatch
-from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.data.multi_object import MultiObjectBatch
+from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError
-from inverse_graphics.models.residual.image_exam import ImageExam, examine_images
+from inverse_graphics.models.residual.evaluation import ImageScores, evaluate_images
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.residual.objectives import (
     Labelled,
@@ -55,8 +55,8 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         DataError: the data is missing and cannot be fetched.
         RecipeError: there are more classes than the network knows.
     """
-    learnt, _, held_out = open_streams(recipe.data)
-    classes = 1 + int(max(learnt.glyphs.labels.max(), held_out.glyphs.labels.max()))
+    train, _, held_out = open_streams(recipe.data)
+    classes = 1 + int(max(train.glyphs.labels.max(), held_out.glyphs.labels.max()))
     if classes > recipe.model.classes:
         raise RecipeError(
             f"model.classes is {recipe.model.classes}, and data of kind {recipe.data.kind} has {classes}"
@@ -69,10 +69,10 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
     kind = recipe.model.block_kind.by(recipe.objective.judged_by)
 
     def batch(step: int) -> Labelled:
-        return labelled(learnt.batch(recipe.batch_size, recipe.seed, step))
+        return labelled(train.batch(recipe.batch_size, recipe.seed, step))
 
     def evaluate() -> Evaluation:
-        exam = examine_images(network, judged, kind)
+        exam = evaluate_images(network, judged, kind)
         return Evaluation(exam.metrics(), {"computation": shown_maps(judged.images, exam, recipe)})
 
     def export(folder: Path, metrics: Metrics) -> None:
@@ -87,12 +87,12 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
     return Task(ResidualTrainable(objective), batch, evaluate, export)
 
 
-def labelled(batch: CanvasBatch) -> Labelled:
+def labelled(batch: MultiObjectBatch) -> Labelled:
     """Images with one object each, and what that is."""
     return Labelled(torch.from_numpy(batch.images)[:, None], torch.from_numpy(batch.labels[:, 0]))
 
 
-def shown_maps(images: Tensor, exam: ImageExam, recipe: ResidualRecipe) -> NDArray[np.float32]:
+def shown_maps(images: Tensor, exam: ImageScores, recipe: ResidualRecipe) -> NDArray[np.float32]:
     """The first images above their computation maps, white where all units ran: (2 S, K S, 3)."""
     most = 3 * recipe.model.units
     rows = [images[:SHOWN, 0], exam.maps[:SHOWN] / most]

@@ -17,18 +17,17 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from inverse_graphics.documents import validated
 from inverse_graphics.errors import TrainingError, require_extras
-from inverse_graphics.files import atomic_write, storage_error
+from inverse_graphics.io.documents import validated
+from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
-from inverse_graphics.training.interruption import StopWish
 from inverse_graphics.training.log import RunLog
 from inverse_graphics.training.progress import Display, display_for
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
 from inverse_graphics.training.tasks import build_task as build_any_task
-from inverse_graphics.training.trainer import Trainer
+from inverse_graphics.training.trainer import StopRequest, Trainer
 
 RECIPE, CHECKPOINTS, WEIGHTS = "recipe.yaml", "checkpoints", "weights"
 
@@ -90,7 +89,7 @@ def run(
     with (
         RunLog(folder, state.counters.history) as log,
         display_for(console, recipe.steps, state.counters.step) as display,
-        StopWish() as stop,
+        StopRequest() as stop,
     ):
         display.say(_opening(recipe, folder, state))
         finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
@@ -152,7 +151,7 @@ def _opening(recipe: Recipe, folder: Path, state: TrainingState) -> str:
 
 def _export(task: Task, state: TrainingState, folder: Path, display: Display) -> None:
     display.say("trained; judging and writing the model")
-    with state.judged():
+    with state.evaluation_mode():
         task.export(folder / WEIGHTS, state.counters.history[-1]["held_out"])
     display.say(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")
 

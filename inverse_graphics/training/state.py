@@ -12,8 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
-from inverse_graphics.training.average import WeightAverage
-from inverse_graphics.training.optimiser import Optimiser, OptimiserSettings
+from inverse_graphics.training.optimiser import Optimiser, OptimiserSettings, WeightAverage
 from inverse_graphics.training.task import Trainable
 
 Row = dict[str, Any]
@@ -93,7 +92,7 @@ class TrainingState:
         self.counters = counters
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
+    def evaluation_mode(self) -> Iterator[None]:
         """Let the network be as it is judged and exported: averaged, in evaluation mode, no gradients."""
         self.module.eval()
         try:

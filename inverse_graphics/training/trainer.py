@@ -1,20 +1,49 @@
-"""The training loop: step, judge, save, until done or asked to stop."""
+"""The training loop: step, judge, save, until done or asked to stop.
+
+Ctrl-C and SIGTERM as a wish to stop after the step in hand.
+"""
 
 from __future__ import annotations
 
+import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from types import FrameType
+from typing import Any, Self
 
 from inverse_graphics.errors import TrainingError
 from inverse_graphics.training.checkpoint import save_checkpoint
-from inverse_graphics.training.interruption import StopWish
 from inverse_graphics.training.log import RunLog
 from inverse_graphics.training.progress import Display
 from inverse_graphics.training.recipe import Recipe
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Evaluation, Task
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """While entered, the first signal is remembered; a second Ctrl-C interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # Python lets no other thread set handlers
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True
 
 
 @dataclass
@@ -31,7 +60,7 @@ class Trainer:
     log: RunLog
     display: Display
 
-    def train(self, stop: StopWish) -> bool:
+    def train(self, stop: StopRequest) -> bool:
         """Train to the last step or until told to stop; True if it was the last step.
 
         Raises:
@@ -39,14 +68,14 @@ class Trainer:
             StorageError: a checkpoint or the log could not be written; the one before still stands.
         """
         counters = self.state.counters
-        while counters.step < self.recipe.steps and not stop.wished:
+        while counters.step < self.recipe.steps and not stop.requested:
             begun = perf_counter()
             self._step()
             counters.seconds += perf_counter() - begun
             self.display.step(counters.step, counters.means(), self._images_per_second())
             if self._due(self.recipe.evaluation.every):
                 self._evaluate()
-            if self._due(self.recipe.checkpoint_every) or stop.wished:
+            if self._due(self.recipe.checkpoint_every) or stop.requested:
                 self._save()
         return counters.step >= self.recipe.steps
 
@@ -87,7 +116,7 @@ class Trainer:
         return steps * self.recipe.batch_size / seconds if seconds > 0 else 0.0
 
     def _evaluate(self) -> None:
-        with self.state.judged():
+        with self.state.evaluation_mode():
             evaluation = self.task.evaluate()
         row = self._row(evaluation)
         counters = self.state.counters

@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 
 from inverse_graphics.cli.main import main
-from inverse_graphics.models.air2d import Air2D, Air2DSettings
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.settings import Air3DSettings
+from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
 from inverse_graphics.models.weights import ModelDocument, save_model
 
 

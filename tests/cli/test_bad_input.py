@@ -12,7 +12,7 @@ import torch
 import trimesh
 from PIL import Image
 
-from inverse_graphics import formats
+from inverse_graphics.io import images
 
 SCENE = """\
 camera:
@@ -229,7 +229,7 @@ def test_a_disk_that_is_full(run, tmp_path, option, monkeypatch):
 
     arguments = ["render", "single_mug", "--size", "32x24", "-o", "/dev/null", option, tmp_path / "b.png"]
     monkeypatch.setattr(os, "fsync", full)
-    monkeypatch.setitem(formats.FORMATS, "", "PNG")
+    monkeypatch.setitem(images.FORMATS, "", "PNG")
     assert_one_line(run(*arguments), "cannot write", "the disk is full")
     assert list(tmp_path.iterdir()) == []
 

@@ -40,7 +40,7 @@ def test_doctor_finds_what_is_broken(run, monkeypatch):
     def broken() -> None:
         raise ImportError("libtorch.so: cannot open")
 
-    monkeypatch.setattr("inverse_graphics.report.diagnosis._devices", broken)
+    monkeypatch.setattr("inverse_graphics.doctor._devices", broken)
     outcome = run("doctor", "--json", "-")
     assert outcome.status == 1
     found = [finding for finding in json.loads(outcome.out) if finding["state"] == "broken"]
@@ -137,7 +137,7 @@ def test_a_recipe_is_trained_and_what_it_made_infers(run, tmp_path, image_folder
 
 def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
     class Stopped:
-        wished = True
+        requested = True
 
         def __enter__(self):
             return self
@@ -145,7 +145,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(run, tmp_path, monkeypatch):
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("inverse_graphics.training.run.StopWish", Stopped)
+    monkeypatch.setattr("inverse_graphics.training.run.StopRequest", Stopped)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     outcome = run("train", tmp_path / "tiny.yaml", "--run-dir", tmp_path / "run")
     assert outcome.status == 130
@@ -205,7 +205,7 @@ def test_an_engine_is_measured_with_the_fields_that_scripts_lean_on(run):
 
 
 def test_sweeps_are_fitted_and_drawn(run, tmp_path, monkeypatch):
-    from inverse_graphics.report.render_sweeps import SWEEPS
+    from inverse_graphics.benchmarks.render_sweeps import SWEEPS
 
     monkeypatch.setitem(SWEEPS, "objects", SWEEPS["objects"][:2])
     figures, picture = tmp_path / "figures.json", tmp_path / "sweep.svg"

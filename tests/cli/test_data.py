@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from inverse_graphics.cli.data_canvases import CANVASES
-from inverse_graphics.data import canvas_set_making
-from inverse_graphics.data.canvas_set import read_canvas_set
-from inverse_graphics.data.kinds import KINDS
+from inverse_graphics.cli.data import MULTI_OBJECT_KINDS
+from inverse_graphics.data import multi_object_set_making
+from inverse_graphics.data.multi_object_set import read_image_set
 from inverse_graphics.data.published import PUBLISHED
+from inverse_graphics.data.sources import KINDS
 from inverse_graphics.families import dataset_making
 from inverse_graphics.families.dataset import read_dataset
-from inverse_graphics.families.families import shipped_families
+from inverse_graphics.families.registry import shipped_families
 
 TINY = "kind: table_top\nimage_size: 16\n"
 
@@ -93,18 +93,18 @@ def test_wrong_usage_has_status_2(run, tmp_path, wrong):
 
 
 def test_kinds_of_images_are_named_as_the_library_names_them():
-    assert tuple(KINDS) == CANVASES
+    assert tuple(KINDS) == MULTI_OBJECT_KINDS
 
 
 def test_images_of_objects_in_the_plane_are_made_and_made_again_for_nothing(run, tmp_path):
     arguments = ("data", "make", "multi_mnist", "--images", 20, "--out", tmp_path / "set", "--seed", 4)
-    changes = ("--set", "digits=shipped", "--set", "count_weights=[0, 1, 1, 1]", "--share", "held_out")
+    changes = ("--set", "digits=shipped", "--set", "count_weights=[0, 1, 1, 1]", "--share", "test")
     outcome = run(*arguments, *changes, "--workers", 1, "--json", "-")
     assert outcome.status == 0, outcome.err
     facts = json.loads(outcome.out)
     assert facts["complete"]
     assert facts["settings"]["data"]["count_weights"] == [0, 1, 1, 1]
-    (part,) = read_canvas_set(tmp_path / "set")
+    (part,) = read_image_set(tmp_path / "set")
     assert part.images.shape == (20, 50, 50)
     assert set(part.counts.tolist()) == {1, 2, 3}
     before = (tmp_path / "set" / "part-0000.npz").stat().st_mtime_ns
@@ -116,7 +116,7 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(canvas_set_making, "make_part", interrupted)
+    monkeypatch.setattr(multi_object_set_making, "make_part", interrupted)
     outcome = run("data", "make", "sprites", "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
     assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
@@ -132,7 +132,7 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
         (("sprites", "--set", "scale=[9, 9]"), 1, "does not fit a canvas"),
         (("sprites", "--sigma", "0.1"), 2, "--sigma"),
         (("table_top", "--set", "size=5"), 2, "--set"),
-        (("table_top", "--share", "kept"), 2, "--share"),
+        (("table_top", "--share", "calibration"), 2, "--share"),
     ],
 )
 def test_images_that_cannot_be_made_are_told(run, tmp_path, arguments, status, message):

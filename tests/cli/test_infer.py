@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.report import overlay_file
-from inverse_graphics.scene_parser import SceneParser
+from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.visualisation import overlay
 
 FIELDS = {"image", "model", "count", "count_probabilities", "log_likelihood", "warning", "objects", "camera"}
 OBJECT_FIELDS = {
@@ -135,7 +135,7 @@ def test_a_2d_model_has_no_scenes_to_write(run, tmp_path, model_folder, image_fo
 
 
 def test_too_many_images_for_one_sheet_is_one_line(run, tmp_path, model_folder, image_folder, monkeypatch):
-    monkeypatch.setattr(overlay_file, "LARGEST_SHEET", 2)
+    monkeypatch.setattr(overlay, "LARGEST_SHEET", 2)
     outcome = run("infer", image_folder, "--model", model_folder, "--overlay", tmp_path / "all.png")
     assert outcome.status == 1
     assert "name a folder" in outcome.err

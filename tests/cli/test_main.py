@@ -93,7 +93,7 @@ def test_a_bug_is_not_dressed_up_as_an_error_of_the_user(monkeypatch):
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("inverse_graphics.report.diagnosis.examine", bug)
+    monkeypatch.setattr("inverse_graphics.doctor.examine", bug)
     with pytest.raises(ZeroDivisionError):
         main(["doctor"])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.formats import read_image
+from inverse_graphics.io.images import read_image
 from inverse_graphics.scene.scene_file import read_scene
 
 QUICK = ["--steps", "4", "--exchanges", "1"]
@@ -127,8 +127,8 @@ def test_an_unreadable_image_is_told_and_the_others_are_answered(run, pictures):
 
 
 def test_searching_is_measured_beside_the_network(run, scene_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("inverse_graphics.report.optimise_benchmark.TIMED", 1)
-    monkeypatch.setattr("inverse_graphics.report.optimise_benchmark.TIMED_NETWORK", 1)
+    monkeypatch.setattr("inverse_graphics.benchmarks.optimise.TIMED", 1)
+    monkeypatch.setattr("inverse_graphics.benchmarks.optimise.TIMED_NETWORK", 1)
     plot = tmp_path / "plot.svg"
     measure = ["benchmark", "optimise", "--model", scene_model, "--images", "3", "--steps", "2"]
     outcome = run(*measure, "--restarts", "2,1", "--plot", plot, "--json", "-")

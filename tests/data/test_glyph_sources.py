@@ -8,11 +8,11 @@ from pydantic import TypeAdapter
 
 from inverse_graphics.data.dsprites import dsprites_glyphs
 from inverse_graphics.data.glyphs import Split
-from inverse_graphics.data.kinds import CanvasData, MultiMnistData, open_streams
 from inverse_graphics.data.omniglot import missing_files, omniglot_glyphs
+from inverse_graphics.data.sources import MultiMnistData, MultiObjectData, open_streams
 from inverse_graphics.data.sprites import SHAPES, draw_sprites, sprite_glyphs
 
-READ = TypeAdapter(CanvasData).validate_python
+READ = TypeAdapter(MultiObjectData).validate_python
 
 
 def apart(split: Split, *but: int) -> bool:
@@ -35,8 +35,8 @@ def test_a_sprite_has_its_shapes_area(shape: str) -> None:
 
 def test_sprites_are_the_same_each_time_and_never_touch_the_edge() -> None:
     first, again = sprite_glyphs(), sprite_glyphs()
-    assert np.array_equal(first.learnt.images, again.learnt.images)
-    edges = [first.learnt.images[:, 0], first.learnt.images[:, :, -1]]
+    assert np.array_equal(first.train.images, again.train.images)
+    edges = [first.train.images[:, 0], first.train.images[:, :, -1]]
     assert not any(edge.any() for edge in edges)
 
 
@@ -62,8 +62,8 @@ def test_letters_that_ship_are_divided_by_who_drew_them() -> None:
 def test_published_letters_hold_those_that_ship() -> None:
     full, shipped = omniglot_glyphs("full"), omniglot_glyphs("shipped")
     assert sum(map(len, full)) == 5840
-    known = {image.tobytes() for image in full.held_out.images}
-    assert all(image.tobytes() in known for image in shipped.held_out.images)
+    known = {image.tobytes() for image in full.test.images}
+    assert all(image.tobytes() in known for image in shipped.test.images)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,14 @@ import pytest
 import torch
 from torch.distributions import Categorical as Reference
 
-from inverse_graphics.distributions.categorical import Categorical
-from inverse_graphics.distributions.sampler import AtMeans, Defence, Defensive, Reparameterised, log_defended
+from inverse_graphics.distributions.discrete import Categorical
+from inverse_graphics.distributions.sampler import (
+    DefensiveMixture,
+    DefensiveSampler,
+    PointEstimate,
+    Reparameterised,
+    log_prob_mixture,
+)
 
 SHAPES = [(), (1,), (7,), (3, 4)]
 
@@ -28,13 +34,13 @@ def test_log_probabilities_and_the_most_probable_kind(batch):
     every = torch.stack([q.log_prob(torch.full(batch, kind)) for kind in range(5)])
     torch.testing.assert_close(every.exp().sum(0), torch.ones(batch))
     assert torch.equal(q.log_prob(q.centre()), every.amax(0))
-    assert torch.equal(AtMeans()(q), q.centre())
+    assert torch.equal(PointEstimate()(q), q.centre())
 
 
 @pytest.mark.parametrize("batch", SHAPES)
 def test_draws_have_the_shape_of_the_batch_and_are_the_generators(batch):
     q = some(*batch)
-    for draw in (q.sample, q.anywhere):
+    for draw in (q.sample, q.sample_uniform):
         value = draw(seeded(2))
         assert value.shape == batch
         assert value.dtype == torch.int64
@@ -51,17 +57,25 @@ def test_draws_are_as_frequent_as_stated():
     error = 4 * math.sqrt(0.25 / count)
     probabilities = some().log_probs.exp()
     assert (frequencies(Reparameterised(seeded(3))(q)) - probabilities).abs().max() < error
-    assert (frequencies(q.anywhere(seeded(3))) - 0.2).abs().max() < error
+    assert (frequencies(q.sample_uniform(seeded(3))) - 0.2).abs().max() < error
     assert (probabilities - 0.2).abs().max() > 4 * error
 
 
-@pytest.mark.parametrize("defence", [Defence(0.3, 0.9), Defence(0.9, 0.3), Defence(1.0), Defence(rest=1.0)])
+@pytest.mark.parametrize(
+    "defence",
+    [
+        DefensiveMixture(0.3, 0.9),
+        DefensiveMixture(0.9, 0.3),
+        DefensiveMixture(1.0),
+        DefensiveMixture(rest=1.0),
+    ],
+)
 def test_defended_draws_are_as_frequent_as_stated(defence):
     """By the share of kinds, whatever that of the rest is."""
     count = 40_000
     q = Categorical(some().log_probs.expand(count, -1))
-    drawn = frequencies(Defensive(seeded(4), defence)(q))
-    stated = log_defended(Categorical(q.log_probs[:5]), torch.arange(5), defence).exp()
+    drawn = frequencies(DefensiveSampler(seeded(4), defence)(q))
+    stated = log_prob_mixture(Categorical(q.log_probs[:5]), torch.arange(5), defence).exp()
     torch.testing.assert_close(stated.sum(), torch.ones(()))
     assert (drawn - stated).abs().max() < 4 * math.sqrt(0.25 / count)
 

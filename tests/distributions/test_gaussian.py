@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Gaussian
-from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.distributions.normal import Gaussian
+from inverse_graphics.distributions.sampler import PointEstimate, Reparameterised
 
 
 def random_gaussian(seed, *shape):
@@ -40,7 +40,7 @@ def test_draws_have_the_mean_and_spread_and_carry_gradient():
     draws.mean().backward()
     assert mean.grad is not None
     assert torch.allclose(mean.grad, torch.tensor([0.5, 0.5]))
-    assert (AtMeans()(Gaussian(mean, std)) == mean).all()
+    assert (PointEstimate()(Gaussian(mean, std)) == mean).all()
 
 
 @pytest.mark.parametrize("log_odds", [0.0, -11.5, 2.0])

@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.rotations import RotationMixture, SymmetricRotations
-from inverse_graphics.geometry.rotation import (
+from inverse_graphics.geometry.transforms import (
     geodesic_angle,
     matrix_from_rotation_vector,
     random_rotations,
@@ -184,10 +184,14 @@ def turns_about_z(fold):
 
 def symmetric(q, fold, filled):
     """With `filled` places that hold no rotation."""
-    alike = torch.cat([turns_about_z(fold), EYE.expand(filled, 3, 3)])
-    log_share = torch.cat([torch.full((fold,), -math.log(fold)), torch.full((filled,), -torch.inf)]).double()
+    symmetry_group = torch.cat([turns_about_z(fold), EYE.expand(filled, 3, 3)])
+    log_symmetry_weight = torch.cat(
+        [torch.full((fold,), -math.log(fold)), torch.full((filled,), -torch.inf)]
+    ).double()
     batch = q.logits.shape[:-1]
-    return SymmetricRotations(q, alike.expand(*batch, -1, 3, 3), log_share.expand(*batch, -1))
+    return SymmetricRotations(
+        q, symmetry_group.expand(*batch, -1, 3, 3), log_symmetry_weight.expand(*batch, -1)
+    )
 
 
 @pytest.mark.parametrize("fold", [1, 2, 6])
@@ -256,7 +260,9 @@ def test_of_a_component_alone_the_centre_is_its_location():
 def test_centres_of_many_are_those_of_each():
     q = symmetric(mixture(7, components=9, seed=3), 6, filled=1)
     each = [
-        SymmetricRotations(RotationMixture(*(part[i] for part in q.belief)), q.alike[i], q.log_share[i])
+        SymmetricRotations(
+            RotationMixture(*(part[i] for part in q.belief)), q.symmetry_group[i], q.log_symmetry_weight[i]
+        )
         for i in range(7)
     ]
     torch.testing.assert_close(q.centre(), torch.stack([one.centre() for one in each]))

@@ -5,7 +5,7 @@ import scipy.stats
 import torch
 from torch.autograd import gradcheck
 
-from inverse_graphics.distributions.truncated_normal import TruncatedNormal
+from inverse_graphics.distributions.normal import TruncatedNormal
 
 LOW, HIGH = -0.3, 0.7
 MEANS = [LOW, -0.299, 0.1, 0.45, HIGH]

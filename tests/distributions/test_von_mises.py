@@ -7,8 +7,7 @@ import scipy.stats
 import torch
 from torch.autograd import gradcheck
 
-from inverse_graphics.distributions.von_mises import VonMisesMixture
-from inverse_graphics.distributions.von_mises_quantile import von_mises_quantile
+from inverse_graphics.distributions.von_mises import VonMisesMixture, von_mises_quantile
 
 KAPPAS = [1e-3, 0.1, 1.0, 5.0, 20.0, 20.5, 300.0, 1e4]
 CIRCLE = torch.linspace(-math.pi, math.pi, 20_001, dtype=torch.float64)

@@ -11,11 +11,11 @@ from PIL import Image
 from inverse_graphics.errors import DataError
 from inverse_graphics.families.dataset import PART, DatasetSettings, read_dataset
 from inverse_graphics.families.dataset_making import images_made, make_dataset
-from inverse_graphics.families.families import AnyFamilySettings, load_family
+from inverse_graphics.families.registry import AnyFamilySettings, load_family
 from inverse_graphics.families.single_object import SingleObjectSettings
 from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import SceneBatch
 
 SMALL = TableTopSettings(image_size=16, count_weights=(1, 1, 2))

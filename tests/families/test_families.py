@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.families.families import build_family, load_family, read_family, shipped_families
 from inverse_graphics.families.family import SceneFamily
+from inverse_graphics.families.registry import build_family, load_family, read_family, shipped_families
 from inverse_graphics.families.single_object import SingleObjectSettings
 from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.training.recipe import Air3DRecipe, load_recipe

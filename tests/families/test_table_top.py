@@ -11,9 +11,9 @@ from scipy.stats import chisquare, kstest
 
 from inverse_graphics.errors import AssetError, SceneError
 from inverse_graphics.families.table_top import TableTop, TableTopSettings
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
-from inverse_graphics.scene.projection import project
+from inverse_graphics.scene.camera_batch import project
 
 MUG, PAN = 2, 4
 
@@ -116,7 +116,7 @@ def test_placed_regardless_things_would_cut_into_each_other(default, sample):
 def test_things_keep_the_clearance():
     made = family(clearance_m=0.03, count_weights=(0, 0, 1, 1))
     sample = made.sample(500, seeded(3))
-    fine = Footprints.of(made.library, 256)
+    fine = Footprints.from_library(made.library, 256)
     gaps = fine.separation(sample.scene.objects.asset, sample.scene.objects.position, sample.yaw)
     assert 0.03 - 1e-6 <= float(gaps.min()) < 0.035
 

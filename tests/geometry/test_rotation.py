@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 from scipy.spatial.transform import Rotation
 
-from inverse_graphics.geometry.rotation import (
+from inverse_graphics.geometry.transforms import (
     angle_between,
     geodesic_angle,
     matrix_from_quaternion,

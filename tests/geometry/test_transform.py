@@ -3,8 +3,13 @@
 import pytest
 import torch
 
-from inverse_graphics.geometry.rotation import random_rotations
-from inverse_graphics.geometry.transform import compose, invert, rigid_transform, transform_points
+from inverse_graphics.geometry.transforms import (
+    compose,
+    invert,
+    random_rotations,
+    rigid_transform,
+    transform_points,
+)
 
 SHAPES = [(), (4,), (2, 3)]
 

@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.families.families import build_family
+from inverse_graphics.families.registry import build_family
 from inverse_graphics.families.table_top import TableTopSettings
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, random_rotations
-from inverse_graphics.geometry.transform import rigid_transform
+from inverse_graphics.geometry.transforms import (
+    matrix_from_rotation_vector,
+    random_rotations,
+    rigid_transform,
+)
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.packs.symmetry import Symmetry, generated_group, symmetric_angle

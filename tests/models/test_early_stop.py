@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.distributions.sampler import PointEstimate
 from inverse_graphics.models.air import attend_infer_repeat
-from inverse_graphics.models.air2d import Air2D, Air2DSettings
-from inverse_graphics.models.air2d_reading import read_images
-from inverse_graphics.models.attention import window_box
-from inverse_graphics.models.early_stop import find_until_absent, stopped_counts
+from inverse_graphics.models.air2d.attention import window_box
+from inverse_graphics.models.air2d.inference import read_images
+from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
+from inverse_graphics.models.early_stop import infer_until_absent, stopped_counts
 
 SIZES = {"image_size": 16, "glimpse_size": 8, "features": 12, "hidden": 10, "head": 9, "what": 4}
 VARIANTS = [
@@ -42,8 +42,8 @@ def random_images(batch):
 @torch.no_grad()
 def test_same_counts_objects_and_pictures_as_looking_to_the_end(model):
     images = random_images(300)
-    every = attend_infer_repeat(model, images, AtMeans())
-    findings = find_until_absent(model, images, AtMeans())
+    every = attend_infer_repeat(model, images, PointEstimate())
+    findings = infer_until_absent(model, images, PointEstimate())
     counts, looked_at = every.most_probable_count, until_absent(model, images)
     assert len(counts.unique()) > 1
     assert torch.equal(findings.counts, counts)
@@ -59,7 +59,7 @@ def test_same_counts_objects_and_pictures_as_looking_to_the_end(model):
 @torch.no_grad()
 def test_a_reading_is_that_of_looking_to_the_end(model):
     images, rows = random_images(300), torch.arange(300)
-    every = attend_infer_repeat(model, images, AtMeans())
+    every = attend_infer_repeat(model, images, PointEstimate())
     counts, reading = every.most_probable_count, read_images(model, images)
     assert torch.equal(reading.counts, counts)
     assert torch.allclose(reading.log_likelihoods, every.log_likelihood[rows, counts])
@@ -99,7 +99,7 @@ def test_no_image_costs_more_than_it_needs(model, monkeypatch):
 
     for name in seen:
         monkeypatch.setattr(model, name, counted(name, getattr(model, name)))
-    find_until_absent(model, images, AtMeans())
+    infer_until_absent(model, images, PointEstimate())
     assert seen == {"glance": (counts + 1).clamp_max(4).sum(), "attend": counts.sum()}
 
 
@@ -110,9 +110,9 @@ def until_absent(model, images):
 
 
 def halting_logits(model, images):
-    state, logits = model.begin(images, AtMeans()).state, []
+    state, logits = model.begin(images, PointEstimate()).state, []
     for _ in range(model.max_objects):
-        step = model.step(state, AtMeans())
+        step = model.step(state, PointEstimate())
         logits.append(step.halt_logit)
         state = step.state
     return logits

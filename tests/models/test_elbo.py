@@ -96,7 +96,7 @@ def toy_inference(trial):
 def test_fully_trusted_surrogate_has_the_gradient_of_the_bound(trial):
     model, inference = toy_inference(trial)
     bound = exact_count_elbo(inference, LOG_COUNT_PRIOR).elbo.sum()
-    surrogate = warmed_up_objective(inference, LOG_COUNT_PRIOR, trust=1.0).sum()
+    surrogate = warmed_up_objective(inference, LOG_COUNT_PRIOR, warm_up_fraction=1.0).sum()
     expected = torch.autograd.grad(bound, model.theta, retain_graph=True)[0]
     assert torch.allclose(torch.autograd.grad(surrogate, model.theta)[0], expected, atol=1e-12)
 
@@ -104,17 +104,18 @@ def test_fully_trusted_surrogate_has_the_gradient_of_the_bound(trial):
 def test_untrusted_surrogate_trains_objects_by_every_prefix_alike():
     _, inference = toy_inference(0)
     bounds = prefix_bounds(inference)
-    surrogate = warmed_up_objective(inference, LOG_COUNT_PRIOR, trust=0.0).sum()
+    surrogate = warmed_up_objective(inference, LOG_COUNT_PRIOR, warm_up_fraction=0.0).sum()
     (weights,) = torch.autograd.grad(surrogate, inference.log_likelihood, retain_graph=True)
     assert torch.allclose(weights, torch.full_like(bounds, 1 / 3))
 
 
-@pytest.mark.parametrize("trust", [0.0, 0.3, 1.0])
-def test_with_a_longest_prefix_objects_learn_from_no_longer_ones_and_presence_as_before(trust):
+@pytest.mark.parametrize("warm_up_fraction", [0.0, 0.3, 1.0])
+def test_with_a_longest_prefix_objects_learn_from_no_longer_ones_and_presence_as_before(warm_up_fraction):
     _, inference = toy_inference(0)
     count = inference.log_count.exp().detach()
     surrogates = [
-        warmed_up_objective(inference, LOG_COUNT_PRIOR, trust, longest=longest).sum() for longest in (None, 1)
+        warmed_up_objective(inference, LOG_COUNT_PRIOR, warm_up_fraction, longest=longest).sum()
+        for longest in (None, 1)
     ]
     of = inference.log_likelihood, inference.log_count
     (_, before), (weights, after) = (
@@ -122,7 +123,7 @@ def test_with_a_longest_prefix_objects_learn_from_no_longer_ones_and_presence_as
     )
     believed = torch.stack([count[:, 0], count[:, 1] + count[:, 2], 0 * count[:, 2]], -1)
     alike = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
-    torch.testing.assert_close(weights, (1 - trust) * alike + trust * believed)
+    torch.testing.assert_close(weights, (1 - warm_up_fraction) * alike + warm_up_fraction * believed)
     torch.testing.assert_close(after, before)
 
 

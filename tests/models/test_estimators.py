@@ -14,14 +14,18 @@ from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
 from inverse_graphics.models.estimators.concrete import Concrete
 from inverse_graphics.models.estimators.exact import ExactCount
-from inverse_graphics.models.estimators.iwae import ImportanceWeighted, log_mean, signals
-from inverse_graphics.models.estimators.multi_sample import log_joint
+from inverse_graphics.models.estimators.multi_sample import (
+    ImportanceWeighted,
+    WakeSleep,
+    log_joint,
+    log_mean,
+    signals,
+)
 from inverse_graphics.models.estimators.score_function import (
     ScoreFunction,
     draw_counts,
     log_presences,
 )
-from inverse_graphics.models.estimators.wake_sleep import WakeSleep
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 OTHER_PRIOR = torch.log_softmax(LOG_COUNT_PRIOR + torch.tensor([0.0, 1.5, 0.0]), 0)

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.distributions.gaussian import Gaussian
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.distributions.normal import Gaussian
 from inverse_graphics.halting import Step
-from inverse_graphics.likelihood import GaussianLikelihood
-from inverse_graphics.models.air import Beginning, ObjectStep
+from inverse_graphics.models.air import InitialState, ObjectStep
+from inverse_graphics.observation.likelihood import GaussianLikelihood
 
 PRIOR = Gaussian(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
 LIKELIHOOD = GaussianLikelihood(0.7)
@@ -40,7 +40,7 @@ class ToyAir(nn.Module):
     def begin(self, images, sampler):
         del sampler
         state = images, torch.zeros(len(images), 1, dtype=torch.float64)
-        return Beginning(state, 0.1 * images.flatten(1).sum(-1).abs())
+        return InitialState(state, 0.1 * images.flatten(1).sum(-1).abs())
 
     def heads(self, images, previous):
         """Presence logit (B,) and posterior (B, 1) of the next object, given the previous latent."""
@@ -55,9 +55,9 @@ class ToyAir(nn.Module):
         z = sampler(posterior)
         return Step(-logit, ObjectStep(ToyLatents(z, posterior), posterior.kl_to(PRIOR)), (images, z))
 
-    def log_ratio_shared(self, beginning):
+    def log_ratio_shared(self, initial):
         """What all objects share is known: it only costs."""
-        return 0.1 * beginning[0].flatten(1).sum(-1).abs()
+        return 0.1 * initial[0].flatten(1).sum(-1).abs()
 
     def log_ratio(self, step):
         """log q − log p of a latent as it was drawn: (B,)."""

@@ -7,29 +7,27 @@ import pytest
 import torch
 
 from inverse_graphics.errors import EngineError, ModelError
-from inverse_graphics.families.families import read_family
+from inverse_graphics.families.registry import read_family
 from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes, nearest_first
-from inverse_graphics.optimisation.ascent import Poses
-from inverse_graphics.optimisation.exchanges import Judgement, exchanged
-from inverse_graphics.optimisation.objective import draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.optimisation.ascent import Poses, draw_scenes, log_likelihood, log_prior, surrogate
+from inverse_graphics.optimisation.exchanges import Judgement, draw_starts, exchanged
 from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
-from inverse_graphics.optimisation.starts import draw_starts
 from inverse_graphics.optimisation.trace import Trace
-from inverse_graphics.render.differences.engine import FiniteDifference
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.render.finite_difference.engine import FiniteDifference
 
 SIGMA = 0.05
 TABLE = TableTopSettings(image_size=32)
 SETTINGS = {"table": TABLE, "floating": read_family("single_object").model_copy(update={"image_size": 32})}
 BRIEF = FROM_PRIOR.model_copy(
-    update={"restarts": 2, "candidates": 3, "steps": 6, "rounds": 2, "exchanges": 2, "turns": 2}
+    update={"restarts": 2, "candidates": 3, "steps": 6, "rounds": 2, "exchanges": 2, "orientations": 2}
 )
-SHORT = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 2, "exchanges": 1, "turns": 1})
+SHORT = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 2, "exchanges": 1, "orientations": 1})
 
 
 class WithoutGradients:
@@ -51,32 +49,34 @@ def seeded(seed=0):
 
 @pytest.fixture(scope="module", params=list(SETTINGS))
 def search(request):
-    stage = Stage(SETTINGS[request.param])
-    return SceneSearch(stage, EmbeddedEngine(stage.family.library), SIGMA)
+    space = SceneSpace(SETTINGS[request.param])
+    return SceneSearch(space, EmbeddedEngine(space.family.library), SIGMA)
 
 
 def scenes_of(search, count, seed=0):
-    return StagedScenes.of(search.stage.family.sample(count, seeded(seed)), search.stage)
+    return SceneLatents.from_sample(search.space.family.sample(count, seeded(seed)), search.space)
 
 
 def photographs(search, scenes, seed=1):
     with torch.no_grad():
-        clean = draw_scenes(scenes, search.stage, search.engine)
+        clean = draw_scenes(scenes, search.space, search.engine)
     return clean + SIGMA * torch.randn(clean.shape, generator=seeded(seed))
 
 
 def joint(search, images, scenes):
     with torch.no_grad():
-        pictures = draw_scenes(scenes, search.stage, search.engine)
-    return log_likelihood(images, pictures, search.sigma) + log_prior(scenes, search.stage)
+        pictures = draw_scenes(scenes, search.space, search.engine)
+    return log_likelihood(images, pictures, search.sigma) + log_prior(scenes, search.space)
 
 
 def put_off(search, scenes, metres=0.015, radians=0.2):
     """A little aside; yaws turned, too."""
     noise = torch.randn(scenes.position.shape, generator=seeded(7))
-    position = (scenes.position + metres * noise).clamp(-search.stage.reach, search.stage.reach)
-    turn = scenes.turn if search.stage.floating else scenes.turn + radians * noise[..., 0]
-    return scenes._replace(position=position, turn=turn)
+    position = (scenes.position + metres * noise).clamp(-search.space.reach, search.space.reach)
+    orientation = (
+        scenes.orientation if search.space.floating else scenes.orientation + radians * noise[..., 0]
+    )
+    return scenes._replace(position=position, orientation=orientation)
 
 
 def same(one, other):
@@ -101,14 +101,14 @@ def test_a_search_gains_on_nearly_every_scene_and_loses_on_none(search):
 
 
 def test_a_search_through_differences_gains_as_well():
-    stage = Stage(TABLE.with_known_camera())
-    library = stage.family.library
+    space = SceneSpace(TABLE.with_known_camera())
+    library = space.family.library
     drawn = FiniteDifference(WithoutGradients(library), library)
-    exact = SceneSearch(stage, EmbeddedEngine(library), SIGMA)
+    exact = SceneSearch(space, EmbeddedEngine(library), SIGMA)
     truth = scenes_of(exact, 5, seed=2)
     images, start = photographs(exact, truth), put_off(exact, truth)
     alone = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 1})
-    found = SceneSearch(stage, drawn, SIGMA).from_scenes(images, start, seeded(), alone)
+    found = SceneSearch(space, drawn, SIGMA).from_scenes(images, start, seeded(), alone)
     gain = found.best.log_joint - joint(exact, images, start)
     best = exact.from_scenes(images, start, seeded(), alone).best.log_joint - joint(exact, images, start)
     assert (gain >= 0).all()
@@ -116,9 +116,9 @@ def test_a_search_through_differences_gains_as_well():
 
 
 def test_an_engine_without_gradients_is_refused():
-    stage = Stage(TABLE)
+    space = SceneSpace(TABLE)
     with pytest.raises(EngineError, match="'blunt' has no gradients: make it with"):
-        SceneSearch(stage, WithoutGradients(stage.family.library), SIGMA)
+        SceneSearch(space, WithoutGradients(space.family.library), SIGMA)
 
 
 def test_what_is_found_at_the_truth_is_no_worse_than_the_truth(search):
@@ -144,13 +144,13 @@ def test_an_answer_is_the_best_thing_on_the_way_and_within_the_family(search):
     torch.testing.assert_close(found.restarts, found.history.amax(-1))
     torch.testing.assert_close(found.best.log_joint, found.restarts.amax(-1))
     torch.testing.assert_close(found.of_first(1).log_joint, found.restarts[:, 0])
-    stage = search.stage
+    space = search.space
     for scenes in (found.best.scenes, *found.path):
-        assert (scenes.position.abs() <= stage.reach + 1e-6).all()
-        assert (scenes.orbit <= stage.orbit_high + 1e-6).all()
-        assert (scenes.orbit >= stage.orbit_low - 1e-6).all()
-        assert (scenes.counts >= stage.smallest_count).all()
-    assert same(found.best.scenes, nearest_first(found.best.scenes, stage))
+        assert (scenes.position.abs() <= space.reach + 1e-6).all()
+        assert (scenes.orbit <= space.orbit_high + 1e-6).all()
+        assert (scenes.orbit >= space.orbit_low - 1e-6).all()
+        assert (scenes.counts >= space.smallest_count).all()
+    assert same(found.best.scenes, nearest_first(found.best.scenes, space))
 
 
 def test_progress_is_told_step_by_step(search):
@@ -163,18 +163,18 @@ def test_beginnings_are_the_better_the_more_candidates_there_are(search):
     images = photographs(search, scenes_of(search, 16, seed=6))
 
     def score(scenes, number):
-        return log_likelihood(images[number], draw_scenes(scenes, search.stage, search.engine), SIGMA)
+        return log_likelihood(images[number], draw_scenes(scenes, search.space, search.engine), SIGMA)
 
     means = [
-        score(draw_starts(16, search.stage, score, candidates, seeded()), torch.arange(16)).mean()
+        score(draw_starts(16, search.space, score, candidates, seeded()), torch.arange(16)).mean()
         for candidates in (1, 4, 16)
     ]
     assert all(more > less for less, more in pairwise(means))
 
 
 def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
-    truth = nearest_first(scenes_of(search, 12, seed=8), search.stage)
-    kinds = len(search.stage.turns)
+    truth = nearest_first(scenes_of(search, 12, seed=8), search.space)
+    kinds = len(search.space.orientation_observable)
     wrong = truth._replace(asset=torch.where(truth.asset >= 0, (truth.asset + 1) % kinds, -1))
     images = photographs(search, truth)
 
@@ -183,9 +183,9 @@ def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
 
     number = torch.arange(12)
     judgement = Judgement(score, lambda scenes: torch.ones(len(scenes.asset), 32, 32))
-    after = exchanged(wrong, search.stage, judgement, 0, 0, seeded())
+    after = exchanged(wrong, search.space, judgement, 0, 0, seeded())
     assert (score(after, number) >= score(wrong, number)).all()
-    crowded = log_prior(wrong, search.stage) < -40  # wrong kinds may be too large for their places
+    crowded = log_prior(wrong, search.space) < -40  # wrong kinds may be too large for their places
     right = (after.asset == truth.asset).all(-1)
     assert right[~crowded].float().mean() > 0.7
     assert not (wrong.asset == truth.asset).all(-1)[truth.counts > 0].any()
@@ -193,8 +193,8 @@ def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
 
 def test_fresh_objects_are_tried_where_the_picture_errs():
     """With one pixel wrong, what is put there has its origin in that pixel, being tried first."""
-    stage = Stage(TABLE)
-    search = SceneSearch(stage, EmbeddedEngine(stage.family.library), SIGMA)
+    space = SceneSpace(TABLE)
+    search = SceneSearch(space, EmbeddedEngine(space.family.library), SIGMA)
     scenes = scenes_of(search, 40)._replace(asset=torch.full((40, 3), -1))
     error = torch.zeros(40, 32, 32)
     error[:, 15, 12] = 1
@@ -202,31 +202,31 @@ def test_fresh_objects_are_tried_where_the_picture_errs():
     def score(tried, number):
         return tried.counts.float()  # of as many objects the first stays
 
-    after = exchanged(scenes, stage, Judgement(score, lambda _: error), 0, 4, seeded())
+    after = exchanged(scenes, space, Judgement(score, lambda _: error), 0, 4, seeded())
     assert (after.counts == 3).all()
-    pixel = stage.pixel_from_plane(after.position, stage.cameras(after.orbit))
+    pixel = space.pixel_from_plane(after.position, space.cameras(after.orbit))
     torch.testing.assert_close(pixel, torch.tensor([12.5, 15.5]).expand(40, 3, 2), atol=0.02, rtol=0)
 
 
 def test_the_prior_does_not_ask_in_which_slots_objects_are(search):
-    scenes = nearest_first(scenes_of(search, 8, seed=9), search.stage)
-    ordered = log_prior_of_prefixes(scenes, search.stage).gather(1, scenes.counts[:, None])[:, 0]
-    flipped = StagedScenes(scenes.orbit, *(part.flip(1) for part in scenes[1:]))
-    torch.testing.assert_close(log_prior(flipped, search.stage), ordered)
+    scenes = nearest_first(scenes_of(search, 8, seed=9), search.space)
+    ordered = log_prior_of_prefixes(scenes, search.space).gather(1, scenes.counts[:, None])[:, 0]
+    flipped = SceneLatents(scenes.orbit, *(part.flip(1) for part in scenes[1:]))
+    torch.testing.assert_close(log_prior(flipped, search.space), ordered)
 
 
 def test_the_surrogate_at_one_scale_is_the_likelihood_of_scenes_that_do_not_crowd(search):
     scenes = scenes_of(search, 6, seed=10)
     images = photographs(search, scenes)
     with torch.no_grad():
-        pictures = draw_scenes(scenes, search.stage, search.engine)
-    value = surrogate(images, pictures, scenes, search.stage, SIGMA, 1)
+        pictures = draw_scenes(scenes, search.space, search.engine)
+    value = surrogate(images, pictures, scenes, search.space, SIGMA, 1)
     torch.testing.assert_close(value, log_likelihood(images, pictures, SIGMA))
 
 
 def test_poses_begin_where_scenes_are(search):
     scenes = scenes_of(search, 4)
-    for part, again in zip(scenes, Poses.of(scenes).put(scenes), strict=True):
+    for part, again in zip(scenes, Poses.from_latents(scenes).put(scenes), strict=True):
         torch.testing.assert_close(again, part)
 
 
@@ -235,11 +235,11 @@ def test_a_trace_keeps_the_best_of_each_image(search):
     for seed in range(3):
         value = torch.tensor([0.0, seed, -seed, 1.0])
         trace.add(scenes_of(search, 4, seed), value, 2 * value)
-    best = trace.found(search.stage).best
+    best = trace.found(search.space).best
     assert best.log_joint.tolist() == [2.0, 1.0]
     assert best.log_likelihood.tolist() == [4.0, 2.0]
-    wanted = nearest_first(StagedScenes(*(part[1:2] for part in scenes_of(search, 4, 2))), search.stage)
-    assert same(StagedScenes(*(part[:1] for part in best.scenes)), wanted)
+    wanted = nearest_first(SceneLatents(*(part[1:2] for part in scenes_of(search, 4, 2))), search.space)
+    assert same(SceneLatents(*(part[:1] for part in best.scenes)), wanted)
 
 
 def test_settings_divide_steps_and_lower_levels():
@@ -279,7 +279,7 @@ def test_an_optimiser_ends_the_processes_that_draw(search):
         def close(self) -> None:
             closed.append(True)
 
-    library = search.stage.family.library
+    library = search.space.family.library
     drawing = Closing(WithoutGradients(library), library)
     with SceneOptimiser("any", replace(search, engine=drawing)):
         pass

@@ -14,7 +14,7 @@ from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 
 LIBRARY = load_pack("crockery").library().to("cpu", torch.float64)
-FOOTPRINTS = Footprints.of(LIBRARY)
+FOOTPRINTS = Footprints.from_library(LIBRARY)
 KINDS = len(LIBRARY.names)
 
 
@@ -78,7 +78,7 @@ def test_more_directions_come_closer_to_two_plates_that_touch():
     asset, yaw = torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 2).double()
     position = torch.tensor([[[0.0, 0, 0], [0.3 * math.cos(0.1), 0.3 * math.sin(0.1), 0]]]).double()
     gaps = [
-        float(Footprints.of(LIBRARY, directions).separation(asset, position, yaw)[0, 0, 1])
+        float(Footprints.from_library(LIBRARY, directions).separation(asset, position, yaw)[0, 0, 1])
         for directions in (4, 8, 32, 128)
     ]
     assert gaps == sorted(gaps)
@@ -128,7 +128,7 @@ def test_a_mesh_without_width_is_refused_by_name():
     upright = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 1]], np.float32)
     sheet = Mesh(upright, np.array([[0, 1, 2]]), upright, upright)
     with pytest.raises(AssetError, match="asset 'mine/sheet' seen from above has no area"):
-        Footprints.of(MeshLibrary.from_meshes([("mine/sheet", sheet)]))
+        Footprints.from_library(MeshLibrary.from_meshes([("mine/sheet", sheet)]))
 
 
 def test_hulls_are_those_of_all_vertices():

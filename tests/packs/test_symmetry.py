@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from inverse_graphics.geometry.rotation import (
+from inverse_graphics.geometry.transforms import (
     geodesic_angle,
     matrix_from_rotation_vector,
     matrix_from_yaw,

@@ -9,7 +9,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from inverse_graphics.geometry.rotation import random_rotations
+from inverse_graphics.geometry.transforms import random_rotations
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch, TableBatch
 

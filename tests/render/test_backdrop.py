@@ -4,10 +4,10 @@ import pytest
 import torch
 from table_scenes import library, light, orbiting, random_scenes
 
+from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.render.backdrop import Plan, paint_in_torch, table_and_background
 from inverse_graphics.render.backdrop_numba import Paint
 from inverse_graphics.render.supersampled import enlarged
-from inverse_graphics.report.gradient_benchmark import nudged
 from inverse_graphics.scene.batch import TableBatch
 
 MESHES = library()

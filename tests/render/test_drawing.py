@@ -7,9 +7,9 @@ import pytest
 import torch
 from table_scenes import cube, library, random_scenes, tile
 
+from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.report.gradient_benchmark import nudged
 
 
 def textured_library():

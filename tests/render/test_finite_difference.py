@@ -11,26 +11,29 @@ from hypothesis import strategies as st
 from table_scenes import ball, cube, light, looking_down, one_object, random_scenes
 from torch import Tensor
 
+from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.errors import EngineError
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, random_rotations
-from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, random_rotations
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.differences.engine import FiniteDifference
-from inverse_graphics.render.differences.steps import (
+from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
+from inverse_graphics.render.engine import Layers, RenderEngine
+from inverse_graphics.render.finite_difference.engine import FiniteDifference
+from inverse_graphics.render.finite_difference.steps import (
     DifferenceSettings,
     PoseSteps,
     StepSchedule,
     rotation_gradient,
     turned,
 )
-from inverse_graphics.render.differences.whole_scenes import FiniteDifferenceOfScenes
-from inverse_graphics.render.differences.with_gradients import with_gradients, with_step
-from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.rendering import render
-from inverse_graphics.report.gradient_benchmark import nudged
+from inverse_graphics.render.finite_difference.whole_scenes import (
+    FiniteDifferenceOfScenes,
+    with_gradients,
+    with_step,
+)
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import SceneBatch
-from inverse_graphics.scene.projection import project
+from inverse_graphics.scene.camera_batch import project
 
 MESHES = MeshLibrary.from_meshes([("ball", ball()), ("cube", cube())])
 EXACT = EmbeddedEngine(MESHES, EmbeddedSettings(slopes="surface"))
@@ -216,7 +219,7 @@ def test_a_step_moves_what_moves_farthest_by_so_many_pixels(seed):
     camera = looking_down(1, 64)
     camera = replace(camera, T_world_camera=torch.eye(4, dtype=torch.float64)[None])
     radius = torch.full((1, 8), 0.05, dtype=torch.float64)
-    steps = PoseSteps.of(position, radius, camera.K, 0.5)
+    steps = PoseSteps.from_pixels(position, radius, camera.K, 0.5)
     torch.testing.assert_close(
         steps.axes @ steps.axes.transpose(-1, -2), torch.eye(3, dtype=torch.float64).expand(1, 8, 3, 3)
     )

@@ -7,13 +7,13 @@ import pytest
 import torch
 from table_scenes import ball, cube, handled, library, random_scenes, ring, tile
 
+from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.render.supersampled import enlarged
-from inverse_graphics.report.gradient_benchmark import nudged
 from inverse_graphics.scene.batch import SceneBatch
 
 STEP = 1e-5

@@ -9,7 +9,7 @@ from table_scenes import cube, library, random_scenes, tile
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.compositing import picture_of_layers
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.rendering import SceneEngine, render
+from inverse_graphics.render.pictures import SceneEngine, render
 
 MESHES = library()
 ENGINE = EmbeddedEngine(MESHES)

@@ -17,11 +17,11 @@ from table_scenes import library, random_scenes
 from worker_trade import Trade
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.render.differences.engine import FiniteDifference
-from inverse_graphics.render.differences.parallel import PackedLayers
-from inverse_graphics.render.differences.replicas import Replicas
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers
+from inverse_graphics.render.finite_difference.engine import FiniteDifference
+from inverse_graphics.render.finite_difference.parallel import PackedLayers
+from inverse_graphics.render.finite_difference.replicas import Replicas
 
 
 def alive(process: int) -> bool:
@@ -81,7 +81,7 @@ MASTER = """
 import signal, sys, time
 sys.path.insert(0, {folder!r})
 from worker_trade import Trade
-from inverse_graphics.render.differences.replicas import Replicas
+from inverse_graphics.render.finite_difference.replicas import Replicas
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
@@ -161,6 +161,6 @@ def test_layers_are_the_same_after_a_journey():
     scenes = random_scenes(meshes, 3, 2, 16, seed=2)
     layers = EmbeddedEngine(meshes).layers(scenes.objects, scenes.camera, scenes.light)
     parts = [Layers(*(plane[part] for plane in layers)) for part in (slice(0, 1), slice(1, 1), slice(1, 3))]
-    arrived = PackedLayers.joined([PackedLayers.of(part) for part in parts])
+    arrived = PackedLayers.joined([PackedLayers.from_layers(part) for part in parts])
     for one, other in zip(layers, arrived, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

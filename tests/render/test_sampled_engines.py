@@ -16,11 +16,12 @@ import pytest
 import torch
 from table_scenes import cube, library, light, looking_down, one_object, random_scenes
 
+from inverse_graphics.benchmarks.gradients import benchmark_gradients
+from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.conformance.studio import box, card, mesh
-from inverse_graphics.render.differences.steps import DifferenceSettings
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import (
@@ -29,15 +30,14 @@ from inverse_graphics.render.engines import (
     make_engine,
     with_samples,
 )
-from inverse_graphics.render.mujoco import gl_thread
+from inverse_graphics.render.finite_difference.steps import DifferenceSettings
+from inverse_graphics.render.mujoco import gl_faces
 from inverse_graphics.render.mujoco import installation as mujoco_installation
-from inverse_graphics.render.open3d import installation as open3d_installation
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.open3d import faces as open3d_installation
+from inverse_graphics.render.pictures import render
 from inverse_graphics.render.sampled.engine import EXACT, NEAR, SampledEngine
 from inverse_graphics.render.sampled.windows import Vertices, Windows
 from inverse_graphics.render.supersampled import Supersampled
-from inverse_graphics.report.gradient_benchmark import benchmark_gradients
-from inverse_graphics.report.table_top import table_top_scenes
 from inverse_graphics.scene.batch import SceneBatch, TableBatch
 
 STATUS = {engine.name: engine for engine in available_engines()}
@@ -73,12 +73,12 @@ def test_a_window_holds_all_there_is_to_see(name):
     scenes = random_scenes(meshes, 4, 3, 40, seed=4, distance=0.5)
     engine = make_engine(name, meshes)
     assert isinstance(engine, SampledEngine)
-    windows = Windows.of(
+    windows = Windows.from_objects(
         scenes.objects.to(*EXACT),
         scenes.camera.to(*EXACT),
         scenes.light.to(*EXACT),
         2,
-        Vertices.of(meshes),
+        Vertices.from_library(meshes),
         NEAR,
     )
     whole = np.tile([0, 0, 40, 40], (len(windows.layer), 1))
@@ -99,7 +99,7 @@ def test_large_pictures_are_drawn_in_pieces_that_fit(name, monkeypatch):
     scenes = random_scenes(meshes, 2, 2, 220, seed=5, distance=0.4)
     engine = make_engine(name, meshes)
     whole = engine.layers(scenes.objects, scenes.camera, scenes.light)
-    monkeypatch.setattr("inverse_graphics.render.sampled.engine.AT_ONCE", 20_000)
+    monkeypatch.setattr("inverse_graphics.render.sampled.engine.BATCH_SIZE", 20_000)
     pieces = engine.layers(scenes.objects, scenes.camera, scenes.light)
     assert (whole.alpha - pieces.alpha).abs().mean() < 1e-4
     assert (whole.rgb - pieces.rgb).abs().mean() < 1e-4
@@ -167,7 +167,7 @@ def test_engines_are_forgotten_and_used_in_whatever_thread():
     """Also in that of OpenGL itself, where nobody could be waited for."""
     if not STATUS["mujoco-shadows"].works:
         pytest.skip(STATUS["mujoco-shadows"].reason)
-    meshes, thread = library(), gl_thread.gl_thread()
+    meshes, thread = library(), gl_faces.gl_thread()
     scenes = random_scenes(meshes, 1, 1, 16, seed=8)
     engines = [make_engine("mujoco", meshes) for _ in range(3)]
     thread.run(engines.clear)
@@ -297,7 +297,7 @@ def test_without_opengl_mujoco_draws_by_rays_and_shadows_say_why_not(monkeypatch
     pytest.importorskip("mujoco")
     monkeypatch.setitem(sys.modules, "mujoco.egl", None)
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(gl_thread, "_threads", {})
+    monkeypatch.setattr(gl_faces, "_threads", {})
     status = {engine.name: engine for engine in available_engines()}
     assert status["mujoco"].works
     for name in ("mujoco", "mujoco-shadows"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from table_scenes import light, looking_down, one_object, orbiting, tile
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.scene.batch import CameraBatch, LightBatch

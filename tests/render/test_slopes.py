@@ -7,13 +7,13 @@ import pytest
 import torch
 from table_scenes import light, looking_down, one_object
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
+from inverse_graphics.benchmarks.scenes import table_top_scenes
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.embedded.slopes import between_pixels
-from inverse_graphics.render.rendering import render
-from inverse_graphics.report.table_top import table_top_scenes
+from inverse_graphics.render.embedded.shading import between_pixels
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import LightBatch
 
 SIDE = 24

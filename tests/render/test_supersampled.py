@@ -7,15 +7,15 @@ import pytest
 import torch
 from table_scenes import as_mesh, ball, cube, library, light, looking_down, one_object, random_scenes
 
+from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.conformance import CHECKS, Tolerance
 from inverse_graphics.render.conformance.studio import box
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.render.supersampled import Supersampled, averaged, enlarged
-from inverse_graphics.report.gradient_benchmark import nudged
 
 
 def doubled(meshes):

@@ -11,7 +11,7 @@ from inverse_graphics.render.embedded.topology import MeshTopology
 
 
 def edges_of(mesh):
-    return MeshTopology.of(MeshLibrary.from_meshes([("mesh", mesh)])).edges.numpy()
+    return MeshTopology.from_library(MeshLibrary.from_meshes([("mesh", mesh)])).edges.numpy()
 
 
 def test_a_closed_smooth_mesh_has_three_edges_for_two_faces_and_no_crease():
@@ -42,7 +42,7 @@ def test_meshes_keep_to_themselves_and_faces_without_area_are_left_out():
     shape = trimesh.creation.box((1, 1, 1))
     shape.faces = np.concatenate([shape.faces, [[0, 0, 1], [2, 2, 2]]])
     library = MeshLibrary.from_meshes([("ball", ball()), ("box", as_mesh(shape)), ("ball", ball())])
-    topology = MeshTopology.of(library)
+    topology = MeshTopology.from_library(library)
     assert topology.first_edge.tolist() == [0, 480, 498, 978]
     assert (~topology.solid).sum() == 2
     for m in range(3):
@@ -62,7 +62,7 @@ def test_only_meshes_without_holes_that_look_outwards_are_closed():
         "bowl": bowl(), "tile": tile(), "inside out": inside_out,
     }  # fmt: skip
     library = MeshLibrary.from_meshes(list(shapes.items()))
-    assert MeshTopology.of(library).closed.tolist() == [True] * 4 + [False] * 3
+    assert MeshTopology.from_library(library).closed.tolist() == [True] * 4 + [False] * 3
 
 
 def test_leaving_out_the_backs_of_closed_meshes_changes_nothing_that_is_seen():

@@ -8,7 +8,7 @@ import torch
 
 from inverse_graphics.scene.batch import CameraBatch
 from inverse_graphics.scene.camera import look_at_pose, orbit_pose, pinhole_intrinsics, resized_intrinsics
-from inverse_graphics.scene.projection import project
+from inverse_graphics.scene.camera_batch import project
 
 
 def camera_of(T, K, width=64, height=48):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inverse_graphics.scene.camera import orbit_pose, pinhole_intrinsics
-from inverse_graphics.scene.orbit import orbit_cameras
+from inverse_graphics.scene.camera_batch import orbit_cameras
 
 K = torch.from_numpy(pinhole_intrinsics(0.7, 64, 48))
 

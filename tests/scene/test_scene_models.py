@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from inverse_graphics.documents import describe
+from inverse_graphics.io.documents import describe
 from inverse_graphics.scene.camera import look_at_pose, orbit_pose, pinhole_intrinsics
 from inverse_graphics.scene.scene import Camera, Light, Scene, SceneObject, Table
 

@@ -6,12 +6,11 @@ import pytest
 from PIL import Image
 
 from inverse_graphics.cli.main import main
-from inverse_graphics.data.kinds import open_streams
-from inverse_graphics.models.air2d import Air2D
-from inverse_graphics.studies import counting, gradient_variance
+from inverse_graphics.data.sources import open_streams
+from inverse_graphics.models.air2d.network import Air2D
+from inverse_graphics.studies import counting, estimators
 from inverse_graphics.studies.scanning import scanning_maps
-from inverse_graphics.studies.snapshots import read_snapshot, stage_steps
-from inverse_graphics.studies.stages import SHOWN, spread
+from inverse_graphics.studies.training_stages import SHOWN, read_snapshot, spread, stage_steps
 from inverse_graphics.training import air2d_task
 from inverse_graphics.training.air2d_task import to_network
 from inverse_graphics.training.recipe import Air2DRecipe, load_recipe
@@ -74,9 +73,9 @@ def test_estimators_end_with_a_table_of_gradients(place, monkeypatch, capsys):
     out = place / "out"
     spreads = json.loads((out / "gradients.json").read_text())["spreads"]
     assert {one["stage"]: one["step"] for one in spreads} == {"start": 0, "middle": 3, "end": 5}
-    assert len(spreads) == 3 * len(gradient_variance.ESTIMATORS)
+    assert len(spreads) == 3 * len(estimators.ESTIMATORS)
     assert all(one["variance"] > 0 and one["square"] >= 0 for one in spreads)
-    assert (out / "gradients.md").read_text().count("\n| ") == 1 + len(gradient_variance.ESTIMATORS)
+    assert (out / "gradients.md").read_text().count("\n| ") == 1 + len(estimators.ESTIMATORS)
     with Image.open(out / "gradients.png") as picture:
         assert picture.getbbox() is not None
     capsys.readouterr()
@@ -92,7 +91,7 @@ def test_snapshots_are_the_weights_of_their_steps(place):
     assert isinstance(recipe, Air2DRecipe)
     fresh = air2d_task.build_air2d_task(recipe).trainable.module.state_dict()
     steps = stage_steps(recipe.steps)
-    start, middle = (read_snapshot(run, recipe, steps[stage]).state_dict() for stage in ("start", "middle"))
+    start, middle = (read_snapshot(run, recipe, steps[space]).state_dict() for space in ("start", "middle"))
     assert all((start[name] == tensor).all() for name, tensor in fresh.items())
     assert any((start[name] != tensor).any() for name, tensor in middle.items())
 
@@ -128,7 +127,7 @@ def test_maps_count_every_object_found_where_its_window_is(place):
     assert isinstance(recipe, Air2DRecipe)
     network = air2d_task.build_air2d_task(recipe).trainable.module
     assert isinstance(network, Air2D)
-    images = to_network(open_streams(recipe.data).held_out.fixed_set(70, 0).images)
+    images = to_network(open_streams(recipe.data).test.fixed_set(70, 0).images)
     maps = scanning_maps(network, images)
     counts = air2d_task.read_all(network, images[:, 0].numpy()).counts
     assert maps.sum() == counts.sum() > 0

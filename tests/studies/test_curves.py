@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.studies.confusion_plot import plot_confusions, pooled
-from inverse_graphics.studies.curve_plot import Line, plot_curves
-from inverse_graphics.studies.curves import CurvePoint, median_curve, write_curves
-from inverse_graphics.studies.study_run import images_seen
+from inverse_graphics.studies.count_plot import plot_confusions, pooled
+from inverse_graphics.studies.curve_plot import CurvePoint, Line, median_curve, plot_curves, write_curves
+from inverse_graphics.studies.runs import images_seen
 from inverse_graphics.training.recipe import load_recipe
 
 

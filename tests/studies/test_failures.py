@@ -5,11 +5,11 @@ import itertools
 import pytest
 import torch
 
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.studies.failures import Failures, Kind
+from inverse_graphics.studies.gallery import Failures, Kind
 
 NAMES = ("crockery/plate", "crockery/mug", "crockery/glass")
 SYMMETRIES = tuple(Symmetry.none() for _ in NAMES)

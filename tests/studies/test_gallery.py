@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inverse_graphics.formats import to_bytes
+from inverse_graphics.io.images import to_bytes
 from inverse_graphics.studies.gallery import GAP, HEAD, ROWS, SIDE, TEXT, GalleryRow, difference, draw_gallery
 
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from inverse_graphics.data.kinds import open_streams
-from inverse_graphics.distributions.count import truncated_geometric
-from inverse_graphics.models.air2d import Air2D
+from inverse_graphics.data.sources import open_streams
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.estimators.settings import make_estimator
-from inverse_graphics.studies.gradient_plot import gradient_table
-from inverse_graphics.studies.gradient_variance import (
+from inverse_graphics.studies.estimators import (
     ESTIMATORS,
     GradientSpread,
     Schedule,
+    gradient_table,
     presence_gradients,
     spread,
 )
@@ -40,13 +40,13 @@ def setting():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Air2D(recipe.model)
-    images = to_network(open_streams(recipe.data).learnt.batch(24, 0, 0).images)
+    images = to_network(open_streams(recipe.data).train.batch(24, 0, 0).images)
     return recipe, network, images
 
 
 def test_estimators_come_in_their_known_order(setting):
     recipe, network, images = setting
-    schedule, variances = Schedule.of(recipe, 0), {}
+    schedule, variances = Schedule.from_recipe(recipe, 0), {}
     for name in ("exact", "Concrete", "score function, no baseline"):
         estimator = make_estimator(network, ESTIMATORS[name])
         generator = torch.Generator().manual_seed(1)
@@ -60,15 +60,15 @@ def test_estimators_come_in_their_known_order(setting):
 def test_the_schedule_is_where_the_recipe_is(setting):
     recipe, _, _ = setting
     for step in (0, 1250, 9999):
-        schedule = Schedule.of(recipe, step)
-        assert schedule.trust == recipe.objective.trust(step)
+        schedule = Schedule.from_recipe(recipe, step)
+        assert schedule.warm_up_fraction == recipe.objective.warm_up_fraction(step)
         assert torch.equal(schedule.log_count_prior, truncated_geometric(recipe.objective.log_odds(step), 3))
 
 
 def test_the_table_has_a_row_for_each_estimator_and_a_column_for_each_stage():
     spreads = [
-        GradientSpread(stage, step, name, 0.5, 0.25)
-        for stage, step in (("start", 0), ("end", 1999))
+        GradientSpread(space, step, name, 0.5, 0.25)
+        for space, step in (("start", 0), ("end", 1999))
         for name in ("exact", "other")
     ]
     lines = gradient_table(spreads)

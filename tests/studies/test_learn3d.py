@@ -14,7 +14,7 @@ from PIL import Image
 
 from inverse_graphics.cli.main import main
 from inverse_graphics.errors import TrainingError
-from inverse_graphics.studies import study_run
+from inverse_graphics.studies import runs
 from inverse_graphics.studies.variants import shipped_variants
 from inverse_graphics.training.run import run as train_run
 from inverse_graphics.training.tasks import build_task
@@ -157,7 +157,7 @@ def test_the_same_command_trains_nothing_again(done, capsys, monkeypatch):
     def never(*_, **__):
         raise AssertionError("trained or judged again")
 
-    monkeypatch.setattr(study_run, "run", never)
+    monkeypatch.setattr(runs, "run", never)
     monkeypatch.setattr("inverse_graphics.studies.judged_run.read_scenes", never)
     before = (done.out / "results.json").read_text()
     capsys.readouterr()
@@ -198,7 +198,7 @@ def stopped(tmp_path, monkeypatch, capsys) -> Place:
         return replace(task, batch=batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(study_run, "run", lambda *a, **k: train_run(*a, **(k | {"build_task": stopping})))
+        patch.setattr(runs, "run", lambda *a, **k: train_run(*a, **(k | {"build_task": stopping})))
         assert main(here.command(*ONE)) == 130
     assert "stopped after step 5 and saved; to go on: inverse-graphics" in capsys.readouterr().err
     return here
@@ -230,12 +230,12 @@ def test_a_run_that_diverges_does_not_stop_the_others(tmp_path, capsys, monkeypa
             raise TrainingError("the loss was not finite")
         return train_run(recipe, folder, **more)
 
-    monkeypatch.setattr(study_run, "run", diverging)
+    monkeypatch.setattr(runs, "run", diverging)
     assert main(here.command("--objectives", "told/sets,asleep", "--seeds", "0")) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "Error: 1 of 2 runs ended with an error: told-sets-seed0"
-    runs = json.loads((here.out / "results.json").read_text())["runs"]
-    assert [(r["variant"], r["finished"]) for r in runs] == [("asleep", True)]
+    records = json.loads((here.out / "results.json").read_text())["runs"]
+    assert [(r["variant"], r["finished"]) for r in records] == [("asleep", True)]
 
 
 def test_damaged_weights_leave_the_other_runs_in_the_report(done, tmp_path):
@@ -287,8 +287,8 @@ def test_schedules_that_outlast_the_run_are_told(tmp_path):
     variants = [SHIPPED["wake_sleep"], SHIPPED["elbo"], SHIPPED["sleep"]]
 
     def warnings(steps: int) -> list[str]:
-        return study_run.schedule_warnings(
-            study_run.plan(place(tmp_path).recipe, variants, [0, 1], [f"steps={steps}"], tmp_path)
+        return runs.schedule_warnings(
+            runs.plan(place(tmp_path).recipe, variants, [0, 1], [f"steps={steps}"], tmp_path)
         )
 
     assert [line.partition(":")[0] for line in warnings(4000)] == ["wake_sleep", "elbo"]

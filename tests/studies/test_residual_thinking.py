@@ -8,11 +8,9 @@ import torch
 from PIL import Image
 
 from inverse_graphics.cli.main import main
-from inverse_graphics.models.adaptive.thinking_settings import ReinforceObjective
-from inverse_graphics.models.residual.network import ResidualNetwork
+from inverse_graphics.models.adaptive.settings import ReinforceObjective
+from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
 from inverse_graphics.models.residual.objectives import Labelled, build_residual_objective
-from inverse_graphics.models.residual.settings import ResidualSettings
-from inverse_graphics.studies.latent_plot import latent_table, variance_ratio
 from inverse_graphics.studies.latents import (
     RELAXED,
     SCORE,
@@ -20,6 +18,8 @@ from inverse_graphics.studies.latents import (
     groupings,
     halting_gradients,
     latent_spreads,
+    latent_table,
+    variance_ratio,
 )
 
 RECIPE = """\
@@ -37,7 +37,7 @@ checkpoint_every: 3
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    monkeypatch.setattr("inverse_graphics.studies.residual_thinking.FITTED", 3)
+    monkeypatch.setattr("inverse_graphics.studies.residual.FITTED", 3)
     monkeypatch.setattr("inverse_graphics.studies.latents.PATCHES", (4, 2))
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     return tmp_path

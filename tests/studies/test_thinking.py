@@ -10,7 +10,7 @@ from PIL import Image
 from inverse_graphics.cli.main import main
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.halting import Accumulated, Thresholded
-from inverse_graphics.models.adaptive.sequence_exam import examine
+from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import (
     AdaptiveSettings,
     SequenceNetwork,
@@ -18,9 +18,8 @@ from inverse_graphics.models.adaptive.sequence_network import (
 )
 from inverse_graphics.sequences.problems import held_out_batch
 from inverse_graphics.sequences.sort import Sort
-from inverse_graphics.studies.thinking import thinking_variants
-from inverse_graphics.studies.thinking_figures import by_difficulty, halting_by_difficulty
-from inverse_graphics.studies.thinking_summary import ThinkingRow, working_range
+from inverse_graphics.studies.adaptive import by_difficulty, halting_by_difficulty, thinking_variants
+from inverse_graphics.studies.adaptive_summary import ThinkingRow, working_range
 
 RECIPE = """\
 name: tiny
@@ -112,7 +111,7 @@ def network(problem):
 def test_figures_by_difficulty_are_means_over_its_inputs():
     problem = Sort(shortest=2, longest=4)
     made, batch = network(problem), held_out_batch(problem, 90, 0)
-    exam = examine(made, batch, Accumulated())
+    exam = evaluate_sequences(made, batch, Accumulated())
     rows = by_difficulty(exam)
     assert [row["difficulty"] for row in rows] == [2, 3, 4]
     assert sum(row["inputs"] for row in rows) == batch.lengths.sum()

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from inverse_graphics.data.canvases import CanvasSettings
-from inverse_graphics.models.air2d import Air2DSettings
+from inverse_graphics.data.multi_object import MultiObjectSettings
+from inverse_graphics.models.air2d.network import Air2DSettings
 from inverse_graphics.models.estimators import settings as objectives
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,7 +47,7 @@ def defaults(*kinds):
     [
         ("training.md", "`model.`, in the plane", (Air2DSettings,)),
         ("training.md", "`objective.`, in the plane", OBJECTIVES),
-        ("data.md", "`data.`", (CanvasSettings,)),
+        ("data.md", "`data.`", (MultiObjectSettings,)),
     ],
 )
 def test_tables_are_the_codes(page, heading, kinds):
@@ -55,6 +55,6 @@ def test_tables_are_the_codes(page, heading, kinds):
 
 
 def test_the_page_on_estimators_names_each():
-    rows = re.findall(r"^\| `(\w+)`", (DOCS / "air.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)`", (DOCS / "how" / "air.md").read_text(encoding="utf-8"), re.MULTILINE)
     kinds = [get_args(kind.model_fields["kind"].annotation)[0] for kind in OBJECTIVES]
     assert rows == kinds

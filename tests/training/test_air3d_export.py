@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.scene_parser import SceneParser
 from inverse_graphics.training import air3d_task
 from inverse_graphics.training.air3d_task import build_air3d_task, summarise_fresh
 from inverse_graphics.training.recipe import Air3DRecipe

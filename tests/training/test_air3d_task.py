@@ -11,14 +11,17 @@ import yaml
 from pydantic import BaseModel
 from torch import Tensor
 
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
+from inverse_graphics.models.air3d.elbo import ElboSettings
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air3d.sleep import Misjudgement, SleepSettings, dream
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
 from inverse_graphics.models.air3d.supervised import SupervisedSettings
-from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
+from inverse_graphics.models.air3d.wake_sleep import (
+    SleepSettings,
+    StatePerturbation,
+    WakeSleepSettings,
+    sample_sleep_batch,
+)
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.render.engines import available_engines
 from inverse_graphics.training import air3d_task
@@ -108,8 +111,8 @@ def test_what_is_judged_is_never_learnt_from_and_is_the_same_for_every_training_
     judged = {tuple(place) for place in judges[0].scenes.position.flatten(1).tolist()}
     task = build_air3d_task(small())
     for step in range(40):
-        learnt = task.batch(step).scenes
-        some = learnt.position[learnt.counts > 0].flatten(1)
+        train = task.batch(step).scenes
+        some = train.position[train.counts > 0].flatten(1)
         assert not judged & {tuple(place) for place in some.tolist()}
 
 
@@ -163,7 +166,7 @@ def test_a_run_ends_in_weights_that_load(
     assert Air3DRecipe.model_validate(loaded.document.recipe) == recipe
     network = loaded.module
     assert isinstance(network, Air3D)
-    assert loaded.document.asset_pack_sha256 == network.stage.family.packs_hash
+    assert loaded.document.asset_pack_sha256 == network.space.family.packs_hash
     again = HeldOutScenes.draw(network, 60, 0).evaluate()
     assert again.metrics == pytest.approx(result.history[-1]["held_out"], rel=1e-4, nan_ok=True)
     assert "Held-out figures" in (result.weights / "README.md").read_text()
@@ -182,7 +185,7 @@ def test_the_bound_is_climbed_through_any_engine(engine: str) -> None:
     assert network_of(task).engine.name.removeprefix("Δ") == engine
     loss, _ = task.trainable.loss(task.batch(0), 0, stream(TRAINING, 0))
     loss.backward()
-    places = network_of(task).locate.vote.weight.grad
+    places = network_of(task).location_head.vote.weight.grad
     assert loss.isfinite()
     assert places is not None
     assert places.isfinite().all()
@@ -221,8 +224,10 @@ def test_the_page_on_training_names_every_setting_with_its_default() -> None:
 @torch.no_grad()
 def said_of_new_scenes(network: Air3D) -> float:
     """Mean log q of the truth of scenes that were never learnt from, nats."""
-    exact = Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
-    batch = dream(network.stage, network.engine, network.settings.sigma, exact, 200, stream(HELD_OUT, 5))
+    exact = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
+    batch = sample_sleep_batch(
+        network.space, network.engine, network.settings.sigma, exact, 200, stream(HELD_OUT, 5)
+    )
     return float(log_posterior(network, batch.images, batch.scenes, batch.prefixes).total.mean())
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from line_task import Network
 
-from inverse_graphics.training.average import WeightAverage
+from inverse_graphics.training.optimiser import WeightAverage
 
 
 def wander(network: Network, seed: int) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from inverse_graphics.data.canvases import Canvases
 from inverse_graphics.data.glyphs import Glyphs
 from inverse_graphics.data.mnist import Part
+from inverse_graphics.data.multi_object import MultiObjectImages
+from inverse_graphics.evaluation.suites import intersection_over_union
+from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.report.digit_exam import intersection_over_union
-from inverse_graphics.scene_parser import SceneParser
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run
 from inverse_graphics.training.state import TrainingState
@@ -49,7 +49,7 @@ def test_it_counts_digits_it_has_never_seen(trained: Path) -> None:
 
 
 def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: dict[Part, Glyphs]) -> None:
-    batch = Canvases(shipped_digits["test"]).fixed_set(200, seed=5)
+    batch = MultiObjectImages(shipped_digits["test"]).fixed_set(200, seed=5)
     overlaps = []
     for parse, boxes, count in zip(
         SceneParser.load(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from line_task import recipe
 
-from inverse_graphics.documents import parse_yaml
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.io.documents import parse_yaml
 from inverse_graphics.training.recipe import (
     Air2DRecipe,
     differences,
     load_recipe,
     shipped_recipes,
+    with_current_keys,
     with_overrides,
 )
 
@@ -126,3 +127,27 @@ def test_differences_name_the_keys() -> None:
     assert differences(recipe(), recipe()) == []
     other = recipe(seed=4, data={"size": 60}, model={"image_size": 60})
     assert differences(recipe(), other) == ["data.size", "model.image_size", "seed"]
+
+
+OLD = ["objective.kept=3", "objective.turn_steps=4", "objective.remembered=5", "objective.memory=6"]
+NEW = [
+    "objective.kept_proposals=3",
+    "objective.orientation_steps=4",
+    "objective.replay_ratio=5",
+    "objective.replay_capacity=6",
+]
+
+
+def test_keys_of_older_recipes_are_still_read():
+    assert load_recipe("single_object", OLD) == load_recipe("single_object", NEW)
+    old = {"objective": {"misjudgement": {"turn_degrees": 3}, "kind": "sleep"}, "model": {"memory": "none"}}
+    new = {
+        "objective": {"state_perturbation": {"orientation_degrees": 3}, "kind": "sleep"},
+        "model": {"memory": "none"},
+    }
+    assert with_current_keys(old) == new == with_current_keys(new)
+
+
+def test_a_key_under_both_of_its_names_is_one_line():
+    with pytest.raises(RecipeError, match=r"objective.kept is the old name of objective.kept_proposals"):
+        with_current_keys({"objective": {"kept": 1, "kept_proposals": 2}})

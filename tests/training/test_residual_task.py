@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from inverse_graphics.data.kinds import open_streams
+from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError
-from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.compacted_network import CompactedNetwork
-from inverse_graphics.models.residual.image_exam import examine_images
+from inverse_graphics.models.residual.block import block_kind
+from inverse_graphics.models.residual.compaction import CompactedNetwork
+from inverse_graphics.models.residual.evaluation import evaluate_images
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.weights import load_model, read_card
 from inverse_graphics.training.recipe import ResidualRecipe, load_recipe
@@ -58,14 +58,14 @@ def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained
     loaded = load_model(result.weights)
     network = loaded.module
     assert isinstance(network, ResidualNetwork)
-    stream = open_streams(recipe.data).held_out
+    stream = open_streams(recipe.data).test
     batch = labelled(stream.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
     kind = recipe.model.block_kind.by(recipe.objective.judged_by)
-    masked = examine_images(network, batch, kind)
+    masked = evaluate_images(network, batch, kind)
     assert masked.metrics() == pytest.approx(loaded.document.metrics)
-    compacted = examine_images(network, batch, kind, think=CompactedNetwork(network))
+    compacted = evaluate_images(network, batch, kind, think=CompactedNetwork(network))
     assert compacted.metrics() == pytest.approx(masked.metrics(), rel=1e-3)
-    as_sact = examine_images(network, batch, block_kind("sact")).metrics()
+    as_sact = evaluate_images(network, batch, block_kind("sact")).metrics()
     assert as_sact["accuracy"] > 0.6
     assert "blocks of kind `psact`" in read_card(result.weights)
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from test_air2d_docs import DOCS, defaults, documented
 
-from inverse_graphics.models.adaptive import thinking_settings as objectives
+from inverse_graphics.models.adaptive import settings as objectives
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.network import ResidualSettings
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.recipe import (
     LEARNS_BY,
@@ -26,7 +26,7 @@ OBJECTIVES = (
     objectives.RelaxedObjective,
     objectives.ReinforceObjective,
 )
-PAGE = (DOCS / "adaptive.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how" / "adaptive.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ PAGE = (DOCS / "adaptive.md").read_text(encoding="utf-8")
     [
         ("`model.`, over sequences", (AdaptiveSettings,)),
         ("`model.`, residual", (ResidualSettings,)),
-        ("`objective.`, of networks that think", OBJECTIVES),
+        ("`objective.`, adaptive computation", OBJECTIVES),
     ],
 )
 def test_tables_are_the_codes(heading, kinds):

@@ -30,10 +30,10 @@ from inverse_graphics.halting import (
     select,
     skip_halted,
 )
-from inverse_graphics.models.adaptive.repeated_input import State, drive_of, first_state, hidden_of
+from inverse_graphics.models.adaptive.cells import State, first_state, hidden_of, input_projection
 
 
-class Thought(NamedTuple):
+class AdaptiveOutput(NamedTuple):
     """The state that was selected after thinking about an input, and how that came about.
 
     Outputs that are linear in the hidden vector may be read off the selected state: the weights sum to one.
@@ -77,25 +77,27 @@ class ACT(nn.Module):
         halting: Halting | None = None,
         generator: torch.Generator | None = None,
         least: int = 0,
-    ) -> Thought:
+    ) -> AdaptiveOutput:
         """Think about B inputs (B, input_size − 1), from the state that the ones before left.
 
         generator: for rules that draw.  least: steps that are taken even if all have halted, for whoever
         needs their logits.  Without gradients, rows that have halted cost nothing.
         """
-        drive, rule = drive_of(self.cell, _training(self.precision)), halting or self.halting
-        steady = drive.drive(inputs)
+        projected, rule = input_projection(self.cell, _training(self.precision)), halting or self.halting
+        steady = projected.projected(inputs)
 
         def step(carried: tuple[Tensor, State], index: int, _: Tensor | None) -> Step[State, State]:
-            push, before = carried
-            after = drive.advance(push if index else drive.flagged(push), before)
+            projected_input, before = carried
+            after = projected.advance(
+                projected_input if index else projected.with_flag(projected_input), before
+            )
             logit = torch.addmv(self.halt.bias, hidden_of(after), self.halt.weight[0])
-            return Step(logit, after, (push, after))
+            return Step(logit, after, (projected_input, after))
 
         start = (steady, first_state(self.cell, inputs) if state is None else state)
         stepper = step if torch.is_grad_enabled() else skip_halted(step)
         pondering = ponder(stepper, start, self.max_steps, rule, generator, least=least)
-        return Thought(_selected(pondering), pondering)
+        return AdaptiveOutput(_selected(pondering), pondering)
 
 
 class Repeat(nn.Module):
@@ -109,18 +111,18 @@ class Repeat(nn.Module):
         super().__init__()
         self.cell, self.steps, self.precision = cell, steps, precision
 
-    def forward(self, inputs: Tensor, state: State | None = None) -> Thought:
+    def forward(self, inputs: Tensor, state: State | None = None) -> AdaptiveOutput:
         """Think about B inputs (B, input_size − 1), from the state that the ones before left."""
-        drive = drive_of(self.cell, _training(self.precision))
-        steady, never = drive.drive(inputs), inputs.new_full((len(inputs),), -torch.inf)
+        projected = input_projection(self.cell, _training(self.precision))
+        steady, never = projected.projected(inputs), inputs.new_full((len(inputs),), -torch.inf)
 
         def step(before: State, index: int, _: Tensor | None) -> Step[State, State]:
-            after = drive.advance(steady if index else drive.flagged(steady), before)
+            after = projected.advance(steady if index else projected.with_flag(steady), before)
             return Step(never, after, after)
 
         start = first_state(self.cell, inputs) if state is None else state
         pondering = ponder(step, start, self.steps, Thresholded())
-        return Thought(pondering.outputs[-1], pondering)
+        return AdaptiveOutput(pondering.outputs[-1], pondering)
 
 
 def _training(precision: torch.dtype | None) -> torch.dtype | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from inverse_graphics.halting import Halting, Pondering, steps_taken
 from inverse_graphics.models.adaptive.act import ACT, Repeat
-from inverse_graphics.models.adaptive.repeated_input import State, hidden_of
+from inverse_graphics.models.adaptive.cells import State, hidden_of
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 
@@ -68,7 +68,7 @@ class Sequences(NamedTuple):
     row: Tensor
 
     @classmethod
-    def of(cls, batch: SequenceBatch) -> Sequences:
+    def from_batch(cls, batch: SequenceBatch) -> Sequences:
         """Leave out what is beyond the ends of sequences."""
         inputs = torch.from_numpy(batch.inputs)
         valid = torch.from_numpy(batch.valid)

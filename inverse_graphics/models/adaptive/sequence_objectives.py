@@ -18,11 +18,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from inverse_graphics.halting import Discrete, Halting, expected_steps, log_probability, ponder_cost
 from inverse_graphics.models.adaptive.sequence_network import Answers, SequenceNetwork, Sequences
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
+    AdaptiveObjectiveSettings,
     ReinforceObjective,
     RelaxedObjective,
-    ThinkingSettings,
 )
 from inverse_graphics.sequences.sequence_batch import NO_TARGET
 
@@ -45,7 +45,7 @@ def answer_losses(logits: Tensor, targets: Tensor) -> Tensor:
 class SequenceObjective(nn.Module):
     """The loss of a network; its own state, if it has any, goes into checkpoints."""
 
-    def __init__(self, network: SequenceNetwork, settings: ThinkingSettings) -> None:
+    def __init__(self, network: SequenceNetwork, settings: AdaptiveObjectiveSettings) -> None:
         super().__init__()
         self.network, self.settings = network, settings
 
@@ -155,7 +155,7 @@ def _to_come(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor, T
     return from_here(losses + prior) - prior, from_here(torch.ones_like(losses))
 
 
-OBJECTIVES: dict[str, Callable[[SequenceNetwork, ThinkingSettings], SequenceObjective]] = {
+OBJECTIVES: dict[str, Callable[[SequenceNetwork, AdaptiveObjectiveSettings], SequenceObjective]] = {
     "act": Act,
     "relaxed": RelaxedPact,
     "reinforce": ReinforcePact,  # type: ignore[dict-item]
@@ -163,6 +163,8 @@ OBJECTIVES: dict[str, Callable[[SequenceNetwork, ThinkingSettings], SequenceObje
 }
 
 
-def build_sequence_objective(network: SequenceNetwork, settings: ThinkingSettings) -> SequenceObjective:
+def build_sequence_objective(
+    network: SequenceNetwork, settings: AdaptiveObjectiveSettings
+) -> SequenceObjective:
     """The objective of these settings."""
     return OBJECTIVES[settings.kind](network, settings)

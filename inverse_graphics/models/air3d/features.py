@@ -2,6 +2,8 @@
 
 Maps are an eighth and a quarter as wide as the image. They are kept "channels last", and convolved in
 bfloat16 where the settings say so: together three to four times faster on CPUs that have it.
+
+The scene so far, drawn: what a step of a network with a renderer knows of the steps before it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, interpolate, relu, silu
+from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu, silu
 
 STRIDE = 4
 """Pixels per cell of the finer map, on which objects are located."""
@@ -50,20 +52,20 @@ class ImageFeatures(nn.Module):
 class StepFeatures(nn.Module):
     """Sees the image's own features, and beside them what is known of the objects before this step.
 
-    notice: makes a map (B, C2, H/4, W/4) of the latter.
+    residual_encoder: makes a map (B, C2, H/4, W/4) of the latter.
     """
 
-    def __init__(self, channels: tuple[int, int, int], notice: nn.Module) -> None:
+    def __init__(self, channels: tuple[int, int, int], residual_encoder: nn.Module) -> None:
         super().__init__()
         _, quarter, eighth = channels
-        self.notice = notice
+        self.residual_encoder = residual_encoder
         self.fuse, self.eighth = _conv(quarter, quarter), halve(quarter, eighth)
         self.widen = _conv(eighth, eighth)
         self.top = nn.Conv2d(eighth, quarter, 1)
 
-    def forward(self, image: Tensor, noticed: Tensor) -> Maps:
-        """image: (B, C2, H/4, W/4), the image's fine map.  noticed: as a `Canvas` or `Hidden` gives it."""
-        fine = relu(image + self.notice(noticed))
+    def forward(self, image: Tensor, residual: Tensor) -> Maps:
+        """Fuse the image's fine map (B, C2, H/4, W/4) with the residual of a `Reconstruction` or `Hidden`."""
+        fine = relu(image + self.residual_encoder(residual))
         fine = fine + relu(self.fuse(fine))
         coarse = relu(self.eighth(fine))
         coarse = coarse + relu(self.widen(coarse))
@@ -104,9 +106,9 @@ class GlimpseFeatures(nn.Module):
         self.flat = nn.Linear(eighth * (self.SIZE // 8) ** 2, features)
         self.norm = Normed(features, activation)
 
-    def forward(self, picture: Tensor, pixel: Tensor) -> Tensor:
+    def forward(self, glimpse_input: Tensor, pixel: Tensor) -> Tensor:
         """Features (B, F) of windows of pictures (B, S, H, W) about `pixel` (B, 2)."""
-        window = _window(picture, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
+        window = _window(glimpse_input, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
         for layer, norm in zip(self.down, self.norms, strict=True):
             window = self.activation(norm(layer(window)))
         features: Tensor = self.norm(self.flat(window.flatten(1)))
@@ -118,16 +120,16 @@ def _norm_of_maps(channels: int, activation: str) -> nn.Module:
     return nn.GroupNorm(math.gcd(8, channels), channels) if activation == "silu" else nn.Identity()
 
 
-def _window(picture: Tensor, pixel: Tensor, size: int) -> Tensor:
+def _window(glimpse_input: Tensor, pixel: Tensor, size: int) -> Tensor:
     """A window of `size` pixels about each `pixel`, zero outside the picture; (B, C, size, size)."""
-    height, width = picture.shape[-2:]
+    height, width = glimpse_input.shape[-2:]
     extent = pixel.new_tensor([width, height])
     centre = (2 * pixel / extent - 1).detach()
     steps = (torch.arange(size, device=pixel.device, dtype=pixel.dtype) + 0.5) - size / 2
     x = centre[:, 0, None] + 2 * steps / width
     y = centre[:, 1, None] + 2 * steps / height
     grid = torch.stack([x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)], dim=-1)
-    return grid_sample(picture, grid, align_corners=False)
+    return grid_sample(glimpse_input, grid, align_corners=False)
 
 
 def halve(inputs: int, outputs: int) -> nn.Conv2d:
@@ -150,3 +152,28 @@ def coordinates(images: Tensor) -> Tensor:
     right = torch.linspace(-1, 1, width, device=images.device, dtype=images.dtype)
     grid = torch.stack(torch.meshgrid(down, right, indexing="ij"))
     return grid.expand(batch, -1, -1, -1)
+
+
+RESIDUAL_CHANNELS, GLIMPSE_CHANNELS = 4 * (3 + 1), 3 + 3 + 1
+"""Channels of what a step notices, and of what it looks at closely."""
+
+
+class Reconstruction(NamedTuple):
+    """A picture so far.  image: (B, 3, H, W).  explained: (B, 1, H, W), what objects cover of each pixel."""
+
+    image: Tensor
+    explained: Tensor
+
+    def detached(self) -> Reconstruction:
+        """The same, held fixed."""
+        return Reconstruction(self.image.detach(), self.explained.detach())
+
+    def residual(self, images: Tensor) -> Tensor:
+        """What of images (B, 3, H, W) is not explained yet: (B, 16, H/2, W/2), blocks of 2 × 2 pixels."""
+        left = torch.cat([CONTRAST * (images - self.image), self.explained], dim=1)
+        return pixel_unshuffle(left, 2).contiguous(memory_format=torch.channels_last)
+
+    def glimpse_input(self, images: Tensor) -> Tensor:
+        """What there is to look at closely: (B, 7, H, W)."""
+        seen = [CONTRAST * (images - 0.5), CONTRAST * (images - self.image), self.explained]
+        return torch.cat(seen, dim=1)

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from inverse_graphics.models.air import Inference
 from inverse_graphics.models.air3d.network import Air3D, Latents
-from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.proposals import sampled_latents
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import Layers
 
-Score = Callable[[Tensor, StagedScenes], Tensor]
+Score = Callable[[Tensor, SceneLatents], Tensor]
 """Maps pictures of prefixes (B, N + 1, 3, H, W) and their scenes to what they are worth: (B, N + 1), nats."""
 
 
@@ -37,7 +37,7 @@ def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, sco
     latents: list[Latents] = [step.latents for step in inference.objects]
     log_belief = torch.stack([one.posterior.identity for one in latents], 1)  # (B, N, K)
     with torch.no_grad():
-        worth = worth_of_kinds(model, inference, score)
+        worth = class_scores(model, inference, score)
         behind = weights.detach().flip(-1).cumsum(-1).flip(-1)[:, 1:]  # of prefixes that hold object i
         gain = (weights.detach()[:, None, None] * worth).sum(-1) - behind[..., None] * _turns(model, latents)
     divergence = (log_belief.exp() * log_belief).sum(-1) + math.log(log_belief.shape[-1])
@@ -45,11 +45,11 @@ def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, sco
 
 
 @torch.no_grad()
-def worth_of_kinds(model: Air3D, inference: Inference, score: Score) -> Tensor:
+def class_scores(model: Air3D, inference: Inference, score: Score) -> Tensor:
     """What each prefix is worth with object i of kind k, all else as drawn: (B, N, K, N + 1), nats."""
-    scenes = inferred_scenes(inference)
+    scenes = sampled_latents(inference)
     batch, slots = scenes.asset.shape
-    kinds = len(model.stage.turns)
+    kinds = len(model.space.orientation_observable)
     layers = _of_every_kind(model, scenes)
     rows = torch.arange(batch, device=scenes.asset.device)[:, None]
     own = torch.arange(slots, device=rows.device) * kinds + scenes.asset
@@ -65,12 +65,12 @@ def worth_of_kinds(model: Air3D, inference: Inference, score: Score) -> Tensor:
     return torch.stack(worth, 1).reshape(batch, slots, kinds, slots + 1)
 
 
-def _of_every_kind(model: Air3D, scenes: StagedScenes) -> Layers:
+def _of_every_kind(model: Air3D, scenes: SceneLatents) -> Layers:
     """Each object drawn as every kind: B scenes of N · K layers, kinds of one object together."""
-    kinds = len(model.stage.turns)
+    kinds = len(model.space.orientation_observable)
     asset = torch.arange(kinds, device=scenes.asset.device).repeat(*scenes.asset.shape)
     position, rotation = (part.repeat_interleave(kinds, 1) for part in (scenes.position, scenes.rotation))
-    placed = model.stage.scene(scenes.orbit, asset, position, rotation)
+    placed = model.space.scene(scenes.orbit, asset, position, rotation)
     return model.engine.layers(placed.objects, placed.camera, placed.light)
 
 
@@ -78,8 +78,8 @@ def _turns(model: Air3D, latents: list[Latents]) -> Tensor:
     """The turn's part of each object's divergence, were it of each kind: (B, N, K), nats."""
     each = []
     for one in latents:
-        for kind in range(len(model.stage.turns)):
+        for kind in range(len(model.space.orientation_observable)):
             asset = torch.full_like(one.asset, kind)
-            spent = one.posterior.seen_turn(asset, model.stage).kl_to_uniform(one.turn)
-            each.append(model.stage.turns[kind] * spent)
+            spent = one.posterior.visible_orientation(asset, model.space).kl_to_uniform(one.orientation)
+            each.append(model.space.orientation_observable[kind] * spent)
     return torch.stack(each, -1).reshape(*latents[0].asset.shape, len(latents), -1)

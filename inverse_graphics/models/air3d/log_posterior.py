@@ -12,14 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
-from inverse_graphics.models.air3d.canvas import Canvas
-from inverse_graphics.models.air3d.features import Maps
+from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.models.air3d.features import Maps, Reconstruction
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
-from inverse_graphics.models.air3d.recurrence import Hidden, Said
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import Prefixes, StagedScenes, depths
+from inverse_graphics.models.air3d.recurrent_state import Hidden, ObjectEncoding
+from inverse_graphics.models.air3d.scene_latents import Prefixes, SceneLatents, depths
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 
 
 class LogPosterior(NamedTuple):
@@ -50,12 +49,12 @@ class _Steps(NamedTuple):
 def log_posterior(
     model: Air3D,
     images: Tensor,
-    scenes: StagedScenes,
+    scenes: SceneLatents,
     prefixes: Prefixes,
     seen_orbit: Tensor | None = None,
     tie_m: float = 0.0,
-    defence: Defence = NO_DEFENCE,
-    stage: Stage | None = None,
+    defence: DefensiveMixture = NO_MIXTURE,
+    space: SceneSpace | None = None,
 ) -> LogPosterior:
     """log q(scenes | images), each step shown `prefixes` and no more.
 
@@ -63,24 +62,24 @@ def log_posterior(
     seen_orbit: then the orbit (B, 3) from which they were drawn.  tie_m: a step may name any object that is
     not farther behind the nearest one left than this, metres of depth: its density is the mean over them.
     defence: of the posterior, if it is to be robust: what it holds impossible then costs no more than
-    the logarithm of the share that is drawn from anywhere, and teaches it nothing.  stage: which says what
+    the logarithm of the share that is drawn from anywhere, and teaches it nothing.  space: which says what
     looks alike, the model's own unless given.
     """
-    stage = stage or model.stage
+    space = space or model.space
     maps = model.features(images)
     camera = model.camera(maps)
     log_camera = images.new_zeros(len(images))
     if camera is not None:
-        log_camera = camera.log_prob(scenes.orbit[:, stage.free])
+        log_camera = camera.log_prob(scenes.orbit[:, space.free])
 
     orbit = scenes.orbit if seen_orbit is None else seen_orbit
-    taken = _told if model.settings.state == "recurrent" else _shown
+    taken = _encodings if model.settings.state == "recurrent" else _shown
     presence = objects = torch.zeros_like(log_camera)
     for image, step, seen in taken(model, maps, images, scenes.counts, prefixes, orbit):
         posterior = model.with_certain(seen, step)
         there = scenes.asset[image, step] >= 0
-        allowed = _allowed(scenes, stage, image, step, tie_m)
-        said = _said(posterior, scenes, image, allowed, stage, defence)
+        allowed = _allowed(scenes, space, image, step, tie_m)
+        said = _step_log_prob(posterior, scenes, image, allowed, space, defence)
         presence = presence.index_add(0, image, posterior.log_presence(there))
         objects = objects.index_add(0, image, torch.where(there, said, 0.0))
     return LogPosterior(log_camera, presence, objects)
@@ -91,61 +90,63 @@ def _shown(
 ) -> Iterator[_Steps]:
     """All steps of a network that sees the canvas, at once.  counts: (B,), objects of each image."""
     image, step = _steps_taken(counts, model.max_objects)
-    before = Canvas(prefixes.images[image, step], prefixes.explained[image, step])
-    camera = model.stage.cameras(orbit[image])
+    before = Reconstruction(prefixes.images[image, step], prefixes.explained[image, step])
+    camera = model.space.cameras(orbit[image])
     yield _Steps(image, step, model.posterior(maps.fine[image], images[image], before, orbit[image], camera))
 
 
-def _told(
+def _encodings(
     model: Air3D, maps: Maps, images: Tensor, counts: Tensor, prefixes: Prefixes, orbit: Tensor
 ) -> Iterator[_Steps]:
     """One step of a recurrent network after the other, of those images that have it."""
-    assert model.recur is not None
+    assert model.state_update is not None
     scenes, image = prefixes.scenes, torch.arange(len(images), device=images.device)
-    before: Hidden = model.recur.begin(images)
+    before: Hidden = model.state_update.begin(images)
     for step in range(model.max_objects):
         if step > 0:
             more = counts[image] >= step
             image, known = image[more], Hidden(before.units[more])
-            asset, position, turn = (
-                part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.turn)
+            asset, position, orientation = (
+                part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.orientation)
             )
-            camera = model.stage.cameras(orbit[image])
-            said = Said.of(asset, position, turn, orbit[image], camera, model.stage)
-            before = model.told(known, maps.fine[image], said)
+            camera = model.space.cameras(orbit[image])
+            said = ObjectEncoding.from_latents(
+                asset, position, orientation, orbit[image], camera, model.space
+            )
+            before = model.update_hidden(known, maps.fine[image], said)
         if not len(image):
             return
-        camera = model.stage.cameras(orbit[image])
+        camera = model.space.cameras(orbit[image])
         posterior = model.posterior(maps.fine[image], images[image], before, orbit[image], camera)
         yield _Steps(image, torch.full_like(image, step), posterior)
 
 
-def _allowed(scenes: StagedScenes, stage: Stage, image: Tensor, step: Tensor, tie_m: float) -> Tensor:
+def _allowed(scenes: SceneLatents, space: SceneSpace, image: Tensor, step: Tensor, tie_m: float) -> Tensor:
     """Which objects each step may name, at least the one it is given: (P, N) bool."""
     slots = torch.arange(scenes.asset.shape[1], device=step.device)
     given = slots == step[:, None]
     if tie_m == 0:
         return given
     left = (slots >= step[:, None]) & (scenes.asset[image] >= 0)
-    depth = depths(scenes, stage)[image].masked_fill(~left, torch.inf)
+    depth = depths(scenes, space)[image].masked_fill(~left, torch.inf)
     return given | (left & (depth <= depth.amin(-1, keepdim=True) + tie_m))
 
 
-def _said(
+def _step_log_prob(
     posterior: ObjectPosterior,
-    scenes: StagedScenes,
+    scenes: SceneLatents,
     image: Tensor,
     allowed: Tensor,
-    stage: Stage,
-    defence: Defence,
+    space: SceneSpace,
+    defence: DefensiveMixture,
 ) -> Tensor:
     """Log of the mean density over the objects that are allowed: (P,), nats."""
     each = [
         posterior.log_prob(
             scenes.asset[image, slot].clamp(min=0),
             scenes.position[image, slot],
-            scenes.turn[image, slot],
-            stage,
+            scenes.orientation[image, slot],
+            space,
             defence,
         )
         for slot in range(allowed.shape[1])

@@ -1,45 +1,75 @@
-"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained."""
+"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained.
+
+Sizes of the 3D model, and the scenes that it believes in.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
+from inverse_graphics.distributions.normal import TruncatedNormal
 from inverse_graphics.distributions.sampler import Sampler
-from inverse_graphics.distributions.truncated_normal import TruncatedNormal
-from inverse_graphics.geometry.rotation import matrix_from_yaw
+from inverse_graphics.families.registry import AnyFamilySettings
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.halting import Step
-from inverse_graphics.likelihood import GaussianLikelihood, Likelihood
-from inverse_graphics.models.air import Beginning, ObjectStep
-from inverse_graphics.models.air3d import canvas, recurrence
-from inverse_graphics.models.air3d.canvas import Canvas
+from inverse_graphics.models.air import InitialState, ObjectStep
+from inverse_graphics.models.air3d import features, recurrent_state
 from inverse_graphics.models.air3d.features import (
     STRIDE,
     GlimpseFeatures,
     ImageFeatures,
     Maps,
+    Reconstruction,
     StepFeatures,
     halve,
 )
-from inverse_graphics.models.air3d.heads import CameraHead, ObjectHead, PlaceHead
 from inverse_graphics.models.air3d.posterior import (
+    CameraHead,
+    ObjectHead,
     ObjectPosterior,
+    PlaceHead,
     camera_posterior,
     object_posterior,
-    turn_numbers,
+    orientation_parameters,
 )
-from inverse_graphics.models.air3d.recurrence import Broadcast, Hidden, Recurrence, Said
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air3d.stage import Stage
+from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.likelihood import GaussianLikelihood, Likelihood
 from inverse_graphics.render.backdrop import Backdrop, table_and_background
 from inverse_graphics.render.compositing import composite
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.scene.batch import CameraBatch, SceneBatch
+
+Channels = Annotated[int, Field(ge=4, le=1024)]
+
+
+class Air3DSettings(BaseModel):
+    """Which scenes there are (the prior), how noisy images of them are, and the network's sizes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["air3d"] = "air3d"
+    family: AnyFamilySettings = Field(description="the prior over scenes")
+    sigma: float = Field(0.05, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    state: Literal["canvas", "recurrent"] = Field(
+        "canvas", description="what a step knows of those before: their picture, or units told of them"
+    )
+    channels: tuple[Channels, Channels, Channels] = (32, 48, 96)
+    hidden: int = Field(256, ge=1, le=4096, description="units between what a step sees and what it says")
+    components: int = Field(4, ge=1, le=64, description="of the mixture over an object's turn")
+    presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
+    activation: Literal["relu", "silu"] = Field(
+        "relu", description="of what a glimpse tells; silu, behind the norm, cannot die: rotations need it"
+    )
+    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of convolutions in training")
+
 
 CERTAIN = 30.0
 """Logit of an object that every scene of the family has."""
@@ -49,9 +79,10 @@ class State(NamedTuple):
     """What goes from step to step.
 
     images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  backdrop: what is
-    behind all objects; layers: those so far, None before the first.  canvas: their picture.  steps: how many
-    were taken.  hidden: what a network without a renderer knows of these, None where it sees the canvas.
-    ahead: what the next step says, if it is known already.
+    behind all objects; layers: those so far, None before the first.  reconstruction: their picture.  steps:
+    how many were taken.  hidden: what a network without a renderer knows of these, None where it sees the
+    canvas.
+    precomputed_posterior: what the next step says, if it is known already.
     """
 
     images: Tensor
@@ -60,22 +91,22 @@ class State(NamedTuple):
     camera: CameraBatch
     backdrop: Backdrop
     layers: Layers | None
-    canvas: Canvas
+    reconstruction: Reconstruction
     steps: int
     hidden: Hidden | None = None
-    ahead: ObjectPosterior | None = None
+    precomputed_posterior: ObjectPosterior | None = None
 
 
 class Latents(NamedTuple):
     """One object of each image, as sampled.
 
-    asset: (B,).  position: (B, 2), metres on the stage's plane.  turn: (B,) or (B, 3, 3).
+    asset: (B,).  position: (B, 2), metres on the stage's plane.  orientation: (B,) or (B, 3, 3).
     rotation: (B, 3, 3).  posterior: where they came from.  before, after: the pictures without and with it.
     """
 
     asset: Tensor
     position: Tensor
-    turn: Tensor
+    orientation: Tensor
     rotation: Tensor
     posterior: ObjectPosterior
     before: Tensor
@@ -88,163 +119,189 @@ class Air3D(nn.Module):
     Its state is the scene so far, drawn: a step sees the image's features and the difference between the
     image and the composite of all objects before it. Where the settings say `recurrent`, it is hidden units
     that were told of those objects, and nothing that is drawn is seen. Nothing is detached on either way
-    unless `canvas_gradient` is off.
+    unless `reconstruction_gradient` is off.
     """
 
     def __init__(self, settings: Air3DSettings) -> None:
         super().__init__()
         self.settings = settings
         self.likelihood: Likelihood = GaussianLikelihood(settings.sigma)
-        self.canvas_gradient = True
-        self.stage = Stage(settings.family)
+        self.reconstruction_gradient = True
+        self.space = SceneSpace(settings.family)
         self._engine: RenderEngine | None = None
-        family, channels = self.stage.family, settings.channels
+        family, channels = self.space.family, settings.channels
         _, fine, coarse = channels
-        self.see = ImageFeatures(channels)
+        self.encoder = ImageFeatures(channels)
         recurrent = settings.state == "recurrent"
-        notice = (
+        residual_encoder = (
             Broadcast(settings.hidden, fine, family.image_size // STRIDE)
             if recurrent
-            else halve(canvas.NOTICED, fine)
+            else halve(features.RESIDUAL_CHANNELS, fine)
         )
-        self.compare = StepFeatures(channels, notice)
-        if len(self.stage.free):
-            self.view = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
-        turn = turn_numbers(settings.components, self.stage.floating)
+        self.step_encoder = StepFeatures(channels, residual_encoder)
+        if len(self.space.free):
+            self.camera_head = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
+        orientation = orientation_parameters(settings.components, self.space.floating)
         several = family.max_objects > 1
-        self.locate = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
-        pictured = recurrence.PICTURED if recurrent else canvas.PICTURED
-        self.glimpse = GlimpseFeatures(pictured, channels, settings.hidden, settings.activation)
-        self.describe = ObjectHead(
-            settings.hidden, settings.hidden, settings.hidden, len(family.kinds), turn, settings.activation
+        self.location_head = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
+        pictured = recurrent_state.GLIMPSE_CHANNELS if recurrent else features.GLIMPSE_CHANNELS
+        self.glimpse_encoder = GlimpseFeatures(pictured, channels, settings.hidden, settings.activation)
+        self.object_head = ObjectHead(
+            settings.hidden,
+            settings.hidden,
+            settings.hidden,
+            len(family.kinds),
+            orientation,
+            settings.activation,
         )
-        self.recur = Recurrence(fine, Said.size(self.stage), settings.hidden) if recurrent else None
+        self.state_update = (
+            Recurrence(fine, ObjectEncoding.size(self.space), settings.hidden) if recurrent else None
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def max_objects(self) -> int:
         """N, the number of steps."""
-        return self.stage.family.max_objects
+        return self.space.family.max_objects
 
     @property
     def engine(self) -> RenderEngine:
         """What draws: the embedded engine unless another was given."""
         if self._engine is None:
-            self._engine = make_engine(DEFAULT_ENGINE, self.stage.family.library.to(self.stage.reach.device))
+            self._engine = make_engine(DEFAULT_ENGINE, self.space.family.library.to(self.space.reach.device))
         return self._engine
 
     @engine.setter
     def engine(self, engine: RenderEngine) -> None:
         self._engine = engine
 
-    def begin(self, images: Tensor, sampler: Sampler) -> Beginning:
+    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
         """See the image and choose a camera.  images: (B, 3, H, W) in [0, 1]."""
         return self.begin_from(images, self.features(images), sampler)
 
-    def begin_from(self, images: Tensor, maps: Maps, sampler: Sampler) -> Beginning:
+    def begin_from(self, images: Tensor, maps: Maps, sampler: Sampler) -> InitialState:
         """Choose a camera for images of which the features are known."""
         posterior = self.camera(maps)
         if posterior is None:
-            orbit, kl = self.stage.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
+            orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
-            orbit, kl = self.stage.orbit(sampler(posterior)), posterior.kl_to_uniform()
+            orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
         scene = self._empty(orbit)
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-        empty = Canvas(backdrop.rgb, torch.zeros_like(images[:, :1]))
-        hidden = None if self.recur is None else self.recur.begin(images)
-        return Beginning(State(images, maps, orbit, scene.camera, backdrop, None, empty, 0, hidden), kl)
+        empty = Reconstruction(backdrop.rgb, torch.zeros_like(images[:, :1]))
+        hidden = None if self.state_update is None else self.state_update.begin(images)
+        return InitialState(State(images, maps, orbit, scene.camera, backdrop, None, empty, 0, hidden), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: whether there is one, which, where, and how it is turned."""
         posterior = self.look(state)
         position, asset = sampler(posterior.position), sampler(Categorical(posterior.identity)).long()
-        turn = sampler(posterior.seen_turn(asset, self.stage))
-        rotation = turn if self.stage.floating else matrix_from_yaw(turn)
+        orientation = sampler(posterior.visible_orientation(asset, self.space))
+        rotation = orientation if self.space.floating else matrix_from_yaw(orientation)
         after, carried = self._add(state, asset, position, rotation)
         if state.hidden is not None:
-            said = Said.of(asset, position, turn, state.orbit, state.camera, self.stage)
-            said = said if self.canvas_gradient else said.detached()
-            carried = carried._replace(hidden=self.told(state.hidden, state.maps.fine, said))
-        latents = Latents(asset, position, turn, rotation, posterior, state.canvas.image, after.image)
-        return Step(-posterior.presence, ObjectStep(latents, self._kl(posterior, asset, turn)), carried)
+            encoding = ObjectEncoding.from_latents(
+                asset, position, orientation, state.orbit, state.camera, self.space
+            )
+            encoding = encoding if self.reconstruction_gradient else encoding.detached()
+            carried = carried._replace(hidden=self.update_hidden(state.hidden, state.maps.fine, encoding))
+        latents = Latents(
+            asset, position, orientation, rotation, posterior, state.reconstruction.image, after.image
+        )
+        return Step(
+            -posterior.presence, ObjectStep(latents, self._kl(posterior, asset, orientation)), carried
+        )
 
     def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
         """log p(x | camera, z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
-        canvases = [objects[0].latents.before] + [step.latents.after for step in objects]
-        return torch.stack([self.likelihood.log_prob(images, canvas) for canvas in canvases], dim=-1)
+        images_of_objects = [objects[0].latents.before] + [step.latents.after for step in objects]
+        return torch.stack(
+            [self.likelihood.log_prob(images, reconstruction) for reconstruction in images_of_objects], dim=-1
+        )
 
     def features(self, images: Tensor) -> Maps:
         """What is seen of whole images."""
         with self._autocast(images):
-            return Maps(*self.see(images))
+            return Maps(*self.encoder(images))
 
     def camera(self, maps: Maps) -> TruncatedNormal | None:
         """The camera's posterior over what is free of its orbit, None if nothing is."""
-        if not len(self.stage.free):
+        if not len(self.space.free):
             return None
-        return camera_posterior(self.view(maps), self.stage)
+        return camera_posterior(self.camera_head(maps), self.space)
 
     def look(self, state: State) -> ObjectPosterior:
         """The next object's posterior."""
-        if state.ahead is not None:
-            return state.ahead
-        before: Canvas | Hidden = state.canvas if self.canvas_gradient else state.canvas.detached()
+        if state.precomputed_posterior is not None:
+            return state.precomputed_posterior
+        before: Reconstruction | Hidden = (
+            state.reconstruction if self.reconstruction_gradient else state.reconstruction.detached()
+        )
         if state.hidden is not None:
             before = state.hidden
         seen = self.posterior(state.maps.fine, state.images, before, state.orbit, state.camera)
         return self.with_certain(seen, torch.full_like(seen.presence, state.steps, dtype=torch.int64))
 
     def posterior(
-        self, fine: Tensor, images: Tensor, before: Canvas | Hidden, orbit: Tensor, camera: CameraBatch
+        self,
+        fine: Tensor,
+        images: Tensor,
+        before: Reconstruction | Hidden,
+        orbit: Tensor,
+        camera: CameraBatch,
     ) -> ObjectPosterior:
         """What one step says, of any batch of images and their fine maps, knowing `before`."""
-        view = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
+        camera_head = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
         with self._autocast(fine):
-            maps = self.compare(fine, before.noticed(images))
-        place = self.locate(maps, view)
+            maps = self.step_encoder(fine, before.residual(images))
+        place = self.location_head(maps, camera_head)
         with self._autocast(fine):
-            glimpse = self.glimpse(before.picture(images), place.pixel)
-        return object_posterior(self.describe(place, glimpse), camera, orbit[:, 0], self.stage)
+            glimpse = self.glimpse_encoder(before.glimpse_input(images), place.pixel)
+        return object_posterior(self.object_head(place, glimpse), camera, orbit[:, 0], self.space)
 
-    def told(self, before: Hidden, fine: Tensor, said: Said) -> Hidden:
+    def update_hidden(self, before: Hidden, fine: Tensor, encoding: ObjectEncoding) -> Hidden:
         """What a network without a renderer knows once one more object was said to be there."""
-        assert self.recur is not None
-        known: Hidden = self.recur(before, fine, said)
+        assert self.state_update is not None
+        known: Hidden = self.state_update(before, fine, encoding)
         return known
 
     def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
         """Objects that no scene is without are present, whatever the network says."""
-        certain = index < self.stage.smallest_count
+        certain = index < self.space.smallest_count
         return posterior._replace(presence=torch.where(certain, CERTAIN, posterior.presence))
 
-    def _kl(self, posterior: ObjectPosterior, asset: Tensor, turn: Tensor) -> Tensor:
+    def _kl(self, posterior: ObjectPosterior, asset: Tensor, orientation: Tensor) -> Tensor:
         """Identity and position exactly, the turn at its sample, as far as it can be seen: (B,), nats.
 
         None of it teaches the identity: a drawn kind hands it no gradient of the likelihood, and this alone
         would teach it that kinds are all alike, and those without a turn cheapest.
         """
         log_identity = posterior.identity.detach()
-        named = (log_identity.exp() * log_identity).sum(-1) + math.log(len(self.stage.turns))
-        turned = posterior.seen_turn(asset, self.stage).kl_to_uniform(turn)
-        return named + posterior.position.kl_to_uniform() + self.stage.turns[asset] * turned
+        named = (log_identity.exp() * log_identity).sum(-1) + math.log(len(self.space.orientation_observable))
+        turned = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
+        return named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * turned
 
     def _empty(self, orbit: Tensor) -> SceneBatch:
         batch = len(orbit)
         none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
-        return self.stage.scene(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0, 3, 3))
+        return self.space.scene(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0, 3, 3))
 
-    def _add(self, state: State, asset: Tensor, position: Tensor, rotation: Tensor) -> tuple[Canvas, State]:
+    def _add(
+        self, state: State, asset: Tensor, position: Tensor, rotation: Tensor
+    ) -> tuple[Reconstruction, State]:
         """Draw one more object over what there is."""
-        one = self.stage.scene(state.orbit, asset[:, None], position[:, None], rotation[:, None])
+        one = self.space.scene(state.orbit, asset[:, None], position[:, None], rotation[:, None])
         new = self.engine.layers(one.objects, one.camera, one.light)
         layers = (
             new
             if state.layers is None
             else Layers(*(torch.cat(pair, dim=1) for pair in zip(state.layers, new, strict=True)))
         )
-        explained = 1 - (1 - state.canvas.explained) * (1 - new.alpha)
-        after = Canvas(composite(layers, state.backdrop), explained)
-        return after, state._replace(layers=layers, canvas=after, steps=state.steps + 1, ahead=None)
+        explained = 1 - (1 - state.reconstruction.explained) * (1 - new.alpha)
+        after = Reconstruction(composite(layers, state.backdrop), explained)
+        return after, state._replace(
+            layers=layers, reconstruction=after, steps=state.steps + 1, precomputed_posterior=None
+        )
 
     def _autocast(self, like: Tensor) -> torch.autocast:
         fast = self.training and self.settings.precision == "bfloat16"

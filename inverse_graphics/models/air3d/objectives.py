@@ -9,12 +9,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
+from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.sleep import SleepObjective, SleepSettings
 from inverse_graphics.models.air3d.supervised import SupervisedObjective, SupervisedSettings
-from inverse_graphics.models.air3d.unlabelled import ElboObjective
-from inverse_graphics.models.air3d.wake_sleep import WakeSleepObjective, WakeSleepSettings
+from inverse_graphics.models.air3d.wake_sleep import (
+    SleepObjective,
+    SleepSettings,
+    WakeSleepObjective,
+    WakeSleepSettings,
+)
 
 Air3DObjective = Annotated[
     SleepSettings | WakeSleepSettings | ElboSettings | SupervisedSettings, Field(discriminator="kind")
@@ -25,7 +28,7 @@ class Objective(Protocol):
     """Draws what it learns from, and says how bad the network is at it."""
 
     @property
-    def memory(self) -> nn.Module | None:
+    def replay(self) -> nn.Module | None:
         """What it remembers from step to step, if it does; checkpoints hold it."""
 
     def batch(self, size: int, generator: torch.Generator) -> Any:

@@ -8,13 +8,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence, Defensive, Sampler, log_defended
-from inverse_graphics.models.air import Beginning, Inference, attend_infer_repeat
+from inverse_graphics.distributions.sampler import (
+    NO_MIXTURE,
+    DefensiveMixture,
+    DefensiveSampler,
+    Sampler,
+    log_prob_mixture,
+)
+from inverse_graphics.models.air import Inference, InitialState, attend_infer_repeat
 from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
 
 
 class Proposals(NamedTuple):
@@ -25,7 +31,7 @@ class Proposals(NamedTuple):
     log_posterior: likewise log q(z, n | x), nats.
     """
 
-    scenes: StagedScenes
+    scenes: SceneLatents
     log_joint: Tensor
     log_proposal: Tensor
     log_posterior: Tensor
@@ -45,11 +51,11 @@ class Proposals(NamedTuple):
         weights = self.log_weights()
         return weights.logsumexp((0, 2)) - math.log(len(weights))
 
-    def resample(self, generator: torch.Generator, temperature: float = 1.0) -> StagedScenes:
+    def resample(self, generator: torch.Generator, temperature: float = 1.0) -> SceneLatents:
         """Draw one scene and count for each image by its weight: B scenes."""
         return self.resample_several(generator, temperature, 1)
 
-    def resample_several(self, generator: torch.Generator, temperature: float, kept: int) -> StagedScenes:
+    def resample_several(self, generator: torch.Generator, temperature: float, kept: int) -> SceneLatents:
         """Draw `kept` different ones for each image: kept · B scenes, image b's k-th at k · B + b.
 
         Without replacement, by the Gumbel-top-k trick (Kool et al. 2019).
@@ -59,26 +65,30 @@ class Proposals(NamedTuple):
         gumbel = -torch.empty_like(flat).exponential_(generator=generator).log()
         chosen = (flat + gumbel).topk(kept).indices.T.flatten()
         index = chosen // counts * batch + torch.arange(batch, device=chosen.device).repeat(kept)
-        scenes = StagedScenes(*(part[index] for part in self.scenes))
+        scenes = SceneLatents(*(part[index] for part in self.scenes))
         slots = torch.arange(scenes.asset.shape[1], device=chosen.device)
         return scenes._replace(asset=scenes.asset.where(slots < (chosen % counts)[:, None], -1))
 
 
 @torch.no_grad()
 def propose(
-    model: Air3D, images: Tensor, samples: int, generator: torch.Generator, defence: Defence = NO_DEFENCE
+    model: Air3D,
+    images: Tensor,
+    samples: int,
+    generator: torch.Generator,
+    defence: DefensiveMixture = NO_MIXTURE,
 ) -> Proposals:
     """Draw `samples` scenes for each image.  images: (B, 3, H, W).
 
     defence: with which probability latents are drawn from the prior instead of the posterior.
     """
-    sampler = Defensive(generator, defence)
+    sampler = DefensiveSampler(generator, defence)
     repeated = images.repeat(samples, 1, 1, 1)
     inference = attend_infer_repeat(
-        model, repeated, sampler, beginning=seen_once(model, images, repeated, sampler)
+        model, repeated, sampler, initial=encode_once(model, images, repeated, sampler)
     )
-    scenes = inferred_scenes(inference)
-    log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.stage)
+    scenes = sampled_latents(inference)
+    log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.space)
     log_r = _log_density_of_prefixes(model, inference, defence)
     log_q = _log_density_of_prefixes(model, inference) if any(defence) else log_r
     shape = (samples, len(images), -1)
@@ -87,15 +97,15 @@ def propose(
     )
 
 
-def seen_once(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler) -> Beginning:
+def encode_once(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler) -> InitialState:
     """See each image once for all its samples; if the camera is known, take the first step once, too."""
     samples = len(repeated) // len(images)
     maps = model.features(images)
-    beginning = model.begin_from(repeated, Maps(*(part.repeat(samples, 1, 1, 1) for part in maps)), sampler)
-    if len(model.stage.free):
-        return beginning
+    initial = model.begin_from(repeated, Maps(*(part.repeat(samples, 1, 1, 1) for part in maps)), sampler)
+    if len(model.space.free):
+        return initial
     first = model.look(model.begin_from(images, maps, sampler).state)
-    return beginning._replace(state=beginning.state._replace(ahead=_repeated(first, samples)))
+    return initial._replace(state=initial.state._replace(precomputed_posterior=_repeated(first, samples)))
 
 
 def _repeated(posterior: ObjectPosterior, samples: int) -> ObjectPosterior:
@@ -109,27 +119,29 @@ def _repeated(posterior: ObjectPosterior, samples: int) -> ObjectPosterior:
         again(posterior.presence),
         again(posterior.identity),
         position._replace(mean=again(position.mean), std=again(position.std)),
-        type(posterior.turn)(*(again(part) for part in posterior.turn)),
+        type(posterior.orientation)(*(again(part) for part in posterior.orientation)),
     )
 
 
-def inferred_scenes(inference: Inference) -> StagedScenes:
+def sampled_latents(inference: Inference) -> SceneLatents:
     """All N objects of an inference, whatever their number is thought to be."""
     latents: list[Latents] = [step.latents for step in inference.objects]
-    return StagedScenes(
+    return SceneLatents(
         inference.shared.orbit,
         torch.stack([one.asset for one in latents], 1),
         torch.stack([one.position for one in latents], 1),
-        torch.stack([one.turn for one in latents], 1),
+        torch.stack([one.orientation for one in latents], 1),
     )
 
 
-def _log_density_of_prefixes(model: Air3D, inference: Inference, defence: Defence = NO_DEFENCE) -> Tensor:
+def _log_density_of_prefixes(
+    model: Air3D, inference: Inference, defence: DefensiveMixture = NO_MIXTURE
+) -> Tensor:
     """Log density of the camera and the first n objects under the posterior, defended: (B, N + 1), nats."""
     latents: list[Latents] = [step.latents for step in inference.objects]
-    each = [z.posterior.log_prob(z.asset, z.position, z.turn, model.stage, defence) for z in latents]
+    each = [z.posterior.log_prob(z.asset, z.position, z.orientation, model.space, defence) for z in latents]
     camera = torch.zeros_like(each[0])
     posterior = model.camera(inference.shared.maps)
     if posterior is not None:
-        camera = log_defended(posterior, inference.shared.orbit[:, model.stage.free], defence)
+        camera = log_prob_mixture(posterior, inference.shared.orbit[:, model.space.free], defence)
     return torch.stack([camera, *each], dim=-1).cumsum(-1)

@@ -2,6 +2,8 @@
 
 Gradients turn an object to the nearest orientation that looks right, which may be the opposite of the true
 one. So of the scene that was drawn each object is also tried turned by quarters or halves, uphill again.
+
+Scenes moved uphill: a few steps of gradient ascent on how well they explain an image.
 """
 
 from __future__ import annotations
@@ -14,14 +16,65 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
-from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_whole
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_whole
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
+
+FIRST_TURN, FIRST_MOVE = 0.12, 0.004
+"""Lengths of the first step, radians and metres; later ones fall linearly to a fifth."""
+
+
+def refined(scenes: SceneLatents, images: Tensor, model: Air3D, steps: int, levels: int = 3) -> SceneLatents:
+    """Move and turn objects by `steps` steps of Adam (Kingma and Ba 2015); cameras and kinds stay.
+
+    Climbs the likelihood compared at `levels` scales. Scenes that end up explaining their image (B, 3, H, W)
+    worse than before, at the image's own scale, are given back as they were.
+    """
+    if steps == 0:
+        return scenes
+    move = torch.zeros_like(scenes.position, requires_grad=True)
+    orientation = torch.zeros(*scenes.asset.shape, 3 if model.space.floating else 1, requires_grad=True)
+    adam = torch.optim.Adam(
+        [{"params": [move], "lr": FIRST_MOVE}, {"params": [orientation], "lr": FIRST_TURN}], betas=(0.7, 0.9)
+    )
+    scales, exact = PyramidLikelihood(model.settings.sigma, levels), GaussianLikelihood(model.settings.sigma)
+    before = images.new_zeros(len(images))
+    for step in range(steps):
+        for group, first in zip(adam.param_groups, (FIRST_MOVE, FIRST_TURN), strict=True):
+            group["lr"] = first * (1 - 0.8 * step / steps)
+        picture = draw_whole(_moved(scenes, move, orientation, model), model.space, model.engine)
+        if step == 0:
+            before = exact.log_prob(images, picture.detach())
+        explained = scales.log_prob(images, picture)
+        move.grad, orientation.grad = torch.autograd.grad(-explained.sum(), [move, orientation])
+        adam.step()
+    with torch.no_grad():
+        after = _moved(scenes, move, orientation, model)
+        gained = exact.log_prob(images, draw_whole(after, model.space, model.engine)) > before
+        return either(gained, after, scenes)
+
+
+def either(first: Tensor, scenes: SceneLatents, others: SceneLatents) -> SceneLatents:
+    """Of each pair of scenes one: the first where `first` (B,) says so."""
+
+    def chosen(one: Tensor, other: Tensor) -> Tensor:
+        return torch.where(first.reshape(-1, *[1] * (one.dim() - 1)), one, other)
+
+    return SceneLatents(*(chosen(*pair) for pair in zip(scenes, others, strict=True)))
+
+
+def _moved(scenes: SceneLatents, move: Tensor, orientation: Tensor, model: Air3D) -> SceneLatents:
+    position = (scenes.position + move).clamp(-model.space.reach, model.space.reach)
+    if model.space.floating:
+        return scenes._replace(
+            position=position, orientation=scenes.orientation @ matrix_from_rotation_vector(orientation)
+        )
+    return scenes._replace(position=position, orientation=scenes.orientation + orientation[..., 0])
+
 
 TURNS = 4
 """In how many ways each object is tried: three half turns, or three quarter turns, beside as it is."""
@@ -39,13 +92,13 @@ class Search(NamedTuple):
     kept: int
     steps: int
     levels: int = 3
-    defence: Defence = NO_DEFENCE
+    defence: DefensiveMixture = NO_MIXTURE
     turned: int = 0
 
 
 def searched(
     model: Air3D, images: Tensor, search: Search, temperature: float, generator: torch.Generator
-) -> StagedScenes:
+) -> SceneLatents:
     """One scene for each of the images (B, 3, H, W), drawn by how well it explains it, tempered."""
     with compared_at(model, search.levels):
         proposals = propose(model, images, search.tries, generator, search.defence)
@@ -59,20 +112,20 @@ def searched(
     return scenes
 
 
-def turned(model: Air3D, images: Tensor, scenes: StagedScenes, slot: int, search: Search) -> StagedScenes:
+def turned(model: Air3D, images: Tensor, scenes: SceneLatents, slot: int, search: Search) -> SceneLatents:
     """Scenes in which the object in `slot` is turned in whichever of `TURNS` ways explains its image best.
 
     Each is first moved uphill by `search.turned` steps. Nothing without a turn is touched.
     """
     asset = scenes.asset[:, slot]
-    rows = ((asset >= 0) & model.stage.turns[asset]).nonzero()[:, 0]
+    rows = ((asset >= 0) & model.space.orientation_observable[asset]).nonzero()[:, 0]
     if not len(rows):
         return scenes
     some = _rows(scenes, rows)
     tried, shown = _in_all_ways(some, slot), images[rows].repeat(TURNS, 1, 1, 1)
     tried = refined(tried, shown, model, search.turned, search.levels)
     best = _taken(tried, _log_joint(tried, shown, model).reshape(TURNS, -1).argmax(0))
-    return StagedScenes(*(part.index_copy(0, rows, new) for part, new in zip(scenes, best, strict=True)))
+    return SceneLatents(*(part.index_copy(0, rows, new) for part, new in zip(scenes, best, strict=True)))
 
 
 @contextmanager
@@ -85,32 +138,32 @@ def compared_at(model: Air3D, levels: int) -> Iterator[None]:
         model.likelihood = exact
 
 
-def _in_all_ways(scenes: StagedScenes, slot: int) -> StagedScenes:
+def _in_all_ways(scenes: SceneLatents, slot: int) -> SceneLatents:
     """B scenes as they are, and with one object turned otherwise: TURNS · B, the b-th's w-th at w · B + b."""
-    many = StagedScenes(*(part.repeat(TURNS, *[1] * (part.dim() - 1)) for part in scenes))
-    turn = many.turn.clone()
-    ways = torch.arange(TURNS, device=turn.device).repeat_interleave(len(scenes.orbit))
-    if turn.dim() == 2:
-        turn[:, slot] += ways * (2 * math.pi / TURNS)
+    many = SceneLatents(*(part.repeat(TURNS, *[1] * (part.dim() - 1)) for part in scenes))
+    orientation = many.orientation.clone()
+    ways = torch.arange(TURNS, device=orientation.device).repeat_interleave(len(scenes.orbit))
+    if orientation.dim() == 2:
+        orientation[:, slot] += ways * (2 * math.pi / TURNS)
     else:
-        half = torch.cat([torch.zeros(1, 3), math.pi * torch.eye(3)]).to(turn)
-        turn[:, slot] = turn[:, slot] @ matrix_from_rotation_vector(half)[ways]
-    return many._replace(turn=turn)
+        half = torch.cat([torch.zeros(1, 3), math.pi * torch.eye(3)]).to(orientation)
+        orientation[:, slot] = orientation[:, slot] @ matrix_from_rotation_vector(half)[ways]
+    return many._replace(orientation=orientation)
 
 
-def _taken(scenes: StagedScenes, chosen: Tensor) -> StagedScenes:
+def _taken(scenes: SceneLatents, chosen: Tensor) -> SceneLatents:
     """One of several scenes for each image.  scenes: S · B.  chosen: (B,), below S."""
     return _rows(scenes, chosen * len(chosen) + torch.arange(len(chosen), device=chosen.device))
 
 
-def _rows(scenes: StagedScenes, rows: Tensor) -> StagedScenes:
-    return StagedScenes(*(part[rows] for part in scenes))
+def _rows(scenes: SceneLatents, rows: Tensor) -> SceneLatents:
+    return SceneLatents(*(part[rows] for part in scenes))
 
 
 @torch.no_grad()
-def _log_joint(scenes: StagedScenes, images: Tensor, model: Air3D) -> Tensor:
+def _log_joint(scenes: SceneLatents, images: Tensor, model: Air3D) -> Tensor:
     """log p(image, scene): (B,), nats."""
-    drawn = draw_whole(scenes, model.stage, model.engine)
+    drawn = draw_whole(scenes, model.space, model.engine)
     log_likelihood = GaussianLikelihood(model.settings.sigma).log_prob(images, drawn)
-    log_prior = log_prior_of_prefixes(scenes, model.stage)
+    log_prior = log_prior_of_prefixes(scenes, model.space)
     return log_likelihood + log_prior.gather(1, scenes.counts[:, None])[:, 0]

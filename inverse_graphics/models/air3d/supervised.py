@@ -20,13 +20,13 @@ from pydantic import BaseModel, ConfigDict
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.distributions.sampler import PointEstimate
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.proposals import inferred_scenes
-from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, dream
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_shown, reordered
+from inverse_graphics.models.air3d.proposals import sampled_latents
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_step_inputs, reordered
+from inverse_graphics.models.air3d.wake_sleep import SleepBatch, StatePerturbation, sample_sleep_batch
 
 
 class SupervisedSettings(BaseModel):
@@ -46,26 +46,30 @@ class SupervisedSettings(BaseModel):
 class SupervisedObjective:
     """Minus the posterior's log density at labels in a given order."""
 
-    memory = None
+    replay = None
 
     def __init__(self, model: Air3D, settings: SupervisedSettings) -> None:
         self.model = model
         self.settings = settings
-        self.stage = model.stage if settings.modulo_symmetry else model.stage.without_symmetry()
+        self.space = model.space if settings.modulo_symmetry else model.space.without_symmetry()
 
-    def batch(self, size: int, generator: torch.Generator) -> Dreams:
+    def batch(self, size: int, generator: torch.Generator) -> SleepBatch:
         """Images with labels."""
         model, exact = (
             self.model,
-            Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0),
+            StatePerturbation(
+                position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0
+            ),
         )
-        dreams = dream(model.stage, model.engine, model.settings.sigma, exact, size, generator)
+        sleep_batch = sample_sleep_batch(
+            model.space, model.engine, model.settings.sigma, exact, size, generator
+        )
         if self.settings.order == "shuffled":
-            return dreams._replace(scenes=shuffled(dreams.scenes, generator))
-        return dreams
+            return sleep_batch._replace(scenes=shuffled(sleep_batch.scenes, generator))
+        return sleep_batch
 
     def loss(
-        self, batch: Dreams, step: int, generator: torch.Generator
+        self, batch: SleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
         del step, generator
@@ -74,28 +78,28 @@ class SupervisedObjective:
         else:
             ordered = by_kind(batch.scenes)
         with torch.no_grad():
-            prefixes = draw_shown(ordered, self.model.stage, self.model.engine)
-        said = log_posterior(self.model, batch.images, ordered, prefixes, stage=self.stage)
-        watched = {f"log_q_{name}": part.detach().mean() for name, part in said._asdict().items()}
-        return -said.total.mean(), watched
+            prefixes = draw_step_inputs(ordered, self.model.space, self.model.engine)
+        log_q = log_posterior(self.model, batch.images, ordered, prefixes, space=self.space)
+        watched = {f"log_q_{name}": part.detach().mean() for name, part in log_q._asdict().items()}
+        return -log_q.total.mean(), watched
 
 
-def by_kind(scenes: StagedScenes) -> StagedScenes:
+def by_kind(scenes: SceneLatents) -> SceneLatents:
     """Objects in the order of their kinds, those of one kind as they were; empty slots last."""
     kinds = int(scenes.asset.max()) + 1 if scenes.asset.numel() else 0
     return reordered(scenes, scenes.asset.where(scenes.asset >= 0, kinds).argsort(dim=1, stable=True))
 
 
-def shuffled(scenes: StagedScenes, generator: torch.Generator) -> StagedScenes:
+def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
     """Objects in a random order; empty slots last."""
     place = torch.rand(scenes.asset.shape, generator=generator) + (scenes.asset < 0).to(torch.float32)
     return reordered(scenes, place.argsort(dim=1))
 
 
 @torch.no_grad()
-def as_matched(model: Air3D, images: Tensor, scenes: StagedScenes) -> StagedScenes:
+def as_matched(model: Air3D, images: Tensor, scenes: SceneLatents) -> SceneLatents:
     """Objects in the order in which the network itself would name the nearest (Kuhn 1955)."""
-    found = inferred_scenes(attend_infer_repeat(model, images, AtMeans()))
+    found = sampled_latents(attend_infer_repeat(model, images, PointEstimate()))
     distance = torch.cdist(found.position, scenes.position)
     order = torch.arange(scenes.asset.shape[1]).repeat(len(images), 1)
     for image, count in enumerate(scenes.counts.tolist()):

@@ -3,10 +3,16 @@
 The wake phase samples S scenes from the posterior, weighs them by how much better they account for the image
 than the posterior thought, tempered, draws one by its weight, and raises the posterior's density there.
 Source: Bornschein & Bengio 2015, "Reweighted wake-sleep"; Le et al. 2019, "Revisiting reweighted wake-sleep".
+
+The sleep phase: scenes are dreamt from the prior and drawn, and the network learns to tell them.
+
+It needs no labelled images, only the renderer and its prior; and as both are at hand, there is no end of
+dreams. Source: Hinton et al. 1995, "The wake-sleep algorithm".
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -14,16 +20,153 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import NO_DEFENCE, Defence
+from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.sleep import Dreams, Misjudgement, SleepObjective, SleepSettings
-from inverse_graphics.models.air3d.staged import draw_shown, nearest_first
+from inverse_graphics.models.air3d.scene_latents import (
+    Prefixes,
+    SceneLatents,
+    depths,
+    draw_from_prior,
+    draw_step_inputs,
+    nearest_first,
+    reordered,
+)
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.render.engine import RenderEngine
+
+
+class StatePerturbation(BaseModel):
+    """How far off the objects before a step are shown, at most: inference will not get them right either.
+
+    Each image is off by a share of these, uniform between none and all. position_m, turn_degrees,
+    camera_degrees, camera_m: standard deviations.  wrong_kind: how often an object is taken for another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    position_m: float = Field(0.012, ge=0, le=10)
+    orientation_degrees: float = Field(15.0, ge=0, le=180)
+    camera_degrees: float = Field(0.8, ge=0, le=90)
+    camera_m: float = Field(0.015, ge=0, le=10)
+    wrong_kind: float = Field(0.05, ge=0, le=1)
+
+
+class SleepBatch(NamedTuple):
+    """B scenes and what there is to see of them.
+
+    images: (B, 3, H, W), drawn, with noise.  scenes: the truth.  prefixes: of the scenes as misjudged, drawn
+    from `seen_orbit` (B, 3).
+    """
+
+    images: Tensor
+    scenes: SceneLatents
+    prefixes: Prefixes
+    seen_orbit: Tensor
+
+
+def sample_sleep_batch(
+    space: SceneSpace,
+    engine: RenderEngine,
+    sigma: float,
+    state_perturbation: StatePerturbation,
+    count: int,
+    generator: torch.Generator,
+    tie_m: float = 0.0,
+) -> SleepBatch:
+    """Draw scenes from the prior, images of them with noise of standard deviation `sigma`, and prefixes.
+
+    Objects come nearest first, those within `tie_m` metres of depth in any order. Images are lit as the
+    family says; prefixes, as inference will draw them, from the middle of its lights.
+    """
+    scenes, images = draw_from_prior(space, engine, count, generator)
+    if tie_m:
+        apart = depths(scenes, space) + tie_m * torch.rand(scenes.asset.shape, generator=generator)
+        scenes = reordered(scenes, apart.argsort(dim=1, stable=True))
+    with torch.no_grad():
+        perturbed = misjudge(scenes, space, state_perturbation, generator)
+        prefixes = draw_step_inputs(perturbed, space, engine)
+    images = images + sigma * torch.randn(images.shape, generator=generator)
+    return SleepBatch(images, scenes, prefixes, perturbed.orbit)
+
+
+def misjudge(
+    scenes: SceneLatents, space: SceneSpace, state_perturbation: StatePerturbation, generator: torch.Generator
+) -> SceneLatents:
+    """Scenes as inference might have them: a little off, within the stage's bounds."""
+    count, slots = scenes.asset.shape
+    share = torch.rand(count, 1, generator=generator)
+    camera, orientation = (
+        math.radians(d) for d in (state_perturbation.camera_degrees, state_perturbation.orientation_degrees)
+    )
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=generator)
+
+    off = share * noise(3) * torch.tensor([camera, camera, state_perturbation.camera_m])
+    orbit = (scenes.orbit + off).clamp(space.orbit_low, space.orbit_high)
+    moved = scenes.position + state_perturbation.position_m * share[..., None] * noise(slots, 2)
+    wrong = torch.rand(count, slots, generator=generator) < state_perturbation.wrong_kind * share
+    other = torch.randint(len(space.orientation_observable), (count, slots), generator=generator)
+    asset = torch.where(wrong & (scenes.asset >= 0), other, scenes.asset)
+    turned = scenes.orientation
+    if not space.floating:
+        turned = turned + orientation * share * noise(slots)
+    return SceneLatents(orbit, asset, moved.clamp(-space.reach, space.reach), turned)
+
+
+class SleepSettings(BaseModel):
+    """Learning from dreams alone.
+
+    tie_m: of objects that are as near as this, metres of depth, any may be told first. Which is nearest
+    cannot always be seen, and a network that must choose would place one object between the two.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["sleep"] = "sleep"
+    state_perturbation: StatePerturbation = StatePerturbation.model_validate({})
+    tie_m: float = Field(0.05, ge=0, le=10)
+
+
+class SleepObjective:
+    """Minus the posterior's log density at the truth of each dream."""
+
+    replay = None
+
+    def __init__(self, model: Air3D, settings: SleepSettings) -> None:
+        self.model = model
+        self.settings = settings
+
+    def batch(self, size: int, generator: torch.Generator) -> SleepBatch:
+        """Dream anew."""
+        model, settings = self.model, self.settings
+        return sample_sleep_batch(
+            model.space,
+            model.engine,
+            model.settings.sigma,
+            settings.state_perturbation,
+            size,
+            generator,
+            settings.tie_m,
+        )
+
+    def loss(
+        self, batch: SleepBatch, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The scalar to make small, and its parts, nats."""
+        del step, generator
+        log_q = log_posterior(
+            self.model, batch.images, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
+        )
+        watched = {f"log_q_{name}": part.detach().mean() for name, part in log_q._asdict().items()}
+        return -log_q.total.mean(), watched
 
 
 class WakeSleepSettings(BaseModel):
-    """Sleep for `sleep_steps`, then both phases; `misjudgement` and `tie_m` are those of `SleepSettings`.
+    """Sleep for `sleep_steps`, then both phases; `state_perturbation` and `tie_m` are those of
+    `SleepSettings`.
 
     samples: S, scenes tried for each image.  wake_share: images awake for each dream.  temperature: T of the
     weights (see `Proposals.log_weights`), falling from `first_temperature` to 1 over the `cooling_steps`
@@ -33,7 +176,7 @@ class WakeSleepSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["wake_sleep"] = "wake_sleep"
-    misjudgement: Misjudgement = Misjudgement.model_validate({})
+    state_perturbation: StatePerturbation = StatePerturbation.model_validate({})
     tie_m: float = Field(0.05, ge=0, le=10)
     sleep_steps: int = Field(4000, ge=0)
     samples: int = Field(8, ge=1, le=1024)
@@ -43,40 +186,42 @@ class WakeSleepSettings(BaseModel):
 
     def temperature(self, step: int) -> float:
         """T after `step` steps."""
-        awake = step - self.sleep_steps
-        share = 1.0 if awake >= self.cooling_steps else max(awake / max(self.cooling_steps, 1), 0.0)
+        wake_size = step - self.sleep_steps
+        share = 1.0 if wake_size >= self.cooling_steps else max(wake_size / max(self.cooling_steps, 1), 0.0)
         return float(self.first_temperature ** (1 - share))
 
 
-class DayAndNight(NamedTuple):
+class WakeSleepBatch(NamedTuple):
     """dreams: with their scenes.  images: (W, 3, H, W), of which nothing else is known."""
 
-    dreams: Dreams
+    sleep_batch: SleepBatch
     images: Tensor
 
 
 class WakeSleepObjective:
     """The sleep loss, and after a while the wake loss beside it."""
 
-    memory = None
+    replay = None
 
     def __init__(self, model: Air3D, settings: WakeSleepSettings) -> None:
         self.model = model
         self.settings = settings
         self.sleep = SleepObjective(
-            model, SleepSettings(misjudgement=settings.misjudgement, tie_m=settings.tie_m)
+            model, SleepSettings(state_perturbation=settings.state_perturbation, tie_m=settings.tie_m)
         )
 
-    def batch(self, size: int, generator: torch.Generator) -> DayAndNight:
+    def batch(self, size: int, generator: torch.Generator) -> WakeSleepBatch:
         """Dream, and take images of unknown scenes."""
-        awake = max(1, round(size * self.settings.wake_share))
-        return DayAndNight(self.sleep.batch(size, generator), self.sleep.batch(awake, generator).images)
+        wake_size = max(1, round(size * self.settings.wake_share))
+        return WakeSleepBatch(
+            self.sleep.batch(size, generator), self.sleep.batch(wake_size, generator).images
+        )
 
     def loss(
-        self, batch: DayAndNight, step: int, generator: torch.Generator
+        self, batch: WakeSleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
-        loss, watched = self.sleep.loss(batch.dreams, step, generator)
+        loss, watched = self.sleep.loss(batch.sleep_batch, step, generator)
         if step < self.settings.sleep_steps:
             return loss, watched
         temperature = self.settings.temperature(step)
@@ -96,15 +241,15 @@ def wake_loss(
     samples: int,
     temperature: float,
     generator: torch.Generator,
-    defence: Defence = NO_DEFENCE,
+    defence: DefensiveMixture = NO_MIXTURE,
 ) -> tuple[Tensor, Tensor]:
     """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats.
 
     Of all orders of its objects, nearest first is taught, as asleep: one order is enough for a set.
     """
     proposals = propose(model, images, samples, generator, defence)
-    scenes = nearest_first(proposals.resample(generator, temperature), model.stage)
+    scenes = nearest_first(proposals.resample(generator, temperature), model.space)
     with torch.no_grad():
-        prefixes = draw_shown(scenes, model.stage, model.engine)
-    said = log_posterior(model, images, scenes, prefixes)
-    return -said.total.mean(), proposals.log_evidence().mean()
+        prefixes = draw_step_inputs(scenes, model.space, model.engine)
+    log_q = log_posterior(model, images, scenes, prefixes)
+    return -log_q.total.mean(), proposals.log_evidence().mean()

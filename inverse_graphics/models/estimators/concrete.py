@@ -14,10 +14,10 @@ from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.halting import Relaxed
-from inverse_graphics.likelihood import Likelihood
 from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.estimate import Estimate
+from inverse_graphics.models.estimators.exact import Estimate
+from inverse_graphics.observation.likelihood import Likelihood
 
 NOTHING = 1e-30
 """No presence is ever cut short."""
@@ -44,15 +44,15 @@ class Concrete:
         self.rule = Relaxed(temperature, floor=NOTHING)
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
         weights = self._relaxed(inference, generator)
         pictures = torch.stack(self.model.prefixes(inference.objects), dim=1)
         explained = self._explained(images, weights.detach(), pictures, inference.kl)
-        objects = trust * (explained - inference.kl_shared)
-        objects = objects + (1 - trust) * prefix_bounds(inference).mean(-1)
+        objects = warm_up_fraction * (explained - inference.kl_shared)
+        objects = objects + (1 - warm_up_fraction) * prefix_bounds(inference).mean(-1)
         presence = self._explained(images, weights, pictures.detach(), inference.kl.detach())
         count = inference.log_count.exp()
         kl_count = (count * (inference.log_count - log_count_prior)).sum(-1)

@@ -1,20 +1,43 @@
-"""Several samples of each image, and how much each weighs."""
+"""Several samples of each image, and how much each weighs.
+
+The importance-weighted bound, its counts drawn: L_K = E log 1/K Σ_k p(x, z_k, n_k) / q(z_k, n_k | x).
+
+Counts learn by the score function, each sample's signal being how much it raised the bound over what the
+others give. Unbiased for L_K.
+Source: Burda, Grosse and Salakhutdinov 2016, "Importance Weighted Autoencoders"; Mnih and Rezende 2016,
+"Variational Inference for Monte Carlo Objectives", equations 7 to 10.
+
+Reweighted wake-sleep: the model and the posteriors learn from the same weighted samples.
+
+    weights ∝ p(n) p(x | z_1..z_n) Π_{i≤n} p(z_i) / q(z_i | x, z_<i), over samples k and counts n
+    the model:      Σ weights · log p(x | z_1..z_n)
+    the posteriors: Σ weights · [ log q(n | x, z) + Σ_{i≤n} log q(z_i | x, z_<i) ]
+
+Counts are enumerated. No gradient passes through a sample. Biased for few samples, as the weights are
+normalised by themselves; the bias vanishes as their number grows.
+Source: Bornschein and Bengio 2015, "Reweighted Wake-Sleep"; Le et al. 2019, "Revisiting Reweighted
+Wake-Sleep".
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.air import AirModel, Inference, ObjectStep
-from inverse_graphics.models.elbo import Bound, exact_count_elbo
+from inverse_graphics.distributions.sampler import Posterior, Reparameterised
+from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
+from inverse_graphics.models.elbo import Bound, exact_count_elbo, prefix_bounds
+from inverse_graphics.models.estimators.exact import Estimate
+from inverse_graphics.models.estimators.score_function import draw_counts
 
 
 class SampledModel(AirModel, Protocol):
     """A model that says how probable the latents that it drew were."""
 
-    def log_ratio_shared(self, beginning: Any) -> Tensor:
+    def log_ratio_shared(self, initial: Any) -> Tensor:
         """log q − log p of what all objects share, as it was drawn: (B,), nats."""
 
     def log_ratio(self, step: ObjectStep) -> Tensor:
@@ -42,3 +65,91 @@ def mean_bound(inference: Inference, log_count_prior: Tensor, samples: int) -> B
     """The bound of one sample, averaged over each image's: (B,) each."""
     bound = exact_count_elbo(inference, log_count_prior)
     return Bound(*(by_image(part, samples).mean(1) for part in bound))
+
+
+class ImportanceWeighted:
+    """An `Estimator`: K samples of each image, at least two."""
+
+    helpers = None
+
+    def __init__(self, model: SampledModel, samples: int) -> None:
+        self.model = model
+        self.samples = samples
+
+    def __call__(
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
+    ) -> Estimate:
+        """One estimate."""
+        repeated = images.repeat_interleave(self.samples, dim=0)
+        inference = attend_infer_repeat(self.model, repeated, Reparameterised(generator))
+        drawn = draw_counts(inference.log_count, generator)[:, None]
+        joint, log_q = (
+            by_image(of_all.gather(-1, drawn)[:, 0], self.samples)
+            for of_all in (log_joint(self.model, inference, log_count_prior), inference.log_count)
+        )
+        objects = warm_up_fraction * log_mean(joint - log_q.detach())
+        if warm_up_fraction < 1:
+            every = by_image(prefix_bounds(inference).mean(-1), self.samples).mean(1)
+            objects = objects + (1 - warm_up_fraction) * every
+        presence = log_mean(joint.detach() - log_q)
+        signal = signals((joint - log_q).detach())
+        return Estimate(
+            objects + presence + (signal * log_q).sum(-1),
+            mean_bound(inference, log_count_prior, self.samples),
+        )
+
+
+def log_mean(log_weights: Tensor) -> Tensor:
+    """log 1/K Σ_k exp: (B,) of (B, K)."""
+    return log_weights.logsumexp(-1) - math.log(log_weights.shape[-1])
+
+
+def signals(log_weights: Tensor) -> Tensor:
+    """By how much each sample raised the bound, had it weighed as much as the others' geometric mean.
+
+    log_weights: (B, K), K at least 2.  Returns (B, K), nats.
+    """
+    samples = log_weights.shape[-1]
+    others = (log_weights.sum(-1, keepdim=True) - log_weights) / (samples - 1)
+    own = torch.eye(samples, dtype=torch.bool, device=log_weights.device)
+    replaced = torch.where(own, others[:, :, None], log_weights[:, None, :])
+    return log_mean(log_weights)[:, None] - log_mean(replaced.flatten(0, 1)).view_as(log_weights)
+
+
+class WakeSleep:
+    """An `Estimator`: K samples of each image."""
+
+    helpers = None
+
+    def __init__(self, model: SampledModel, samples: int) -> None:
+        self.model = model
+        self.samples = samples
+
+    def __call__(
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
+    ) -> Estimate:
+        """One estimate."""
+        repeated = images.repeat_interleave(self.samples, dim=0)
+        inference = attend_infer_repeat(self.model, repeated, _Held(generator))
+        joint = by_image(log_joint(self.model, inference, log_count_prior), self.samples).detach()
+        posterior = joint.flatten(1).softmax(-1).view_as(joint)
+        alike = joint.softmax(1) / joint.shape[-1]
+        learnt_from = warm_up_fraction * posterior + (1 - warm_up_fraction) * alike
+        log_q = log_joint(self.model, inference, log_count_prior).neg() + inference.log_likelihood
+        objects = by_image(inference.log_likelihood + log_q, self.samples)
+        presence = by_image(inference.log_count, self.samples)
+        return Estimate(
+            (learnt_from * objects + posterior * presence).sum((1, 2)),
+            mean_bound(inference, log_count_prior, self.samples),
+        )
+
+
+class _Held:
+    """Draws values through which no gradient passes."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def __call__(self, posterior: Posterior) -> Tensor:
+        """Draw one value."""
+        return posterior.sample(self.generator).detach()

@@ -5,6 +5,8 @@
 f_n = log p(x, z_1..z_n, n) − log q is the reward of the count drawn; b_i a baseline that may know the image
 and the latents before step i, but not presence_i, and so moves the mean nowhere.
 Source: Eslami et al. 2016, section 2.3; Mnih and Gregor 2014, "Neural Variational Inference and Learning".
+
+A network that predicts what a drawn count will be worth, from the image and the latents so far.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import AirModel, Inference, attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.estimate import Estimate, mixed_weights
+from inverse_graphics.models.estimators.exact import Estimate, mixed_weights
 
 
 class Baseline(Protocol):
@@ -35,13 +37,13 @@ class ScoreFunction:
         self.helpers = baseline
 
     def __call__(
-        self, images: Tensor, log_count_prior: Tensor, trust: float, generator: torch.Generator
+        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """One estimate; the baseline learns by the same objective."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
         bounds, count = prefix_bounds(inference), draw_counts(inference.log_count, generator)
         drawn = torch.nn.functional.one_hot(count, bounds.shape[-1]).to(bounds)
-        objects = (mixed_weights(drawn, trust) * bounds).sum(-1)
+        objects = (mixed_weights(drawn, warm_up_fraction) * bounds).sum(-1)
         rewards = bounds.detach() - inference.log_count.detach() + log_count_prior
         reward = (drawn * rewards).sum(-1, keepdim=True)
         predicted = self._predicted(images, inference)
@@ -83,3 +85,29 @@ def _misprediction(predicted: Tensor, reward: Tensor, count: Tensor) -> Tensor:
     """Squared errors of the steps that were run: (B,)."""
     run = torch.arange(predicted.shape[-1], device=count.device) <= count[:, None]
     return (((predicted - reward) / REWARD_SCALE).square() * run).sum(-1)
+
+
+class NeuralBaseline(nn.Module):
+    """A recurrent network beside the model's own; a `Baseline`.
+
+    pixels: numbers in an image.  latents: numbers in `latents_of` an object.
+    Source: Eslami et al. 2016, section 2.3; Mnih and Gregor 2014.
+    """
+
+    def __init__(self, pixels: int, latents: int, hidden: int) -> None:
+        super().__init__()
+        self.see = nn.Linear(pixels, hidden)
+        self.recur = nn.LSTMCell(hidden + latents, hidden)
+        self.predict = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.latents = latents
+
+    def forward(self, images: Tensor, inference: Inference) -> Tensor:
+        """Rewards predicted before each step: (B, N), nats.  Learns nothing through the latents."""
+        seen = torch.relu(self.see(images.flatten(1)))
+        before = images.new_zeros(len(images), self.latents)
+        state, predictions = None, []
+        for step in inference.objects:
+            state = self.recur(torch.cat([seen, before], -1), state)
+            predictions.append(REWARD_SCALE * self.predict(state[0])[:, 0])
+            before = torch.cat([step.latents.where, step.latents.what], -1).detach()
+        return torch.stack(predictions, dim=-1)

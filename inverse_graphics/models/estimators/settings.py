@@ -7,15 +7,12 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Discriminator, Field, Tag
 
-from inverse_graphics.models.air2d import WHERE, Air2D
+from inverse_graphics.models.air2d.network import WHERE, Air2D
 from inverse_graphics.models.air_objective import AirSchedule
-from inverse_graphics.models.estimators.baseline import NeuralBaseline
 from inverse_graphics.models.estimators.concrete import Concrete
-from inverse_graphics.models.estimators.estimate import Estimator
-from inverse_graphics.models.estimators.exact import ExactCount
-from inverse_graphics.models.estimators.iwae import ImportanceWeighted
-from inverse_graphics.models.estimators.score_function import ScoreFunction
-from inverse_graphics.models.estimators.wake_sleep import WakeSleep
+from inverse_graphics.models.estimators.exact import Estimator, ExactCount
+from inverse_graphics.models.estimators.multi_sample import ImportanceWeighted, WakeSleep
+from inverse_graphics.models.estimators.score_function import NeuralBaseline, ScoreFunction
 
 
 class ExactSettings(AirSchedule):

@@ -2,16 +2,43 @@
 
 The stick is that of `halting`: one for each latent, broken after each unit but the last. Positions whose
 latent has halted copy their features, so their neighbours see what they had come to.
+
+Kinds of residual blocks: a rule by which positions halt, and which of them halt together.
+
+| kind | halts by | together | source |
+|---|---|---|---|
+| plain | nothing: all units run | | He et al. 2016 |
+| act | accumulated probabilities | whole image | Graves 2016; Figurnov et al. 2017, section 3.1 |
+| sact | accumulated probabilities | position or patch | Figurnov et al. 2017, section 3.2 |
+| pact | a draw of the number of units | whole image | Figurnov et al. 2018 |
+| psact | a draw of the number of units | position or patch | Figurnov et al. 2018 |
+
+How probable it is, at each position, that a residual block has done enough there.
+
+H(u) = σ(W̃ ∗ u + W pool(u) + b): a 3×3 convolution sees the neighbourhood, a mean over the map sees the whole.
+Source: Figurnov et al. 2017, "Spatially Adaptive Computation Time for Residual Networks"; the
+probability is kept in [δ, 1 − δ], so that no logit is so large that noise never moves it.
+
+Which positions of a map halt together.
+
+A pre-activation residual unit whose branch is computed where something is alive.
+
+Source: He et al. 2016, "Identity Mappings in Deep Residual Networks"; without a mask where the map is halved.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, pad, relu
 
 from inverse_graphics.halting import (
+    Accumulated,
+    Halting,
     Pondering,
     Step,
     Thresholded,
@@ -20,13 +47,134 @@ from inverse_graphics.halting import (
     select,
     steps_taken,
 )
-from inverse_graphics.models.residual.block_kinds import BlockKind
-from inverse_graphics.models.residual.granularity import Granularity
-from inverse_graphics.models.residual.halting_map import HaltingMap
-from inverse_graphics.models.residual.residual_unit import ResidualUnit
 
 
-class BlockThought(NamedTuple):
+class HaltingMap(nn.Module):
+    """Halting logits of a map of features.  bias: b at the start; W̃ and W begin at zero.  delta: δ."""
+
+    def __init__(self, channels: int, bias: float, delta: float) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(channels, 1, 3, 1, 1)
+        self.far = nn.Linear(channels, 1, bias=False)
+        self.limit = math.log1p(-delta) - math.log(delta)
+        nn.init.zeros_(self.near.weight)
+        nn.init.zeros_(self.far.weight)
+        assert self.near.bias is not None
+        nn.init.constant_(self.near.bias, bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits before clipping: (B, H, W) of (B, C, H, W)."""
+        everywhere = self.far(features.mean((2, 3)))
+        return self.near(features)[:, 0] + everywhere[:, :, None]
+
+    def clipped(self, logits: Tensor) -> Tensor:
+        """Logits of probabilities in [δ, 1 − δ]."""
+        return torch.clamp(logits, -self.limit, self.limit)
+
+
+@dataclass(frozen=True)
+class Granularity:
+    """Squares of `patch` by `patch` positions share a latent; None: all positions of the map do.
+
+    A patch larger than the map is the map. Figurnov et al. 2018 group latents so.
+    """
+
+    patch: int | None = 1
+
+    def share(self, logits: Tensor) -> Tensor:
+        """The mean logit of each patch: (B, h, w) of (B, H, W)."""
+        rows, columns = self._sides(logits.shape[-2], logits.shape[-1])
+        return logits if rows == columns == 1 else avg_pool2d(logits[:, None], (rows, columns))[:, 0]
+
+    def spread(self, latents: Tensor, height: int, width: int) -> Tensor:
+        """What holds of each patch, at its positions: (..., H, W) of (..., h, w)."""
+        rows, columns = self._sides(height, width)
+        if rows == columns == 1:
+            return latents
+        *lead, h, w = latents.shape
+        tiled = latents[..., :, None, :, None].expand(*lead, h, rows, w, columns)
+        return tiled.reshape(*lead, height, width)
+
+    def latents(self, height: int, width: int) -> int:
+        """How many there are on a map of that size."""
+        rows, columns = self._sides(height, width)
+        return (height // rows) * (width // columns)
+
+    def fits(self, height: int, width: int) -> bool:
+        """Whether patches tile a map of that size."""
+        rows, columns = self._sides(height, width)
+        return height % rows == 0 and width % columns == 0
+
+    def _sides(self, height: int, width: int) -> tuple[int, int]:
+        return (
+            height if self.patch is None else min(self.patch, height),
+            width if self.patch is None else min(self.patch, width),
+        )
+
+
+class ResidualUnit(nn.Module):
+    """u + F(u), F: norm, ReLU, 3×3 convolution, norm, ReLU, 3×3 convolution.
+
+    stride: 2 halves the map.  Where the unit widens, what is carried past F is averaged over the stride and
+    gets channels of zeros on both sides, so that it has no weights.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.stride, self.more = stride, outputs - inputs
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        for convolution in (self.conv1, self.conv2):
+            nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, features: Tensor, active: Tensor | None = None) -> Tensor:
+        """(B, outputs, H, W) of (B, inputs, H, W).
+
+        active: (B, H, W) bool; elsewhere the features are copied.  None: everywhere.
+        """
+        inner = self.conv1(relu(self.norm1(features)))
+        branch = self.conv2(relu(self.norm2(inner)))
+        if active is not None:
+            branch = branch * active[:, None]
+        return self._carried(features) + branch
+
+    def _carried(self, features: Tensor) -> Tensor:
+        if self.stride > 1:
+            features = avg_pool2d(features, self.stride)
+        before = self.more // 2
+        return pad(features, (0, 0, 0, 0, before, self.more - before)) if self.more else features
+
+
+KindName = Literal["plain", "act", "sact", "pact", "psact"]
+
+
+class BlockKind(NamedTuple):
+    """How a block is run.  halting: None where all units run."""
+
+    halting: Halting | None
+    granularity: Granularity
+
+    def by(self, halting: Halting) -> BlockKind:
+        """The same positions together, by another rule; a plain block stays plain."""
+        return self if self.halting is None else self._replace(halting=halting)
+
+
+def block_kind(name: KindName, patch: int = 1) -> BlockKind:
+    """The kind of that name, with the rule that it is evaluated by.  patch: side, of sact and psact."""
+    whole, patches = Granularity(None), Granularity(patch)
+    kinds: dict[KindName, BlockKind] = {
+        "plain": BlockKind(None, whole),
+        "act": BlockKind(Accumulated(), whole),
+        "sact": BlockKind(Accumulated(), patches),
+        "pact": BlockKind(Thresholded(), whole),
+        "psact": BlockKind(Thresholded(), patches),
+    }
+    return kinds[name]
+
+
+class BlockOutput(NamedTuple):
     """What a block made of a batch, and how long it took where.
 
     features: (B, C, H, W).  pondering: of latents (B, h, w), as the granularity shares them.
@@ -46,7 +194,7 @@ class BlockThought(NamedTuple):
         return self.steps > unit
 
 
-class ThinkingBlock(nn.Module):
+class AdaptiveBlock(nn.Module):
     """`units` residual units, the first of which may widen and halve the map, and a halting map after each.
 
     The last unit has none: what has come so far halts.
@@ -72,7 +220,7 @@ class ThinkingBlock(nn.Module):
 
     def forward(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
-    ) -> BlockThought:
+    ) -> BlockOutput:
         """Run the units on (B, inputs, H, W); all work is done, and masked where all has halted."""
 
         def step(state: Tensor, index: int, log_alive: Tensor | None) -> Step[Tensor, Tensor]:
@@ -81,7 +229,7 @@ class ThinkingBlock(nn.Module):
 
         rule = kind.halting or Thresholded()
         pondering = ponder(step, features, len(self.units), rule, generator)
-        return BlockThought(_selected(pondering, kind), pondering, kind.granularity)
+        return BlockOutput(_selected(pondering, kind), pondering, kind.granularity)
 
     @staticmethod
     def _active(state: Tensor, log_alive: Tensor | None, granularity: Granularity) -> Tensor | None:

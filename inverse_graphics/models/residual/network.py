@@ -1,27 +1,81 @@
-"""A residual network of three blocks that think, as ResNets for CIFAR are built."""
+"""A residual network of three blocks that think, as ResNets for CIFAR are built.
+
+What a residual network that thinks is like.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from inverse_graphics.models.residual.block import BlockThought, ThinkingBlock
-from inverse_graphics.models.residual.block_kinds import BlockKind
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.block import (
+    AdaptiveBlock,
+    BlockKind,
+    BlockOutput,
+    KindName,
+    block_kind,
+)
+
+Width = Annotated[int, Field(ge=1, le=4096)]
 
 
-class ImageThought(NamedTuple):
+class ResidualSettings(BaseModel):
+    """Three blocks of residual units on maps of full, half and quarter size, and who decides how many run.
+
+    units: of each block: 5 make a ResNet-32, 18 a ResNet-110 (6 units + 2 layers).  widths: channels of the
+    blocks.  block: the kind of all blocks (`block_kinds`).  patch: of sact and psact, the side, in positions,
+    of the squares that halt together.  halting_bias: logit of halting at the start.  delta: halting
+    probabilities are kept in [delta, 1 − delta].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["residual"] = "residual"
+    image_size: int = Field(default=32, ge=8, le=1024, description="height and width of an image, pixels")
+    channels: int = Field(default=1, ge=1, le=64)
+    classes: int = Field(default=10, ge=2, le=100_000)
+    units: int = Field(default=5, ge=1, le=1000)
+    widths: tuple[Width, Width, Width] = (16, 32, 64)
+    block: KindName = "psact"
+    patch: int = Field(default=1, ge=1, le=1024)
+    halting_bias: float = Field(default=-3.0, ge=-20, le=20)
+    delta: float = Field(default=1e-3, gt=0, lt=0.5)
+
+    @property
+    def block_kind(self) -> BlockKind:
+        """How all blocks are run, unless told otherwise."""
+        return block_kind(self.block, self.patch)
+
+    @property
+    def map_sizes(self) -> tuple[int, int, int]:
+        """Sides of the blocks' maps, positions."""
+        return self.image_size, self.image_size // 2, self.image_size // 4
+
+    @model_validator(mode="after")
+    def _maps_tile(self) -> Self:
+        if self.image_size % 4:
+            raise ValueError(f"image_size {self.image_size} is no multiple of 4: maps are halved twice")
+        for size in self.map_sizes:
+            if not self.block_kind.granularity.fits(size, size):
+                raise ValueError(f"patch {self.patch} does not tile a map of {size}×{size} positions")
+        if list(self.widths) != sorted(self.widths):
+            raise ValueError("widths do not fall: what is carried past a unit gets channels, and loses none")
+        return self
+
+
+class NetworkOutput(NamedTuple):
     """What a network says of images, and how long it looked where.
 
     logits: (B, K).  blocks: what each of the three did.
     """
 
     logits: Tensor
-    blocks: Sequence[BlockThought]
+    blocks: Sequence[BlockOutput]
 
 
 class ResidualNetwork(nn.Module):
@@ -38,7 +92,7 @@ class ResidualNetwork(nn.Module):
         self.stem = nn.Conv2d(settings.channels, widths[0], 3, 1, 1, bias=False)
         nn.init.kaiming_normal_(self.stem.weight, mode="fan_out", nonlinearity="relu")
         self.blocks = nn.ModuleList(
-            ThinkingBlock(
+            AdaptiveBlock(
                 widths[index], widths[index + 1], settings.units, 1 if index == 0 else 2,
                 settings.halting_bias, settings.delta,
             )
@@ -52,23 +106,23 @@ class ResidualNetwork(nn.Module):
         images: Tensor,
         kinds: BlockKind | Sequence[BlockKind] | None = None,
         generator: torch.Generator | None = None,
-    ) -> ImageThought:
+    ) -> NetworkOutput:
         """Classify images (B, channels, S, S) in [0, 1].
 
         kinds: how blocks are run, one for all or one for each; None: as the settings say.  generator: for
         rules that draw.
         """
         features, thoughts = self.stem(images), []
-        for block, kind in zip(self.thinking_blocks, self.kinds(kinds), strict=True):
+        for block, kind in zip(self.adaptive_blocks, self.kinds(kinds), strict=True):
             thought = block(features, kind, generator)
             features = thought.features
             thoughts.append(thought)
-        return ImageThought(self.answers(features), thoughts)
+        return NetworkOutput(self.answers(features), thoughts)
 
     @property
-    def thinking_blocks(self) -> list[ThinkingBlock]:
+    def adaptive_blocks(self) -> list[AdaptiveBlock]:
         """The three of them."""
-        return [block for block in self.blocks if isinstance(block, ThinkingBlock)]
+        return [block for block in self.blocks if isinstance(block, AdaptiveBlock)]
 
     def kinds(self, kinds: BlockKind | Sequence[BlockKind] | None = None) -> Sequence[BlockKind]:
         """One for each block."""

@@ -26,15 +26,15 @@ from inverse_graphics.halting import (
     log_probability,
     ponder_cost,
 )
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
+    AdaptiveObjectiveSettings,
     PlainObjective,
     ReinforceObjective,
     RelaxedObjective,
-    ThinkingSettings,
 )
-from inverse_graphics.models.residual.block_kinds import BlockKind
-from inverse_graphics.models.residual.network import ImageThought, ResidualNetwork
+from inverse_graphics.models.residual.block import BlockKind
+from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 
 Watched = Mapping[str, Tensor | float]
 Kinds = list[BlockKind]
@@ -54,7 +54,7 @@ class ResidualObjective(nn.Module):
     """
 
     def __init__(
-        self, network: ResidualNetwork, settings: ThinkingSettings, kinds: Kinds | None = None
+        self, network: ResidualNetwork, settings: AdaptiveObjectiveSettings, kinds: Kinds | None = None
     ) -> None:
         super().__init__()
         self.network, self.settings = network, settings
@@ -64,7 +64,7 @@ class ResidualObjective(nn.Module):
         """The scalar to minimise, and what to watch."""
         raise NotImplementedError
 
-    def _think(self, batch: Labelled, halting: Halting, generator: torch.Generator) -> ImageThought:
+    def _think(self, batch: Labelled, halting: Halting, generator: torch.Generator) -> NetworkOutput:
         return self.network(batch.images, [kind.by(halting) for kind in self.kinds], generator)
 
 
@@ -79,7 +79,7 @@ class _Penalised(ResidualObjective):
     def _halting(self) -> Halting:
         return self.settings.judged_by
 
-    def _cost(self, thought: ImageThought) -> Tensor:
+    def _cost(self, thought: NetworkOutput) -> Tensor:
         return thought.logits.new_zeros(len(thought.logits))
 
 
@@ -92,7 +92,7 @@ class Sact(_Penalised):
 
     settings: ActObjective
 
-    def _cost(self, thought: ImageThought) -> Tensor:
+    def _cost(self, thought: NetworkOutput) -> Tensor:
         return self.settings.time_penalty * summed_over_blocks(thought, ponder_cost)
 
 
@@ -104,7 +104,7 @@ class RelaxedPsact(_Penalised):
     def _halting(self) -> Halting:
         return self.settings.trained_by
 
-    def _cost(self, thought: ImageThought) -> Tensor:
+    def _cost(self, thought: NetworkOutput) -> Tensor:
         return self.settings.time_penalty * summed_over_blocks(thought, expected_steps)
 
 
@@ -140,30 +140,30 @@ class ReinforcePsact(ResidualObjective):
             torch.zeros_like(total),
         )
         with torch.no_grad():
-            self.follow(total.mean())
+            self.update_baseline(total.mean())
             advantage = total - self.baseline
         return (total + advantage * log_q).mean(), _watched(thought, losses.mean())
 
-    def follow(self, total: Tensor) -> None:
+    def update_baseline(self, total: Tensor) -> None:
         """Move the baseline towards loss and cost of a batch, (), or begin there."""
         decay = self.settings.baseline_decay * self.begun
         self.baseline.copy_(decay * self.baseline + (1 - decay) * total)
         self.begun.fill_(1)
 
 
-def summed_over_blocks(thought: ImageThought, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
+def summed_over_blocks(thought: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
     """The mean cost of a block's positions, over its blocks: (B,).  cost: of a pondering, (B, h, w)."""
     each = [cost(block.pondering).mean((1, 2)) for block in thought.blocks]
     return torch.stack(each).sum(0)
 
 
-def _watched(thought: ImageThought, task_loss: Tensor) -> Watched:
+def _watched(thought: NetworkOutput, task_loss: Tensor) -> Watched:
     steps = {f"units_{i}": block.steps.mean() for i, block in enumerate(thought.blocks, start=1)}
     return {"task_loss": task_loss.detach(), **steps}
 
 
 def build_residual_objective(
-    network: ResidualNetwork, settings: ThinkingSettings, kinds: Kinds | None = None
+    network: ResidualNetwork, settings: AdaptiveObjectiveSettings, kinds: Kinds | None = None
 ) -> ResidualObjective:
     """The objective of these settings."""
     if isinstance(settings, ReinforceObjective):

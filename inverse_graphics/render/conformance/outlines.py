@@ -24,7 +24,7 @@ from inverse_graphics.render.conformance.tolerance import (
     require_near,
 )
 from inverse_graphics.scene.camera import look_at_pose
-from inverse_graphics.scene.projection import project
+from inverse_graphics.scene.camera_batch import project
 
 TURNED = np.array(
     [[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]]

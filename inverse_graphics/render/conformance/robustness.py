@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverse_graphics.geometry.rotation import matrix_from_quaternion
+from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.packs.mesh import Mesh
 from inverse_graphics.render.conformance.studio import (
     Floats,

@@ -14,7 +14,7 @@ from inverse_graphics.render.conformance.tolerance import (
     require_near,
 )
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.rendering import render
+from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import ObjectBatch
 from inverse_graphics.scene.camera import look_at_pose
 

@@ -1,4 +1,7 @@
-"""Stage 2 as a whole, in plain torch: what is visible becomes layers. The GPU's path, the CPU's oracle."""
+"""Stage 2 as a whole, in plain torch: what is visible becomes layers. The GPU's path, the CPU's oracle.
+
+Everything a layer's picture depends on besides its mesh: 21 numbers for each object.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,10 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.coverage import blend, shares
-from inverse_graphics.render.embedded.shading import Corners, shade
-from inverse_graphics.render.embedded.slopes import Slopes, between_pixels
+from inverse_graphics.render.embedded.shading import Corners, Slopes, between_pixels, shade
 from inverse_graphics.render.embedded.texture import Textures
-from inverse_graphics.render.embedded.visibility import Clipping, Visibility
+from inverse_graphics.render.embedded.visibility import Clipping, Visibility, blend, shares
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 NOTHING = 1e-6  # a pixel that an object covers by less has no depth
 
@@ -52,3 +54,32 @@ def _spread(
     far = values.new_full((size + 1,), torch.inf).index_copy(0, pixel, depth)
     planes = flat[:, :size].reshape(4, layers, height, width)
     return planes[:3].transpose(0, 1), far[:size].reshape(layers, height, width), planes[3]
+
+
+PARAMETERS = 21
+
+
+def layer_parameters(objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Tensor:
+    """Fold pose, camera, light and tint of each object into one row; differentiable in all of them.
+
+    Meshes are constant, so all gradients of a layer pass through these numbers.
+    Returns (B·N, 21): [0:12] pixel_from_object, 3×4 by rows, which takes homogeneous object coordinates
+    to (x·z, y·z, z) in pixels and metres; [12:15] direction towards the light, object frame;
+    [15:18] ambient and [18:21] diffuse light, each times the object's tint.
+    """
+    camera_from_world = camera.T_world_camera[:, :3, :3].transpose(1, 2)
+    pixel_from_world = (camera.K @ camera_from_world)[:, None]
+    scaled = objects.rotation * objects.scale[..., None, None]
+    offset = objects.position - camera.T_world_camera[:, None, :3, 3]
+    pixel_from_object = pixel_from_world @ torch.cat([scaled, offset[..., None]], dim=-1)
+    direction = light.direction[:, None, None, :] @ objects.rotation
+    count = objects.asset.numel()
+    return torch.cat(
+        [
+            pixel_from_object.reshape(count, 12),
+            direction.reshape(count, 3),
+            (light.ambient[:, None] * objects.tint).reshape(count, 3),
+            (light.diffuse[:, None] * objects.tint).reshape(count, 3),
+        ],
+        dim=1,
+    )

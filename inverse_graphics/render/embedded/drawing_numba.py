@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.shading import Corners
-from inverse_graphics.render.embedded.slopes import Slopes
+from inverse_graphics.render.embedded.shading import Corners, Slopes
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
@@ -28,7 +27,7 @@ Integers = NDArray[np.int64]
 Rows = NDArray[np.int32]
 
 OUTSIDE = 0.01  # as in `shading`
-TINIEST = 1e-30  # as in `shading` and `coverage`
+EPS = 1e-30  # as in `shading` and `coverage`
 NORMAL_FLOOR = 1e-12  # as in `shading`
 NOTHING = 1e-6  # as in `drawing`
 PER_FRAGMENT = 60  # nanoseconds, about
@@ -55,7 +54,7 @@ class Tables(NamedTuple):
     levels: Integers
 
     @classmethod
-    def of(cls, library: MeshLibrary, corners: Corners, textures: Textures) -> Tables:
+    def from_library(cls, library: MeshLibrary, corners: Corners, textures: Textures) -> Tables:
         """Turn the tensors of a library around, so that what one fragment needs lies together."""
 
         def by_face(values: Tensor) -> Floats:
@@ -96,7 +95,7 @@ class Draw(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Shade, blend, and write every layer."""
         rows = as_rows(parameters)
-        seen = Seen.of(visibility, len(rows))
+        seen = Seen.from_visibility(visibility, len(rows))
         work = shade(rows, seen, tables, parameters.dtype)
         size = (len(rows), clipping.height, clipping.width)
         planes = [parameters.new_empty(size[0], 3, *size[1:]), *parameters.new_empty(2, *size)]
@@ -113,7 +112,7 @@ class Draw(torch.autograd.Function):
         given = [gradient.contiguous().numpy() for gradient in gradients]
         by_drawn = np.empty_like(work.mixed)
         in_chunks(lambda start, stop: _gather(start, stop, *seen.parts, *given, by_drawn), len(rows))
-        sums = unshade(rows, seen, tables, work, by_drawn, slopes)
+        sums = shade_backward(rows, seen, tables, work, by_drawn, slopes)
         return torch.from_numpy(sums).to(ctx.dtype), None, None, None, None
 
 
@@ -132,7 +131,7 @@ class Seen(NamedTuple):
     crossings_from: Integers
 
     @classmethod
-    def of(cls, visibility: Visibility, layers: int) -> Seen:
+    def from_visibility(cls, visibility: Visibility, layers: int) -> Seen:
         """Find where each of the layers begins."""
         fragments, crossings = visibility.fragments.numpy(), visibility.crossings.numpy()
         covered = visibility.covered
@@ -184,7 +183,9 @@ def shade(rows: Floats, seen: Seen, tables: Tables, dtype: torch.dtype) -> Work:
     return work
 
 
-def unshade(rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floats, slopes: Slopes) -> Floats:
+def shade_backward(
+    rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floats, slopes: Slopes
+) -> Floats:
     """The way back of `shade`, from gradients of `work.drawn` (n, 5) to those of the rows (L, 21)."""
     sums = np.zeros_like(rows)
     kept = work[:4]
@@ -215,8 +216,8 @@ def _frame(row: Floats, x: float, y: float, vertices: Floats, face: int, frame: 
         j, k = (i + 1) % 3, (i + 2) % 3
         frame[3, i] = frame[0, j] * frame[1, k] - frame[0, k] * frame[1, j]
         total += frame[3, i]
-    if abs(total) < TINIEST:
-        total = -TINIEST if total < 0 else TINIEST
+    if abs(total) < EPS:
+        total = -EPS if total < 0 else EPS
     for i in range(3):
         frame[4, i] = min(max(frame[3, i] / total, -OUTSIDE), 1 + OUTSIDE)
     return total
@@ -312,8 +313,8 @@ def _distance(row: Floats, crossings: Rows, n: int, places: Floats, ends: Floats
         ends[1, e] = right if upright else down
         ends[2, e] = z
     denominator = ends[2, 1] * ends[1, 0] - ends[2, 0] * ends[1, 1]
-    if abs(denominator) < TINIEST:
-        denominator = TINIEST
+    if abs(denominator) < EPS:
+        denominator = EPS
     return (ends[0, 1] * ends[1, 0] - ends[0, 0] * ends[1, 1]) / denominator, denominator
 
 
@@ -663,7 +664,7 @@ def _unshade(
         weight[i] /= total
         by_total -= weight[i] * share
     for i in range(3):
-        if abs(total) > TINIEST:
+        if abs(total) > EPS:
             weight[i] += by_total
     for i in range(3):
         j, k = (i + 1) % 3, (i + 2) % 3
@@ -792,7 +793,7 @@ def _backward(
                     if below < end and pixels[below] == here + ROW and _joined(crossed, n, below, 1)
                     else n
                 )
-                nearer = -0.5 / max(centres[i, 3], TINIEST)
+                nearer = -0.5 / max(centres[i, 3], EPS)
                 rightwards = nearer * _worth(centres, covered + left, covered + right, by_centre, n)
                 downwards = nearer * _worth(centres, covered + top, covered + bottom, by_centre, n)
             _unshade(

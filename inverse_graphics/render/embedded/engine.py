@@ -13,10 +13,8 @@ from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import plan_of
 from inverse_graphics.render.compositing import Composite, picture_of_layers
-from inverse_graphics.render.embedded.drawing import draw
-from inverse_graphics.render.embedded.layer_parameters import layer_parameters
-from inverse_graphics.render.embedded.shading import Corners
-from inverse_graphics.render.embedded.slopes import Slopes
+from inverse_graphics.render.embedded.drawing import draw, layer_parameters
+from inverse_graphics.render.embedded.shading import Corners, Slopes
 from inverse_graphics.render.embedded.texture import Textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
@@ -56,7 +54,7 @@ class EmbeddedEngine:
     def __init__(self, library: MeshLibrary, settings: EmbeddedSettings | None = None) -> None:
         self.settings = settings or EmbeddedSettings()
         self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
-        self._original = _Model(library, MeshTopology.of(library))
+        self._original = _Model(library, MeshTopology.from_library(library))
 
     @property
     def library(self) -> MeshLibrary:
@@ -167,17 +165,17 @@ class _Model:
 
     @cached_property
     def corners(self) -> Corners:
-        return Corners.of(self.library)
+        return Corners.from_library(self.library)
 
     @cached_property
     def compiled(self) -> picture_numba.Model:
         from inverse_graphics.render.embedded import drawing_numba, picture_numba, visibility_numba
 
         return picture_numba.Model(
-            visibility_numba.Geometry.of(self.library, self.topology),
-            drawing_numba.Tables.of(self.library, self.corners, self.textures),
+            visibility_numba.Geometry.from_library(self.library, self.topology),
+            drawing_numba.Tables.from_library(self.library, self.corners, self.textures),
         )
 
     @cached_property
     def textures(self) -> Textures:
-        return Textures.of(self.library)
+        return Textures.from_library(self.library)

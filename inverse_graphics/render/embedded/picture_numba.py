@@ -19,13 +19,21 @@ from torch import Tensor
 from inverse_graphics.render import backdrop_numba
 from inverse_graphics.render.backdrop import Plan
 from inverse_graphics.render.compositing import Composite
-from inverse_graphics.render.embedded.drawing_numba import Floats, Seen, Tables, Work, as_rows, shade, unshade
-from inverse_graphics.render.embedded.slopes import Slopes
+from inverse_graphics.render.embedded.drawing_numba import (
+    Floats,
+    Seen,
+    Tables,
+    Work,
+    as_rows,
+    shade,
+    shade_backward,
+)
+from inverse_graphics.render.embedded.shading import Slopes
 from inverse_graphics.render.embedded.visibility import Clipping
 from inverse_graphics.render.embedded.visibility_numba import Geometry, find_in
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
-AT_ONCE = 1 << 15  # pixels whose fragments, and all that belongs to them, fit in a processor's cache
+BATCH_SIZE = 1 << 15  # pixels whose fragments, and all that belongs to them, fit in a processor's cache
 
 Integers = NDArray[np.int64]
 Rows = NDArray[np.int32]
@@ -75,7 +83,7 @@ class Picture(torch.autograd.Function):
             piece = scenes.draw(start, stop, model, clipping)
             return piece if keep else None
 
-        most = max(1, AT_ONCE // (size[1] * size[2]))
+        most = max(1, BATCH_SIZE // (size[1] * size[2]))
         ctx.kept = (scenes, in_chunks(draw, size[0], most=most), model, slopes)
         ctx.mark_non_differentiable(mask)
         return image, alpha, depth, mask
@@ -93,7 +101,7 @@ class Picture(torch.autograd.Function):
             for piece in pieces[start:stop]:
                 part = slice(piece.start, piece.stop)
                 by_drawn = scenes.undraw(piece, given, [array[part] for array in by_plan] if to_plan else [])
-                by_rows[part] = unshade(
+                by_rows[part] = shade_backward(
                     scenes.layers(part), piece.seen, model.tables, piece.work, by_drawn, slopes
                 ).reshape(by_rows[part].shape)
 
@@ -134,7 +142,9 @@ class _Scenes(NamedTuple):
         """Take scenes start … stop − 1 through all stages."""
         part = slice(start, stop)
         rows = self.layers(part)
-        seen = Seen.of(find_in(model.geometry, rows, self.mesh[part].reshape(-1), clipping), len(rows))
+        seen = Seen.from_visibility(
+            find_in(model.geometry, rows, self.mesh[part].reshape(-1), clipping), len(rows)
+        )
         work = shade(rows, seen, model.tables, self.dtype)
         image, alpha, depth, mask = (output[part] for output in self.outputs)
         coverage = np.empty_like(alpha)
@@ -157,7 +167,7 @@ class _Scenes(NamedTuple):
         )
         if by_plan:
             plan = [array[part] for array in self.plan]
-            backdrop_numba.unpaint(plan, from_behind, np.zeros_like(from_table), from_table, by_plan)
+            backdrop_numba.paint_backward(plan, from_behind, np.zeros_like(from_table), from_table, by_plan)
         return by_drawn
 
 

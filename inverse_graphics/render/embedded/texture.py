@@ -24,7 +24,7 @@ class Textures:
     levels: Tensor
 
     @classmethod
-    def of(cls, library: MeshLibrary) -> Textures:
+    def from_library(cls, library: MeshLibrary) -> Textures:
         """Shrink the textures of a library."""
         pyramids = [_pyramid(library, m) for m in range(len(library.names))]
         depth = max([len(pyramid) for pyramid in pyramids], default=0)

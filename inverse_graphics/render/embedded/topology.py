@@ -35,7 +35,7 @@ class MeshTopology:
     closed: Tensor
 
     @classmethod
-    def of(cls, library: MeshLibrary) -> MeshTopology:
+    def from_library(cls, library: MeshLibrary) -> MeshTopology:
         """Find the edges of every mesh; vertices at the same place count as one."""
         vertices = library.vertices.double().cpu().numpy()
         normals = library.normals.double().cpu().numpy()

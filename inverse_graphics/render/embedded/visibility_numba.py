@@ -55,7 +55,7 @@ class Geometry(NamedTuple):
     first_edge: NDArray[np.int64]
 
     @classmethod
-    def of(cls, library: MeshLibrary, topology: MeshTopology) -> Geometry:
+    def from_library(cls, library: MeshLibrary, topology: MeshTopology) -> Geometry:
         """Turn the tensors around once, for all pictures."""
         first_vertex, first_face = library.first_vertex.numpy(), library.first_face.numpy()
         first_edge = topology.first_edge.numpy()

@@ -60,7 +60,7 @@ def why_not() -> str:
 @lru_cache(maxsize=1)
 def why_no_gl() -> str:
     """Say in one line why MuJoCo's renderer does not draw here; "" if it does."""
-    from inverse_graphics.render.mujoco.gl_thread import gl_thread
+    from inverse_graphics.render.mujoco.gl_faces import gl_thread
 
     try:
         gl_thread()

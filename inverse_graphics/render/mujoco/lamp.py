@@ -16,10 +16,9 @@ from torch import Tensor
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.layer_parameters import layer_parameters
-from inverse_graphics.render.mujoco.eye import Eye, Frame
-from inverse_graphics.render.mujoco.gl_canvas import BUFFER_PX, GlCanvas, tiles
-from inverse_graphics.render.mujoco.gl_thread import gl_thread
+from inverse_graphics.render.embedded.drawing import layer_parameters
+from inverse_graphics.render.mujoco.camera import Frame, MujocoCamera
+from inverse_graphics.render.mujoco.gl_faces import BUFFER_PX, GlRenderer, gl_thread, tiles
 from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
 from inverse_graphics.render.sampled.engine import NEAR
@@ -45,10 +44,10 @@ class Lamp:
     """
 
     def __init__(self, library: MeshLibrary, shadow_px: int) -> None:
-        self._numbered = NumberedModel.of(library.to("cpu"), BUFFER_PX, shadow_px)
+        self._numbered = NumberedModel.from_library(library.to("cpu"), BUFFER_PX, shadow_px)
         self._thread = gl_thread()
-        self._canvas = self._thread.run(lambda: GlCanvas(self._numbered.model, MOST_OBJECTS + 1))
-        weakref.finalize(self, self._thread.run_later, self._canvas.free).atexit = False
+        self._model_image = self._thread.run(lambda: GlRenderer(self._numbered.model, MOST_OBJECTS + 1))
+        weakref.finalize(self, self._thread.run_later, self._model_image.free).atexit = False
 
     def reach(self, scene: SceneBatch, factor: int) -> Tensor:
         """Say what of the lamp's light reaches each sample, `factor` along each side of a pixel.
@@ -73,21 +72,21 @@ class Lamp:
                 continue
             middle = (points.min(axis=0) + points.max(axis=0)) / 2
             reach = MARGIN * float(np.linalg.norm(points - middle, axis=1).max())
-            eye = Eye.of(rows[index], _depths(rows[index], points, reach), 1.0)
+            eye = MujocoCamera.from_projection(rows[index], _depths(rows[index], points, reach), 1.0)
             self._shine(scene.light.direction[index].numpy(), middle, reach, (eye.near + eye.far) / 2)
             for frame, tile in tiles(picture, 0, 0, factor):
                 bare, shaded = (self._lit(eye, frame, shadows) for shadows in (0, 1))
                 seen = bare > DARK
                 tile[seen] = np.minimum(shaded[seen] / bare[seen], 1)
 
-    def _lit(self, eye: Eye, frame: Frame, shadows: int) -> Floats:
-        flags, flag = self._canvas.scene.flags, load_mujoco().mjtRndFlag.mjRND_SHADOW
+    def _lit(self, eye: MujocoCamera, frame: Frame, shadows: int) -> Floats:
+        flags, flag = self._model_image.scene.flags, load_mujoco().mjtRndFlag.mjRND_SHADOW
         flags[flag] = shadows
-        return self._canvas.draw(eye, frame)[::-1, :, 0].astype(np.float64)
+        return self._model_image.draw(eye, frame)[::-1, :, 0].astype(np.float64)
 
     def _stage(self, scene: SceneBatch, index: int) -> Floats:
         """Put a scene's objects and table on the stage; returns corners of boxes about them, (n, 3)."""
-        objects, geoms, points, count = scene.objects, self._canvas.geoms, [], 0
+        objects, geoms, points, count = scene.objects, self._model_image.geoms, [], 0
         for slot, asset in enumerate(objects.asset[index].tolist()):
             placed = self._numbered.placed[asset] if asset >= 0 else None
             if placed is not None:
@@ -101,7 +100,7 @@ class Lamp:
             _show_table(geoms[count], sides)
             points.append(CORNERS[:4] * np.array([*sides / 2, 0.0]))
             count += 1
-        self._canvas.scene.ngeom = count
+        self._model_image.scene.ngeom = count
         return np.concatenate([np.empty((0, 3)), *points])
 
     def _shine(self, towards: Floats, middle: Floats, reach: float, distance: float) -> None:
@@ -109,7 +108,7 @@ class Lamp:
 
         distance: metres; MuJoCo lets a lamp see only what is as far from it as the camera may see.
         """
-        scene = self._canvas.scene
+        scene = self._model_image.scene
         scene.nlight = 1
         lamp = scene.lights[0]
         lamp.type = load_mujoco().mjtLightType.mjLIGHT_DIRECTIONAL
@@ -117,7 +116,7 @@ class Lamp:
         lamp.ambient[:], lamp.diffuse[:], lamp.specular[:] = 0, 1, 0
         lamp.attenuation[:] = (1, 0, 0)
         lamp.castshadow, lamp.headlight, lamp.texid = 1, 0, -1
-        self._canvas.context.shadowClip = reach
+        self._model_image.context.shadowClip = reach
 
 
 def _world_rows(scene: SceneBatch) -> Floats:

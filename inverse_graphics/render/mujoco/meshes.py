@@ -36,7 +36,7 @@ class PlainMesh:
     radius: float
 
     @classmethod
-    def of(cls, library: MeshLibrary, mesh: int) -> PlainMesh | None:
+    def from_library(cls, library: MeshLibrary, mesh: int) -> PlainMesh | None:
         """Take a mesh out of a library; None if it has no area."""
         first, last = library.first_vertex[mesh : mesh + 2].tolist()
         vertices = library.vertices[first:last].double().numpy()
@@ -79,7 +79,7 @@ class NumberedModel:
     placed: tuple[Placed | None, ...]
 
     @classmethod
-    def of(cls, library: MeshLibrary, buffer_px: int, shadow_px: int = 0) -> NumberedModel:
+    def from_library(cls, library: MeshLibrary, buffer_px: int, shadow_px: int = 0) -> NumberedModel:
         """Compile a library.
 
         buffer_px: side of the square that OpenGL draws into.  shadow_px: of the map of shadows, 0 without:
@@ -90,7 +90,7 @@ class NumberedModel:
         spec.visual.quality.offsamples = 0
         spec.visual.global_.offwidth = spec.visual.global_.offheight = buffer_px
         spec.visual.headlight.active = 0
-        plain = [PlainMesh.of(library, mesh) for mesh in range(len(library.names))]
+        plain = [PlainMesh.from_library(library, mesh) for mesh in range(len(library.names))]
         for mesh, shape in enumerate(plain):
             if shape is not None:
                 add_mesh(spec, f"mesh{mesh}", shape)

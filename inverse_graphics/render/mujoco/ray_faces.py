@@ -14,7 +14,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.kernels import in_chunks, kernel
 from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import PlainMesh, add_geom, add_mesh
-from inverse_graphics.render.sampled.averaging import Faces
+from inverse_graphics.render.sampled.engine import Faces
 from inverse_graphics.render.sampled.windows import Windows
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ class RayFaces:
         load_mujoco()
         self.library = library.to("cpu")
         self._first = library.first_face.tolist()
-        shapes = (PlainMesh.of(self.library, mesh) for mesh in range(len(library.names)))
+        shapes = (PlainMesh.from_library(self.library, mesh) for mesh in range(len(library.names)))
         self._targets = [None if shape is None else _Target(shape) for shape in shapes]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,9 @@
-"""The *native* form: PyTorch3D's own differentiable fragments, and its soft silhouette for each object."""
+"""The *native* form: PyTorch3D's own differentiable fragments, and its soft silhouette for each object.
+
+The soft edges of the native form: both sides of an edge mixed by how far it passes from the pixel.
+
+The colour of PyTorch3D's fragments from its interpolated attributes: albedo, texture and Lambert's law.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +15,108 @@ from torch import Tensor
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.layer_parameters import layer_parameters
-from inverse_graphics.render.embedded.texture import Textures
+from inverse_graphics.render.embedded.drawing import layer_parameters
+from inverse_graphics.render.embedded.texture import Textures, sample_textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pytorch3d.axes import ndc_per_pixel
 from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
-from inverse_graphics.render.pytorch3d.native_blending import blend
-from inverse_graphics.render.pytorch3d.native_shading import Fragments, shade
-from inverse_graphics.render.pytorch3d.outline import Beside, Outline, Seen, pixels_beside, pixels_inside
-from inverse_graphics.render.pytorch3d.packing import check_assets
-from inverse_graphics.render.pytorch3d.rasterising import Frame, Hits
-from inverse_graphics.render.pytorch3d.surfaces import Surfaces
+from inverse_graphics.render.pytorch3d.outline import (
+    Beside,
+    Inside,
+    Outline,
+    Seen,
+    pixels_beside,
+    pixels_inside,
+)
+from inverse_graphics.render.pytorch3d.rasterisation import Frame, Hits, check_assets
+from inverse_graphics.render.pytorch3d.surfaces import Surfaces, ndc_per_pixel
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+
+
+def blend(
+    seen: Tensor, surface: Tensor, beside: Beside, inside: tuple[Inside, Inside], blur_px: float
+) -> Tensor:
+    """Soften the edges of what is seen.
+
+    seen: (P · H · W, n), values at pixel centres, zeros where nothing is.  surface: those of the surfaces
+    that end just before the pixels of `beside`.  inside: as `pixels_inside` gives it.
+    Returns (P · H · W, n).
+    A surface covers ½ + distance / (2 blur) of a pixel, from 0 to 1; what is left shows what comes after its
+    end: the nearest pixel beyond for the one within, what it shows itself for the one beside.
+    """
+    inner, outer = inside
+    share = _share(inner.distance.reshape(-1), blur_px)[:, None]
+    within = share * seen + (1 - share) * seen[inner.beyond.reshape(-1)]
+    covered = _share(-beside.distance, blur_px)[:, None]
+    mixed = covered * surface + (1 - covered) * within[beside.pixel]
+    # the outline last: it bounds whatever surfaces meet in a pixel, and so alpha is its alone
+    return _share(outer.distance.reshape(-1), blur_px)[:, None] * within.index_copy(0, beside.pixel, mixed)
+
+
+def _share(distance: Tensor, blur_px: float) -> Tensor:
+    return (0.5 + distance / (2 * blur_px)).clamp(0, 1)
+
+
+NORMAL_FLOOR = 1e-12
+EPS = 1e-30
+
+
+class Fragments(NamedTuple):
+    """Points of surfaces that are to be coloured.
+
+    mesh, face: (n,), rows of the library.  facing: (n,), −1 where the front of
+    the face is seen, 1 where its back.  corners: (n, 3, 3), its corners as (x·z, y·z, z), a constant.
+    depth: (n,), metres.  weight: (n, 3), barycentric coordinates.  light: (n, 9): direction towards the light
+    in the object's frame, ambient and diffuse light times tint.
+    """
+
+    mesh: Tensor
+    face: Tensor
+    facing: Tensor
+    corners: Tensor
+    depth: Tensor
+    weight: Tensor
+    light: Tensor
+
+
+def shade(fragments: Fragments, library: MeshLibrary, textures: Textures) -> Tensor:
+    """Give fragments their colour, (n, 3), linear."""
+    attributes = torch.cat([library.normals, library.colours, library.uv], dim=1)[
+        library.faces[fragments.face]
+    ]
+    values = _interpolate(fragments.weight, attributes)
+    normal, albedo = values[:, :3], values[:, 3:6]
+    if len(textures.texels):
+        steps = _steps(fragments)
+        by_x, by_y = ((step[..., None] * attributes[..., 6:8]).sum(dim=1).t() for step in steps)
+        albedo = albedo * sample_textures(textures, fragments.mesh, values[:, 6:8].t(), by_x, by_y).t()
+    light = fragments.light
+    length = (normal.square().sum(dim=1) + NORMAL_FLOOR).sqrt()
+    cosine = -fragments.facing * (normal * light[:, :3]).sum(dim=1) / length
+    return albedo * (light[:, 3:6] + light[:, 6:9] * cosine.clamp(min=0)[:, None])
+
+
+def _steps(fragments: Fragments) -> tuple[Tensor, Tensor]:
+    """What a pixel to the right, and one down, adds to the barycentric coordinates; (n, 3) each."""
+    i, j, k = fragments.corners.unbind(dim=1)
+    lines = torch.stack([torch.linalg.cross(j, k), torch.linalg.cross(k, i), torch.linalg.cross(i, j)], dim=1)
+    determinant = (i * lines[:, 0]).sum(dim=1)
+    determinant = torch.where(determinant.abs() < EPS, EPS, determinant)
+    weight, scale = fragments.weight.detach(), (fragments.depth.detach() / determinant)[:, None]
+    by_x, by_y = lines[..., 0], lines[..., 1]
+    return (
+        scale * (by_x - weight * by_x.sum(dim=1, keepdim=True)),
+        scale * (by_y - weight * by_y.sum(dim=1, keepdim=True)),
+    )
+
+
+def _interpolate(weight: Tensor, attributes: Tensor) -> Tensor:
+    """Mix each fragment's own three corners; weight: (n, 3), attributes: (n, 3, D).  Returns (n, D)."""
+    count, width = len(weight), attributes.shape[-1]
+    own = torch.arange(count, device=weight.device).reshape(1, 1, count, 1)
+    mix = load_pytorch3d().interpolate_face_attributes
+    return mix(own, weight.reshape(1, 1, count, 1, 3), attributes).reshape(count, width)
+
 
 MARGIN = 2  # pixels outside the picture on each side, whose distances those at its border need
 REACH = 1.1  # pixels: how far outside an object its outline is looked for
@@ -68,7 +162,7 @@ class NativeEngine:
                 "expected a blur above 0 and up to 1 pixel, and at least one face"
             )
         self.library = library
-        self._topology = MeshTopology.of(library)
+        self._topology = MeshTopology.from_library(library)
         self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
@@ -97,7 +191,7 @@ class NativeEngine:
     ) -> Tensor:
         """Colour, depth, both times alpha, and alpha of P layers that all show something, (P, 5, H, W)."""
         model, frame = self._model(parameters), self._frame(camera)
-        surfaces = Surfaces.of(parameters, mesh, model.library, model.topology, frame, MARGIN)
+        surfaces = Surfaces.from_parameters(parameters, mesh, model.library, model.topology, frame, MARGIN)
         drawn, outline = surfaces.drawn.nonzero()[:, 0], surfaces.outline()
         hard = surfaces.rasterise(drawn, frame)
         seen = _seen(hard, drawn, surfaces.facing)
@@ -126,7 +220,9 @@ class NativeEngine:
         key = (like.device, like.dtype)
         if key not in self._models:
             library = self.library.to(*key)
-            self._models[key] = _Model(library, self._topology.to(like.device), Textures.of(library))
+            self._models[key] = _Model(
+                library, self._topology.to(like.device), Textures.from_library(library)
+            )
         return self._models[key]
 
     def _frame(self, camera: CameraBatch) -> Frame:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.render.pytorch3d.rasterising import Hits
+from inverse_graphics.render.pytorch3d.rasterisation import Hits
 
 THINNEST = 1e-7  # PyTorch3D skips faces below an area of 1e-8, in squared normalised device coordinates
 ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel says which way is out

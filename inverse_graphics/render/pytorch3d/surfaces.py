@@ -1,4 +1,7 @@
-"""Layers as PyTorch3D sees them: their meshes in its coordinates, with what each face is."""
+"""Layers as PyTorch3D sees them: their meshes in its coordinates, with what each face is.
+
+The one place where this project's cameras become PyTorch3D's.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,38 @@ from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.topology import MeshTopology
-from inverse_graphics.render.pytorch3d.axes import ndc_from_pixels
 from inverse_graphics.render.pytorch3d.outline import Edges, Outline, find_outline
-from inverse_graphics.render.pytorch3d.packing import Table, facings, project_layers
-from inverse_graphics.render.pytorch3d.rasterising import Frame, Hits, rasterise
+from inverse_graphics.render.pytorch3d.rasterisation import (
+    Frame,
+    Hits,
+    Table,
+    facings,
+    project_layers,
+    rasterise,
+)
+
+NEAREST = 1e-6  # metres: what lies nearer to the camera's plane is moved to this distance, so that it divides
+
+
+def ndc_from_pixels(homogeneous: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
+    """Turn pixels (x right, y down) into PyTorch3D's normalised device coordinates (x left, y up).
+
+    homogeneous: (..., 3): x·z, y·z in pixels·metres and z in metres, where the centre of the upper left pixel
+    is (0.5, 0.5): K times a point in the camera's frame, so that any K is honoured.  height, width: pixels.
+    margin: pixels that are added on each side of the picture.
+    Returns (..., 3): x and y from −1 to 1 over the *shorter* side of the enlarged picture, and z in metres.
+    """
+    depth = homogeneous[..., 2:]
+    side = torch.where(depth.detach() < 0, -NEAREST, NEAREST).to(depth.dtype)
+    depth = torch.where(depth.detach().abs() < NEAREST, side, depth)
+    size = homogeneous.new_tensor([width, height])
+    centred = size / 2 - homogeneous[..., :2] / depth
+    return torch.cat([centred * ndc_per_pixel(height, width, margin), depth], dim=-1)
+
+
+def ndc_per_pixel(height: int, width: int, margin: int = 0) -> float:
+    """Normalised device coordinates to the pixel, in a picture with `margin` pixels added on each side."""
+    return 2 / (min(height, width) + 2 * margin)
 
 
 @dataclass(frozen=True)
@@ -36,7 +67,7 @@ class Surfaces:
     edges: Edges
 
     @classmethod
-    def of(
+    def from_parameters(
         cls,
         parameters: Tensor,
         mesh: Tensor,
@@ -49,8 +80,8 @@ class Surfaces:
 
         frame: the picture with `margin` pixels added on each side.
         """
-        vertices = Table.of(library.first_vertex, mesh)
-        faces = Table.of(library.first_face, mesh)
+        vertices = Table.from_rows(library.first_vertex, mesh)
+        faces = Table.from_rows(library.first_face, mesh)
         homogeneous, sound = project_layers(parameters, library.vertices, vertices)
         corners = library.faces[faces.row] + vertices.shift[faces.layer, None]
         sound_faces = topology.solid[faces.row] & sound[corners].all(dim=1)
@@ -79,7 +110,7 @@ class Surfaces:
 
 
 def _edges(topology: MeshTopology, library: MeshLibrary, mesh: Tensor, faces: Table) -> Edges:
-    table = Table.of(topology.first_edge, mesh)
+    table = Table.from_rows(topology.first_edge, mesh)
     edge = topology.edges[table.row].long()
     pair = edge[:, 2:4]
     ends = library.vertices[edge[:, :2]].mean(dim=1)

@@ -1,25 +1,60 @@
-"""A render engine made of anything that knows which face a ray meets first."""
+"""A render engine made of anything that knows which face a ray meets first.
+
+From the faces that samples meet to layers: shaded as the embedded engine shades, averaged by pixel.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.drawing_numba import Tables, average_samples
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.sampled.averaging import Faces, average_into, empty_layers
+from inverse_graphics.render.kernels import in_chunks
 from inverse_graphics.render.sampled.windows import Vertices, Windows
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
+
+Faces = NDArray[np.int32]
+
+PER_SAMPLE = 20  # nanoseconds, about
+
+
+def empty_layers(count: int, height: int, width: int) -> Layers:
+    """Layers of nothing, L of them as of one scene, float32."""
+    return Layers(
+        torch.zeros(1, count, 3, height, width),
+        torch.full((1, count, height, width), torch.inf),
+        torch.zeros(1, count, height, width),
+    )
+
+
+def average_into(layers: Layers, faces: Faces, windows: Windows, tables: Tables) -> None:
+    """Shade what samples meet, average the squares of each pixel (a box filter), and write that to layers.
+
+    faces: (n,), of the library, that the samples of `windows` meet; −1 where there is none.
+    layers: as of `empty_layers`. Depth is the mean over the samples that meet something.
+    """
+    planes = [plane[0].numpy() for plane in layers]
+    places = (windows.factor, windows.rows, windows.layer, windows.box, windows.first)
+    in_chunks(
+        lambda start, stop: average_samples(start, stop, *places, faces, *tables, *planes),
+        len(windows.layer),
+        PER_SAMPLE * len(faces),
+    )
+
 
 SAMPLES = 3
 MOST_SAMPLES = 16
 NEAR = 0.01
 """Metres: what is nearer to the camera is not seen, as with the embedded engine."""
 EXACT = ("cpu", torch.float64)
-AT_ONCE = 1 << 21
+BATCH_SIZE = 1 << 21
 """Samples of which rays and shades are held at once, some 200 bytes each."""
 
 
@@ -55,7 +90,7 @@ class SampledEngine:
         self.samples = samples
         library = finder.library.to("cpu", torch.float64)
         self._known = len(library.names)
-        self._vertices = Vertices.of(library)
+        self._vertices = Vertices.from_library(library)
         self._tables = EmbeddedEngine(library).compiled_model(library.vertices).tables
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -71,9 +106,9 @@ class SampledEngine:
         self._check(objects.asset)
         like, shape, size = objects.position, objects.asset.shape, (camera.height, camera.width)
         here = (objects.to(*EXACT), camera.to(*EXACT), light.to(*EXACT))
-        windows = Windows.of(*here, self.samples, self._vertices, NEAR)
+        windows = Windows.from_objects(*here, self.samples, self._vertices, NEAR)
         layers = empty_layers(objects.asset.numel(), *size)
-        for block in windows.blocks(AT_ONCE):
+        for block in windows.blocks(BATCH_SIZE):
             average_into(layers, self.finder.find(block), block, self._tables)
         return Layers(*(plane.reshape(*shape, *plane.shape[2:]).to(like) for plane in layers))
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded.drawing import layer_parameters
 from inverse_graphics.render.embedded.drawing_numba import as_rows
-from inverse_graphics.render.embedded.layer_parameters import layer_parameters
 from inverse_graphics.render.kernels import in_chunks, kernel
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
@@ -47,7 +47,7 @@ class Windows:
     first: Integers
 
     @classmethod
-    def of(
+    def from_objects(
         cls,
         objects: ObjectBatch,
         camera: CameraBatch,
@@ -115,7 +115,7 @@ class Vertices:
     most: int
 
     @classmethod
-    def of(cls, library: MeshLibrary) -> Vertices:
+    def from_library(cls, library: MeshLibrary) -> Vertices:
         """Take them out of a library."""
         first = library.first_vertex.numpy()
         return cls(library.vertices.double().numpy(), first, int(np.diff(first).max(initial=0)))

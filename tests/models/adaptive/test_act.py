@@ -15,7 +15,7 @@ from inverse_graphics.halting import (
     steps_taken,
 )
 from inverse_graphics.models.adaptive.act import ACT, Repeat
-from inverse_graphics.models.adaptive.repeated_input import AnyDrive, drive_of, hidden_of
+from inverse_graphics.models.adaptive.cells import AnyInputProjection, hidden_of, input_projection
 
 INPUTS, HIDDEN, ROWS = 3, 5, 12
 
@@ -101,11 +101,16 @@ def test_act_is_what_the_paper_says_row_by_row(kind):
 @pytest.mark.parametrize("kind", CELLS)
 def test_the_fast_way_of_stepping_is_calling_the_cell(kind):
     think, inputs = thinking(kind)
-    fast, slow = drive_of(think.cell), AnyDrive(think.cell)
+    fast, slow = input_projection(think.cell), AnyInputProjection(think.cell)
     state = think(inputs).state
     for flag in (False, True):
-        pushes = [way.flagged(way.drive(inputs)) if flag else way.drive(inputs) for way in (fast, slow)]
-        after = [parts(way.advance(push, state)) for way, push in zip((fast, slow), pushes, strict=True)]
+        pushes = [
+            way.with_flag(way.projected(inputs)) if flag else way.projected(inputs) for way in (fast, slow)
+        ]
+        after = [
+            parts(way.advance(projected_input, state))
+            for way, projected_input in zip((fast, slow), pushes, strict=True)
+        ]
         for one, other in zip(*after, strict=True):
             assert torch.allclose(one, other)
 

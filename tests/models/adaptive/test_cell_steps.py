@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from inverse_graphics.models.adaptive.cell_steps import Recurrent, lstm_step, rnn_step
+from inverse_graphics.models.adaptive.cells import Recurrent, lstm_step, rnn_step
 
 ROWS, HIDDEN = 4, 3
 
@@ -34,36 +34,42 @@ def test_steps_are_those_of_pytorchs_cells():
     inputs = random(ROWS, 2, seed=2)
     simple, long = nn.RNNCell(2, HIDDEN).double(), nn.LSTMCell(2, HIDDEN).double()
 
-    def drive(of):
+    def projected(of):
         return nn.functional.linear(inputs, of.weight_ih, of.bias_ih + of.bias_hh)
 
-    assert torch.allclose(rnn_step(drive(simple), hidden, same(simple.weight_hh.mT)), simple(inputs, hidden))
-    ours = lstm_step(drive(long), hidden, cell, same(long.weight_hh.mT))
+    assert torch.allclose(
+        rnn_step(projected(simple), hidden, same(simple.weight_hh.mT)), simple(inputs, hidden)
+    )
+    ours = lstm_step(projected(long), hidden, cell, same(long.weight_hh.mT))
     for one, other in zip(ours, long(inputs, (hidden, cell)), strict=True):
         assert torch.allclose(one, other)
 
 
 def test_what_needs_no_gradient_gets_none_and_the_rest_is_the_same():
-    drive, hidden, weight = random(ROWS, HIDDEN, seed=0), random(ROWS, HIDDEN, seed=1), random(3, 3, seed=2)
-    whole = torch.autograd.grad(rnn_step(drive, hidden, same(weight)).sum(), [hidden])
-    part = torch.autograd.grad(rnn_step(drive, hidden, same(weight.detach())).sum(), [hidden])
+    projected, hidden, weight = (
+        random(ROWS, HIDDEN, seed=0),
+        random(ROWS, HIDDEN, seed=1),
+        random(3, 3, seed=2),
+    )
+    whole = torch.autograd.grad(rnn_step(projected, hidden, same(weight)).sum(), [hidden])
+    part = torch.autograd.grad(rnn_step(projected, hidden, same(weight.detach())).sum(), [hidden])
     assert torch.equal(whole[0], part[0])
 
 
 @pytest.mark.parametrize("step", ["rnn", "lstm"])
 def test_bfloat16_rounds_products_alone(step):
     factor = 4 if step == "lstm" else 1
-    drive, hidden = random(ROWS, factor * 64, seed=0).float(), random(ROWS, 64, seed=1).float()
+    projected, hidden = random(ROWS, factor * 64, seed=0).float(), random(ROWS, 64, seed=1).float()
     weight = (random(64, factor * 64, seed=2) / 8).float()
     exact, rounded = (
-        rnn_step(drive, hidden, same(weight, precision))
+        rnn_step(projected, hidden, same(weight, precision))
         if step == "rnn"
-        else lstm_step(drive, hidden, hidden, same(weight, precision))[0]
+        else lstm_step(projected, hidden, hidden, same(weight, precision))[0]
         for precision in (torch.float32, torch.bfloat16)
     )
     assert rounded.dtype == torch.float32
     assert 0 < (exact - rounded).abs().max() < 0.03
-    slopes = [torch.autograd.grad(after.sum(), [drive, hidden, weight]) for after in (exact, rounded)]
+    slopes = [torch.autograd.grad(after.sum(), [projected, hidden, weight]) for after in (exact, rounded)]
     for one, other in zip(*slopes, strict=True):
         assert other.dtype == torch.float32
         assert (one - other).norm() < 0.02 * one.norm()

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from inverse_graphics.halting import Enumerated, Relaxed, Thresholded, log_weights, ponder_cost
-from inverse_graphics.models.adaptive.repeated_input import hidden_of
-from inverse_graphics.models.adaptive.sequence_exam import examine
+from inverse_graphics.models.adaptive.cells import hidden_of
+from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import (
     AdaptiveSettings,
     SequenceNetwork,
@@ -14,7 +14,7 @@ from inverse_graphics.models.adaptive.sequence_network import (
     Sequences,
 )
 from inverse_graphics.models.adaptive.sequence_objectives import answer_losses, build_sequence_objective
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     PlainObjective,
     ReinforceObjective,
@@ -41,7 +41,7 @@ def network(problem, **settings):
 
 def sequences(problem, size, seed=0):
     batch = problem.draw(size, np.random.default_rng(seed))
-    return Sequences.of(batch._replace(inputs=batch.inputs.astype(np.float64)))
+    return Sequences.from_batch(batch._replace(inputs=batch.inputs.astype(np.float64)))
 
 
 def gradient(loss, module):
@@ -65,7 +65,7 @@ def test_sequences_of_a_batch_do_not_touch_each_other(cell):
     problem = Addition(length=4)
     made, batch = network(problem, cell=cell), problem.draw(6, np.random.default_rng(1))
     assert len(set(batch.lengths.tolist())) > 1
-    whole = Sequences.of(batch._replace(inputs=batch.inputs.astype(np.float64)))
+    whole = Sequences.from_batch(batch._replace(inputs=batch.inputs.astype(np.float64)))
     answers = made(whole.inputs)
     loss, _ = build_sequence_objective(made, ActObjective(time_penalty=TAU)).loss(whole, torch.Generator())
     total = torch.zeros(()).double()
@@ -190,11 +190,11 @@ def test_every_objective_learns_parity_of_three_bits(objective, repetitions):
     optimiser = torch.optim.Adam(made.parameters(), lr=1e-2)
     generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
     for _ in range(250):
-        loss, _ = trained.loss(Sequences.of(problem.draw(64, rng)), generator)
+        loss, _ = trained.loss(Sequences.from_batch(problem.draw(64, rng)), generator)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    exam = examine(made, problem.draw_held_out(500, rng), objective.judged_by)
+    exam = evaluate_sequences(made, problem.draw_held_out(500, rng), objective.judged_by)
     assert exam.error < 0.02
     assert exam.metrics()["wrong_inputs"] == exam.error
 
@@ -203,7 +203,7 @@ def test_errors_are_of_sequences_of_which_anything_is_asked():
     problem = Addition()
     made = network(problem).float()
     batch = problem.draw(100, np.random.default_rng(0))
-    exam = examine(made, batch, Thresholded())
+    exam = evaluate_sequences(made, batch, Thresholded())
     asked = int((batch.lengths > 1).sum())
     assert asked < 100
     assert exam.error == pytest.approx(len(set(exam.row[exam.wrong])) / asked)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.settings import Air3DSettings
-from inverse_graphics.models.air3d.stage import Stage
-from inverse_graphics.models.air3d.staged import StagedScenes
+from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 
 ANYWHERE = {
     "azimuth_degrees": (-135, -45),
@@ -42,8 +41,8 @@ def settings_of(family, **settings) -> Air3DSettings:
     return Air3DSettings.model_validate({"family": family} | sizes | settings)
 
 
-def stage_of(family) -> Stage:
-    return Stage(settings_of(family).family)
+def space_of(family) -> SceneSpace:
+    return SceneSpace(settings_of(family).family)
 
 
 def fresh_model(family, seed: int = 0, **settings) -> Air3D:
@@ -64,23 +63,23 @@ def loud_model(family, seed: int = 0, **settings) -> Air3D:
     return model
 
 
-def drawn(stage: Stage, count: int, seed: int = 0) -> StagedScenes:
+def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
     """Scenes from the prior."""
-    return StagedScenes.of(stage.family.sample(count, seeded(seed)), stage)
+    return SceneLatents.from_sample(space.family.sample(count, seeded(seed)), space)
 
 
-def filled(scenes: StagedScenes) -> StagedScenes:
+def filled(scenes: SceneLatents) -> SceneLatents:
     """The same with something in the empty slots."""
     return scenes._replace(asset=scenes.asset.clamp(min=0))
 
 
-class Recall:
+class Replayed:
     """A sampler that takes what given scenes have, as `Air3D` asks for it."""
 
-    def __init__(self, scenes: StagedScenes, stage: Stage) -> None:
-        camera = [scenes.orbit[:, stage.free]] if len(stage.free) else []
+    def __init__(self, scenes: SceneLatents, space: SceneSpace) -> None:
+        camera = [scenes.orbit[:, space.free]] if len(space.free) else []
         slots = range(scenes.asset.shape[1])
-        objects = [(scenes.position[:, i], scenes.asset[:, i], scenes.turn[:, i]) for i in slots]
+        objects = [(scenes.position[:, i], scenes.asset[:, i], scenes.orientation[:, i]) for i in slots]
         self.values = iter([*camera, *(value for one in objects for value in one)])
 
     def __call__(self, posterior) -> Tensor:

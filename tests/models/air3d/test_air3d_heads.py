@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverse_graphics.models.air3d.features import STRIDE, Maps
-from inverse_graphics.models.air3d.heads import AGREEING, PlaceHead
+from inverse_graphics.models.air3d.posterior import AGREEING, PlaceHead
 
 HEIGHT, WIDTH = 6, 8
 

@@ -4,42 +4,45 @@ import math
 
 import pytest
 import torch
-from small_air3d import FAMILIES, STATES, Recall, drawn, filled, fresh_model, loud_model, seeded, table
+from small_air3d import FAMILIES, STATES, Replayed, drawn, filled, fresh_model, loud_model, seeded, table
 
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.sleep import Misjudgement, dream, misjudge
-from inverse_graphics.models.air3d.staged import draw_prefixes
-from inverse_graphics.scene.projection import project
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
+from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, misjudge, sample_sleep_batch
+from inverse_graphics.scene.camera_batch import project
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 1), clearance_m=0.0)
-EXACT = Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
+EXACT = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
 CASES = {**FAMILIES, "three": THREE, "at least one": table(counts=(0, 1, 1))}
 
 
-def may_be_named(truth, stage, image, slot, tie_m):
+def may_be_named(truth, space, image, slot, tie_m):
     """Of the objects left at a step, those no farther behind the nearest of them than `tie_m`."""
-    depth = project(stage.world(truth.position), stage.cameras(truth.orbit))[1][image].tolist()
+    depth = project(space.world(truth.position), space.cameras(truth.orbit))[1][image].tolist()
     left = range(slot, int(truth.counts[image]))
     return [other for other in left if depth[other] <= min(depth[i] for i in left) + tie_m]
 
 
 def step_by_step(model, images, truth, shown, tie_m=0.0):
     """log q(truth | images) in parts, the loop being led along the scenes shown."""
-    inference = attend_infer_repeat(model, images, Recall(filled(shown), model.stage))
+    inference = attend_infer_repeat(model, images, Replayed(filled(shown), model.space))
     camera = torch.zeros(len(images))
     posterior = model.camera(model.features(images))
     if posterior is not None:
-        camera = posterior.log_prob(truth.orbit[:, model.stage.free])
+        camera = posterior.log_prob(truth.orbit[:, model.space.free])
     presence = inference.log_count.gather(1, truth.counts[:, None])[:, 0]
     objects = torch.zeros(len(images))
     for image, count in enumerate(truth.counts.tolist()):
         for slot in range(count):
             q = inference.objects[slot].latents.posterior
-            allowed = may_be_named(truth, model.stage, image, slot, tie_m) if tie_m else [slot]
+            allowed = may_be_named(truth, model.space, image, slot, tie_m) if tie_m else [slot]
             each = [
                 q.log_prob(
-                    filled(truth).asset[:, other], truth.position[:, other], truth.turn[:, other], model.stage
+                    filled(truth).asset[:, other],
+                    truth.position[:, other],
+                    truth.orientation[:, other],
+                    model.space,
                 )[image]
                 for other in allowed
             ]
@@ -59,21 +62,21 @@ def model(request, family):
 
 @pytest.fixture
 def scenes(model):
-    scenes = drawn(model.stage, 24, seed=3)
-    possible = {n for n, p in enumerate(model.stage.family.count_probabilities) if p > 0}
+    scenes = drawn(model.space, 24, seed=3)
+    possible = {n for n, p in enumerate(model.space.family.count_probabilities) if p > 0}
     assert set(scenes.counts.tolist()) == possible
     return scenes
 
 
 def seen(model, scenes):
-    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
     return images + 0.05 * torch.randn(images.shape, generator=seeded(4))
 
 
 @torch.no_grad()
 def test_it_equals_the_loop_led_along_the_truth(model, scenes):
     images = seen(model, scenes)
-    said = log_posterior(model, images, scenes, draw_prefixes(scenes, model.stage, model.engine))
+    said = log_posterior(model, images, scenes, draw_prefixes(scenes, model.space, model.engine))
     expected = step_by_step(model, images, scenes, scenes)
     for part, reference in zip(said, expected, strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
@@ -84,9 +87,9 @@ def test_it_equals_the_loop_led_along_the_truth(model, scenes):
 @torch.no_grad()
 def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
     images = seen(model, scenes)
-    much = Misjudgement(position_m=0.05, camera_degrees=5, camera_m=0.1, wrong_kind=0.5)
-    shown = misjudge(scenes, model.stage, much, seeded(5))
-    prefixes = draw_prefixes(shown, model.stage, model.engine)
+    much = StatePerturbation(position_m=0.05, camera_degrees=5, camera_m=0.1, wrong_kind=0.5)
+    shown = misjudge(scenes, model.space, much, seeded(5))
+    prefixes = draw_prefixes(shown, model.space, model.engine)
     said = log_posterior(model, images, scenes, prefixes, shown.orbit)
     for part, reference in zip(said, step_by_step(model, images, scenes, shown), strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
@@ -97,15 +100,15 @@ def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
 def test_of_things_as_near_any_may_be_named(state):
     """Each step's density is the mean over those that are left and no farther behind than the tie."""
     model, tie_m = fresh_model(THREE, seed=2, state=state), 0.1
-    stage = model.stage
-    batch = dream(stage, model.engine, 0.05, EXACT, 60, seeded(3), tie_m)
+    space = model.space
+    batch = sample_sleep_batch(space, model.engine, 0.05, EXACT, 60, seeded(3), tie_m)
     said = log_posterior(model, batch.images, batch.scenes, batch.prefixes, tie_m=tie_m)
     expected = step_by_step(model, batch.images, batch.scenes, batch.scenes, tie_m)
     for part, reference in zip(said, expected, strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
     strict = log_posterior(model, batch.images, batch.scenes, batch.prefixes)
     assert (strict.objects - said.objects).abs().max() > 0.1
-    firsts = [may_be_named(batch.scenes, stage, i, 0, tie_m) for i in range(60) if batch.scenes.counts[i]]
+    firsts = [may_be_named(batch.scenes, space, i, 0, tie_m) for i in range(60) if batch.scenes.counts[i]]
     assert {len(first) for first in firsts} == {1, 2, 3}
     assert all(0 in first for first in firsts)  # the one that is drawn first may be named
 
@@ -113,9 +116,9 @@ def test_of_things_as_near_any_may_be_named(state):
 @torch.no_grad()
 def test_counts_of_one_scenes_prefixes_have_probabilities_that_sum_to_one(model):
     """So a scene of all N objects has no decision to stop in it, and one of none has only that."""
-    stage = model.stage
-    full = filled(drawn(stage, 10, seed=6))
-    images, prefixes = seen(model, full), draw_prefixes(full, stage, model.engine)
+    space = model.space
+    full = filled(drawn(space, 10, seed=6))
+    images, prefixes = seen(model, full), draw_prefixes(full, space, model.engine)
     total = torch.zeros(10)
     for count in range(model.max_objects + 1):
         slots = torch.arange(model.max_objects)
@@ -129,10 +132,10 @@ def test_counts_of_one_scenes_prefixes_have_probabilities_that_sum_to_one(model)
 
 def test_only_what_is_said_of_a_scene_is_taught(model):
     """Scenes without objects teach nothing of kinds and places; an empty slot's contents are never read."""
-    stage = model.stage
-    scenes = drawn(stage, 8, seed=7)
+    space = model.space
+    scenes = drawn(space, 8, seed=7)
     empty = scenes._replace(asset=torch.full_like(scenes.asset, -1))
-    images, prefixes = seen(model, empty), draw_prefixes(empty, stage, model.engine)
+    images, prefixes = seen(model, empty), draw_prefixes(empty, space, model.engine)
     log_posterior(model, images, empty, prefixes).objects.sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
     elsewhere = empty._replace(position=empty.position * 0 + torch.nan)

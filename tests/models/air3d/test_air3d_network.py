@@ -19,17 +19,16 @@ from small_air3d import (
 )
 from torch.nn.functional import interpolate, pixel_unshuffle, relu
 
-from inverse_graphics.distributions.categorical import Categorical
-from inverse_graphics.distributions.sampler import AtMeans, Reparameterised
+from inverse_graphics.distributions.discrete import Categorical
+from inverse_graphics.distributions.sampler import PointEstimate, Reparameterised
 from inverse_graphics.errors import ModelError
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.features import Maps
-from inverse_graphics.models.air3d.heads import ObjectNumbers
+from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.posterior import object_posterior, turn_numbers
-from inverse_graphics.models.air3d.reading import read_scenes
-from inverse_graphics.models.air3d.sleep import Misjudgement, dream
+from inverse_graphics.models.air3d.posterior import ObjectParameters, object_posterior, orientation_parameters
+from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, sample_sleep_batch
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
 from inverse_graphics.render.compositing import picture_of_layers
 
@@ -45,33 +44,35 @@ def model(request, family):
 
 
 def dreams_of(model, count, seed=0):
-    return dream(model.stage, model.engine, 0.05, Misjudgement.model_validate({}), count, seeded(seed))
+    return sample_sleep_batch(
+        model.space, model.engine, 0.05, StatePerturbation.model_validate({}), count, seeded(seed)
+    )
 
 
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
 def test_the_divergence_of_an_object_is_its_mean_log_ratio_to_the_prior(family):
     model = fresh_model(family)
-    stage, draws, sampler = model.stage, 12_000, Reparameterised(seeded(1))
-    numbers = ObjectNumbers(
+    space, draws, sampler = model.space, 12_000, Reparameterised(seeded(1))
+    numbers = ObjectParameters(
         pixel=torch.tensor([[14.0, 18.0]]),
         presence=torch.zeros(1),
         identity=torch.tensor([[0.3, 0.0, -0.4]]),
         raw_std=torch.zeros(1, 2),
-        turn=2 * torch.randn(1, turn_numbers(3, stage.floating), generator=seeded(2)),
+        orientation=2 * torch.randn(1, orientation_parameters(3, space.floating), generator=seeded(2)),
     )
-    numbers = ObjectNumbers(*(part.expand(draws, *part.shape[1:]) for part in numbers))
+    numbers = ObjectParameters(*(part.expand(draws, *part.shape[1:]) for part in numbers))
     with torch.no_grad():
-        orbit = (0.5 * (stage.orbit_low + stage.orbit_high)).expand(draws, 3)
-        posterior = object_posterior(numbers, stage.cameras(orbit), orbit[:, 0], stage)
+        orbit = (0.5 * (space.orbit_low + space.orbit_high)).expand(draws, 3)
+        posterior = object_posterior(numbers, space.cameras(orbit), orbit[:, 0], space)
         asset = sampler(Categorical(posterior.identity)).long()
-        position, turn = sampler(posterior.position), sampler(posterior.turn)
-        log_prior = -math.log(len(stage.turns)) - (2 * stage.reach).log().sum()
-        if not stage.floating:
-            log_prior = log_prior - math.log(2 * math.pi) * stage.turns[asset]
-        ratio = posterior.log_prob(asset, position, turn, stage) - log_prior
-        claimed = model._kl(posterior, asset, turn)
-        turned = posterior.seen_turn(asset, stage).kl_to_uniform(turn)
-        blind = claimed + turned * ~stage.turns[asset]
+        position, orientation = sampler(posterior.position), sampler(posterior.orientation)
+        log_prior = -math.log(len(space.orientation_observable)) - (2 * space.reach).log().sum()
+        if not space.floating:
+            log_prior = log_prior - math.log(2 * math.pi) * space.orientation_observable[asset]
+        ratio = posterior.log_prob(asset, position, orientation, space) - log_prior
+        claimed = model._kl(posterior, asset, orientation)
+        turned = posterior.visible_orientation(asset, space).kl_to_uniform(orientation)
+        blind = claimed + turned * ~space.orientation_observable[asset]
     error = math.hypot(float(ratio.std()), float(claimed.std())) / math.sqrt(draws)
     assert error < 0.04
     assert abs(float(ratio.mean() - claimed.mean())) < 4 * error
@@ -90,9 +91,9 @@ def test_each_step_sees_the_composite_of_the_objects_before_it(model):
             else torch.zeros(6, 0, *getattr(latents[0], name).shape[1:]).to(getattr(latents[0], name))
             for name in ("asset", "position", "rotation")
         ]
-        picture = picture_of_layers(model.stage.scene(inference.shared.orbit, *parts), model.engine).image
-        canvas = latents[count].before if count < model.max_objects else latents[-1].after
-        torch.testing.assert_close(canvas, picture, rtol=0, atol=1e-5)
+        picture = picture_of_layers(model.space.scene(inference.shared.orbit, *parts), model.engine).image
+        reconstruction = latents[count].before if count < model.max_objects else latents[-1].after
+        torch.testing.assert_close(reconstruction, picture, rtol=0, atol=1e-5)
         log_likelihood = model.likelihood.log_prob(images, picture)
         torch.testing.assert_close(inference.log_likelihood[:, count], log_likelihood, rtol=1e-4, atol=1e-2)
 
@@ -102,10 +103,10 @@ def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(s
     model = loud_model(table(BEFORE_IT, counts=(0, 0, 1)), state=state)
     images = dreams_of(model, 4).images
 
-    def slope(canvas_gradient):
+    def slope(reconstruction_gradient):
         """Of the second object's mean in where the first is."""
-        model.canvas_gradient = canvas_gradient
-        inference = attend_infer_repeat(model, images, AtMeans())
+        model.reconstruction_gradient = reconstruction_gradient
+        inference = attend_infer_repeat(model, images, PointEstimate())
         first, second = (step.latents for step in inference.objects)
         return torch.autograd.grad(second.position.sum(), first.position, allow_unused=True)[0]
 
@@ -115,13 +116,13 @@ def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(s
 
 def test_a_known_camera_is_neither_asked_for_nor_paid_for():
     model = fresh_model(table(BEFORE_IT))
-    assert not hasattr(model, "view")
+    assert not hasattr(model, "camera_head")
     images = dreams_of(model, 3).images
     assert model.camera(model.features(images)) is None
-    beginning = model.begin(images, AtMeans())
-    assert (beginning.kl == 0).all()
+    initial = model.begin(images, PointEstimate())
+    assert (initial.kl == 0).all()
     expected = torch.tensor([-math.pi / 2, math.pi / 4, 1.5]).expand(3, 3)
-    torch.testing.assert_close(beginning.state.orbit, expected)
+    torch.testing.assert_close(initial.state.orbit, expected)
 
 
 def test_what_every_scene_has_is_present():
@@ -162,7 +163,7 @@ def test_weights_come_back_and_read_alike(model, tmp_path: Path):
     document = ModelDocument(
         kind="air3d",
         settings=model.settings.model_dump(mode="json"),
-        asset_pack_sha256=model.stage.family.packs_hash,
+        asset_pack_sha256=model.space.family.packs_hash,
     )
     save_model(tmp_path / "model", model, document, "a card\n")
     loaded = load_model(tmp_path / "model").module
@@ -183,30 +184,32 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
     model = load_model("table_top").module
     assert isinstance(model, Air3D)
     assert model.settings.state == "canvas"
-    assert model.recur is None
+    assert model.state_update is None
     batch = dreams_of(model, 6)
-    state = model.begin(batch.images, AtMeans()).state
+    state = model.begin(batch.images, PointEstimate()).state
     for _ in range(2):
-        state = model.step(state, AtMeans()).state
-    (images, maps, orbit), canvas, compare = state[:3], state.canvas, model.compare
+        state = model.step(state, PointEstimate()).state
+    (images, maps, orbit), reconstruction, step_encoder = state[:3], state.reconstruction, model.step_encoder
 
-    difference = images - canvas.image
-    left = pixel_unshuffle(torch.cat([4.0 * difference, canvas.explained], dim=1), 2)
-    fine = relu(maps.fine + compare.notice(left.contiguous(memory_format=torch.channels_last)))
-    fine = fine + relu(compare.fuse(fine))
-    coarse = relu(compare.eighth(fine))
-    coarse = coarse + relu(compare.widen(coarse))
-    fine = relu(fine + interpolate(compare.top(coarse), scale_factor=2.0, mode="nearest"))
-    place = model.locate(Maps(fine, coarse), torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1))
-    picture = torch.cat([4.0 * (images - 0.5), 4.0 * difference, canvas.explained], dim=1)
-    numbers = model.describe(place, model.glimpse(picture, place.pixel))
-    expected = object_posterior(numbers, state.camera, orbit[:, 0], model.stage)
+    difference = images - reconstruction.image
+    left = pixel_unshuffle(torch.cat([4.0 * difference, reconstruction.explained], dim=1), 2)
+    fine = relu(maps.fine + step_encoder.residual_encoder(left.contiguous(memory_format=torch.channels_last)))
+    fine = fine + relu(step_encoder.fuse(fine))
+    coarse = relu(step_encoder.eighth(fine))
+    coarse = coarse + relu(step_encoder.widen(coarse))
+    fine = relu(fine + interpolate(step_encoder.top(coarse), scale_factor=2.0, mode="nearest"))
+    place = model.location_head(
+        Maps(fine, coarse), torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
+    )
+    picture = torch.cat([4.0 * (images - 0.5), 4.0 * difference, reconstruction.explained], dim=1)
+    numbers = model.object_head(place, model.glimpse_encoder(picture, place.pixel))
+    expected = object_posterior(numbers, state.camera, orbit[:, 0], model.space)
 
     said = model.look(state)
     parts = [(said.presence, expected.presence), (said.identity, expected.identity)]
     parts += [
         *zip(said.position, expected.position, strict=True),
-        *zip(said.turn, expected.turn, strict=True),
+        *zip(said.orientation, expected.orientation, strict=True),
     ]
     assert all(torch.equal(one, other) for one, other in parts)
 
@@ -252,8 +255,8 @@ def test_settings_that_make_no_network_are_refused():
 def test_scenes_that_are_read_are_where_the_network_was_told(model):
     """A reading's scenes lie on the stage, whatever the network says."""
     reading = read_scenes(model, torch.rand(6, 3, 32, 32, generator=seeded(3)))
-    assert (reading.scenes.position.abs() <= model.stage.reach * (1 + 1e-6)).all()
-    assert (reading.scenes.orbit >= model.stage.orbit_low - 1e-6).all()
-    assert (reading.scenes.orbit <= model.stage.orbit_high + 1e-6).all()
+    assert (reading.scenes.position.abs() <= model.space.reach * (1 + 1e-6)).all()
+    assert (reading.scenes.orbit >= model.space.orbit_low - 1e-6).all()
+    assert (reading.scenes.orbit <= model.space.orbit_high + 1e-6).all()
     assert reading.scenes.rotation.isfinite().all()
-    assert drawn(model.stage, 2).asset.shape[1] == reading.scenes.asset.shape[1]
+    assert drawn(model.space, 2).asset.shape[1] == reading.scenes.asset.shape[1]

@@ -4,23 +4,24 @@ import math
 
 import pytest
 import torch
-from small_air3d import FAMILIES, SINGLE, seeded, stage_of, table
+from small_air3d import FAMILIES, SINGLE, seeded, space_of, table
 from torch.autograd import gradcheck
 
-from inverse_graphics.distributions.categorical import Categorical
+from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.rotations import RotationMixture
-from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.geometry.rotation import geodesic_angle, matrix_from_rotation_vector, random_rotations
+from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
+from inverse_graphics.geometry.transforms import geodesic_angle, matrix_from_rotation_vector, random_rotations
 from inverse_graphics.models.air3d import posterior as posterior_module
-from inverse_graphics.models.air3d.heads import CameraNumbers, ObjectNumbers
 from inverse_graphics.models.air3d.posterior import (
-    ROTATION_NUMBERS,
-    WIDEST_TURN,
+    MAX_ROTATION_STD,
+    ROTATION_PARAMETERS,
+    CameraParameters,
+    ObjectParameters,
     ObjectPosterior,
     camera_posterior,
-    held_between,
+    clamp_straight_through,
     object_posterior,
-    turn_numbers,
+    orientation_parameters,
 )
 
 COMPONENTS = 2
@@ -30,37 +31,39 @@ def random(*shape, seed=0, scale=1.0):
     return scale * torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
 
 
-def cameras(stage, count, seed=0):
+def cameras(space, count, seed=0):
     share = torch.rand(count, 3, generator=seeded(seed), dtype=torch.float64)
-    orbit = stage.orbit_low + (stage.orbit_high - stage.orbit_low) * share
-    return stage.cameras(orbit), orbit[:, 0]
+    orbit = space.orbit_low + (space.orbit_high - space.orbit_low) * share
+    return space.cameras(orbit), orbit[:, 0]
 
 
-def some_numbers(stage, count, seed=0):
+def some_numbers(space, count, seed=0):
     """Numbers for which nothing has to be held within bounds."""
-    camera, _ = cameras(stage, count, seed)
-    place = stage.reach * (1.6 * torch.rand(count, 2, generator=seeded(seed), dtype=torch.float64) - 0.8)
-    return ObjectNumbers(
-        pixel=stage.pixel_from_plane(place[:, None], camera)[:, 0],
+    camera, _ = cameras(space, count, seed)
+    place = space.reach * (1.6 * torch.rand(count, 2, generator=seeded(seed), dtype=torch.float64) - 0.8)
+    return ObjectParameters(
+        pixel=space.pixel_from_plane(place[:, None], camera)[:, 0],
         presence=random(count, seed=seed + 1),
-        identity=random(count, len(stage.turns), seed=seed + 2),
+        identity=random(count, len(space.orientation_observable), seed=seed + 2),
         raw_std=random(count, 2, seed=seed + 3, scale=0.4),
-        turn=some_turns(stage, count, seed + 4),
+        orientation=some_turns(space, count, seed + 4),
     )
 
 
-def some_turns(stage, count, seed):
+def some_turns(space, count, seed):
     """Rotations' widths are between 0.16 and 0.21 rad, safely narrower than the widest."""
-    numbers = random(count, turn_numbers(COMPONENTS, stage.floating), seed=seed, scale=0.5).clamp(-0.6, 0.6)
-    if stage.floating:
+    numbers = random(count, orientation_parameters(COMPONENTS, space.floating), seed=seed, scale=0.5).clamp(
+        -0.6, 0.6
+    )
+    if space.floating:
         widths = numbers.view(count, COMPONENTS, -1)[..., -1:]
         widths.mul_(0.2).sub_(0.8)
     return numbers
 
 
-def some_posterior(stage, count=1, seed=0):
-    camera, azimuth = cameras(stage, count, seed)
-    return object_posterior(some_numbers(stage, count, seed), camera, azimuth, stage)
+def some_posterior(space, count=1, seed=0):
+    camera, azimuth = cameras(space, count, seed)
+    return object_posterior(some_numbers(space, count, seed), camera, azimuth, space)
 
 
 def repeated(posterior: ObjectPosterior, count: int) -> ObjectPosterior:
@@ -72,8 +75,8 @@ def repeated(posterior: ObjectPosterior, count: int) -> ObjectPosterior:
     position = posterior.position._replace(
         mean=each(posterior.position.mean), std=each(posterior.position.std)
     )
-    turn = type(posterior.turn)(*(each(part) for part in posterior.turn))
-    return ObjectPosterior(each(posterior.presence), each(posterior.identity), position, turn)
+    orientation = type(posterior.orientation)(*(each(part) for part in posterior.orientation))
+    return ObjectPosterior(each(posterior.presence), each(posterior.identity), position, orientation)
 
 
 def midpoints(low, high, count):
@@ -83,21 +86,27 @@ def midpoints(low, high, count):
 @pytest.mark.parametrize("defence", [0.0, 0.3])
 def test_beliefs_about_things_on_a_table_integrate_to_one(defence):
     """Over kinds, places and yaws; a kind without visible turn has no yaw to integrate over."""
-    stage = stage_of(table()).double()
+    space = space_of(table()).double()
     for seed in range(3):
-        posterior = some_posterior(stage, seed=seed)
-        x, y = (midpoints(-reach, reach, 60) for reach in stage.reach)
+        posterior = some_posterior(space, seed=seed)
+        x, y = (midpoints(-reach, reach, 60) for reach in space.reach)
         total = torch.zeros((), dtype=torch.float64)
-        for kind, turns in enumerate(stage.turns):
-            yaws = midpoints(-math.pi, math.pi, 60) if turns else torch.tensor([1.0], dtype=torch.float64)
+        for kind, orientation_observable in enumerate(space.orientation_observable):
+            yaws = (
+                midpoints(-math.pi, math.pi, 60)
+                if orientation_observable
+                else torch.tensor([1.0], dtype=torch.float64)
+            )
             at = torch.cartesian_prod(x, y, yaws)
             asset = torch.full((len(at),), kind)
             density = (
                 repeated(posterior, len(at))
-                .log_prob(asset, at[:, :2], at[:, 2], stage, Defence(defence, defence))
+                .log_prob(asset, at[:, :2], at[:, 2], space, DefensiveMixture(defence, defence))
                 .exp()
             )
-            total = total + density.mean() * (2 * stage.reach).prod() * (2 * math.pi if turns else 1)
+            total = total + density.mean() * (2 * space.reach).prod() * (
+                2 * math.pi if orientation_observable else 1
+            )
         torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-3, atol=0)
 
 
@@ -117,18 +126,20 @@ def rotations_around(centres, count, seed):
 @pytest.mark.parametrize("defence", [0.0, 0.3])
 def test_beliefs_about_floating_things_integrate_to_one(defence):
     """More rotations are tried where they are believed in, as such beliefs are narrow."""
-    stage = stage_of(SINGLE).double()
-    posterior = some_posterior(stage)
-    x, y = (midpoints(-reach, reach, 250) for reach in stage.reach)
+    space = space_of(SINGLE).double()
+    posterior = some_posterior(space)
+    x, y = (midpoints(-reach, reach, 250) for reach in space.reach)
     at = torch.cartesian_prod(x, y)
     density = torch.zeros(len(at), dtype=torch.float64)
-    for kind in range(len(stage.turns)):
-        centres = (posterior.turn.location[0][:, None] @ stage.alike[kind]).flatten(0, 1)
+    for kind in range(len(space.orientation_observable)):
+        centres = (posterior.orientation.location[0][:, None] @ space.symmetry_group[kind]).flatten(0, 1)
         rotation, tried = rotations_around(centres, len(at), seed=kind)
         asset = torch.full((len(at),), kind)
-        said = repeated(posterior, len(at)).log_prob(asset, at, rotation, stage, Defence(defence, defence))
+        said = repeated(posterior, len(at)).log_prob(
+            asset, at, rotation, space, DefensiveMixture(defence, defence)
+        )
         density += said.exp() / tried
-    volume = (2 * stage.reach).prod()
+    volume = (2 * space.reach).prod()
     error = volume * density.std() / math.sqrt(len(at))
     assert error < 0.02
     assert abs(volume * density.mean() - 1) < 4 * error
@@ -147,37 +158,48 @@ def test_rotations_around_centres_have_the_density_that_is_stated():
 
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
 def test_only_visible_turns_count(family):
-    stage = stage_of(family).double()
-    kinds = torch.arange(len(stage.turns))
-    assert stage.turns.tolist() == ([True, False, True] if stage.floating else [False, True, False])
-    posterior = repeated(some_posterior(stage), len(kinds))
+    space = space_of(family).double()
+    kinds = torch.arange(len(space.orientation_observable))
+    assert space.orientation_observable.tolist() == (
+        [True, False, True] if space.floating else [False, True, False]
+    )
+    posterior = repeated(some_posterior(space), len(kinds))
     place = torch.zeros(len(kinds), 2, dtype=torch.float64)
-    turns = [torch.full((3,), yaw, dtype=torch.float64) for yaw in (0.3, 2.0)]
-    if stage.floating:
-        turns = [random_rotations((3,), seeded(seed), torch.float64) for seed in (1, 2)]
-    one, other = (posterior.log_prob(kinds, place, turn, stage) for turn in turns)
-    assert torch.equal(one != other, stage.turns)
+    orientation_observable = [torch.full((3,), yaw, dtype=torch.float64) for yaw in (0.3, 2.0)]
+    if space.floating:
+        orientation_observable = [random_rotations((3,), seeded(seed), torch.float64) for seed in (1, 2)]
+    one, other = (
+        posterior.log_prob(kinds, place, orientation, space) for orientation in orientation_observable
+    )
+    assert torch.equal(one != other, space.orientation_observable)
 
 
 @pytest.mark.parametrize(
-    "defence", [Defence(0.4, 0.4), Defence(0.8, 0.3), Defence(1.0, 0.5), Defence(0.3, 1.0)], ids=str
+    "defence",
+    [
+        DefensiveMixture(0.4, 0.4),
+        DefensiveMixture(0.8, 0.3),
+        DefensiveMixture(1.0, 0.5),
+        DefensiveMixture(0.3, 1.0),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
 def test_defensive_draws_have_the_density_that_is_stated(family, defence):
     """E_q[p/q] = 1 for p uniform over half the places and one kind, which only the right q gives."""
-    stage = stage_of(family).double()
+    space = space_of(family).double()
     count = 20_000
-    posterior = repeated(some_posterior(stage), count)
-    draw = Defensive(seeded(3), defence)
-    position, turn, asset = (
-        draw(part) for part in (posterior.position, posterior.turn, Categorical(posterior.identity))
+    posterior = repeated(some_posterior(space), count)
+    draw = DefensiveSampler(seeded(3), defence)
+    position, orientation, asset = (
+        draw(part) for part in (posterior.position, posterior.orientation, Categorical(posterior.identity))
     )
-    kind = int(torch.nonzero(stage.turns)[0])
+    kind = int(torch.nonzero(space.orientation_observable)[0])
     half = (position[:, 0] > 0) & (asset == kind)
-    uniform = 2 / (2 * stage.reach).prod() / (1 if stage.floating else 2 * math.pi)
+    uniform = 2 / (2 * space.reach).prod() / (1 if space.floating else 2 * math.pi)
 
     def claimed(*stated):
-        ratio = half * uniform / posterior.log_prob(asset, position, turn, stage, *stated).exp()
+        ratio = half * uniform / posterior.log_prob(asset, position, orientation, space, *stated).exp()
         return float(ratio.mean()), float(ratio.std()) / math.sqrt(count)
 
     mean, error = claimed(defence)
@@ -187,7 +209,7 @@ def test_defensive_draws_have_the_density_that_is_stated(family, defence):
 
 
 def test_there_is_an_object_or_there_is_none():
-    posterior = some_posterior(stage_of(table()).double(), 20)
+    posterior = some_posterior(space_of(table()).double(), 20)
     yes, no = (posterior.log_presence(torch.full((20,), value)).exp() for value in (True, False))
     torch.testing.assert_close(yes + no, torch.ones_like(yes))
     torch.testing.assert_close(yes, torch.sigmoid(posterior.presence))
@@ -195,23 +217,23 @@ def test_there_is_an_object_or_there_is_none():
 
 def test_where_a_rotation_lies_learns_no_faster_the_surer_it_is():
     """Its slope is its density's, times (std / the widest)², and no other slope is changed."""
-    stage, count = stage_of(SINGLE).double(), 3
-    camera, azimuth = cameras(stage, count)
-    numbers = some_numbers(stage, count)
-    turn = numbers.turn.requires_grad_()
+    space, count = space_of(SINGLE).double(), 3
+    camera, azimuth = cameras(space, count)
+    numbers = some_numbers(space, count)
+    orientation = numbers.orientation.requires_grad_()
     rotation = random_rotations((count,), seeded(9), torch.float64)
 
     def slopes():
-        q = object_posterior(numbers, camera, azimuth, stage).turn
+        q = object_posterior(numbers, camera, azimuth, space).orientation
         assert isinstance(q, RotationMixture)
-        slope = torch.autograd.grad(q.log_prob(rotation).sum(), turn)[0]
-        return slope.reshape(count, COMPONENTS, ROTATION_NUMBERS), q.std
+        slope = torch.autograd.grad(q.log_prob(rotation).sum(), orientation)[0]
+        return slope.reshape(count, COMPONENTS, ROTATION_PARAMETERS), q.std
 
     slowed, std = slopes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(posterior_module, "_slowed", lambda value, rate: value)
         exact, _ = slopes()
-    rate = (std / WIDEST_TURN).square()[..., None]
+    rate = (std / MAX_ROTATION_STD).square()[..., None]
     torch.testing.assert_close(slowed[..., 1:4], exact[..., 1:4] * rate)
     torch.testing.assert_close(slowed[..., [0, 4]], exact[..., [0, 4]])
     assert rate.min() < 0.9
@@ -221,38 +243,38 @@ def test_where_a_rotation_lies_learns_no_faster_the_surer_it_is():
 def test_slopes_of_an_objects_density_are_those_of_its_differences(family, monkeypatch):
     """But for how fast the locations of rotations learn."""
     monkeypatch.setattr(posterior_module, "_slowed", lambda value, rate: value)
-    stage = stage_of(family).double()
+    space = space_of(family).double()
     count = 4
-    camera, azimuth = cameras(stage, count)
-    numbers = some_numbers(stage, count)
-    asset = torch.arange(count) % len(stage.turns)
-    position = stage.reach * (2 * torch.rand(count, 2, generator=seeded(8), dtype=torch.float64) - 1)
-    turn = random(count, seed=9)
-    if stage.floating:
-        turn = random_rotations((count,), seeded(9), torch.float64)
+    camera, azimuth = cameras(space, count)
+    numbers = some_numbers(space, count)
+    asset = torch.arange(count) % len(space.orientation_observable)
+    position = space.reach * (2 * torch.rand(count, 2, generator=seeded(8), dtype=torch.float64) - 1)
+    orientation = random(count, seed=9)
+    if space.floating:
+        orientation = random_rotations((count,), seeded(9), torch.float64)
 
     def log_prob(*parts):
-        posterior = object_posterior(ObjectNumbers(*parts), camera, azimuth, stage)
+        posterior = object_posterior(ObjectParameters(*parts), camera, azimuth, space)
         present = torch.tensor([True, False, True, False])
-        return posterior.log_prob(asset, position, turn, stage), posterior.log_presence(present)
+        return posterior.log_prob(asset, position, orientation, space), posterior.log_presence(present)
 
     assert gradcheck(log_prob, [part.requires_grad_() for part in numbers], fast_mode=True)
 
 
 def test_slopes_of_a_cameras_density_are_those_of_its_differences():
-    stage = stage_of(table()).double()
-    orbit = stage.orbit_low + (stage.orbit_high - stage.orbit_low) * torch.tensor([[0.2, 0.5, 0.9]]).double()
+    space = space_of(table()).double()
+    orbit = space.orbit_low + (space.orbit_high - space.orbit_low) * torch.tensor([[0.2, 0.5, 0.9]]).double()
 
     def log_prob(centre, raw_std):
-        return camera_posterior(CameraNumbers(centre, raw_std), stage).log_prob(orbit)
+        return camera_posterior(CameraParameters(centre, raw_std), space).log_prob(orbit)
 
     inputs = random(3, 3, seed=1, scale=0.5), random(3, 3, seed=2, scale=0.4)
     assert gradcheck(log_prob, [part.requires_grad_() for part in inputs])
 
 
 def test_a_known_part_of_the_orbit_is_not_believed_in():
-    stage = stage_of(table({"azimuth_degrees": (-100, -80), "elevation_degrees": 45, "distance_m": 1.5}))
-    posterior = camera_posterior(CameraNumbers(torch.zeros(2, 3), torch.zeros(2, 3)), stage)
+    space = space_of(table({"azimuth_degrees": (-100, -80), "elevation_degrees": 45, "distance_m": 1.5}))
+    posterior = camera_posterior(CameraParameters(torch.zeros(2, 3), torch.zeros(2, 3)), space)
     assert posterior.mean.shape == (2, 1)
     torch.testing.assert_close(posterior.mean, torch.full((2, 1), math.radians(-90)))
 
@@ -261,7 +283,7 @@ def test_a_known_part_of_the_orbit_is_not_believed_in():
 def test_what_is_held_lies_within_bounds_and_is_taught_as_if_free(dtype):
     value = torch.tensor([-3e6, -2.0, -0.3, 0.0, 0.7, 1.0, 54_321.1, 1e9], dtype=dtype, requires_grad=True)
     low, high = torch.tensor(-0.32, dtype=dtype), torch.tensor(0.32, dtype=dtype)
-    held = held_between(value, low, high)
+    held = clamp_straight_through(value, low, high)
     assert torch.equal(held, value.clamp(low, high))
     weight = torch.arange(8, dtype=dtype)
     (slope,) = torch.autograd.grad((weight * held).sum(), value)
@@ -270,14 +292,14 @@ def test_what_is_held_lies_within_bounds_and_is_taught_as_if_free(dtype):
 
 def test_an_object_seen_off_the_table_is_drawn_back_to_it():
     """Its place is held at the edge, and still climbing the density moves its pixel towards the object."""
-    stage = stage_of(table()).double()
-    camera, azimuth = cameras(stage, 1)
-    wanted = stage.reach[None] * 0.2
-    pixel = stage.pixel_from_plane(3 * stage.reach[None, None], camera)[:, 0].requires_grad_()
-    numbers = some_numbers(stage, 1)._replace(pixel=pixel)
-    posterior = object_posterior(numbers, camera, azimuth, stage)
-    torch.testing.assert_close(posterior.position.mean, stage.reach[None])
+    space = space_of(table()).double()
+    camera, azimuth = cameras(space, 1)
+    wanted = space.reach[None] * 0.2
+    pixel = space.pixel_from_plane(3 * space.reach[None, None], camera)[:, 0].requires_grad_()
+    numbers = some_numbers(space, 1)._replace(pixel=pixel)
+    posterior = object_posterior(numbers, camera, azimuth, space)
+    torch.testing.assert_close(posterior.position.mean, space.reach[None])
     (slope,) = torch.autograd.grad(posterior.position.log_prob(wanted).sum(), pixel)
-    moved = stage.plane_from_pixel(pixel + slope / slope.norm(), camera)
-    assert (moved - wanted).norm() < (3 * stage.reach[None] - wanted).norm()
+    moved = space.plane_from_pixel(pixel + slope / slope.norm(), camera)
+    assert (moved - wanted).norm() < (3 * space.reach[None] - wanted).norm()
     assert (slope != 0).all()

@@ -17,11 +17,11 @@ from small_air3d import (
     table,
 )
 
-from inverse_graphics.distributions.sampler import Defence
+from inverse_graphics.distributions.sampler import DefensiveMixture
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import Proposals, propose
-from inverse_graphics.models.air3d.staged import StagedScenes, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
 
 NOISE = 0.5
 """So much that samples of a fresh network's broad posterior find every scene that matters."""
@@ -32,12 +32,12 @@ def blurred_model(family, noise=NOISE):
     model = fresh_model(family | {"image_size": 16}, sigma=noise)
     with torch.no_grad():
         said = next(m for name, m in model.named_modules() if name.endswith("say") and name != "view.say")
-        said.bias[1 + len(model.stage.turns) :][:2] = 1.2  # wide places
+        said.bias[1 + len(model.space.orientation_observable) :][:2] = 1.2  # wide places
     return model
 
 
 def image_of(model, scenes, count=1):
-    image = draw_prefixes(scenes, model.stage, model.engine).images[:count, -1]
+    image = draw_prefixes(scenes, model.space, model.engine).images[:count, -1]
     return image + model.settings.sigma * torch.randn(image.shape, generator=seeded(1))
 
 
@@ -45,7 +45,7 @@ def log_likelihoods(model, image, scenes):
     """Of an image (1, 3, H, W) given whole scenes: (B,)."""
     blocks = zip(*(torch.split(part, 2000) for part in scenes), strict=True)
     pictures = (
-        draw_prefixes(StagedScenes(*block), model.stage, model.engine).images[:, -1] for block in blocks
+        draw_prefixes(SceneLatents(*block), model.space, model.engine).images[:, -1] for block in blocks
     )
     return torch.cat([model.likelihood.log_prob(image, picture) for picture in pictures])
 
@@ -64,23 +64,23 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
     the table; in evaluation, where one cell votes for, and only a defence reaches the far side.
     """
     model = blurred_model(table(BEFORE_IT, kinds=("glass",), counts=(1, 2))).train(training)
-    stage = model.stage
-    image = image_of(model, drawn(stage, 1, seed=3))
-    x, y = (reach * ((torch.arange(40) + 0.5) / 20 - 1) for reach in stage.reach)
+    space = model.space
+    image = image_of(model, drawn(space, 1, seed=3))
+    x, y = (reach * ((torch.arange(40) + 0.5) / 20 - 1) for reach in space.reach)
     place = torch.cartesian_prod(x, y)[:, None]
     count = len(place)
-    grid = StagedScenes(
-        stage.orbit_low.expand(count, 3),
+    grid = SceneLatents(
+        space.orbit_low.expand(count, 3),
         torch.zeros(count, 1, dtype=torch.int64),
         place,
         torch.zeros(count, 1),
     )
     with_one = log_likelihoods(model, image, grid)
-    without = model.likelihood.log_prob(image, draw_prefixes(grid, stage, model.engine).images[:1, 0])
+    without = model.likelihood.log_prob(image, draw_prefixes(grid, space, model.engine).images[:1, 0])
     centre = float(with_one.max())
     exact = float((without - centre).exp() / 3 + 2 / 3 * (with_one - centre).exp().mean())
 
-    proposals = propose(model, image, 4000, seeded(4), Defence(defence, defence))
+    proposals = propose(model, image, 4000, seeded(4), DefensiveMixture(defence, defence))
     weights = proposals.log_weights()[:, 0].logsumexp(-1)
     mean, error = mean_and_error(weights, centre)
     assert error < 0.1 * exact
@@ -89,7 +89,7 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
     assert abs(mean - without_identity) > 4 * error  # the glass matters
 
 
-@pytest.mark.parametrize("defence", [Defence(0.25, 0.25), Defence(1.0, 0.5)], ids=str)
+@pytest.mark.parametrize("defence", [DefensiveMixture(0.25, 0.25), DefensiveMixture(1.0, 0.5)], ids=str)
 @pytest.mark.parametrize(
     "family",
     [table(ANYWHERE, kinds=("mug", "plate"), counts=(1, 1)), SINGLE],
@@ -98,8 +98,8 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
 def test_the_evidence_is_the_mean_likelihood_of_scenes_of_the_prior(family, defence):
     """With kinds that have a visible turn and kinds that have not, and a camera to be found."""
     model = blurred_model(family, 2.0)
-    image = image_of(model, drawn(model.stage, 1, seed=5))
-    prior = log_likelihoods(model, image, drawn(model.stage, 10_000, seed=6))
+    image = image_of(model, drawn(model.space, 1, seed=5))
+    prior = log_likelihoods(model, image, drawn(model.space, 10_000, seed=6))
     centre = float(prior.max())
     expected, its_error = mean_and_error(prior, centre)
     weights = propose(model, image, 6000, seeded(7), defence).log_weights()[:, 0].logsumexp(-1)
@@ -112,14 +112,14 @@ def test_of_two_objects_the_evidence_is_short_by_how_often_two_fit():
     """As the prior's density is: its normaliser is not made up for."""
     crowded = table(BEFORE_IT, kinds=("bowl",), counts=(0, 0, 1), reach_m=(0.12, 0.12))
     model = blurred_model(crowded)
-    family = model.stage.family
-    image = image_of(model, drawn(model.stage, 1, seed=8))
-    prior = log_likelihoods(model, image, drawn(model.stage, 12_000, seed=9))
+    family = model.space.family
+    image = image_of(model, drawn(model.space, 1, seed=8))
+    prior = log_likelihoods(model, image, drawn(model.space, 12_000, seed=9))
     centre = float(prior.max())
     expected, its_error = mean_and_error(prior, centre)
     rate = family.acceptance_rate(20_000, seeded(10))
     assert 0.2 < rate < 0.6
-    weights = propose(model, image, 5000, seeded(11), Defence(0.5, 0.5)).log_weights()[:, 0, 2]
+    weights = propose(model, image, 5000, seeded(11), DefensiveMixture(0.5, 0.5)).log_weights()[:, 0, 2]
     mean, error = mean_and_error(weights, centre)
     tolerance = 4 * math.hypot(error, its_error)
     assert abs(mean - rate * expected) < tolerance
@@ -132,13 +132,13 @@ def test_of_two_objects_the_evidence_is_short_by_how_often_two_fit():
 def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     """Image b's s-th scene, cut off after n objects, has the densities that it has elsewhere."""
     model = loud_model(family, state=state)
-    stage, samples = model.stage, 3
-    images = image_of(model, drawn(stage, 4), 4)
+    space, samples = model.space, 3
+    images = image_of(model, drawn(space, 4), 4)
     proposals = propose(model, images, samples, seeded(1))
-    prefixes = draw_prefixes(proposals.scenes, stage, model.engine)
-    repeated, slots = images.repeat(samples, 1, 1, 1), torch.arange(stage.family.max_objects)
+    prefixes = draw_prefixes(proposals.scenes, space, model.engine)
+    repeated, slots = images.repeat(samples, 1, 1, 1), torch.arange(space.family.max_objects)
     log_likelihood = model.likelihood.log_prob(repeated[:, None], prefixes.images)
-    log_joint = log_likelihood + log_prior_of_prefixes(proposals.scenes, stage)
+    log_joint = log_likelihood + log_prior_of_prefixes(proposals.scenes, space)
     torch.testing.assert_close(proposals.log_joint.flatten(0, 1), log_joint, rtol=1e-5, atol=1e-2)
     for count in range(len(slots) + 1):
         first = proposals.scenes._replace(asset=proposals.scenes.asset.where(slots < count, -1))
@@ -153,7 +153,7 @@ def made_up(samples, batch, counts, seed=0):
     log_joint, log_proposal, log_posterior = torch.randn(3, samples, 1, counts, generator=seeded(seed))
     number = torch.arange(samples).repeat_interleave(batch).float()
     slots = counts - 1
-    scenes = StagedScenes(
+    scenes = SceneLatents(
         torch.zeros(samples * batch, 3),
         torch.zeros(samples * batch, slots, dtype=torch.int64),
         number[:, None, None].repeat(1, slots, 2),
@@ -168,7 +168,7 @@ def test_scenes_are_resampled_by_their_weight(temperature):
     samples, batch, counts = 4, 20_000, 3
     proposals = made_up(samples, batch, counts)
     chosen = proposals.resample(seeded(1), temperature)
-    assert torch.equal(chosen.turn[:, 0], torch.arange(batch).float())  # each from its own image
+    assert torch.equal(chosen.orientation[:, 0], torch.arange(batch).float())  # each from its own image
     which = chosen.position[:, 0, 0].long() * counts + chosen.counts
     frequency = torch.bincount(which, minlength=samples * counts) / batch
     q, p, r = (x[:, 0] for x in (proposals.log_posterior, proposals.log_joint, proposals.log_proposal))

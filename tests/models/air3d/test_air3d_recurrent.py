@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, FAMILIES, Recall, drawn, filled, fresh_model, loud_model, seeded, table
+from small_air3d import BEFORE_IT, FAMILIES, Replayed, drawn, filled, fresh_model, loud_model, seeded, table
 from torch.autograd import gradcheck
 
-from inverse_graphics.distributions.sampler import AtMeans
+from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.recurrence import Broadcast, Hidden, Recurrence, Said
-from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.supervised import SupervisedObjective, SupervisedSettings
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.scene_parser import SceneParser
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
 
@@ -34,7 +34,7 @@ class Scribbling:
 
 
 def tensors_of(posterior):
-    return [posterior.presence, posterior.identity, *posterior.position, *posterior.turn]
+    return [posterior.presence, posterior.identity, *posterior.position, *posterior.orientation]
 
 
 def answers(model, images, sampler):
@@ -50,16 +50,16 @@ def answers(model, images, sampler):
 def test_what_is_drawn_changes_no_answer_of_a_recurrent_network(family, state, led, monkeypatch):
     """And those of one that sees the canvas, it does."""
     model = loud_model(family, state=state)
-    scenes = drawn(model.stage, 8)
-    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    scenes = drawn(model.space, 8)
+    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
 
     def sampler():
-        return Recall(filled(scenes), model.stage) if led else AtMeans()
+        return Replayed(filled(scenes), model.space) if led else PointEstimate()
 
     before = answers(model, images, sampler())
 
-    def inverted(*stage):
-        backdrop = table_and_background(*stage)
+    def inverted(*space):
+        backdrop = table_and_background(*space)
         return backdrop._replace(rgb=1 - backdrop.rgb)
 
     monkeypatch.setattr("inverse_graphics.models.air3d.network.table_and_background", inverted)
@@ -74,11 +74,11 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
     """Kind, place, turn where it is seen, and nothing of what comes later."""
     model = loud_model(table(kinds=("plate", "mug"), counts=(0, 0, 0, 1)), state="recurrent")
     plate, mug = 0, 1
-    scenes = drawn(model.stage, 6)._replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
-    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    scenes = drawn(model.space, 6)._replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
+    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
 
     def said(changed):
-        steps = attend_infer_repeat(model, images, Recall(changed, model.stage)).objects
+        steps = attend_infer_repeat(model, images, Replayed(changed, model.space)).objects
         return [step.latents.posterior for step in steps]
 
     def first_difference(**changed):
@@ -90,9 +90,14 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
 
     assert first_difference(asset=other(scenes.asset, 0, lambda kind: 1 - kind)) == 1
     assert first_difference(position=other(scenes.position, 1, lambda place: -place)) == 2
-    assert first_difference(turn=other(scenes.turn, 0, lambda yaw: yaw + 1)) == 1
-    assert first_difference(turn=other(scenes.turn, 0, lambda yaw: yaw + 2 * math.pi)) in (None, 1)
-    assert first_difference(turn=other(scenes.turn, 1, lambda yaw: yaw + 1)) is None  # a plate's
+    assert first_difference(orientation=other(scenes.orientation, 0, lambda yaw: yaw + 1)) == 1
+    assert first_difference(orientation=other(scenes.orientation, 0, lambda yaw: yaw + 2 * math.pi)) in (
+        None,
+        1,
+    )
+    assert (
+        first_difference(orientation=other(scenes.orientation, 1, lambda yaw: yaw + 1)) is None
+    )  # a plate's
     assert first_difference(position=other(scenes.position, 2, lambda place: -place)) is None
 
 
@@ -100,41 +105,43 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
 def test_a_turn_of_scene_and_camera_together_says_the_same():
     """Places are pixels and yaws are as the camera sees them."""
     model = fresh_model(table(), state="recurrent")
-    stage, scenes = model.stage, filled(drawn(model.stage, 20))
+    space, scenes = model.space, filled(drawn(model.space, 20))
     by = 0.3
     matrix = torch.tensor([[math.cos(by), -math.sin(by)], [math.sin(by), math.cos(by)]])
 
-    def said(orbit, position, turn):
-        return Said.of(scenes.asset[:, 0], position, turn, orbit, stage.cameras(orbit), stage)
+    def said(orbit, position, orientation):
+        return ObjectEncoding.from_latents(
+            scenes.asset[:, 0], position, orientation, orbit, space.cameras(orbit), space
+        )
 
-    orbit, position, turn = scenes.orbit, scenes.position[:, 0], scenes.turn[:, 0]
-    one = said(orbit, position, turn)
-    other = said(orbit + torch.tensor([by, 0.0, 0.0]), position @ matrix.T, turn + by)
+    orbit, position, orientation = scenes.orbit, scenes.position[:, 0], scenes.orientation[:, 0]
+    one = said(orbit, position, orientation)
+    other = said(orbit + torch.tensor([by, 0.0, 0.0]), position @ matrix.T, orientation + by)
     for a, b in zip(one, other, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
-    assert not torch.allclose(one.numbers, said(orbit, position, turn + by).numbers, atol=1e-2)
+    assert not torch.allclose(one.numbers, said(orbit, position, orientation + by).numbers, atol=1e-2)
 
 
 def test_gradients_of_the_recurrent_state_are_its_finite_differences():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        recur, spread = Recurrence(3, 4, 5).double(), Broadcast(5, 3, 4).double()
+        state_update, spread = Recurrence(3, 4, 5).double(), Broadcast(5, 3, 4).double()
         fine, units, numbers = (torch.randn(*s).double() for s in ((2, 3, 4, 4), (2, 5), (2, 4)))
         pixel = 2 + 12 * torch.rand(2, 2).double()
 
-    def noticed(units, fine, pixel, numbers):
-        return spread(recur(Hidden(units), fine, Said(pixel, numbers)).units)
+    def residual(units, fine, pixel, numbers):
+        return spread(state_update(Hidden(units), fine, ObjectEncoding(pixel, numbers)).units)
 
     leaves = [part.requires_grad_() for part in (units, fine, pixel, numbers)]
-    assert gradcheck(noticed, leaves)
+    assert gradcheck(residual, leaves)
 
 
 def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
     model = loud_model(table(counts=(0, 0, 1)), state="recurrent")
-    settings, packs = model.settings.model_dump(mode="json"), model.stage.family.packs_hash
+    settings, packs = model.settings.model_dump(mode="json"), model.space.family.packs_hash
     document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256=packs)
     save_model(tmp_path / "model", model, document, "a card\n")
-    images = draw_prefixes(drawn(model.stage, 2), model.stage, model.engine).images[:, -1]
+    images = draw_prefixes(drawn(model.space, 2), model.space, model.engine).images[:, -1]
     parser = SceneParser.load(tmp_path / "model")
     parses = parser.parse([image.permute(1, 2, 0).numpy() for image in images])
     assert [len(parse.objects) for parse in parses] == [2, 2]
@@ -162,18 +169,20 @@ def labels_told(images_of: str, steps: int) -> float:
 
 def test_a_recurrent_network_learns_its_labels_from_images():
     """Told those of other images, it learns no more than how they are distributed."""
-    fresh, told, misled = (labels_told(*a) for a in (("its own", 0), ("its own", 120), ("others", 120)))
-    assert told > misled + 1.5
-    assert told > fresh + 2
+    fresh, update_hidden, misled = (
+        labels_told(*a) for a in (("its own", 0), ("its own", 120), ("others", 120))
+    )
+    assert update_hidden > misled + 1.5
+    assert update_hidden > fresh + 2
 
 
 @torch.no_grad()
 def test_more_than_is_told_of_a_scene_is_not_read():
     """Densities of a scene's first objects are the same whatever the rest is shown to be."""
     model = loud_model(THREE, state="recurrent")
-    scenes = drawn(model.stage, 12)
-    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
-    prefixes = draw_prefixes(filled(scenes), model.stage, model.engine)
+    scenes = drawn(model.space, 12)
+    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
+    prefixes = draw_prefixes(filled(scenes), model.space, model.engine)
     one = log_posterior(model, images, scenes, prefixes)
     empty = (scenes.asset < 0)[..., None]
     elsewhere = scenes._replace(position=scenes.position.masked_fill(empty, torch.nan))

@@ -7,11 +7,10 @@ import torch
 from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
 from torch.nn.functional import normalize
 
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
-from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.staged import draw_prefixes
-from inverse_graphics.models.air3d.unlabelled import ElboObjective
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
+from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
+from inverse_graphics.models.air3d.search import refined
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(counts=(1, 1, 1)), "floating": SINGLE}
@@ -23,7 +22,7 @@ def model(request):
 
 
 def pictures(model, scenes):
-    return draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    return draw_prefixes(scenes, model.space, model.engine).images[:, -1]
 
 
 def noisy(model, scenes, seed=1):
@@ -38,11 +37,13 @@ def direction(*shape, seed):
 def put_off(scenes, degrees, metres):
     """Turned by this angle about any axis, or either way about the upright one; and moved."""
     slots, angle = scenes.asset.shape, math.radians(degrees)
-    if scenes.turn.dim() == 2:
-        turn = scenes.turn + angle * direction(*slots, 1, seed=5)[..., 0]
+    if scenes.orientation.dim() == 2:
+        orientation = scenes.orientation + angle * direction(*slots, 1, seed=5)[..., 0]
     else:
-        turn = scenes.turn @ matrix_from_rotation_vector(angle * direction(*slots, 3, seed=5))
-    return scenes._replace(turn=turn, position=scenes.position + metres * direction(*slots, 2, seed=6))
+        orientation = scenes.orientation @ matrix_from_rotation_vector(angle * direction(*slots, 3, seed=5))
+    return scenes._replace(
+        orientation=orientation, position=scenes.position + metres * direction(*slots, 2, seed=6)
+    )
 
 
 def same(one, other):
@@ -56,10 +57,10 @@ def explained(model, images, scenes):
 @pytest.mark.parametrize("steps", [1, 8])
 def test_no_image_is_explained_worse_than_before(model, steps):
     """Wherever a scene begins: at the truth, where there is little to gain, about it, or anywhere."""
-    truth = drawn(model.stage, 24, seed=2)
+    truth = drawn(model.space, 24, seed=2)
     images = noisy(model, truth)
     nearly = put_off(truth, 20, 0.01)
-    anywhere = drawn(model.stage, 24, seed=3)
+    anywhere = drawn(model.space, 24, seed=3)
     gains = [
         explained(model, images, refined(scenes, images, model, steps)) - explained(model, images, scenes)
         for scenes in (truth, nearly, anywhere)
@@ -72,7 +73,7 @@ def test_no_image_is_explained_worse_than_before(model, steps):
 
 
 def test_what_explains_its_image_exactly_is_given_back(model):
-    truth = drawn(model.stage, 12, seed=2)
+    truth = drawn(model.space, 12, seed=2)
     assert same(refined(truth, pictures(model, truth), model, 4), truth)
 
 
@@ -80,12 +81,12 @@ def test_what_explains_its_image_exactly_is_given_back(model):
 def test_floating_objects_find_their_rotation_from_near(kind):
     """From 15° and 2 mm off, modulo symmetry, in noise of a twentieth."""
     model = fresh_model(SINGLE | {"kinds": [kind], "image_size": 64}, sigma=0.05)
-    (symmetry,) = model.stage.family.symmetries
-    truth = drawn(model.stage, 24, seed=4)
+    (symmetry,) = model.space.family.symmetries
+    truth = drawn(model.space, 24, seed=4)
     start = put_off(truth, 15, 0.002)
 
     def error(scenes):
-        angle = symmetric_angle(truth.turn[:, 0], scenes.turn[:, 0], symmetry)
+        angle = symmetric_angle(truth.orientation[:, 0], scenes.orientation[:, 0], symmetry)
         return float(angle.rad2deg().median()), float(
             (scenes.position - truth.position).norm(dim=-1).median()
         )
@@ -101,16 +102,16 @@ def test_things_on_a_table_find_their_place_and_visible_ones_their_yaw():
     before = BEFORE_IT | {"distance_m": 0.9}
     kinds, reach = ("pan", "mug"), (0.06, 0.06)
     model = fresh_model(table(before, kinds, counts=(0, 1), size=64, reach_m=reach), sigma=0.05)
-    truth = drawn(model.stage, 24, seed=4)
+    truth = drawn(model.space, 24, seed=4)
     result = refined(put_off(truth, 15, 0.004), noisy(model, truth), model, 16)
-    degrees = (result.turn - truth.turn).abs().rad2deg()
+    degrees = (result.orientation - truth.orientation).abs().rad2deg()
     assert float(degrees[truth.asset == 0].median()) < 2
     assert float((degrees < 5).float().mean()) > 0.6
     assert float((result.position - truth.position).norm(dim=-1).median()) < 0.001
 
 
 def test_counts_kinds_and_cameras_stay_and_rotations_are_rotations(model):
-    truth = drawn(model.stage, 24, seed=2)
+    truth = drawn(model.space, 24, seed=2)
     start = put_off(truth, 15, 0.004)
     kept = [part.clone() for part in start]
     result = refined(start, noisy(model, truth), model, 5)
@@ -119,7 +120,7 @@ def test_counts_kinds_and_cameras_stay_and_rotations_are_rotations(model):
     assert torch.equal(result.orbit, truth.orbit)
     empty, moved = truth.asset < 0, result.position != start.position
     assert torch.equal(result.position[empty], start.position[empty])
-    assert torch.equal(result.turn[empty], start.turn[empty])
+    assert torch.equal(result.orientation[empty], start.orientation[empty])
     assert moved[~empty].any()
     identity = torch.eye(3).expand(*truth.asset.shape, 3, 3)
     turned = result.rotation
@@ -130,8 +131,8 @@ def test_counts_kinds_and_cameras_stay_and_rotations_are_rotations(model):
 
 def test_places_stay_within_reach(model):
     """Of images whose objects lie beyond it, everything is drawn to the edge and no further."""
-    reach = model.stage.reach
-    inside = drawn(model.stage, 16, seed=2)
+    reach = model.space.reach
+    inside = drawn(model.space, 16, seed=2)
     edge = inside._replace(position=reach * torch.ones_like(inside.position))
     images = pictures(model, edge._replace(position=1.15 * edge.position))
     result = refined(edge._replace(position=0.98 * edge.position), images, model, 12)
@@ -140,8 +141,8 @@ def test_places_stay_within_reach(model):
 
 
 def test_without_steps_nothing_changes(model):
-    start = drawn(model.stage, 6, seed=2)
-    assert refined(start, noisy(model, drawn(model.stage, 6, seed=3)), model, 0) is start
+    start = drawn(model.space, 6, seed=2)
+    assert refined(start, noisy(model, drawn(model.space, 6, seed=3)), model, 0) is start
 
 
 def test_the_bound_refines_as_its_settings_say(model):

@@ -6,16 +6,15 @@ import pytest
 import torch
 from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
 
-from inverse_graphics.distributions.sampler import Defence
-from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.distributions.sampler import DefensiveMixture
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.refinement import refined
-from inverse_graphics.models.air3d.search import Search, compared_at, searched, turned
-from inverse_graphics.models.air3d.staged import draw_prefixes, draw_whole
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes, draw_whole
+from inverse_graphics.models.air3d.search import Search, compared_at, refined, searched, turned
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(BEFORE_IT, counts=(1, 1)), "floating": SINGLE}
-WIDE = Defence(kinds=1.0, rest=0.5)
+WIDE = DefensiveMixture(kinds=1.0, rest=0.5)
 
 
 @pytest.fixture(params=list(FAMILIES.values()), ids=list(FAMILIES))
@@ -24,13 +23,13 @@ def model(request):
 
 
 def images_of(model, count):
-    clean = draw_prefixes(drawn(model.stage, count), model.stage, model.engine).images[:, -1]
+    clean = draw_prefixes(drawn(model.space, count), model.space, model.engine).images[:, -1]
     return clean + model.settings.sigma * torch.randn(clean.shape, generator=seeded(1))
 
 
 def explained(model, images, scenes):
     with torch.no_grad():
-        drawn_again = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+        drawn_again = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
     return model.likelihood.log_prob(images, drawn_again)
 
 
@@ -83,13 +82,13 @@ def test_an_error_within_the_block_leaves_no_trace(model):
 
 def upside_down(scenes):
     """Each object turned by half about an axis across its own upright one, or by half about that."""
-    if scenes.turn.dim() == 2:
-        return scenes._replace(turn=scenes.turn + math.pi)
-    return scenes._replace(turn=scenes.turn @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))
+    if scenes.orientation.dim() == 2:
+        return scenes._replace(orientation=scenes.orientation + math.pi)
+    return scenes._replace(orientation=scenes.orientation @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))
 
 
 def off_by_degrees(model, scenes, truth):
-    symmetries = model.stage.family.symmetries
+    symmetries = model.space.family.symmetries
     pairs = zip(scenes.rotation.flatten(0, 1), truth.rotation.flatten(0, 1), strict=True)
     kinds = truth.asset.flatten().tolist()
     each = [
@@ -110,8 +109,8 @@ def off_by_degrees(model, scenes, truth):
 def test_what_was_found_turned_by_half_is_turned_back(family, kind):
     """A gradient finds no way there, which is the control."""
     model = fresh_model(family, sigma=0.05)
-    truth = drawn(model.stage, 12, seed=4)
-    clean = draw_whole(truth, model.stage, model.engine)
+    truth = drawn(model.space, 12, seed=4)
+    clean = draw_whole(truth, model.space, model.engine)
     images = clean + 0.05 * torch.randn(clean.shape, generator=seeded(1))
     wrong = upside_down(truth)
     uphill = refined(wrong, images, model, 12)
@@ -126,15 +125,15 @@ def test_what_was_found_turned_by_half_is_turned_back(family, kind):
 
 def test_what_has_no_turn_is_given_back(model):
     model = fresh_model(table(BEFORE_IT, kinds=("glass", "plate"), counts=(1, 1, 1)))
-    scenes = drawn(model.stage, 8)
+    scenes = drawn(model.space, 8)
     assert turned(model, images_of(model, 8), scenes, 0, Search(1, 1, 0, turned=4)) is scenes
 
 
 def test_turned_tries_leave_other_objects_rows_and_orders_alone():
     model = fresh_model(table(BEFORE_IT, counts=(1, 1, 1)))
-    truth, images = drawn(model.stage, 24, seed=2), images_of(model, 24)
+    truth, images = drawn(model.space, 24, seed=2), images_of(model, 24)
     found = turned(model, images, truth, 1, Search(1, 1, 0, turned=1))
-    untouched = (truth.asset[:, 1] < 0) | ~model.stage.turns[truth.asset[:, 1]]
+    untouched = (truth.asset[:, 1] < 0) | ~model.space.orientation_observable[truth.asset[:, 1]]
     assert untouched.any()
     assert not untouched.all()
     for before, after in zip(truth, found, strict=True):

@@ -4,77 +4,77 @@ import math
 
 import pytest
 import torch
-from small_air3d import ANYWHERE, BEFORE_IT, FAMILIES, SINGLE, drawn, seeded, stage_of, table
+from small_air3d import ANYWHERE, BEFORE_IT, FAMILIES, SINGLE, drawn, seeded, space_of, table
 
-from inverse_graphics.models.air3d.stage import IMPOSSIBLE
-from inverse_graphics.scene.projection import project
+from inverse_graphics.models.air3d.scene_space import IMPOSSIBLE
+from inverse_graphics.scene.camera_batch import project
 
 
 @pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
-def stage(request):
-    return stage_of(request.param).double()
+def space(request):
+    return space_of(request.param).double()
 
 
-def some_cameras(stage, count, seed=0):
+def some_cameras(space, count, seed=0):
     share = torch.rand(count, 3, generator=seeded(seed), dtype=torch.float64)
-    return stage.cameras(stage.orbit_low + (stage.orbit_high - stage.orbit_low) * share)
+    return space.cameras(space.orbit_low + (space.orbit_high - space.orbit_low) * share)
 
 
-def test_places_come_back_from_the_pixels_that_show_them(stage):
-    camera = some_cameras(stage, 200)
-    place = stage.reach * (2 * torch.rand(200, 2, generator=seeded(1), dtype=torch.float64) - 1)
-    pixel = stage.pixel_from_plane(place[:, None], camera)[:, 0]
-    torch.testing.assert_close(pixel, project(stage.world(place)[:, None], camera)[0][:, 0])
-    torch.testing.assert_close(stage.plane_from_pixel(pixel, camera), place)
-    torch.testing.assert_close(stage.plane(stage.world(place)), place)
+def test_places_come_back_from_the_pixels_that_show_them(space):
+    camera = some_cameras(space, 200)
+    place = space.reach * (2 * torch.rand(200, 2, generator=seeded(1), dtype=torch.float64) - 1)
+    pixel = space.pixel_from_plane(place[:, None], camera)[:, 0]
+    torch.testing.assert_close(pixel, project(space.world(place)[:, None], camera)[0][:, 0])
+    torch.testing.assert_close(space.plane_from_pixel(pixel, camera), place)
+    torch.testing.assert_close(space.plane(space.world(place)), place)
 
 
-def test_any_pixel_of_the_picture_shows_the_place_found_for_it(stage):
-    camera = some_cameras(stage, 200)
+def test_any_pixel_of_the_picture_shows_the_place_found_for_it(space):
+    camera = some_cameras(space, 200)
     pixel = camera.width * torch.rand(200, 2, generator=seeded(2), dtype=torch.float64)
-    place = stage.plane_from_pixel(pixel, camera)
-    torch.testing.assert_close(stage.pixel_from_plane(place[:, None], camera)[:, 0], pixel)
+    place = space.plane_from_pixel(pixel, camera)
+    torch.testing.assert_close(space.pixel_from_plane(place[:, None], camera)[:, 0], pixel)
 
 
 @pytest.mark.parametrize("elevation", [5.0, 10.0, 45.0, 90.0])
 def test_rays_that_never_meet_the_table_end_far_off_with_finite_slopes(elevation):
-    stage = stage_of(table(BEFORE_IT | {"elevation_degrees": elevation})).double()
-    camera = stage.cameras(stage.orbit_low[None])
+    space = space_of(table(BEFORE_IT | {"elevation_degrees": elevation})).double()
+    camera = space.cameras(space.orbit_low[None])
     horizon = camera.K[0, 1, 2] - camera.K[0, 1, 1] * math.tan(math.radians(elevation))
     rows = [horizon, horizon + 1e-9, -1e5, 1e5, 0.0] if elevation < 90 else [-1e5, 1e5, 0.0]
     pixel = torch.tensor([[16.0, float(row)] for row in rows], dtype=torch.float64, requires_grad=True)
-    place = stage.plane_from_pixel(pixel, stage.cameras(stage.orbit_low.expand(len(rows), 3)))
+    place = space.plane_from_pixel(pixel, space.cameras(space.orbit_low.expand(len(rows), 3)))
     (slope,) = torch.autograd.grad(place.square().sum(), pixel)
     assert place.isfinite().all()
     assert slope.isfinite().all()
     if elevation < 90:
-        assert (place[:2, 1] > stage.reach[1]).all()  # beside the plane: far beyond the table, ahead
+        assert (place[:2, 1] > space.reach[1]).all()  # beside the plane: far beyond the table, ahead
 
 
 def test_what_is_free_of_the_orbit_is_put_in_its_place():
-    stage = stage_of(table(ANYWHERE | {"elevation_degrees": 40.0}))
+    space = space_of(table(ANYWHERE | {"elevation_degrees": 40.0}))
     free = torch.tensor([[-1.5, 1.4], [-1.0, 1.5]])
     expected = torch.tensor([[-1.5, math.radians(40), 1.4], [-1.0, math.radians(40), 1.5]])
-    torch.testing.assert_close(stage.orbit(free), expected)
-    assert stage_of(SINGLE).free.numel() == 0
+    torch.testing.assert_close(space.orbit(free), expected)
+    assert space_of(SINGLE).free.numel() == 0
 
 
 @pytest.mark.parametrize(
     ("counts", "smallest"), [((1, 1, 2), 0), ((0, 1, 3), 1), ((0, 0, 1), 2), ((1, 0, 1), 0)]
 )
 def test_counts_have_the_familys_probabilities(counts, smallest):
-    stage = stage_of(table(counts=counts))
-    assert stage.smallest_count == smallest
+    space = space_of(table(counts=counts))
+    assert space.smallest_count == smallest
     expected = torch.tensor(counts) / sum(counts)
-    torch.testing.assert_close(stage.log_count_prior.exp(), expected)
-    assert (stage.log_count_prior[expected == 0] == IMPOSSIBLE).all()
+    torch.testing.assert_close(space.log_count_prior.exp(), expected)
+    assert (space.log_count_prior[expected == 0] == IMPOSSIBLE).all()
 
 
-def test_scenes_pass_through_the_stage_unchanged(stage):
-    stage = stage.float()
-    sample = stage.family.sample(50, seeded())
-    staged = drawn(stage, 50)
-    again = stage.scene(staged.orbit, staged.asset, staged.position, staged.rotation)
+def test_scenes_pass_through_the_stage_unchanged(space):
+    space = space.float()
+    sample = space.family.sample(50, seeded())
+    staged = drawn(space, 50)
+    again = space.scene(staged.orbit, staged.asset, staged.position, staged.rotation)
     there = sample.scene.objects.asset >= 0
     assert torch.equal(again.objects.asset, sample.scene.objects.asset)
     for name in ("position", "rotation", "scale", "tint"):

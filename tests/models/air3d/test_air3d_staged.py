@@ -4,25 +4,33 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, stage_of, table
+from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, space_of, table
 
-from inverse_graphics.models.air3d.sleep import Misjudgement, SleepObjective, SleepSettings, dream, misjudge
-from inverse_graphics.models.air3d.staged import (
-    StagedScenes,
+from inverse_graphics.models.air3d.scene_latents import (
+    SceneLatents,
     depths,
     draw_prefixes,
-    draw_shown,
+    draw_step_inputs,
     draw_whole,
     nearest_first,
     reordered,
+)
+from inverse_graphics.models.air3d.wake_sleep import (
+    SleepObjective,
+    SleepSettings,
+    StatePerturbation,
+    misjudge,
+    sample_sleep_batch,
 )
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose, picture_of_layers
 from inverse_graphics.render.engine import Layers
 
-MUCH = Misjudgement(position_m=0.5, turn_degrees=90, camera_degrees=45, camera_m=1.0, wrong_kind=0.7)
-NOTHING = Misjudgement(position_m=0, turn_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
-USUAL = Misjudgement.model_validate({})
+MUCH = StatePerturbation(
+    position_m=0.5, orientation_degrees=90, camera_degrees=45, camera_m=1.0, wrong_kind=0.7
+)
+NOTHING = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
+USUAL = StatePerturbation.model_validate({})
 THREE = table(counts=(1, 1, 1, 1))
 
 
@@ -33,15 +41,15 @@ def model(request):
 
 def test_prefixes_are_scenes_of_their_own(model):
     """Each is what its objects look like alone, and covers what they cover."""
-    stage, engine = model.stage, model.engine
-    scenes = drawn(stage, 12)
-    prefixes = draw_prefixes(scenes, stage, engine)
-    slots = stage.family.max_objects
+    space, engine = model.space, model.engine
+    scenes = drawn(space, 12)
+    prefixes = draw_prefixes(scenes, space, engine)
+    slots = space.family.max_objects
     assert prefixes.images.shape == (12, slots + 1, 3, 32, 32)
     assert prefixes.explained.shape == (12, slots + 1, 1, 32, 32)
     for count in range(slots + 1):
         asset = scenes.asset.where(torch.arange(slots) < count, -1)
-        alone = stage.scene(scenes.orbit, asset, scenes.position, scenes.rotation)
+        alone = space.scene(scenes.orbit, asset, scenes.position, scenes.rotation)
         picture = picture_of_layers(alone, engine)
         torch.testing.assert_close(prefixes.images[:, count], picture.image, rtol=0, atol=1e-6)
         torch.testing.assert_close(prefixes.explained[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
@@ -53,13 +61,13 @@ def test_prefixes_are_scenes_of_their_own(model):
 
 
 def test_what_steps_are_shown_and_whole_scenes_are_prefixes(model):
-    scenes = drawn(model.stage, 12)
-    prefixes = draw_prefixes(scenes, model.stage, model.engine)
-    shown = draw_shown(scenes, model.stage, model.engine)
+    scenes = drawn(model.space, 12)
+    prefixes = draw_prefixes(scenes, model.space, model.engine)
+    shown = draw_step_inputs(scenes, model.space, model.engine)
     torch.testing.assert_close(shown.images, prefixes.images[:, :-1], rtol=0, atol=1e-6)
     torch.testing.assert_close(shown.explained, prefixes.explained[:, :-1], rtol=0, atol=1e-6)
     assert shown.scenes is scenes
-    pictures = draw_whole(scenes, model.stage, model.engine)
+    pictures = draw_whole(scenes, model.space, model.engine)
     torch.testing.assert_close(pictures, prefixes.images[:, -1], rtol=0, atol=1e-6)
 
 
@@ -69,74 +77,76 @@ def shuffled(scenes, seed=0):
 
 
 def test_scenes_shuffled_come_back_nearest_first(model):
-    scenes = drawn(model.stage, 60)
+    scenes = drawn(model.space, 60)
     mixed = shuffled(scenes)
     there = scenes.asset >= 0
-    sorted_again = nearest_first(mixed, model.stage)
+    sorted_again = nearest_first(mixed, model.space)
     assert torch.equal(sorted_again.asset, scenes.asset)
     assert torch.equal(sorted_again.position[there], scenes.position[there])
-    assert torch.equal(sorted_again.turn[there], scenes.turn[there])
+    assert torch.equal(sorted_again.orientation[there], scenes.orientation[there])
     assert torch.equal(sorted_again.orbit, scenes.orbit)
     if there.shape[1] > 1:
         assert not torch.equal(mixed.asset, scenes.asset)
 
 
 def test_objects_just_as_near_keep_their_order_and_leave_empty_slots_to_the_end():
-    stage = stage_of(table(BEFORE_IT, counts=(1, 1, 1, 1, 1)))
+    space = space_of(table(BEFORE_IT, counts=(1, 1, 1, 1, 1)))
     asset = torch.tensor([[2, -1, 1, 0]])
     side_by_side = torch.tensor([[[0.2, 0.1], [0.0, -0.2], [-0.1, 0.1], [0.0, -0.1]]])
-    scenes = StagedScenes(stage.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None])
-    ordered = nearest_first(scenes, stage)
+    scenes = SceneLatents(space.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None])
+    ordered = nearest_first(scenes, space)
     assert ordered.asset.tolist() == [[0, 2, 1, -1]]
-    assert ordered.turn.tolist() == [[3, 0, 2, 1]]
+    assert ordered.orientation.tolist() == [[3, 0, 2, 1]]
 
 
 def test_an_order_moves_whole_objects(model):
     """And a picture of all of them stays as it is."""
-    scenes = drawn(model.stage, 8)
+    scenes = drawn(model.space, 8)
     order = torch.rand(scenes.asset.shape, generator=seeded(1)).argsort(dim=1)
     moved = reordered(scenes, order)
     for image, slots in enumerate(order.tolist()):
         for new, old in enumerate(slots):
-            for part in ("asset", "position", "turn", "rotation"):
+            for part in ("asset", "position", "orientation", "rotation"):
                 assert torch.equal(getattr(moved, part)[image, new], getattr(scenes, part)[image, old])
-    before, after = (draw_prefixes(one, model.stage, model.engine).images[:, -1] for one in (scenes, moved))
+    before, after = (draw_prefixes(one, model.space, model.engine).images[:, -1] for one in (scenes, moved))
     torch.testing.assert_close(before, after, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [USUAL, MUCH], ids=["usual", "much"])
 def test_what_is_misjudged_stays_on_the_stage(model, size):
-    stage = model.stage
-    scenes = drawn(stage, 400)
-    off = misjudge(scenes, stage, size, seeded(1))
-    assert (off.position.abs() <= stage.reach).all()
-    assert (off.orbit >= stage.orbit_low).all()
-    assert (off.orbit <= stage.orbit_high).all()
+    space = model.space
+    scenes = drawn(space, 400)
+    off = misjudge(scenes, space, size, seeded(1))
+    assert (off.position.abs() <= space.reach).all()
+    assert (off.orbit >= space.orbit_low).all()
+    assert (off.orbit <= space.orbit_high).all()
     assert torch.equal(off.asset < 0, scenes.asset < 0)
-    assert (off.asset < len(stage.turns)).all()
+    assert (off.asset < len(space.orientation_observable)).all()
     torch.testing.assert_close(off.rotation.det(), torch.ones(scenes.asset.shape))
     assert not torch.equal(off.position, scenes.position)
-    known = stage.orbit_low == stage.orbit_high
+    known = space.orbit_low == space.orbit_high
     assert torch.equal(off.orbit[:, known], scenes.orbit[:, known])
 
 
 def test_without_misjudgement_scenes_are_what_they_are(model):
-    scenes = drawn(model.stage, 50)
-    for before, after in zip(scenes, misjudge(scenes, model.stage, NOTHING, seeded(1)), strict=True):
+    scenes = drawn(model.space, 50)
+    for before, after in zip(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)), strict=True):
         assert torch.equal(before, after)
 
 
 def test_misjudgements_are_as_large_as_stated():
     """Standard deviations times a share that is uniform over images, the same for all of an image."""
-    stage = stage_of(table(kinds=("glass", "mug"), counts=(0, 0, 1)))
-    scenes = drawn(stage, 1)
-    scenes = StagedScenes(*(part.expand(8000, *part.shape[1:]) for part in scenes))
-    size = Misjudgement(position_m=0.01, turn_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4)
-    off = misjudge(scenes, stage, size, seeded(2))
+    space = space_of(table(kinds=("glass", "mug"), counts=(0, 0, 1)))
+    scenes = drawn(space, 1)
+    scenes = SceneLatents(*(part.expand(8000, *part.shape[1:]) for part in scenes))
+    size = StatePerturbation(
+        position_m=0.01, orientation_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4
+    )
+    off = misjudge(scenes, space, size, seeded(2))
     moved = off.position - scenes.position
     spread = 1 / math.sqrt(3)  # of the share: E[u²] = 1/3
     assert float(moved.square().mean().sqrt()) == pytest.approx(0.01 * spread, rel=0.03)
-    turned = (off.turn - scenes.turn).square().mean().sqrt()
+    turned = (off.orientation - scenes.orientation).square().mean().sqrt()
     assert float(turned) == pytest.approx(math.radians(10) * spread, rel=0.03)
     other = (off.asset != scenes.asset).float().mean()
     assert float(other) == pytest.approx(0.4 / 2 / 2, rel=0.1)  # half are off; half of those take the same
@@ -146,7 +156,9 @@ def test_misjudgements_are_as_large_as_stated():
 
 
 def test_dreams_are_the_generators_alone(model):
-    first, again, other = (dream(model.stage, model.engine, 0.05, USUAL, 6, seeded(s)) for s in (1, 1, 2))
+    first, again, other = (
+        sample_sleep_batch(model.space, model.engine, 0.05, USUAL, 6, seeded(s)) for s in (1, 1, 2)
+    )
     assert torch.equal(first.images, again.images)
     assert all(torch.equal(a, b) for a, b in zip(first.scenes, again.scenes, strict=True))
     assert torch.equal(first.prefixes.images, again.prefixes.images)
@@ -156,46 +168,48 @@ def test_dreams_are_the_generators_alone(model):
 
 
 def test_a_dream_shows_its_scene_with_noise_of_the_stated_size(model):
-    dreams = dream(model.stage, model.engine, 0.07, MUCH, 40, seeded(3))
-    noise = dreams.images - draw_prefixes(dreams.scenes, model.stage, model.engine).images[:, -1]
+    sleep_batch = sample_sleep_batch(model.space, model.engine, 0.07, MUCH, 40, seeded(3))
+    noise = sleep_batch.images - draw_prefixes(sleep_batch.scenes, model.space, model.engine).images[:, -1]
     assert float(noise.std()) == pytest.approx(0.07, rel=0.02)
     assert abs(float(noise.mean())) < 0.001
 
 
 def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
-    stage = model.stage
-    dreams = dream(stage, model.engine, 0.05, MUCH, 10, seeded(4))
-    none = drawn(stage, 10)
-    nothing = none._replace(orbit=dreams.seen_orbit, asset=torch.full_like(none.asset, -1))
-    empty = draw_prefixes(nothing, stage, model.engine)
-    torch.testing.assert_close(dreams.prefixes.images[:, 0], empty.images[:, 0], rtol=0, atol=1e-6)
-    assert (dreams.prefixes.explained[:, 0] == 0).all()
-    scene = stage.scene(dreams.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
+    space = model.space
+    sleep_batch = sample_sleep_batch(space, model.engine, 0.05, MUCH, 10, seeded(4))
+    none = drawn(space, 10)
+    nothing = none._replace(orbit=sleep_batch.seen_orbit, asset=torch.full_like(none.asset, -1))
+    empty = draw_prefixes(nothing, space, model.engine)
+    torch.testing.assert_close(sleep_batch.prefixes.images[:, 0], empty.images[:, 0], rtol=0, atol=1e-6)
+    assert (sleep_batch.prefixes.explained[:, 0] == 0).all()
+    scene = space.scene(sleep_batch.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-    torch.testing.assert_close(dreams.prefixes.images[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
+    torch.testing.assert_close(sleep_batch.prefixes.images[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
 
 
 def test_dreams_come_nearest_first_but_for_ties_which_come_in_any_order():
-    stage, tie_m = stage_of(THREE), 0.1
+    space, tie_m = space_of(THREE), 0.1
     model = fresh_model(THREE)
-    scenes = dream(stage, model.engine, 0.05, NOTHING, 400, seeded(6), tie_m).scenes
+    scenes = sample_sleep_batch(space, model.engine, 0.05, NOTHING, 400, seeded(6), tie_m).scenes
     assert torch.equal(scenes.asset >= 0, torch.arange(3) < scenes.counts[:, None])
-    depth = depths(scenes, stage)
+    depth = depths(scenes, space)
     behind = (depth[:, :-1] - depth[:, 1:])[depth[:, 1:].isfinite()]
     assert 0.7 * tie_m < behind.max() <= tie_m
     close = behind[behind.abs() < 0.2 * tie_m]
     assert len(close) > 20
     assert 0.25 < float((close > 0).float().mean()) < 0.75
-    ordered = dream(stage, model.engine, 0.05, NOTHING, 400, seeded(6)).scenes
-    assert (depths(ordered, stage).diff(dim=1).nan_to_num(0) >= -1e-6).all()
+    ordered = sample_sleep_batch(space, model.engine, 0.05, NOTHING, 400, seeded(6)).scenes
+    assert (depths(ordered, space).diff(dim=1).nan_to_num(0) >= -1e-6).all()
 
 
 def test_dreams_have_the_familys_own_light():
     """Where the light varies, images do, though the network's canvases are lit from the middle."""
     model = fresh_model(table(BEFORE_IT, counts=(0, 1), light_range_degrees=80.0))
-    dreams = dream(model.stage, model.engine, 1e-9, NOTHING, 30, seeded(5))
-    scene = model.stage.family.sample(30, seeded(5)).scene
-    torch.testing.assert_close(dreams.images, picture_of_layers(scene, model.engine).image, rtol=0, atol=1e-5)
+    sleep_batch = sample_sleep_batch(model.space, model.engine, 1e-9, NOTHING, 30, seeded(5))
+    scene = model.space.family.sample(30, seeded(5)).scene
+    torch.testing.assert_close(
+        sleep_batch.images, picture_of_layers(scene, model.engine).image, rtol=0, atol=1e-5
+    )
 
 
 def test_the_sleep_loss_is_minus_the_mean_log_posterior(model):

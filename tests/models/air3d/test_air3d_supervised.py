@@ -4,15 +4,15 @@ from itertools import permutations
 
 import pytest
 import torch
-from small_air3d import FAMILIES, SINGLE, drawn, fresh_model, loud_model, seeded, stage_of, table
+from small_air3d import FAMILIES, SINGLE, drawn, fresh_model, loud_model, seeded, space_of, table
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.rotations import RotationMixture
-from inverse_graphics.distributions.sampler import AtMeans
-from inverse_graphics.geometry.rotation import matrix_from_rotation_vector, random_rotations
+from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, random_rotations
 from inverse_graphics.models.air3d import supervised
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.supervised import (
     SupervisedObjective,
     SupervisedSettings,
@@ -27,13 +27,17 @@ THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
 def objects_of(scenes, image):
     """The objects of one scene, in order, as tuples that can be compared."""
     return [
-        (int(scenes.asset[image, i]), *scenes.position[image, i].tolist(), float(scenes.turn[image, i].sum()))
+        (
+            int(scenes.asset[image, i]),
+            *scenes.position[image, i].tolist(),
+            float(scenes.orientation[image, i].sum()),
+        )
         for i in range(int(scenes.counts[image]))
     ]
 
 
 def test_labels_are_told_kind_by_kind_and_nearest_first_within_one():
-    scenes = drawn(stage_of(THREE), 60)
+    scenes = drawn(space_of(THREE), 60)
     ordered = by_kind(scenes)
     moved = 0
     for image in range(60):
@@ -48,10 +52,10 @@ def test_labels_are_told_kind_by_kind_and_nearest_first_within_one():
 def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_distance(monkeypatch):
     """Whatever it finds: here, the objects of other scenes."""
     model = fresh_model(THREE)
-    scenes, other = (drawn(model.stage, 40, seed) for seed in (0, 1))
+    scenes, other = (drawn(model.space, 40, seed) for seed in (0, 1))
     found = other.position
     monkeypatch.setattr(supervised, "inferred_scenes", lambda inference: other)
-    images = draw_prefixes(scenes, model.stage, model.engine).images[:, -1]
+    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
     matched = as_matched(model, images, scenes)
     moved = 0
     for image, count in enumerate(scenes.counts.tolist()):
@@ -79,7 +83,7 @@ def test_the_loss_is_minus_the_density_of_labels_in_that_order(family, order):
     with torch.no_grad():
         loss, watched = objective.loss(batch, 0, seeded(2))
         ordered = as_matched(model, batch.images, batch.scenes) if order == "set" else by_kind(batch.scenes)
-        prefixes = draw_prefixes(ordered, model.stage, model.engine)
+        prefixes = draw_prefixes(ordered, model.space, model.engine)
         expected = log_posterior(model, batch.images, ordered, prefixes)
     torch.testing.assert_close(loss, -expected.total.mean())
     torch.testing.assert_close(watched["log_q_objects"], expected.objects.mean())
@@ -104,7 +108,7 @@ def test_shuffled_labels_are_told_kind_by_kind_and_in_any_order_within_one():
 
 
 def test_every_order_of_objects_is_as_likely():
-    scenes = drawn(stage_of(table(counts=(0, 0, 0, 1))), 1)
+    scenes = drawn(space_of(table(counts=(0, 0, 0, 1))), 1)
     many = scenes._replace(
         **{name: part.repeat(6000, *[1] * (part.dim() - 1)) for name, part in scenes._asdict().items()}
     )
@@ -119,12 +123,14 @@ def test_every_order_of_objects_is_as_likely():
 
 def turned_as_it_looks(model, scenes, seed):
     """The same scenes, each object turned by one of the rotations that leave it as it looks."""
-    alike, log_share = (part[scenes.asset] for part in (model.stage.alike, model.stage.log_share))
-    which = torch.multinomial(log_share.exp().flatten(0, 1), 1, generator=seeded(seed)).reshape(
+    symmetry_group, log_symmetry_weight = (
+        part[scenes.asset] for part in (model.space.symmetry_group, model.space.log_symmetry_weight)
+    )
+    which = torch.multinomial(log_symmetry_weight.exp().flatten(0, 1), 1, generator=seeded(seed)).reshape(
         scenes.asset.shape
     )
-    by = torch.take_along_dim(alike, which[..., None, None, None], dim=2)[:, :, 0]
-    return scenes._replace(turn=scenes.turn @ by)
+    by = torch.take_along_dim(symmetry_group, which[..., None, None, None], dim=2)[:, :, 0]
+    return scenes._replace(orientation=scenes.orientation @ by)
 
 
 @torch.no_grad()
@@ -141,21 +147,21 @@ def test_labels_that_look_alike_are_one_only_modulo_symmetry(modulo_symmetry):
 @torch.no_grad()
 def test_rotations_as_they_are_told_have_the_density_of_the_belief_itself():
     model = loud_model(SINGLE)
-    stage = model.stage.without_symmetry()
-    assert model.stage.alike.shape[1] > 1
-    assert stage.alike.shape[1:] == (1, 3, 3)
-    scenes = drawn(stage, 20)
-    images = draw_prefixes(scenes, stage, model.engine).images[:, -1]
-    posterior = model.look(model.begin(images, AtMeans()).state)
-    asset, position, turn = scenes.asset[:, 0], scenes.position[:, 0], scenes.turn[:, 0]
-    said = posterior.log_prob(asset, position, turn, stage)
-    assert isinstance(posterior.turn, RotationMixture)
+    space = model.space.without_symmetry()
+    assert model.space.symmetry_group.shape[1] > 1
+    assert space.symmetry_group.shape[1:] == (1, 3, 3)
+    scenes = drawn(space, 20)
+    images = draw_prefixes(scenes, space, model.engine).images[:, -1]
+    posterior = model.look(model.begin(images, PointEstimate()).state)
+    asset, position, orientation = scenes.asset[:, 0], scenes.position[:, 0], scenes.orientation[:, 0]
+    said = posterior.log_prob(asset, position, orientation, space)
+    assert isinstance(posterior.orientation, RotationMixture)
     named = posterior.identity.gather(1, asset[:, None])[:, 0]
-    turned = stage.turns[asset] * posterior.turn.log_prob(turn)
+    turned = space.orientation_observable[asset] * posterior.orientation.log_prob(orientation)
     torch.testing.assert_close(
         said, named + posterior.position.log_prob(position) + turned, rtol=1e-4, atol=1e-3
     )
-    assert not torch.allclose(said, posterior.log_prob(asset, position, turn, model.stage), atol=0.1)
+    assert not torch.allclose(said, posterior.log_prob(asset, position, orientation, model.space), atol=0.1)
 
 
 def test_yaws_on_a_table_are_told_alike_with_and_without_symmetry():
@@ -169,18 +175,18 @@ def test_yaws_on_a_table_are_told_alike_with_and_without_symmetry():
 
 def test_gradients_of_the_density_as_told_are_its_finite_differences():
     model = fresh_model(SINGLE)
-    stage = model.stage.without_symmetry().double()
-    posterior = model.look(model.begin(torch.rand(3, 3, 32, 32, generator=seeded(1)), AtMeans()).state)
+    space = model.space.without_symmetry().double()
+    posterior = model.look(model.begin(torch.rand(3, 3, 32, 32, generator=seeded(1)), PointEstimate()).state)
     label = random_rotations((3,), seeded(2), torch.float64)
     logits, away, std = (
         torch.randn(*shape, generator=seeded(3)).double() for shape in ((3, 4), (3, 4, 3), (3, 4))
     )
 
     def log_prob(logits, away, log_std):
-        turn = RotationMixture(
+        orientation = RotationMixture(
             logits, label[:, None] @ matrix_from_rotation_vector(away), (0.2 * log_std - 0.5).exp()
         )
-        seen = posterior._replace(turn=turn).seen_turn(torch.tensor([0, 1, 2]), stage)
+        seen = posterior._replace(orientation=orientation).visible_orientation(torch.tensor([0, 1, 2]), space)
         return seen.log_prob(label)
 
     assert gradcheck(log_prob, [part.requires_grad_() for part in (logits, away, std)])

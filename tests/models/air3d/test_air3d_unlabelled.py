@@ -4,20 +4,18 @@ import pytest
 import torch
 from small_air3d import BEFORE_IT, SINGLE, fresh_model, seeded, table
 
-from inverse_graphics.distributions.sampler import Defence, Defensive
-from inverse_graphics.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d import posterior as posterior_module
-from inverse_graphics.models.air3d.bound import at_draws
-from inverse_graphics.models.air3d.elbo_settings import ElboSettings
+from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings, with_sampled_divergences
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.prior import overlap
-from inverse_graphics.models.air3d.proposals import inferred_scenes
+from inverse_graphics.models.air3d.proposals import sampled_latents
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
-from inverse_graphics.models.air3d.staged import draw_prefixes, nearest_first
-from inverse_graphics.models.air3d.unlabelled import ElboObjective
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
 TWO = table(BEFORE_IT, kinds=("glass", "mug"), counts=(1, 1, 1))
@@ -63,7 +61,7 @@ def test_kinds_learn_from_the_wake_update_alone(family):
     """The divergence of kinds would push them together, and from those with a turn to those without."""
     model = fresh_model(family)
     batch = ElboObjective(model, ElboSettings()).batch(6, seeded(1))
-    kinds = len(model.stage.turns)
+    kinds = len(model.space.orientation_observable)
     for step in (0, 2):
         without, beside = (
             gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["describe.say.bias"]
@@ -80,20 +78,22 @@ def test_without_a_wake_update_the_loss_is_minus_the_warmed_up_objective(step):
     model = fresh_model(TWO, sigma=0.3)
     settings = ElboSettings(warm_up_steps=4, first_temperature=16.0, levels=3, wake=0, overlap_nats_per_m=50)
     objective = ElboObjective(model, settings)
-    images, trust = objective.batch(12, seeded(1)), step / 4
+    images, warm_up_fraction = objective.batch(12, seeded(1)), step / 4
     loss, watched = objective.loss(images, step, seeded(2))
     assert isinstance(model.likelihood, GaussianLikelihood)
 
-    inference = attend_infer_repeat(model, images, Defensive(seeded(2), Defence(kinds=1 - trust)))
-    bound = exact_count_elbo(inference, model.stage.log_count_prior)
+    inference = attend_infer_repeat(
+        model, images, DefensiveSampler(seeded(2), DefensiveMixture(kinds=1 - warm_up_fraction))
+    )
+    bound = exact_count_elbo(inference, model.space.log_count_prior)
     torch.testing.assert_close(watched["elbo"], bound.elbo.mean())
     latents = [one.latents for one in inference.objects]
     pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
-    temperature = 16 ** (1 - trust)
-    compared = PyramidLikelihood(0.3, 3 if trust < 1 else 1).log_prob(images[:, None], pictures)
-    short = overlap(inferred_scenes(inference), model.stage)
+    temperature = 16 ** (1 - warm_up_fraction)
+    compared = PyramidLikelihood(0.3, 3 if warm_up_fraction < 1 else 1).log_prob(images[:, None], pictures)
+    short = overlap(sampled_latents(inference), model.space)
     tempered = inference._replace(log_likelihood=compared / temperature - 50 * short)
-    expected = -warmed_up_objective(tempered, model.stage.log_count_prior, trust).mean()
+    expected = -warmed_up_objective(tempered, model.space.log_count_prior, warm_up_fraction).mean()
     torch.testing.assert_close(loss, expected)
     assert short.max() > 0
 
@@ -107,10 +107,12 @@ def test_the_wake_update_stands_beside_it_with_its_weight(step):
     generator = seeded(2)
     without, watched = alone.loss(images, step, generator)
     assert "wake" not in watched
-    defence, temperature = (Defence(1.0, 0.4), 16.0) if step == 0 else (Defence(0.0, 0.0), 1.0)
+    defence, temperature = (
+        (DefensiveMixture(1.0, 0.4), 16.0) if step == 0 else (DefensiveMixture(0.0, 0.0), 1.0)
+    )
     scenes = searched(model, images, Search(3, 1, 0, defence=defence), temperature, generator)
-    scenes = nearest_first(scenes, model.stage)
-    prefixes = draw_prefixes(scenes, model.stage, model.engine)
+    scenes = nearest_first(scenes, model.space)
+    prefixes = draw_prefixes(scenes, model.space, model.engine)
     wake = -log_posterior(model, images, scenes, prefixes, tie_m=0.05).total.mean()
     loss, watched = beside.loss(images, step, seeded(2))
     torch.testing.assert_close(loss, without + 2.5 * wake)
@@ -132,16 +134,18 @@ def test_the_bound_may_wait_for_the_end_of_the_warm_up():
 def test_what_was_found_lately_is_remembered():
     """The newest take the places of the oldest; what is recalled was seen, to within a grey level."""
     model = fresh_model(TWO, sigma=0.3)
-    settings = ElboSettings(warm_up_steps=9, remembered=4, memory=8, samples=3, bound_in_warm_up=False)
+    settings = ElboSettings(
+        warm_up_steps=9, replay_ratio=4, replay_capacity=8, samples=3, bound_in_warm_up=False
+    )
     objective = ElboObjective(model, settings)
-    memory = objective.memory
-    assert memory is not None
+    replay = objective.replay
+    assert replay is not None
     for step in range(4):
         loss, _ = objective.loss(objective.batch(4, seeded(step)), step, seeded(2))
         assert torch.isfinite(loss)
-        assert int(memory.seen) == 4 * (step + 1)
+        assert int(replay.seen) == 4 * (step + 1)
     latest = objective.batch(4, seeded(3)).clamp(-0.5, 1.5)
-    recalled, scenes = memory.recall(64, seeded())
+    recalled, scenes = replay.sample(64, seeded())
     apart = (recalled[:, None] - latest).abs().amax((2, 3, 4)).amin(1)
     assert 0.2 < float((apart < 2 / 255).float().mean()) < 0.8  # it holds these four and the four before
     assert len(scenes.asset) == 64
@@ -161,24 +165,27 @@ def smooth_model(family, blind):
     blind: its kinds and turns are told from no glimpse, nor from anything else.
     """
     model = fresh_model(family, 3, components=1, sigma=0.3, presence_bias=0.3).double()
-    model.engine = EmbeddedEngine(model.stage.family.library, EmbeddedSettings(slopes="surface"))
+    model.engine = EmbeddedEngine(model.space.family.library, EmbeddedSettings(slopes="surface"))
     with torch.no_grad():
-        if model.stage.floating:
-            model.describe.say.bias[-1:] -= 0.6
+        if model.space.floating:
+            model.object_head.say.bias[-1:] -= 0.6
         if blind:
-            model.describe.hidden.weight.zero_()
+            model.object_head.hidden.weight.zero_()
     return model
 
 
-PARTS = ("see", "compare", "view", "locate.vote", "locate.say", "describe", "glimpse")
+PARTS = (
+    "encoder", "step_encoder", "camera_head", "location_head.vote", "location_head.say", "object_head",
+    "glimpse_encoder",
+)  # fmt: skip
 
 
-def slopes_and_differences(family, blind=True, canvas_gradient=False, settings=FINAL, bound="elbo"):
+def slopes_and_differences(family, blind=True, reconstruction_gradient=False, settings=FINAL, bound="elbo"):
     """Of minus the bound, along one direction for each part of the network: two dictionaries."""
     images = ElboObjective(fresh_model(family, sigma=0.3), FINAL).batch(3, seeded(1)).double()
     model = smooth_model(family, blind).train()
     objective = ElboObjective(model, settings)
-    model.canvas_gradient = canvas_gradient
+    model.reconstruction_gradient = reconstruction_gradient
     objective.loss(images, 0, seeded(2))[0].backward()
     slopes, differences = {}, {}
     for part in PARTS:
@@ -213,7 +220,7 @@ def test_of_one_object_slopes_are_those_of_the_bound(in_double):
 def test_of_what_a_glimpse_tells_slopes_are_those_of_the_bound(in_double):
     """And of the rest they are not: no slope says that the glimpse could be taken elsewhere."""
     slopes, differences = slopes_and_differences(ONE["known camera"], blind=False)
-    for part in ("glimpse", "describe", "locate.say"):
+    for part in ("glimpse_encoder", "object_head", "location_head.say"):
         assert slopes[part] == pytest.approx(differences[part], rel=1e-5)
         assert slopes[part] != 0
     assert slopes["locate.vote"] != pytest.approx(differences["locate.vote"], rel=1e-3)
@@ -226,10 +233,10 @@ def test_of_what_a_glimpse_tells_slopes_are_those_of_the_bound(in_double):
 )
 def test_through_the_canvas_no_slope_passes_unless_it_is_let(in_double, family):
     """What is drawn of a camera and of objects tells later steps something: of that, nothing is taught."""
-    slopes, differences = slopes_and_differences(family, canvas_gradient=True)
+    slopes, differences = slopes_and_differences(family, reconstruction_gradient=True)
     assert slopes == pytest.approx(differences, rel=1e-4)
     slopes, differences = slopes_and_differences(family)
-    assert slopes["see"] != pytest.approx(differences["see"], rel=1e-3)
+    assert slopes["encoder"] != pytest.approx(differences["encoder"], rel=1e-3)
 
 
 SEVERAL = FINAL.model_copy(update={"bound_samples": 3})
@@ -238,10 +245,10 @@ SEVERAL = FINAL.model_copy(update={"bound_samples": 3})
 @pytest.mark.parametrize("family", [*ONE.values(), table(kinds=("mug",), counts=(1, 1))], ids=[*ONE, "free"])
 def test_slopes_are_those_of_the_bound_of_several_samples(in_double, family):
     slopes, differences = slopes_and_differences(
-        family, canvas_gradient=True, settings=SEVERAL, bound="multi_sample_bound"
+        family, reconstruction_gradient=True, settings=SEVERAL, bound="multi_sample_bound"
     )
     assert slopes == pytest.approx(differences, rel=1e-4, abs=1e-6)
-    of_one, _ = slopes_and_differences(family, canvas_gradient=True)
+    of_one, _ = slopes_and_differences(family, reconstruction_gradient=True)
     assert slopes != pytest.approx(of_one, rel=1e-2)
 
 
@@ -263,8 +270,8 @@ def test_divergences_at_draws_are_the_divergences_in_the_mean(family):
     model = fresh_model(family, sigma=0.3)
     images = ElboObjective(model, FINAL).batch(2, seeded(1)).repeat(3000, 1, 1, 1)
     with torch.no_grad():
-        inference = attend_infer_repeat(model, images, Defensive(seeded(2), Defence()))
-        drawn = at_draws(inference, model)
+        inference = attend_infer_repeat(model, images, DefensiveSampler(seeded(2), DefensiveMixture()))
+        drawn = with_sampled_divergences(inference, model)
 
     def mean_and_error(of_draws, exact):
         apart = (of_draws - exact).reshape(3000, 2, -1)

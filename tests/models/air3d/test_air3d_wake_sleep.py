@@ -4,10 +4,10 @@ import pytest
 import torch
 from small_air3d import BEFORE_IT, drawn, fresh_model, seeded, table
 
-from inverse_graphics.distributions.sampler import Defence
+from inverse_graphics.distributions.sampler import DefensiveMixture
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
-from inverse_graphics.models.air3d.staged import draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.wake_sleep import WakeSleepObjective, WakeSleepSettings, wake_loss
 
 
@@ -25,15 +25,15 @@ def test_before_waking_it_is_sleep_and_after_it_both_in_their_shares():
     objective = build_objective(model, settings)
     assert isinstance(objective, WakeSleepObjective)
     batch = objective.batch(8, seeded(1))
-    assert len(batch.dreams.images) == 8
+    assert len(batch.sleep_batch.images) == 8
     assert len(batch.images) == 4
-    asleep, _ = objective.sleep.loss(batch.dreams, 0, seeded(2))
+    sleep, _ = objective.sleep.loss(batch.sleep_batch, 0, seeded(2))
     early, watched = objective.loss(batch, 4, seeded(2))
-    assert torch.equal(early, asleep)
+    assert torch.equal(early, sleep)
     assert "wake" not in watched
     late, watched = objective.loss(batch, 5, seeded(2))
     wake, bound = wake_loss(model, batch.images, 2, 1.0, seeded(2))
-    torch.testing.assert_close(late, (asleep + 0.5 * wake) / 1.5)
+    torch.testing.assert_close(late, (sleep + 0.5 * wake) / 1.5)
     torch.testing.assert_close(watched["log_evidence"], bound)
     assert watched["temperature"] == 1
 
@@ -44,9 +44,9 @@ def test_the_wake_phase_learns_where_things_are_from_images_alone():
     And so it does not where the images are of other scenes: nothing but they tell.
     """
     model = fresh_model(table(BEFORE_IT, kinds=("plate",), counts=(0, 1), size=16), sigma=0.1)
-    stage = model.stage
-    scenes = drawn(stage, 12)
-    prefixes = draw_prefixes(scenes, stage, model.engine)
+    space = model.space
+    scenes = drawn(space, 12)
+    prefixes = draw_prefixes(scenes, space, model.engine)
     images = prefixes.images[:, -1] + 0.1 * torch.randn(prefixes.images[:, -1].shape, generator=seeded(1))
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ def test_the_wake_phase_learns_where_things_are_from_images_alone():
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     before = at_the_truth(images)
     for step in range(100):
-        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step), Defence(rest=0.2))
+        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step), DefensiveMixture(rest=0.2))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -2,8 +2,7 @@
 
 import torch
 
-from inverse_graphics.models.residual.network import ResidualNetwork
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
 
 
 def small_network(seed=0, bias=-0.7, **settings):

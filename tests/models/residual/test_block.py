@@ -18,10 +18,7 @@ from inverse_graphics.halting import (
     ponder_cost,
     select,
 )
-from inverse_graphics.models.residual.block import ThinkingBlock
-from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.halting_map import HaltingMap
-from inverse_graphics.models.residual.residual_unit import ResidualUnit
+from inverse_graphics.models.residual.block import AdaptiveBlock, HaltingMap, ResidualUnit, block_kind
 
 RULES = [Accumulated(), Relaxed(), Relaxed(0.3, floor=0.01), Discrete(), Thresholded(), Enumerated()]
 KINDS = [("act", 1), ("sact", 1), ("sact", 4), ("pact", 1), ("psact", 1), ("psact", 2)]
@@ -68,7 +65,7 @@ def test_positions_of_a_patch_and_of_a_whole_map_halt_together():
 def test_one_position_is_a_row(rule):
     """On maps of one position a block is what the halting code makes of the same units on rows."""
     torch.manual_seed(2)
-    block = ThinkingBlock(3, 3, 4, 1, -0.5, 1e-3).double().eval()
+    block = AdaptiveBlock(3, 3, 4, 1, -0.5, 1e-3).double().eval()
     for halts in block.halting_maps:
         torch.nn.init.normal_(halts.near.weight)
         torch.nn.init.normal_(halts.far.weight)
@@ -97,7 +94,7 @@ def test_one_position_is_a_row(rule):
 def test_steps_to_expect_equal_those_of_enumeration_and_of_draws():
     """Of one position, where a halting probability depends on the features alone."""
     torch.manual_seed(3)
-    block = ThinkingBlock(3, 3, 4, 1, -0.5, 1e-3).double().eval()
+    block = AdaptiveBlock(3, 3, 4, 1, -0.5, 1e-3).double().eval()
     for halts in block.halting_maps:
         torch.nn.init.normal_(halts.near.weight)
     one = torch.randn(1, 3, 1, 1, dtype=torch.float64)
@@ -138,7 +135,7 @@ def test_the_same_parameters_run_as_every_kind(name, patch):
 @pytest.mark.parametrize("rule", [Accumulated(), Relaxed(0.7, floor=1e-9), Enumerated()], ids=repr)
 def test_gradients_of_a_block_and_its_cost_equal_finite_differences(rule):
     torch.manual_seed(4)
-    block = ThinkingBlock(2, 2, 3, 1, -0.5, 1e-3).double().eval()
+    block = AdaptiveBlock(2, 2, 3, 1, -0.5, 1e-3).double().eval()
     for halts in block.halting_maps:
         torch.nn.init.normal_(halts.near.weight, 0, 0.3)
         torch.nn.init.normal_(halts.far.weight, 0, 0.3)

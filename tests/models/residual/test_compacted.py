@@ -6,14 +6,15 @@ from small_network import images, small_network
 from torch.nn.functional import conv2d, max_pool2d
 
 from inverse_graphics.halting import Accumulated, Discrete, Enumerated, Relaxed, Thresholded, log_weights
-from inverse_graphics.models.residual import compacted_rows
-from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.compacted_block import FoldedUnit, grown
-from inverse_graphics.models.residual.compacted_network import CompactedNetwork
-from inverse_graphics.models.residual.compacted_rows import (
+from inverse_graphics.models.residual import compaction
+from inverse_graphics.models.residual.block import block_kind
+from inverse_graphics.models.residual.compaction import (
+    CompactedNetwork,
+    FoldedUnit,
     RowLayout,
     convolved,
     gathering_pays,
+    grown,
     kernel_rows,
 )
 
@@ -27,7 +28,7 @@ KINDS = [("plain", 1), ("act", 1), ("sact", 1), ("sact", 4), ("pact", 1), ("psac
 @pytest.mark.parametrize(("name", "patch"), KINDS)
 @torch.no_grad()
 def test_masked_and_compacted_evaluation_agree_to_rounding(rule, name, patch, way, monkeypatch):
-    monkeypatch.setattr(compacted_rows, "GATHERING", way)
+    monkeypatch.setattr(compaction, "GATHERING", way)
     network, kind = small_network(), block_kind(name, patch).by(rule)
     masked = network(images(5), kind, torch.Generator().manual_seed(3))
     compacted = CompactedNetwork(network)(images(5), kind, torch.Generator().manual_seed(3))
@@ -57,8 +58,8 @@ def test_they_agree_in_single_precision_on_networks_of_the_real_size(seed):
 @pytest.mark.parametrize("way", [GATHERED, EVERYWHERE])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_convolution_at_places_is_the_dense_one_there(share, way, monkeypatch):
-    monkeypatch.setattr(compacted_rows, "ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(compacted_rows, "GATHERING", way)
+    monkeypatch.setattr(compaction, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(compaction, "GATHERING", way)
     torch.manual_seed(0)
     features = torch.randn(3, 4, 6, 5, dtype=torch.float64)
     weight = torch.randn(2, 4, 3, 3, dtype=torch.float64)
@@ -107,7 +108,7 @@ def test_rows_and_maps_are_the_same_numbers():
 @torch.no_grad()
 def test_work_is_done_where_something_is_alive(monkeypatch):
     """Rows that go through the convolutions, where they are gathered, are those that are counted."""
-    monkeypatch.setattr(compacted_rows, "GATHERING", GATHERED)
+    monkeypatch.setattr(compaction, "GATHERING", GATHERED)
     network = small_network()
     done = []
     real = FoldedUnit.branch

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inverse_graphics.models.residual.granularity import Granularity
+from inverse_graphics.models.residual.block import Granularity
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,10 @@
 import torch
 from small_network import images, small_network
 
-from inverse_graphics.models.residual.block_kinds import block_kind
-from inverse_graphics.models.residual.compacted_block import grown
-from inverse_graphics.models.residual.computation_map import computation_map
-from inverse_graphics.models.residual.network import ResidualNetwork
-from inverse_graphics.models.residual.operations import active_share, multiply_adds
-from inverse_graphics.models.residual.settings import ResidualSettings
+from inverse_graphics.models.residual.block import block_kind
+from inverse_graphics.models.residual.compaction import grown
+from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
+from inverse_graphics.models.residual.operations import active_share, computation_map, multiply_adds
 
 
 @torch.no_grad()

@@ -9,13 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from inverse_graphics.halting import Accumulated, Discrete, ponder_cost
 from inverse_graphics.halting.rules import split_where
-from inverse_graphics.models.adaptive.thinking_settings import (
+from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     PlainObjective,
     ReinforceObjective,
     RelaxedObjective,
 )
-from inverse_graphics.models.residual.block_kinds import block_kind
+from inverse_graphics.models.residual.block import block_kind
 from inverse_graphics.models.residual.objectives import (
     Labelled,
     ReinforcePsact,
@@ -102,7 +102,7 @@ def test_the_score_functions_gradient_is_that_of_the_expectation(place, patch, l
     repeated = Labelled(seen.images.expand(400, -1, -1, -1), seen.classes.expand(400))
     objective.loss(repeated, generator)  # the baseline begins
     with torch.no_grad():
-        objective.follow(objective.baseline.clone())
+        objective.update_baseline(objective.baseline.clone())
     drawn = torch.stack([gradient(objective.loss(repeated, generator)[0], network) for _ in range(30)])
     noise = drawn.std(0) / 30**0.5
     assert ((drawn.mean(0) - exact).abs() < 6 * noise + 1e-9).all()

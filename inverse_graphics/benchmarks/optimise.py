@@ -1,0 +1,216 @@
+"""Search for scenes beside a network that infers them: how often right, how likely, how long it takes.
+
+Eslami et al. 2016, figure 6d: the baseline that amortised inference has to beat.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse_graphics.errors import ModelError
+from inverse_graphics.evaluation.scene_images import FamiliarScenes, generator_of
+from inverse_graphics.evaluation.scene_success import judge
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.models.air3d.inference import read_scenes
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.weights import LoadedModel
+from inverse_graphics.optimisation.ascent import draw_scenes, log_likelihood, log_prior
+from inverse_graphics.optimisation.search import SceneSearch
+from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
+from inverse_graphics.optimisation.trace import Explanations
+from inverse_graphics.render.engines import make_differentiable_engine
+from inverse_graphics.scene.batch import SceneBatch
+
+SEARCH_BATCH = 256
+TIMED, TIMED_NETWORK = 5, 50
+"""Images that are answered one at a time to measure how long that takes."""
+AS_LIKELY = 10.0
+"""Nats below the true scene's log p(x, scene) within which another is as likely as it."""
+
+
+@dataclass(frozen=True)
+class OptimiseRow:
+    """Figures of one method over all images.
+
+    success: share of images whose scene is found as it is: see `scene_success.Verdicts`, with counted and
+    placed.  as_likely: share whose scene found has a log p(x, scene) of at most 10 nats less than the true
+    one.  log_likelihood: median log p(x | scene), nats.  above_truth: median of that less the true scene's.
+    seconds_alone: median processor time of one image by itself, which does not depend on what else the
+    machine does; 0 for the truth.  times_network: how many times the network's.
+    """
+
+    method: str
+    restarts: int
+    steps: int
+    images: int
+    success: float
+    placed: float
+    counted: float
+    as_likely: float
+    log_likelihood: float
+    above_truth: float
+    seconds_alone: float
+    times_network: float
+
+
+class _Exam(NamedTuple):
+    """images: (B, 3, H, W).  drawn: the true scenes.  truth: they, explaining the images."""
+
+    images: Tensor
+    drawn: SceneBatch
+    truth: Explanations
+
+
+Answer = Callable[[Tensor, torch.Generator], Explanations]
+"""Scenes of images (B, 3, H, W)."""
+
+
+class OptimiseBenchmark:
+    """A model, its held-out images, and the methods that are compared on them."""
+
+    def __init__(self, loaded: LoadedModel, images: int, engine: str = "embedded", seed: int = 0) -> None:
+        """seed: which images, and what searches draw.
+
+        Raises:
+            ModelError: not a 3D model.
+            EngineError: no such engine, or it does not work here.
+        """
+        if not isinstance(loaded.module, Air3D):
+            raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
+        self.network, self.seed = loaded.module, seed
+        space, sigma = self.network.space, self.network.settings.sigma
+        drawing = make_differentiable_engine(engine, space.family.library)
+        self.search = SceneSearch(space, drawing, sigma)
+        self.exam = self._draw(FamiliarScenes.from_document(loaded.document), images)
+        self._network_seconds = self._alone(self._read, TIMED_NETWORK)
+
+    def rows(
+        self,
+        restarts: Sequence[int],
+        gradients_alone: bool,
+        steps: int = FROM_PRIOR.steps,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Iterator[OptimiseRow]:
+        """Give the truth's, the network's, and each search's, which has `restarts` from 1 up.
+
+        gradients_alone: whether searches are also made without exchanges and with one candidate for each
+        beginning: direct optimisation as it is.
+        """
+        yield self._row("truth", 1, 0, self.exam.truth, 0.0)
+        progress("network")
+        network = self._answers(self._read, len(self.exam.images))
+        yield self._row("network", 1, 0, network, self._network_seconds)
+        progress("network, then search")
+        refined = self._answers(self._refine, SEARCH_BATCH)
+        seconds = self._alone(self._refine, TIMED)
+        yield self._row("network, then search", 1, FROM_ANSWER.steps, refined, seconds)
+        chosen = FROM_PRIOR.model_copy(update={"steps": steps})
+        if gradients_alone:
+            alone = {"exchanges": 0, "orientations": 0, "candidates": 1}
+            yield from self._searches("gradients", chosen.model_copy(update=alone), restarts, progress)
+        yield from self._searches("search", chosen, restarts, progress)
+
+    def _searches(
+        self,
+        method: str,
+        settings: OptimiseSettings,
+        restarts: Sequence[int],
+        progress: Callable[[str], None],
+    ) -> Iterator[OptimiseRow]:
+        """Search with the most restarts once, and see what the first of them found by themselves."""
+        most = settings.model_copy(update={"restarts": max(restarts)})
+        progress(f"{method}, {most.restarts} restarts")
+        found = []
+        generator = generator_of(self.seed + 2)
+        for images in torch.split(self.exam.images, max(1, SEARCH_BATCH // most.restarts)):
+            found.append(self.search.from_prior(images, generator, most))
+        for number in restarts:
+            few = settings.model_copy(update={"restarts": number})
+            answer = _together([one.of_first(number) for one in found])
+            seconds = self._alone(partial(self._from_prior, few), TIMED)
+            yield self._row(method, number, settings.steps, answer, seconds)
+
+    def _draw(self, familiar: FamiliarScenes, count: int) -> _Exam:
+        drawn = familiar.sample(count, self.seed)
+        pixels = np.stack(familiar.photograph(drawn, self.seed))
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
+        return _Exam(
+            images, drawn, self._explained(images, SceneLatents.from_sample(sample, self.search.space))
+        )
+
+    def _explained(self, images: Tensor, scenes: SceneLatents) -> Explanations:
+        with torch.inference_mode():
+            pictures = draw_scenes(scenes, self.search.space, self.search.engine)
+            likelihood = log_likelihood(images, pictures, self.search.sigma)
+            return Explanations(scenes, likelihood + log_prior(scenes, self.search.space), likelihood)
+
+    def _read(self, images: Tensor, generator: torch.Generator) -> Explanations:
+        del generator
+        with torch.inference_mode():
+            reading = read_scenes(self.network, images)
+        return Explanations(reading.scenes, torch.zeros(len(images)), reading.log_likelihood)
+
+    def _refine(self, images: Tensor, generator: torch.Generator) -> Explanations:
+        scenes = read_scenes(self.network, images).scenes
+        return self.search.from_scenes(images, scenes, generator).best
+
+    def _from_prior(
+        self, settings: OptimiseSettings, images: Tensor, generator: torch.Generator
+    ) -> Explanations:
+        return self.search.from_prior(images, generator, settings).best
+
+    def _answers(self, answer: Answer, at_once: int) -> Explanations:
+        generator = generator_of(self.seed + 2)
+        return _together([answer(images, generator) for images in torch.split(self.exam.images, at_once)])
+
+    def _alone(self, answer: Answer, number: int) -> float:
+        """Median processor seconds of one image by itself; the first one warms up and does not count."""
+        times = []
+        for index in range(number + 1):
+            image = self.exam.images[index % len(self.exam.images)][None]
+            start = time.process_time()
+            answer(image, generator_of(index))
+            times.append(time.process_time() - start)
+        return float(np.median(times[1:]))
+
+    def _row(
+        self, method: str, restarts: int, steps: int, found: Explanations, seconds: float
+    ) -> OptimiseRow:
+        images, drawn, truth = self.exam
+        space = self.search.space
+        found = self._explained(images, found.scenes)
+        scenes = found.scenes
+        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        true = PredictedScenes.from_batch(drawn)
+        verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
+        return OptimiseRow(
+            method, restarts, steps, len(images),
+            success=_share(verdicts.succeeded),
+            placed=_share(verdicts.placed),
+            counted=_share(verdicts.counted),
+            as_likely=_share(found.log_joint >= truth.log_joint - AS_LIKELY),
+            log_likelihood=float(found.log_likelihood.median()),
+            above_truth=float((found.log_likelihood - truth.log_likelihood).median()),
+            seconds_alone=seconds,
+            times_network=seconds / self._network_seconds,
+        )  # fmt: skip
+
+
+def _together(parts: Sequence[Explanations]) -> Explanations:
+    scenes = SceneLatents(*(torch.cat(column) for column in zip(*(one.scenes for one in parts), strict=True)))
+    joint, likelihood = (torch.cat(column) for column in list(zip(*parts, strict=True))[1:])
+    return Explanations(scenes, joint, likelihood)
+
+
+def _share(right: Tensor) -> float:
+    return float(right.float().mean())

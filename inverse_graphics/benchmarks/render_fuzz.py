@@ -1,0 +1,182 @@
+"""Whether anything that is not finite ever comes out of a render engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse_graphics.benchmarks.scenes import wild_scenes
+from inverse_graphics.errors import EngineError
+from inverse_graphics.packs.mesh import Mesh, MeshLibrary
+from inverse_graphics.packs.pack import load_pack
+from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.engines import make_engine
+from inverse_graphics.render.pictures import Rendering, render
+from inverse_graphics.scene.batch import LightBatch, SceneBatch
+
+BATCH = 250
+MOST_OFFENDERS = 10
+PACKS = ("crockery", "primitives")
+
+
+@dataclass(frozen=True)
+class FuzzResult:
+    """What came out of random scenes.
+
+    values: numbers looked at, in pictures and gradients.  non_finite: how many of them are NaN or infinite;
+    +inf in depth, which says that nothing is there, is no such value, and carries no gradient.
+    showing: scenes in which an object is seen.  offenders: "seed:index" of up to ten scenes with such values,
+    which are `wild_scenes(250, …, seed)`, entry index.
+    """
+
+    engine: str
+    device: str
+    height: int
+    width: int
+    scenes: int
+    showing: int
+    values: int
+    non_finite: int
+    scenes_per_second: float
+    offenders: str
+
+    def check(self) -> None:
+        """Raise EngineError if any value was not finite."""
+        if self.non_finite:
+            raise EngineError(
+                f"engine '{self.engine}': {self.non_finite:,} of {self.values:,} values are not finite; "
+                f"first scenes, seed:index, {self.offenders}; please report them"
+            )
+
+
+def fuzz_engine(
+    name: str,
+    scenes: int,
+    height: int = 32,
+    width: int = 32,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[int], None] = lambda _: None,
+) -> FuzzResult:
+    """Draw random scenes in batches, with gradients where the engine has them.
+
+    Batches have the seeds `seed` · 1,000,000 + 0, 1, 2, …; progress is told how many scenes are done.
+
+    Raises:
+        EngineError: an unknown engine, or one that does not work here.
+    """
+    library = fuzz_library()
+    return fuzz(make_engine(name, library), library, scenes, height, width, seed, device, progress)
+
+
+def fuzz(
+    engine: RenderEngine,
+    library: MeshLibrary,
+    scenes: int,
+    height: int = 32,
+    width: int = 32,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[int], None] = lambda _: None,
+) -> FuzzResult:
+    """`fuzz_engine` for an engine of one's own over a library of one's own."""
+    start, showing, values, bad = time.perf_counter(), 0, 0, 0
+    offenders: list[str] = []
+    for done in range(0, scenes, BATCH):
+        count, number = min(BATCH, scenes - done), 1_000_000 * seed + done // BATCH
+        batch = wild_scenes(BATCH, height, width, len(library.names), number)
+        seen, looked_at, wrong = _examined(engine, _first(batch, count).to(device))
+        showing, values, bad = showing + seen, values + looked_at, bad + int(wrong.sum())
+        offenders += [f"{number}:{index}" for index in wrong.nonzero()[:, 0].tolist()]
+        progress(done + count)
+    return FuzzResult(
+        engine=engine.name,
+        device=device,
+        height=height,
+        width=width,
+        scenes=scenes,
+        showing=showing,
+        values=values,
+        non_finite=bad,
+        scenes_per_second=scenes / (time.perf_counter() - start),
+        offenders=", ".join(offenders[:MOST_OFFENDERS]),
+    )
+
+
+def fuzz_library() -> MeshLibrary:
+    """Give the shipped packs' meshes, a needle, and one of faces without area."""
+    shipped = [
+        (name, load_pack(pack).mesh(name.partition("/")[2]))
+        for pack in PACKS
+        for name in load_pack(pack).asset_names
+    ]
+    needle = _mesh([[0, 0, -0.5], [1e-6, 0, 0.5], [0, 1e-6, 0.5], [-1e-6, 0, 0.5]], [[0, 1, 2], [0, 2, 3]])
+    flat = _mesh([[0, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [0, 1e-12, 0]], [[0, 1, 2], [0, 0, 1], [0, 1, 3]])
+    return MeshLibrary.from_meshes([*shipped, ("fuzz/needle", needle), ("fuzz/flat", flat)])
+
+
+def _mesh(vertices: list[list[float]], faces: list[list[int]]) -> Mesh:
+    points = np.array(vertices, np.float32)
+    up = np.tile(np.array([0, 0, 1], np.float32), (len(points), 1))
+    return Mesh(points, np.array(faces), up, np.full_like(points, 0.5))
+
+
+def _examined(engine: RenderEngine, scenes: SceneBatch) -> tuple[int, int, Tensor]:
+    """Scenes that show an object, numbers looked at, and how many of each scene's are not finite, (B,)."""
+    leaves, moving = _leaves(scenes) if engine.differentiable else ([], scenes)
+    drawn = render(moving, engine)
+    tensors = [drawn.image, drawn.alpha, torch.where(drawn.depth == torch.inf, 0.0, drawn.depth)]
+    if leaves:
+        tensors += torch.autograd.grad(_loss(drawn), leaves)
+    wrong = torch.stack([(~part.detach().isfinite()).flatten(1).sum(dim=1) for part in tensors]).sum(dim=0)
+    showing = int((drawn.alpha.detach().flatten(1).amax(dim=1) > 0).sum())
+    return showing, sum(part.numel() for part in tensors), wrong.cpu()
+
+
+def _loss(drawn: Rendering) -> Tensor:
+    """A sum in which every pixel weighs differently, so that gradients do not cancel."""
+    depth = torch.where(drawn.depth.isfinite(), drawn.depth, 0.0)
+    pixels = torch.cat([drawn.image, drawn.alpha[:, None], depth[:, None]], dim=1)
+    weights = torch.arange(pixels[0].numel(), device=pixels.device, dtype=pixels.dtype).sin()
+    return (pixels * weights.reshape(pixels.shape[1:])).sum()
+
+
+def _leaves(scenes: SceneBatch) -> tuple[list[Tensor], SceneBatch]:
+    """All that gradients flow to, and scenes made of it."""
+    leaves: list[Tensor] = []
+
+    def leaf(value: Tensor) -> Tensor:
+        leaves.append(value.detach().clone().requires_grad_())
+        return leaves[-1]
+
+    objects, camera, light = scenes.objects, scenes.camera, scenes.light
+    moving = replace(
+        scenes,
+        objects=replace(
+            objects,
+            position=leaf(objects.position),
+            rotation=leaf(objects.rotation),
+            scale=leaf(objects.scale),
+            tint=leaf(objects.tint),
+        ),
+        camera=replace(camera, K=leaf(camera.K), T_world_camera=leaf(camera.T_world_camera)),
+        light=LightBatch(leaf(light.direction), leaf(light.diffuse), leaf(light.ambient)),
+    )
+    return leaves, moving
+
+
+def _first(batch: Any, count: int) -> Any:
+    """The first scenes of a batch, or of a part of one."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, int):
+            return value
+        return value[:count] if isinstance(value, Tensor) else _first(value, count)
+
+    return replace(batch, **{name: cut(value) for name, value in vars(batch).items()})

@@ -1,0 +1,254 @@
+"""Scenes whose cost is known in advance: balls of so many faces that cover so many pixels.
+
+Scenes as the benchmarks draw them: objects of a pack that stand apart on a table.
+
+Scenes that are finite and nothing else: what a search, a network or a stranger's file may come up with.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, random_rotations
+from inverse_graphics.packs.mesh import Mesh, MeshLibrary
+from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch, TableBatch
+from inverse_graphics.scene.scene import Scene
+
+RADIUS_M = 0.05
+FOCAL_PX = 1000.0
+
+
+def ball_mesh(faces: int) -> Mesh:
+    """Make a ball of about `faces` triangles, 6 at least, of even size: circles of latitude and two poles."""
+    bands = max(1, round(math.sqrt(faces / 4)))
+    sides = max(3, round(faces / (2 * bands)))
+    polar = np.arange(1, bands + 1) * (math.pi / (bands + 1))
+    around = np.arange(sides) * (2 * math.pi / sides)
+    circles = np.stack(
+        np.broadcast_arrays(
+            np.sin(polar)[:, None] * np.cos(around),
+            np.sin(polar)[:, None] * np.sin(around),
+            np.cos(polar)[:, None],
+        ),
+        axis=-1,
+    )
+    directions = np.concatenate([[[0, 0, 1]], circles.reshape(-1, 3), [[0, 0, -1]]]).astype(np.float32)
+    return Mesh(
+        vertices=RADIUS_M * directions,
+        faces=_faces(bands, sides),
+        normals=directions,
+        colours=(0.6 + 0.4 * directions).astype(np.float32),
+    )
+
+
+def _faces(bands: int, sides: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Fans about the poles, two triangles for each cell between circles; counter-clockwise from outside."""
+    here = np.arange(bands * sides).reshape(bands, sides) + 1
+    right = np.roll(here, -1, axis=1)
+    north = np.stack([np.zeros(sides, np.int64), here[0], right[0]], axis=-1)
+    south = np.stack([np.full(sides, bands * sides + 1), right[-1], here[-1]], axis=-1)
+    a, b, c, d = here[:-1], here[1:], right[1:], right[:-1]
+    between = [np.stack(corners, axis=-1).reshape(-1, 3) for corners in ((a, b, c), (a, c, d))]
+    return np.concatenate([north, *between, south]).astype(np.int64)
+
+
+def ball_library(faces: int) -> MeshLibrary:
+    """Make a library of one ball."""
+    return MeshLibrary.from_meshes([(f"benchmark/ball-{faces}", ball_mesh(faces))])
+
+
+def ball_scenes(count: int, height: int, width: int, objects: int, covered: int, seed: int = 0) -> SceneBatch:
+    """Put balls anywhere in a picture, each covering about `covered` pixels, before a table that fills it.
+
+    Focal length and distance stay the same, so that a larger picture shows more of the table and balls of
+    the same size.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    radius_px = math.sqrt(covered / math.pi)
+    reach = torch.tensor([width / 2 - radius_px, height / 2 - radius_px]).clamp(min=0) / FOCAL_PX
+    across = (2 * torch.rand(count, objects, 2, generator=generator) - 1) * reach
+    position = torch.cat([across, torch.zeros(count, objects, 1)], dim=-1)
+    return SceneBatch(
+        objects=ObjectBatch(
+            asset=torch.zeros(count, objects, dtype=torch.int64),
+            position=position,
+            rotation=random_rotations((count, objects), generator),
+            scale=torch.full((count, objects), radius_px / FOCAL_PX / RADIUS_M),
+            tint=torch.ones(count, objects, 3),
+        ),
+        camera=_looking_down(count, height, width),
+        light=LightBatch(
+            torch.tensor([[0.36, 0.48, 0.8]]).repeat(count, 1),
+            torch.full((count, 3), 0.6),
+            torch.full((count, 3), 0.4),
+        ),
+        table=TableBatch(torch.full((count, 2), 100.0), torch.full((count, 3), 0.5)),
+        background=torch.ones(count, 3),
+    )
+
+
+def _looking_down(count: int, height: int, width: int) -> CameraBatch:
+    """Cameras one metre above the origin."""
+    K = torch.tensor([[FOCAL_PX, 0, width / 2], [0, FOCAL_PX, height / 2], [0, 0, 1]])
+    pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    pose[2, 3] = 1.0
+    return CameraBatch(K.repeat(count, 1, 1), pose.repeat(count, 1, 1), height, width)
+
+
+def table_top_scenes(
+    count: int, height: int, width: int, library: MeshLibrary, objects: int = 3, seed: int = 0
+) -> SceneBatch:
+    """Scenes with `objects` objects each, standing apart on a table, seen from around it."""
+    generator = np.random.default_rng(seed)
+    return SceneBatch.from_scenes(
+        [_scene(generator, height, width, library, objects) for _ in range(count)], library
+    )
+
+
+def _scene(
+    generator: np.random.Generator, height: int, width: int, library: MeshLibrary, objects: int
+) -> Scene:
+    kinds = generator.integers(len(library.names), size=objects)
+    turn = generator.uniform(0, 2 * math.pi)
+    around = turn + np.arange(objects) * 2 * math.pi / objects
+    far = generator.uniform(0.12, 0.2, objects)
+    yaws = generator.uniform(-180, 180, objects)
+    orbit = {
+        "azimuth_degrees": generator.uniform(-180, 180),
+        "elevation_degrees": generator.uniform(20, 60),
+        "distance_m": generator.uniform(0.9, 1.2),
+    }
+    return Scene.model_validate(
+        {
+            "camera": {"width_px": width, "height_px": height, "orbit": orbit},
+            "table": {"size_m": (0.7, 0.7)},
+            "objects": [
+                {
+                    "asset": library.names[kind],
+                    "position_m": (distance * math.cos(angle), distance * math.sin(angle), 0.0),
+                    "yaw_degrees": yaw,
+                }
+                for kind, angle, distance, yaw in zip(kinds, around, far, yaws, strict=True)
+            ],
+        }
+    )
+
+
+FARTHEST = 6.0
+"""Lengths are up to 10 to this power metres, and down to its inverse."""
+
+
+def wild_scenes(count: int, height: int, width: int, meshes: int, seed: int, slots: int = 3) -> SceneBatch:
+    """Draw `count` scenes, float32; the same seed gives the same scenes.
+
+    Each part of an object and of a camera is tame, extreme or degenerate by a chance of its own: objects a
+    micrometre to a million metres away, at the camera, or empty; scale 0 and 1e-6 to 1e6; no turn, half
+    turns and any rotation; cameras inside objects, in the table's plane, or facing away; focal lengths of a
+    thousandth to 1e5 pictures, principal points outside; tables of any size or none; light from below.
+    """
+    draw = _Draw(torch.Generator().manual_seed(seed))
+    asset = torch.randint(-1, meshes, (count, slots), generator=draw.generator)
+    position = draw.point(count, slots)
+    pose, eye = draw.rotation(count, 1)[:, 0], draw.point(count, 1)[:, 0]
+    eye[:, 2] = draw.choose(eye[:, 2], eye[:, 2], eye[:, 2], torch.zeros(count))
+    tame = _unit(draw.normal(count, 3)) * draw.uniform(0.3, 1.5, count, 1)
+    eye = draw.choose(eye, tame, tame, position[:, 0], position[:, 0] + 0.01 * draw.normal(count, 3))
+    to_object, to_origin = _facing(eye, position[:, 0]), _facing(eye, 0 * eye)
+    pose = draw.choose(to_object, to_object, to_origin, pose)
+    one = torch.ones(count, slots)
+    last = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(count, 1, 4)
+    objects = ObjectBatch(
+        asset=asset,
+        position=position,
+        rotation=draw.rotation(count, slots),
+        scale=draw.choose(one, one, draw.length(count, slots), 0 * one),
+        tint=draw.colour(count, slots, 3),
+    )
+    return SceneBatch(
+        objects=objects,
+        camera=CameraBatch(
+            K=draw.intrinsics(count, height, width),
+            T_world_camera=torch.cat([torch.cat([pose, eye[..., None]], dim=2), last], dim=1),
+            height=height,
+            width=width,
+        ),
+        light=LightBatch(_unit(draw.normal(count, 3)), draw.colour(count, 3), draw.colour(count, 3)),
+        table=TableBatch(
+            draw.choose(torch.full((count, 2), 0.7), draw.length(count, 2), torch.zeros(count, 2)),
+            draw.colour(count, 3),
+        ),
+        background=draw.colour(count, 3),
+    )
+
+
+class _Draw:
+    """Random tensors from one generator, each entry of the leading dimensions of a kind of its own."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(shape, generator=self.generator)
+
+    def choose(self, *choices: Tensor) -> Tensor:
+        """Take each entry along the first dimension from one of the choices, with equal probability."""
+        count = len(choices[0])
+        which = torch.randint(len(choices), (count,), generator=self.generator)
+        return torch.stack(choices)[which, torch.arange(count)]
+
+    def length(self, *shape: int) -> Tensor:
+        """Metres, every order of magnitude as probable as any other."""
+        return 10 ** self.uniform(-FARTHEST, FARTHEST, *shape)
+
+    def colour(self, *shape: int) -> Tensor:
+        """Black, white, or anything in between."""
+        return self.uniform(-0.3, 1.3, *shape).clamp(0, 1)
+
+    def point(self, *shape: int) -> Tensor:
+        """Where objects stand, at any distance, along an axis, or in the origin."""
+        near = self.normal(*shape, 3) * 0.2
+        far = _unit(self.normal(*shape, 3)) * self.length(*shape, 1)
+        axis = torch.eye(3)[torch.randint(3, shape, generator=self.generator)] * self.length(*shape, 1)
+        return self.choose(near, near, far, far, axis, torch.zeros(*shape, 3))
+
+    def rotation(self, *shape: int) -> Tensor:
+        """Any rotation, a hair's breadth of one, none, and half turns."""
+        any_turn = random_rotations(shape, self.generator)
+        hair = matrix_from_rotation_vector(1e-7 * self.normal(*shape, 3))
+        identity = torch.eye(3).expand(*shape, 3, 3)
+        half = identity * torch.tensor([1.0, -1.0, -1.0])
+        return self.choose(any_turn, any_turn, any_turn, hair, identity, half)
+
+    def intrinsics(self, count: int, height: int, width: int) -> Tensor:
+        """Focal lengths from a thousandth of the picture on, principal points in it and far outside."""
+        K = torch.eye(3).repeat(count, 1, 1)
+        usual, any_focal = torch.full((count,), 1.3 * height), height * 10 ** self.uniform(-3, 5, count)
+        K[:, 0, 0] = self.choose(usual, usual, any_focal)
+        K[:, 1, 1] = self.choose(K[:, 0, 0], K[:, 0, 0], any_focal)
+        centre = torch.tensor([width / 2, height / 2]).expand(count, 2)
+        off = centre + width * self.normal(count, 2)
+        outside = centre + width * self.normal(count, 2) * 10 ** self.uniform(0, 4, count, 1)
+        K[:, :2, 2] = self.choose(centre, centre, off, outside)
+        return K
+
+
+def _facing(eye: Tensor, target: Tensor) -> Tensor:
+    """Rotations of cameras that look from one point to another; (B, 3, 3)."""
+    forward = _unit(target - eye)
+    aside = torch.eye(3)[forward.abs().argmin(dim=1)]
+    right = _unit(torch.linalg.cross(forward, aside))
+    return torch.stack([right, torch.linalg.cross(forward, right), forward], dim=2)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    """Directions; up where there is none."""
+    length = vector.norm(dim=-1, keepdim=True)
+    up = torch.tensor([0.0, 0.0, 1.0]).expand_as(vector)
+    return torch.where(length > 0, vector / torch.where(length > 0, length, 1.0), up)

@@ -1,0 +1,206 @@
+"""Images of several objects: glyphs scattered over a canvas, as in multi-MNIST.
+
+Eslami et al. 2016, "Attend, Infer, Repeat", section 3.1: 50×50 pixels, 0, 1 or 2 digits with equal
+probability. Unless told otherwise, the digits' tight boxes are disjoint, so that a count is always well
+defined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from inverse_graphics.data.backgrounds import Background, Black
+from inverse_graphics.data.glyph_placement import each_is_seen, ink_adds_up, place_disjoint, place_overlapping
+from inverse_graphics.data.glyphs import Glyphs
+from inverse_graphics.errors import DataError
+
+BLOCK = 256
+"""Images per batch of a fixed set."""
+
+Weights = Annotated[tuple[float, ...], Field(min_length=1, max_length=17)]
+GlyphPlacement = Literal["disjoint", "adding", "overlapping"]
+
+
+class MultiObjectSettings(BaseModel):
+    """What images of several objects look like.
+
+    size: side of the square canvas, pixels.
+    count_weights: relative frequency of 0, 1, 2, … objects; they need not sum to one.
+    held_out_count_weights: likewise in images that are judged, where these are to differ.
+    placement: "disjoint", tight boxes share no pixel; "adding", they may, but summed ink is nowhere brighter
+    than white, as in pyro's multi-MNIST; "overlapping", objects hide each other, and of each at least the
+    share `visible` is seen.
+    scale: smallest and largest factor by which a glyph is resized.
+    background: what lies behind; ink is white paint on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(default=50, ge=20, le=1024)
+    count_weights: Weights = (1.0, 1.0, 1.0)
+    held_out_count_weights: Weights | None = None
+    placement: GlyphPlacement = "disjoint"
+    visible: float = Field(default=0.5, ge=0, le=1)
+    scale: tuple[float, float] = (1.0, 1.0)
+    background: Background = Black()
+
+    @field_validator("count_weights", "held_out_count_weights")
+    @classmethod
+    def _some_count_possible(cls, weights: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if weights is not None:
+            if not all(np.isfinite(weight) and weight >= 0 for weight in weights):
+                raise ValueError("weights are finite and not negative")
+            if not sum(weights) > 0:
+                raise ValueError("at least one weight is positive")
+        return weights
+
+    @model_validator(mode="after")
+    def _scale_in_order(self) -> Self:
+        if not 0.1 <= self.scale[0] <= self.scale[1] <= 10:
+            raise ValueError("scale: smallest and largest factor, between 0.1 and 10")
+        return self
+
+    @property
+    def largest_count(self) -> int:
+        """The most objects that an image can hold."""
+        return len(self.count_weights) - 1
+
+    @property
+    def count_probabilities(self) -> NDArray[np.float64]:
+        """(largest_count + 1,), summing to one."""
+        weights = np.asarray(self.count_weights, np.float64)
+        return weights / weights.sum()
+
+    def held_out(self) -> Self:
+        """The same for images that are judged."""
+        weights = self.held_out_count_weights
+        return self if weights is None else self.model_copy(update={"count_weights": weights})
+
+
+_PAPER = MultiObjectSettings()
+
+
+class MultiObjectBatch(NamedTuple):
+    """B images and what is on them; slots beyond an image's count hold zeros, and label −1.
+
+    images: (B, size, size) float32 in [0, 1].  counts: (B,) int64.
+    boxes: (B, M, 4) int64, x and y of the top left pixel, width, height, in pixels, of each tight box.
+    labels: (B, M) int64.
+    """
+
+    images: NDArray[np.float32]
+    counts: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MultiObjectImages:
+    """An endless, reproducible stream of images made of given glyphs.
+
+    Batch k of seed s depends on (s, k) alone, so that a run resumes from the number of its step.
+    """
+
+    glyphs: Glyphs
+    settings: MultiObjectSettings = _PAPER
+
+    def __post_init__(self) -> None:
+        boxes = self.glyphs.tight
+        if len(boxes) == 0 or not boxes[:, 2:].all():
+            raise DataError(
+                f"{len(boxes)} glyphs, {int((boxes[:, 2] == 0).sum())} of them blank: expected at least one, "
+                "each with ink; provide the original files"
+            )
+        largest = int(_scaled(boxes[:, 2:], np.float64(self.settings.scale[1])).max())
+        if largest > self.settings.size:
+            raise DataError(
+                f"a glyph of {largest} pixels does not fit a canvas of {self.settings.size}: "
+                "choose a larger size or a smaller scale"
+            )
+
+    def batch(self, size: int, seed: int, index: int) -> MultiObjectBatch:
+        """Batch number `index` of the stream of `seed`, `size` images; both at least 0 and below 2⁶⁴.
+
+        Raises:
+            DataError: the glyphs drawn do not find a place on the canvas.
+        """
+        settings = self.settings
+        generator = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
+        slots = settings.largest_count
+        counts = generator.choice(len(settings.count_weights), size, p=settings.count_probabilities)
+        chosen = generator.integers(len(self.glyphs), size=(size, slots))
+        present = np.arange(slots) < counts[:, None]
+        extents = np.where(present[..., None], self._extents(chosen, generator), 0)
+        corners, ink = self._draw(chosen, extents, generator)
+        return MultiObjectBatch(
+            images=self._before_background(ink, generator),
+            counts=counts,
+            boxes=np.concatenate([corners, extents], axis=-1),
+            labels=np.where(present, self.glyphs.labels[chosen], -1),
+        )
+
+    def fixed_set(self, count: int, seed: int) -> MultiObjectBatch:
+        """The first `count` images of the stream of `seed` in batches of 256, as one batch."""
+        blocks = [self.batch(BLOCK, seed, index) for index in range(max(1, -(-count // BLOCK)))]
+        return MultiObjectBatch(*(np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)))
+
+    def _extents(self, chosen: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+        """Width and height of each glyph as it will be drawn: (B, M, 2)."""
+        tight = self.glyphs.tight[chosen, 2:]
+        smallest, largest = self.settings.scale
+        if smallest == largest:
+            return _scaled(tight, np.float64(smallest))
+        return _scaled(tight, generator.uniform(smallest, largest, (*chosen.shape, 1)))
+
+    def _draw(
+        self, chosen: NDArray[np.int64], extents: NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Place and draw the glyphs: corners (B, M, 2), and ink (B, size, size) in [0, 1]."""
+        settings = self.settings
+        if settings.placement == "disjoint":
+            corners = place_disjoint(extents, settings.size, generator)
+            return corners, self._pasted(chosen, extents, corners)
+        adding = settings.placement == "adding"
+        corners, layers = place_overlapping(
+            [self._inks(*of_one) for of_one in zip(chosen, extents, strict=True)],
+            extents,
+            settings.size,
+            generator,
+            ink_adds_up if adding else lambda layers: each_is_seen(layers, settings.visible),
+        )
+        return corners, layers.sum(axis=1) if adding else 1 - np.prod(1 - layers, axis=1)
+
+    def _inks(self, chosen: NDArray[np.int64], extents: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """The ink of one image's objects.  chosen: (M,).  extents: (M, 2), zeros where there is none."""
+        pairs = zip(chosen.tolist(), extents.tolist(), strict=True)
+        return [self.glyphs.ink(glyph, width, height) for glyph, (width, height) in pairs if width > 0]
+
+    def _pasted(
+        self, chosen: NDArray[np.int64], extents: NDArray[np.int64], corners: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Disjoint boxes, copied one by one."""
+        model_image = np.zeros((len(chosen), self.settings.size, self.settings.size), np.uint8)
+        where = extents[..., 0].nonzero()
+        columns = (where[0], chosen[where], extents[where], corners[where])
+        for image, glyph, (width, height), (x, y) in zip(*(c.tolist() for c in columns), strict=True):
+            model_image[image, y : y + height, x : x + width] = self.glyphs.ink(glyph, width, height)
+        return np.divide(model_image, np.float32(255))
+
+    def _before_background(
+        self, ink: NDArray[np.float32], generator: np.random.Generator
+    ) -> NDArray[np.float32]:
+        background = self.settings.background
+        if isinstance(background, Black):
+            return ink
+        behind = background.draw(len(ink), self.settings.size, generator)
+        return behind + (1 - behind) * ink
+
+
+def _scaled(extents: NDArray[np.int64], scale: NDArray[np.float64] | np.float64) -> NDArray[np.int64]:
+    """Extents in whole pixels, at least one."""
+    return np.maximum(np.rint(extents * scale), 1).astype(np.int64)

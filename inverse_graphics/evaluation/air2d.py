@@ -1,0 +1,116 @@
+"""What is known of a 2D model after looking at held-out images: bounds, counts, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse_graphics.data.sources import open_streams
+from inverse_graphics.distributions.discrete import truncated_geometric
+from inverse_graphics.distributions.sampler import Reparameterised
+from inverse_graphics.errors import ModelError
+from inverse_graphics.metrics.count_metrics import count_calibration, count_confusion
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air2d.inference import read_images
+from inverse_graphics.models.air2d.network import Air2D
+from inverse_graphics.models.elbo import exact_count_elbo
+from inverse_graphics.models.estimators.multi_sample import log_joint
+from inverse_graphics.models.weights import LoadedModel
+from inverse_graphics.training.recipe import Air2DRecipe
+
+BLOCK = 250
+"""Images that go through the network at once."""
+
+
+def recipe_of(model: LoadedModel) -> Air2DRecipe:
+    """The recipe that a 2D model was trained by.
+
+    Raises:
+        ModelError: it is another kind of model, or nobody knows.
+    """
+    if model.document.kind != "air2d":
+        raise ModelError(
+            f"model '{model.name}' is of kind '{model.document.kind}': this evaluates 2D models; for others "
+            "use `inverse-graphics benchmark infer`"
+        )
+    if model.document.recipe is None:
+        raise ModelError(f"model '{model.name}' does not say by which recipe it was trained: train it anew")
+    return Air2DRecipe.model_validate(model.document.recipe)
+
+
+@torch.no_grad()
+def evaluate2d(
+    network: Air2D,
+    recipe: Air2DRecipe,
+    images: int,
+    samples: int,
+    seed: int = 0,
+    advance: Callable[[int], object] = lambda _: None,
+) -> dict[str, Any]:
+    """Judge a network on the recipe's held-out images; figures as JSON holds them, nats where not shares.
+
+    images: how many.  samples: of the importance-weighted bound.  advance: told how many images are done.
+
+    Raises:
+        DataError: the data is missing and cannot be fetched.
+    """
+    batch = open_streams(recipe.data).test.fixed_set(images, seed)
+    prior = truncated_geometric(recipe.objective.count_log_odds, network.max_objects)
+    generator = torch.Generator().manual_seed(seed)
+    elbo, evidence, counts, probabilities = [], [], [], []
+    for block in torch.split(torch.from_numpy(batch.images)[:, None], BLOCK):
+        reading = read_images(network, block)
+        counts.append(reading.counts.numpy())
+        probabilities.append(reading.count_probabilities.numpy())
+        bounds = _bounds(network, block, prior, samples, generator)
+        elbo.append(bounds[0])
+        evidence.append(bounds[1])
+        advance(sum(map(len, counts)))
+    figures: dict[str, Any] = {
+        "images": images,
+        "stream": seed,
+        "elbo": float(torch.cat(elbo).double().mean()),
+        "iwae": float(torch.cat(evidence).double().mean()),
+        "iwae_samples": samples,
+        "mean_count": float(np.concatenate(counts).mean()),
+    }
+    if not recipe.data.counted:
+        return figures
+    return figures | _counted(np.concatenate(counts), np.concatenate(probabilities), batch.counts)
+
+
+def _bounds(
+    network: Air2D, images: Tensor, prior: Tensor, samples: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The bound, averaged over the samples, and the importance-weighted bound of all: (B,) each.
+
+    Both are of the same samples. Weights sum over the count, which makes the second tighter still.
+    """
+    elbo, weights = [], []
+    for _ in range(samples):
+        inference = attend_infer_repeat(network, images, Reparameterised(generator))
+        elbo.append(exact_count_elbo(inference, prior).elbo)
+        weights.append(log_joint(network, inference, prior).logsumexp(-1))
+    mean = torch.stack(weights).logsumexp(0) - torch.tensor(float(samples)).log()
+    return torch.stack(elbo).mean(0), mean
+
+
+def _counted(
+    counts: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any], true: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    right = counts == true
+    calibration = count_calibration(probabilities, true)
+    return {
+        "count_accuracy": float(right.mean()),
+        "count_accuracy_by_count": {
+            str(count): float(right[true == count].mean()) for count in np.unique(true).tolist()
+        },
+        "count_confusion_true_by_inferred": count_confusion(true, counts),
+        "calibration_error": calibration.error,
+        "count_log_score": calibration.log_score,
+        "calibration_bins": [part._asdict() for part in calibration.bins],
+    }

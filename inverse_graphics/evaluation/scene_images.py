@@ -1,0 +1,253 @@
+"""Scenes of the family that a 3D model knows, freshly drawn: it has never seen them.
+
+Images that a model of scenes was never trained for, to see whether it says so.
+
+Scenes of the family that a 3D model knows, drawn with the noise that it expects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inverse_graphics.data.mnist import load_digits
+from inverse_graphics.data.multi_object import MultiObjectImages
+from inverse_graphics.data.out_of_distribution import FOREIGN, SIDE, Images
+from inverse_graphics.errors import ModelError
+from inverse_graphics.evaluation.suites import FamiliarImages, ForeignImages, Scores
+from inverse_graphics.families.family import SceneFamily
+from inverse_graphics.families.registry import build_family
+from inverse_graphics.families.single_object import SingleObjectSettings
+from inverse_graphics.families.table_top import TableTopSettings
+from inverse_graphics.geometry.transforms import matrix_from_quaternion
+from inverse_graphics.inference.parse import Parse
+from inverse_graphics.io.documents import validated
+from inverse_graphics.metrics.predicted_scenes import PredictedScenes
+from inverse_graphics.metrics.scene_metrics import evaluate_scenes
+from inverse_graphics.models.air3d.network import Air3DSettings
+from inverse_graphics.models.weights import ModelDocument
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.render.pictures import render
+from inverse_graphics.render.supersampled import enlarged
+from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+
+BATCH = 128
+"""Scenes drawn at once."""
+STREAM = 29
+"""Tells these scenes' random numbers from those of training."""
+
+
+@dataclass(frozen=True)
+class FamiliarScenes:
+    """A model's settings, and the family that they name."""
+
+    settings: Air3DSettings
+    family: SceneFamily
+
+    @classmethod
+    def from_document(cls, document: ModelDocument) -> FamiliarScenes:
+        """What a 3D model was trained on.
+
+        Raises:
+            ModelError: its settings are not those of a 3D model.
+        """
+        settings = validated(Air3DSettings, document.settings, "the model's settings", ModelError)
+        return cls(settings, build_family(settings.family))
+
+    def sample(self, count: int, seed: int) -> SceneBatch:
+        """Draw scenes."""
+        return self.family.sample(count, generator_of(seed)).scene
+
+    def photograph(self, scenes: SceneBatch, seed: int) -> Images:
+        """Pictures of them with the noise that the model expects, (H, W, 3) each, within [0, 1]."""
+        clean = torch.from_numpy(np.stack(pictures(scenes, self.family)))
+        noise = torch.randn(clean.shape, generator=generator_of(seed + 1))
+        return list((clean + self.settings.sigma * noise).clamp(0, 1).numpy())
+
+
+def generator_of(seed: int) -> torch.Generator:
+    """A generator of its own for each seed."""
+    state = np.random.SeedSequence((STREAM, seed)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) % 2**63)
+
+
+def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
+    """Draw scenes of a family with `times` as many rows and columns; (H, W, 3) each, within [0, 1]."""
+    engine = make_engine(DEFAULT_ENGINE, family.library)
+    scenes = replace(scenes, camera=enlarged(scenes.camera, times))
+    drawn = []
+    with torch.inference_mode():
+        for start in range(0, len(scenes.background), BATCH):
+            image = render(part(scenes, start, start + BATCH), engine).image
+            drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).numpy())
+    return drawn
+
+
+def part(scenes: SceneBatch, start: int, stop: int) -> SceneBatch:
+    """Some scenes of a batch."""
+
+    def cut(value: object) -> object:
+        return value[start:stop] if isinstance(value, torch.Tensor) else value
+
+    groups = {
+        name: replace(group, **{field: cut(value) for field, value in vars(group).items()})
+        for name, group in vars(scenes).items()
+        if name != "background"
+    }
+    return replace(scenes, **groups, background=scenes.background[start:stop])
+
+
+FamilySettings = TableTopSettings | SingleObjectSettings
+
+NOISE_AND_PHOTOGRAPHS = ("uniform noise", "Gaussian noise", "salt noise", "photograph")
+OTHER_OBJECTS = {
+    "primitives": ("primitives/cube", "primitives/sphere", "primitives/cylinder"),
+    "crockery": ("crockery/bowl", "crockery/mug", "crockery/glass"),
+}
+"""By the name of their pack."""
+
+
+def foreign_to(settings: FamilySettings) -> ForeignImages:
+    """Kinds of images that are none of a family's: of other objects in its surroundings, and others."""
+    others = {
+        pack: kinds
+        for pack, kinds in OTHER_OBJECTS.items()
+        if not any(kind.startswith(f"{pack}/") for kind in settings.kinds)
+    }
+    return {
+        **{pack: _other_objects(settings, kinds) for pack, kinds in others.items()},
+        "digits": digits,
+        "colour gradients": gradients,
+        "one colour": blank,
+        **{kind: FOREIGN[kind] for kind in NOISE_AND_PHOTOGRAPHS},
+    }
+
+
+def digits(count: int, generator: np.random.Generator) -> Images:
+    """Several handwritten digits, white on black."""
+    streams = MultiObjectImages(load_digits("test", "shipped"))
+    return list(streams.fixed_set(count, int(generator.integers(2**31))).images)
+
+
+def gradients(count: int, generator: np.random.Generator) -> Images:
+    """One colour that turns into another from edge to edge, in any direction."""
+    row, column = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / (SIDE - 1)
+    images = []
+    for _ in range(count):
+        angle, ends = generator.uniform(0, 2 * np.pi), generator.random((2, 3), dtype=np.float32)
+        along = row * np.sin(angle) + column * np.cos(angle)
+        share = ((along - along.min()) / np.ptp(along))[..., None]
+        images.append((ends[0] * (1 - share) + ends[1] * share).astype(np.float32))
+    return images
+
+
+def blank(count: int, generator: np.random.Generator) -> Images:
+    """One colour, every other time a grey."""
+    colours = generator.random((count, 3), dtype=np.float32)
+    colours[::2] = colours[::2, :1]
+    return [np.broadcast_to(colour, (SIDE, SIDE, 3)) for colour in colours]
+
+
+def _other_objects(
+    settings: FamilySettings, kinds: tuple[str, ...]
+) -> Callable[[int, np.random.Generator], Images]:
+    """Scenes of a family as they would be with other objects, at least one, standing as they should."""
+    weights = getattr(settings, "count_weights", None)
+    some = {} if weights is None else {"count_weights": (0.0, *weights[1:])}
+    family = build_family(settings.model_copy(update={"kinds": kinds, **some}))
+
+    def draw(count: int, generator: np.random.Generator) -> Images:
+        scenes = family.sample(count, generator_of(int(generator.integers(2**31)))).scene
+        if weights is not None:
+            scenes = replace(scenes, objects=standing(scenes.objects, family.library))
+        return pictures(scenes, family)
+
+    return draw
+
+
+def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
+    """Objects raised until their lowest points are where their origins were."""
+    lowest = torch.stack(
+        [library.vertices[a:b, 2].amin() for a, b in pairwise(library.first_vertex.tolist())]
+    )
+    raised = objects.position.clone()
+    raised[..., 2] -= lowest[objects.asset.clamp(min=0)]
+    return replace(objects, position=raised)
+
+
+@dataclass(frozen=True)
+class SceneSuite:
+    """An `EvaluationSuite`."""
+
+    scenes: FamiliarScenes
+
+    @classmethod
+    def from_document(cls, document: ModelDocument) -> SceneSuite:
+        """For a 3D model.
+
+        Raises:
+            ModelError: its settings are not those of a 3D model.
+        """
+        return cls(FamiliarScenes.from_document(document))
+
+    @property
+    def name(self) -> str:
+        """The family's kind."""
+        return self.scenes.settings.family.kind
+
+    def familiar(self, number: int, seed: int) -> FamiliarImages:
+        """Fresh scenes of the family."""
+        drawn = self.scenes.sample(number, seed)
+        truth, family = PredictedScenes.from_batch(drawn), self.scenes.family
+        images = self.scenes.photograph(drawn, seed)
+        return FamiliarImages(images, lambda parses: marks(parses, truth, family))
+
+    @property
+    def foreign(self) -> ForeignImages:
+        """Other objects, digits, colours, noise and photographs."""
+        return foreign_to(self.scenes.settings.family)
+
+
+def marks(parses: Sequence[Parse], truth: PredictedScenes, family: SceneFamily) -> Scores:
+    """How right parses of scenes of a family are."""
+    metrics = evaluate_scenes(parsed_scenes(parses, family), truth, family.symmetries, family.kinds)
+
+    figures = metrics.flat()
+    by_kind = [v for name, v in figures.items() if re.fullmatch("rotation_error_deg/.*_median", name)]
+    return Scores(
+        count_accuracy=figures.get("count_accuracy"),
+        identity_accuracy=figures.get("identity_of_all"),
+        position_error_m=figures.get("position_error_m_median"),
+        rotation_error_degrees=max(by_kind, default=None),
+        camera_error_degrees=figures.get("camera_direction_error_deg_median"),
+    )
+
+
+def parsed_scenes(parses: Sequence[Parse], family: SceneFamily) -> PredictedScenes:
+    """Parses in the form in which scenes are compared."""
+    counts = torch.tensor([parse.count for parse in parses], dtype=torch.int64)
+    there = torch.arange(family.max_objects) < counts[:, None]
+    found = [one for parse in parses for one in parse.objects]
+    kinds = [family.kinds.index(one.identity or "") for one in found]
+
+    def slots(empty: Tensor, values: Sequence[object]) -> Tensor:
+        filled = empty.expand(*there.shape, *empty.shape).clone()
+        filled[there] = torch.tensor(values, dtype=empty.dtype).reshape(-1, *empty.shape)
+        return filled
+
+    quaternion = slots(torch.tensor([0.0, 0.0, 0.0, 1.0]), [one.quaternion_xyzw for one in found])
+    poses = [parse.camera.T_world_camera for parse in parses if parse.camera is not None]
+    return PredictedScenes(
+        counts,
+        slots(torch.tensor(-1), kinds),
+        slots(torch.zeros(3), [one.position_m for one in found]),
+        matrix_from_quaternion(quaternion),
+        torch.tensor(poses).reshape(-1, 4, 4),
+    )

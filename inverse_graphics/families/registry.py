@@ -1,0 +1,77 @@
+"""Families by their settings, and settings by name or file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, RootModel
+
+from inverse_graphics.errors import SceneError
+from inverse_graphics.families.family import SceneFamily
+from inverse_graphics.families.single_object import SingleObject, SingleObjectSettings
+from inverse_graphics.families.table_top import TableTop, TableTopSettings
+from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.packs.pack import Pack
+
+AnyFamilySettings = Annotated[TableTopSettings | SingleObjectSettings, Field(discriminator="kind")]
+"""The settings of some family; `kind` tells which."""
+
+
+class _Document(RootModel[AnyFamilySettings]):
+    pass
+
+
+def build_family(
+    settings: TableTopSettings | SingleObjectSettings, packs: Sequence[Pack] = ()
+) -> SceneFamily:
+    """Load a family's objects.  packs: one's own; shipped ones are found by name and need not be given.
+
+    Raises:
+        AssetError: an unknown pack or object, or files that cannot be used.
+        SceneError: an object is larger than the picture.
+    """
+    if isinstance(settings, TableTopSettings):
+        return TableTop.build(settings, packs)
+    return SingleObject.build(settings, packs)
+
+
+def shipped_families() -> tuple[str, ...]:
+    """Names of the families that come with the package."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+def read_family(name_or_path: str | Path) -> TableTopSettings | SingleObjectSettings:
+    """Read settings from a .yaml, .yml or .json file, or a shipped family's by its name.
+
+    Raises:
+        SceneError: no such family or file, or settings that are not valid; one line.
+    """
+    name = str(name_or_path)
+    shipped = shipped_families()
+    path = _folder() / f"{name}.yaml" if name in shipped else Path(name)
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        near = get_close_matches(name, shipped, n=2)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise SceneError(f"no scene family '{name}': {hint}expected {', '.join(shipped)}, or a .yaml file")
+    document = read_document(path, SceneError)
+    if not isinstance(document, dict):
+        raise SceneError(f"{path}: expected a mapping with 'kind' and the settings of a scene family")
+    return validated(_Document, document, str(path), SceneError).root
+
+
+def load_family(name_or_path: str | Path, packs: Sequence[Pack] = ()) -> SceneFamily:
+    """Read a family's settings, by a shipped one's name or from a file, and load its objects.
+
+    Raises:
+        SceneError: no such family or file, or settings that are not valid; one line.
+        AssetError: an unknown pack or object, or files that cannot be used.
+    """
+    return build_family(read_family(name_or_path), packs)
+
+
+def _folder() -> Path:
+    return Path(str(files("inverse_graphics.scenes"))) / "families"

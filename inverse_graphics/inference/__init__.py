@@ -1,0 +1,1 @@
+"""From an image to a scene: what robot scripts and the command line call."""

@@ -1,0 +1,210 @@
+"""Reads images with a 3D model: named objects with poses, and the camera that saw them.
+
+The boxes that objects fill in a picture, by projecting their meshes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+from torch import Tensor
+
+from inverse_graphics.geometry.transforms import invert, quaternion_from_matrix, rigid_transform
+from inverse_graphics.inference.image_resize import (
+    ImageResize,
+    ResizedImage,
+    resize_to_colour,
+    scene_camera,
+    visible_box,
+)
+from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, ParsedObject
+from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.weights import LoadedModel
+from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
+from inverse_graphics.scene.camera_batch import project
+from inverse_graphics.scene.scene import Scene, SceneObject
+
+
+class Extents:
+    """The outermost vertices of all kinds: (M, V, 3), padded by repeating the first of each."""
+
+    def __init__(self, library: MeshLibrary) -> None:
+        first = library.first_vertex.tolist()
+        hulls = [_outermost(library.vertices[a:b].cpu()) for a, b in pairwise(first)]
+        most = max(map(len, hulls))
+        padded = [torch.cat([hull, hull[:1].expand(most - len(hull), 3)]) for hull in hulls]
+        self.vertices = torch.stack(padded).to(library.vertices)
+
+    def boxes(self, objects: ObjectBatch, camera: CameraBatch) -> Tensor:
+        """The smallest box about each object, were it alone: x, y, width, height, (B, N, 4), pixels.
+
+        A silhouette reaches as far as the outermost vertices do, so nothing need be drawn.
+        objects: N of each of B scenes, all of it before the camera; the boxes of empty slots mean nothing.
+        """
+        batch, slots = objects.asset.shape
+        own = self.vertices[objects.asset.clamp(min=0)] * objects.scale[..., None, None]
+        placed = own @ objects.rotation.transpose(-1, -2) + objects.position[:, :, None]
+        pixels = project(placed.flatten(1, 2), camera)[0].reshape(batch, slots, -1, 2)
+        lower, upper = pixels.amin(2), pixels.amax(2)
+        return torch.cat([lower, upper - lower], dim=-1)
+
+
+def _outermost(vertices: Tensor) -> Tensor:
+    """Those on the convex hull; all of them where they lie in a plane.  vertices: (V, 3)."""
+    try:
+        return vertices[torch.from_numpy(np.sort(ConvexHull(vertices.double().numpy()).vertices)).long()]
+    except QhullError:
+        return vertices
+
+
+class _Numbers(NamedTuple):
+    """A batch of readings as nested lists, one entry for each image; see `ParsedObject` and `Parse`."""
+
+    counts: list[int]
+    count_probabilities: list[list[float]]
+    log_likelihoods: list[float]
+    assets: list[list[int]]
+    identity_probabilities: list[list[float]]
+    positions: list[Any]
+    quaternions: list[Any]
+    T_camera_object: list[Any]
+    position_stds: list[Any]
+    boxes: list[Any]
+    T_world_camera: list[Any]
+
+
+class Air3DReader:
+    """A `Reader`."""
+
+    def __init__(self, model: LoadedModel, device: torch.device) -> None:
+        assert isinstance(model.module, Air3D)
+        self.name, self.familiarity = model.name, model.document.familiarity
+        self.device = device
+        self.network = model.module.to(device).eval()
+        self.space = self.network.space
+        family = self.space.family
+        self.kinds = family.kinds
+        self._K = _rows(family.surroundings.K.tolist())
+        self._extents = Extents(family.library.to(device))
+        self._empty = _empty_scene(self.network)
+
+    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, ImageResize]:
+        """In colour, its middle square: (3, S, S)."""
+        return resize_to_colour(image, self.space.family.image_size)
+
+    def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
+        """Parse images, all at once, in their order."""
+        with torch.inference_mode():
+            observed = torch.stack([image.model_image for image in images]).to(self.device)
+            reading = read_scenes(self.network, observed)
+            numbers, warnings = self._numbers(reading), self._warnings(observed, reading)
+            prefixes = reading.prefixes.clamp(0, 1).permute(0, 1, 3, 4, 2).cpu().numpy()
+        for index, (image, warning) in enumerate(zip(images, warnings, strict=True)):
+            yield self._parse(image, numbers, index, warning, prefixes[index])
+
+    def _warnings(self, observed: Tensor, reading: SceneReading) -> list[str | None]:
+        if self.familiarity is None:
+            return [None] * len(observed)
+        return self.familiarity.warnings(summarised(self.network, observed, reading))
+
+    def _numbers(self, reading: SceneReading) -> _Numbers:
+        """Whatever is computed for all images at once."""
+        scene = self._seen_scene(reading)
+        objects, pose = scene.objects, scene.camera.T_world_camera
+        T_world_object = rigid_transform(objects.rotation, objects.position)
+        std = (reading.position_std.square() @ self.space.axes.square()).sqrt()
+        columns = (
+            reading.scenes.counts,
+            reading.count_probabilities,
+            reading.log_likelihood,
+            objects.asset,
+            reading.identity_probability,
+            objects.position,
+            quaternion_from_matrix(objects.rotation.double()),
+            invert(pose)[:, None] @ T_world_object,
+            std,
+            self._extents.boxes(objects, scene.camera),
+            pose,
+        )
+        return _Numbers(*(column.cpu().numpy().tolist() for column in columns))
+
+    def _seen_scene(self, reading: SceneReading) -> SceneBatch:
+        """What was inferred, kinds on which no turn can be seen without any."""
+        found = reading.scenes
+        turned = self.space.orientation_observable[found.asset.clamp(min=0)][..., None, None]
+        straight = torch.eye(3, device=self.device).expand_as(found.rotation)
+        rotation = torch.where(turned, found.rotation, straight)
+        return self.space.scene(found.orbit, found.asset, found.position, rotation)
+
+    def _parse(
+        self,
+        image: ResizedImage,
+        numbers: _Numbers,
+        index: int,
+        warning: str | None,
+        prefixes: NDArray[np.float32],
+    ) -> Parse:
+        count = numbers.counts[index]
+        camera = ParsedCamera(
+            K=image.resize.intrinsics_in_image(self._K),
+            T_world_camera=_rows(numbers.T_world_camera[index]),
+        )
+        objects = tuple(self._object(numbers, index, slot, image.resize) for slot in range(count))
+        return Parse(
+            image=image.name,
+            model=self.name,
+            count=count,
+            count_probabilities=tuple(numbers.count_probabilities[index]),
+            log_likelihood=numbers.log_likelihoods[index],
+            warning=warning,
+            objects=objects,
+            camera=camera,
+            observation=image.model_image.permute(1, 2, 0).numpy(),
+            reconstruction=prefixes[count],
+            prefixes=prefixes[: count + 1],
+            scene=self._scene(objects, camera, image.resize),
+        )
+
+    def _object(self, numbers: _Numbers, index: int, slot: int, resize: ImageResize) -> ParsedObject:
+        return ParsedObject(
+            box_px=visible_box(numbers.boxes[index][slot], resize),
+            identity=self.kinds[numbers.assets[index][slot]],
+            identity_probability=numbers.identity_probabilities[index][slot],
+            position_m=tuple(numbers.positions[index][slot]),
+            quaternion_xyzw=tuple(numbers.quaternions[index][slot]),
+            T_camera_object=_rows(numbers.T_camera_object[index][slot]),
+            position_std_m=tuple(numbers.position_stds[index][slot]),
+        )
+
+    def _scene(self, objects: Sequence[ParsedObject], camera: ParsedCamera, resize: ImageResize) -> Scene:
+        """The parse as a scene, in this family's surroundings."""
+        placed = [
+            SceneObject.model_validate(
+                {"asset": o.identity, "position_m": o.position_m, "quaternion_xyzw": o.quaternion_xyzw}
+            )
+            for o in objects
+        ]
+        return self._empty.model_copy(
+            update={"camera": scene_camera(camera, resize), "objects": tuple(placed)}
+        )
+
+
+def _empty_scene(network: Air3D) -> Scene:
+    """The family's surroundings, without objects."""
+    space = network.space
+    none = torch.full((1, 0), -1, dtype=torch.int64, device=space.reach.device)
+    nowhere = space.reach.new_zeros(1, 0, 2)
+    scene = space.scene(space.orbit_low[None], none, nowhere, space.reach.new_zeros(1, 0, 3, 3))
+    return scene.scene(0, space.family.library)
+
+
+def _rows(matrix: Sequence[Sequence[float]]) -> Matrix:
+    return tuple(map(tuple, matrix))

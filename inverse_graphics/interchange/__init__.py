@@ -1,0 +1,1 @@
+"""What was inferred, as files that other programs open."""

@@ -1,0 +1,1 @@
+"""Attend, infer, repeat for images of objects in the plane."""

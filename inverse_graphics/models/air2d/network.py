@@ -1,0 +1,336 @@
+"""AIR for images of objects in the plane: multi-MNIST and its like.
+
+An object is a window (where) and what is seen in it (what), drawn by a decoder; objects add up, or cover what
+is behind them. A step sees the image, or what is left of it to explain (difference-AIR).
+Source: Eslami et al. 2016, sections 2.2 and 3.1; for DAIR, the paragraph on strong generalisation.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import pad, softplus
+
+from inverse_graphics.distributions.normal import Gaussian
+from inverse_graphics.distributions.sampler import Sampler
+from inverse_graphics.halting import Step
+from inverse_graphics.models.air import InitialState, ObjectStep
+from inverse_graphics.models.air2d.attention import (
+    AimMap,
+    Place,
+    PlaceAttention,
+    WindowCorrection,
+    read_window,
+    salience,
+    write_window,
+)
+from inverse_graphics.models.air2d.vae import Background, BackgroundSettings, GlimpseDecoder, GlimpseEncoder
+from inverse_graphics.observation.likelihood import GaussianLikelihood
+
+WHERE = 3  # inverse scale and the two coordinates of the centre
+SMALLEST_INVERSE_SCALE = 0.5  # a window is at most twice as wide as the image
+INITIAL_WHERE_STD = 0.3
+
+
+class Air2DSettings(BaseModel):
+    """Sizes and priors of the 2D model.
+
+    aim: how a step finds where the next object is: from what it knows of the whole, or also by a map of what
+    is where, on which it attends to one place; what is there also tells whether there is an object.
+    salience: of a place on the map, how much it counts what there is left to explain, beside what is learnt.
+    corrections: how often what is seen in the window moves it before the object is read.
+    sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
+    (DAIR); or "both", where it looks at both and reads from the difference.
+    memory: whether a step knows of the steps before it, or only what it sees.
+    drawing: objects add to the picture, or cover it, as white paint does.
+    background: of what lies behind the objects; black where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["air2d"] = "air2d"
+    image_size: int = Field(50, ge=8, le=512, description="height and width of an image, pixels")
+    glimpse_size: int = Field(28, ge=4, le=128, description="height and width of a glimpse, pixels")
+    max_objects: int = Field(3, ge=1, le=16)
+    features: int = Field(256, ge=1, le=4096, description="units that see the whole image")
+    hidden: int = Field(256, ge=1, le=4096, description="units of the recurrent network")
+    head: int = Field(200, ge=1, le=4096, description="units between it and presence and window")
+    what: int = Field(50, ge=1, le=1024, description="dimensions of an object's appearance")
+    glimpse_hidden: int = Field(200, ge=1, le=4096, description="units of the glimpse coder and decoder")
+    sigma: float = Field(0.3, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    inverse_scale_mean: float = Field(3.0, ge=SMALLEST_INVERSE_SCALE, le=64, description="prior")
+    inverse_scale_std: float = Field(0.2, gt=0, le=64, description="prior")
+    centre_std: float = Field(1.0, gt=0, le=64, description="prior, half image widths")
+    presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
+    decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
+    aim: Literal["whole", "map"] = "whole"
+    map_channels: int = Field(24, ge=1, le=1024, description="numbers that the map holds for each place")
+    salience: float = Field(0.0, ge=0, le=10, description="how much a place with more left to explain counts")
+    corrections: int = Field(0, ge=0, le=8, description="looks into a window that move it before it is read")
+    sees: Literal["image", "difference", "both"] = "image"
+    memory: Literal["recurrent", "none"] = "recurrent"
+    drawing: Literal["adding", "covering"] = "adding"
+    background: BackgroundSettings | None = None
+
+    @model_validator(mode="after")
+    def _salience_is_of_a_map(self) -> Self:
+        if self.salience and self.aim != "map":
+            raise ValueError(
+                f"salience is {self.salience:g}, but there is no map: set aim: map, or salience: 0"
+            )
+        return self
+
+
+class State(NamedTuple):
+    """What the network carries from step to step.
+
+    images, picture: (B, H, W), what is to be explained and what has been drawn so far.  seen: (B, F), what
+    was seen of the image.  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
+    places: (B, C, P), the image's map, where steps see the image.
+    behind: the code of the background, and what it was drawn from; None where there is no background.
+    """
+
+    images: Tensor
+    picture: Tensor
+    seen: Tensor
+    hidden: Tensor
+    cell: Tensor
+    previous: Tensor
+    places: Tensor | None
+    behind: tuple[Tensor, Gaussian] | None
+
+
+class Glance(NamedTuple):
+    """What a step knows before it looks closer.
+
+    source: (B, H, W), what the glimpse is read from.  head, hidden, cell: (B, ·), what is known.
+    place: of the map, where there is one, what is attended.  halt_logit: (B,), that there is no more object.
+    """
+
+    source: Tensor
+    head: Tensor
+    hidden: Tensor
+    cell: Tensor
+    place: Place | None
+    halt_logit: Tensor
+
+
+class Latents(NamedTuple):
+    """One object of each image.
+
+    where: (B, 3), its window.  what: (B, D), its appearance.  glimpse: (B, G, G), its picture.
+    before, after: (B, H, W), the picture without it and with it.  q_where, q_what: their posteriors.
+    """
+
+    where: Tensor
+    what: Tensor
+    glimpse: Tensor
+    before: Tensor
+    after: Tensor
+    q_where: Gaussian
+    q_what: Gaussian
+
+
+class Air2D(nn.Module):
+    """Infers objects one by one, each by looking into a window; an `AirModel`."""
+
+    prior_where_mean: Tensor
+    prior_where_std: Tensor
+
+    def __init__(self, settings: Air2DSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.likelihood = GaussianLikelihood(settings.sigma)
+        self.see = nn.Linear(settings.image_size**2, settings.features)
+        self.recur = _recurrence(settings)
+        self.head = nn.Linear(settings.hidden, settings.head)
+        self.presence = nn.Linear(settings.head, 1)
+        self.where = nn.Linear(settings.head, 2 * WHERE)
+        if settings.aim == "map":
+            channels = settings.map_channels
+            self.map = AimMap(channels)
+            self.aim = PlaceAttention(settings.image_size, channels, settings.head)
+            if settings.sees == "both":
+                self.map_image = AimMap(channels)
+                channels *= 2
+            self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
+            self.presence_there = nn.Linear(channels, 1, bias=False)
+        glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
+        if settings.corrections:
+            units = max(1, settings.glimpse_hidden // 2)
+            self.correct = WindowCorrection(settings.glimpse_size, units, WHERE)
+        self.encode = GlimpseEncoder(*glimpse)
+        self.decode = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
+        if settings.sees == "both":
+            self.see_difference = nn.Linear(settings.image_size**2, settings.features, bias=False)
+        if settings.background is not None:
+            self.background = Background(settings.background, settings.image_size)
+        scale, spread = settings.inverse_scale_mean, settings.centre_std
+        self._fix("prior_where_mean", [scale, 0.0, 0.0])
+        self._fix("prior_where_std", [settings.inverse_scale_std, spread, spread])
+        self._start_near_the_prior()
+
+    @property
+    def max_objects(self) -> int:
+        """N, the number of steps."""
+        return self.settings.max_objects
+
+    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
+        """The state before the first step; what objects share is the background.  images: (B, 1, H, W)."""
+        nothing = images.new_zeros(len(images), self.settings.hidden)
+        previous = images.new_zeros(len(images), WHERE + self.settings.what)
+        seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
+        behind, picture, kl = self._behind(images[:, 0], sampler)
+        places = self._map_of(images[:, 0]) if self.settings.aim == "map" else None
+        return InitialState(
+            State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl
+        )
+
+    def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
+        """Infer one more object: whether there is one, where it is, and what."""
+        glance = self.glance(state)
+        return Step(glance.halt_logit, *self.attend(state, glance, sampler))
+
+    def glance(self, state: State) -> Glance:
+        """Say whether there is one more object: the cheaper half of a step."""
+        source, features = self._look(state)
+        hidden, cell = self._remember(features, state)
+        head = torch.relu(self.head(hidden))
+        present, place = self.presence(head), None
+        if self.settings.aim == "map":
+            place = self._aim(state.places, source, head)
+            present = present + self.presence_there(place.seen)
+        return Glance(source, head, hidden, cell, place, -present[:, 0])
+
+    def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
+        """Look closer, and draw: the other half."""
+        q_where = self._where_posterior(glance)
+        where = _bounded(sampler(q_where))
+        q_what = self.encode(read_window(glance.source, where, self.settings.glimpse_size))
+        what = sampler(q_what)
+
+        p_where, p_what = self._priors(what)
+        kl = q_where.kl_to(p_where) + q_what.kl_to(p_what)
+        glimpse = self.decode(what)
+        after = self._draw(state.picture, glimpse, where)
+        objects = ObjectStep(Latents(where, what, glimpse, state.picture, after, q_where, q_what), kl)
+        previous = torch.cat([where, what], -1)
+        carried = state._replace(picture=after, hidden=glance.hidden, cell=glance.cell, previous=previous)
+        return objects, carried
+
+    def log_ratio(self, step: ObjectStep) -> Tensor:
+        """log q(z | x, …) − log p(z) of a step's latents as they were drawn: (B,), nats."""
+        z = step.latents
+        p_where, p_what = self._priors(z.what)
+        log_q = z.q_where.log_prob(z.where) + z.q_what.log_prob(z.what)
+        return log_q - p_where.log_prob(z.where) - p_what.log_prob(z.what)
+
+    def log_ratio_shared(self, initial: State) -> Tensor:
+        """log q − log p of what all objects share, the background's code, as it was drawn: (B,), nats."""
+        if initial.behind is None:
+            return torch.zeros_like(initial.images[:, 0, 0])
+        code, posterior = initial.behind
+        return posterior.log_prob(code) - _unit(code).log_prob(code)
+
+    def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
+        """The pictures of the first 0 … N objects: N + 1 of (B, 1, H, W)."""
+        pictures = [objects[0].latents.before, *(step.latents.after for step in objects)]
+        return [picture[:, None] for picture in pictures]
+
+    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
+        """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
+        images_of_objects = self.prefixes(objects)
+        return torch.stack(
+            [self.likelihood.log_prob(images, reconstruction) for reconstruction in images_of_objects], dim=-1
+        )
+
+    def _behind(
+        self, images: Tensor, sampler: Sampler
+    ) -> tuple[tuple[Tensor, Gaussian] | None, Tensor, Tensor]:
+        """What the background is drawn from, the picture without objects, and its KL."""
+        if self.settings.background is None:
+            return None, torch.zeros_like(images), images.new_zeros(len(images))
+        posterior = self.background.posterior(images)
+        code = sampler(posterior)
+        return (code, posterior), self.background.draw(code), posterior.kl_to(_unit(code))
+
+    def _look(self, state: State) -> tuple[Tensor, Tensor]:
+        """What the glimpse is read from (B, H, W), and what is seen of the whole (B, F)."""
+        if self.settings.sees == "image":
+            return state.images, torch.relu(state.seen)
+        difference = state.images - state.picture
+        if self.settings.sees == "both":
+            return difference, torch.relu(state.seen + self.see_difference(difference.flatten(1)))
+        return difference, torch.relu(self.see(difference.flatten(1)))
+
+    def _map_of(self, images: Tensor) -> Tensor | None:
+        """What is where on the images, for all steps; None where steps do not see them."""
+        if self.settings.sees == "difference":
+            return None
+        return self.map(images) if self.settings.sees == "image" else self.map_image(images)
+
+    def _aim(self, places: Tensor | None, source: Tensor, head: Tensor) -> Place:
+        """Where to look, by what is left to explain; what is there is also told of the image."""
+        bias = self.settings.salience * salience(source) if self.settings.salience else 0.0
+        if self.settings.sees == "image" and places is not None:
+            return self.aim(places, head, bias=bias)
+        left = self.map(source)
+        return self.aim(left, head, left if places is None else torch.cat([left, places], 1), bias)
+
+    def _remember(self, features: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """What is known in this step, and what is kept for the next: (B, H) each."""
+        if self.settings.memory == "none":
+            return torch.relu(self.recur(features)), state.cell
+        hidden, cell = self.recur(torch.cat([features, state.previous], -1), (state.hidden, state.cell))
+        return hidden, cell
+
+    def _draw(self, picture: Tensor, glimpse: Tensor, where: Tensor) -> Tensor:
+        """The picture with one object more: (B, H, W)."""
+        drawn = write_window(glimpse, where, self.settings.image_size, self.settings.image_size)
+        return picture + (drawn if self.settings.drawing == "adding" else (1 - picture) * drawn)
+
+    def _priors(self, what: Tensor) -> tuple[Gaussian, Gaussian]:
+        """Of windows and of appearances."""
+        return Gaussian(self.prior_where_mean, self.prior_where_std), _unit(what)
+
+    def _where_posterior(self, glance: Glance) -> Gaussian:
+        says, mean = self.where(glance.head), self.prior_where_mean
+        if glance.place is not None:
+            says = says + self.where_there(glance.place.seen)
+            mean = mean + pad(glance.place.centre, (1, 0))
+        for _ in range(self.settings.corrections):
+            window = _bounded(mean + says[:, :WHERE])
+            says = says + self.correct(read_window(glance.source, window, self.settings.glimpse_size))
+        offset, raw_std = says.chunk(2, -1)
+        return Gaussian(mean + offset, softplus(raw_std))
+
+    def _fix(self, name: str, values: list[float]) -> None:
+        self.register_buffer(name, torch.tensor(values), persistent=False)
+
+    @torch.no_grad()
+    def _start_near_the_prior(self) -> None:
+        """Objects are present, in the middle and of the prior's size, until the network learns better."""
+        self.presence.bias.fill_(self.settings.presence_bias)
+        std = torch.tensor(INITIAL_WHERE_STD, device="cpu")  # expm1 on "meta" would import a compiler
+        self.where.weight.mul_(0.1)
+        self.where.bias[:WHERE] = 0
+        self.where.bias[WHERE:] = torch.log(torch.expm1(std)).item()
+
+
+def _unit(like: Tensor) -> Gaussian:
+    """The standard normal distribution."""
+    return Gaussian(torch.zeros_like(like), torch.ones_like(like))
+
+
+def _recurrence(settings: Air2DSettings) -> nn.Module:
+    if settings.memory == "none":
+        return nn.Linear(settings.features, settings.hidden)
+    return nn.LSTMCell(settings.features + WHERE + settings.what, settings.hidden)
+
+
+def _bounded(where: Tensor) -> Tensor:
+    """Keep windows from growing without bound: (B, 3)."""
+    return torch.cat([where[:, :1].clamp_min(SMALLEST_INVERSE_SCALE), where[:, 1:]], -1)

@@ -1,0 +1,288 @@
+"""The bound on unlabelled images: the paper's objective, and what gets it off the ground.
+
+What varies smoothly (places, turns, the camera, presence) climbs the bound itself, through the renderer. What
+does not (kinds, and which of several turns) saturates there: differences of hundreds of nats decide before
+poses are right. It is learnt, as in wake-sleep's wake phase, from scenes drawn by their weight from many
+tries; and so is everything else at first, for tries find what gradients cannot. No dream is ever shown.
+
+After the warm-up the objective is the bound, but its gradient, exact in the count, is not the bound's in all:
+- Kinds, and the weights of a turn's components, are drawn. The bound teaches kinds nothing unless every kind
+  is tried (`identity`), and such weights nothing but noise of mean zero; the wake update teaches them.
+- Images that are explained badly may be tempered (`misfit_scale_nats`): each still climbs its own bound, but
+  no faster the farther below it is.
+- What later steps see in the canvas is held fixed, the empty table before a free camera included.
+- So are where a glimpse is taken, and what the place's features tell the kind and the turn.
+- Where a component of a rotation lies learns no faster the surer it is (`posterior.scale_gradient`).
+- A number held at a bound has the slope that it would have beside it (`clamp_straight_through`).
+During the warm-up kinds are drawn from anywhere too, so that `elbo` as watched lies below the bound.
+Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
+
+How learning from unlabelled images is set up.
+
+Climbing the bound on unlabelled images: warmed up, tempered, of one sample or of several.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from inverse_graphics.distributions.discrete import Categorical
+from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
+from inverse_graphics.models.air import Inference, attend_infer_repeat
+from inverse_graphics.models.air3d.identity import Score, expected_over_kinds
+from inverse_graphics.models.air3d.log_posterior import log_posterior
+from inverse_graphics.models.air3d.network import Air3D, Latents
+from inverse_graphics.models.air3d.prior import overlap
+from inverse_graphics.models.air3d.proposals import encode_once, sampled_latents
+from inverse_graphics.models.air3d.replay import ReplayBuffer
+from inverse_graphics.models.air3d.scene_latents import (
+    SceneLatents,
+    draw_from_prior,
+    draw_step_inputs,
+    nearest_first,
+)
+from inverse_graphics.models.air3d.search import Search, searched
+from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.models.estimators.exact import mixed_weights
+from inverse_graphics.observation.likelihood import PyramidLikelihood
+
+
+class ElboSettings(BaseModel):
+    """Learning from images alone.
+
+    warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
+    `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
+    wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
+    tries for each image, and with which probability each part of one is drawn from the prior; the latter
+    falls to zero over the warm-up, and for kinds it begins at one.
+    kept_proposals, refine_steps: how many of an image's tries are improved by gradient ascent, and by how
+    many steps, before the one that is learnt from is drawn from them.  orientation_steps: by how many more,
+    with each of its objects tried turned by halves (upright ones: by quarters), 0 if not.  replay_ratio,
+    replay_capacity: how many images that were searched before are learnt from again beside each new one, and
+    out of how many.
+    uniform_mixture_weight: share of the posterior that is drawn from anywhere where it learns from tries: a
+    wrong one then teaches nothing once the right answer is believed.
+    tie_m: of objects whose depths differ by less, any may be told first where it learns from tries.
+    bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
+    identity: how the bound teaches kinds: not at all ("wake": the wake update alone does), or by trying every
+    kind where an object was drawn ("local").
+    misfit_scale_nats: an image that is explained by so many nats worse than noise alone would is tempered by
+    2, one by three times as many by 4, and so on: else the few that are read wrong pull harder than all
+    others.
+    bound_samples: S; with more than one, the bound is that of S samples, each weighed by how well it explains
+    the image (Burda et al. 2016): one that is in the wrong hollow then pulls nowhere.
+    overlap_nats_per_m: how much objects that cut into each other cost.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["elbo"] = "elbo"
+    warm_up_steps: int = Field(4000, ge=0)
+    first_temperature: float = Field(1000.0, ge=1, le=1e6)
+    levels: int = Field(4, ge=1, le=8)
+    wake: float = Field(1.0, ge=0, le=1000)
+    samples: int = Field(8, ge=1, le=1024)
+    defence: float = Field(0.3, ge=0, lt=1)
+    kept_proposals: int = Field(1, ge=1, le=1024)
+    refine_steps: int = Field(0, ge=0, le=1000)
+    orientation_steps: int = Field(0, ge=0, le=1000)
+    replay_ratio: int = Field(0, ge=0, le=64)
+    replay_capacity: int = Field(2048, ge=1, le=1_000_000)
+    uniform_mixture_weight: float = Field(0.0, ge=0, lt=1)
+    tie_m: float = Field(0.05, ge=0, le=10)
+    bound_in_warm_up: bool = True
+    identity: Literal["wake", "local"] = "wake"
+    bound_samples: int = Field(1, ge=1, le=64)
+    misfit_scale_nats: float | None = Field(None, gt=0)
+    overlap_nats_per_m: float = Field(1000.0, ge=0)
+
+    def progress(self, step: int) -> float:
+        """How much of the warm-up is over, from 0 to 1."""
+        return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
+
+    def kind_exploration(self, step: int) -> float:
+        """How often kinds are drawn from all alike, after `step` steps."""
+        return 1 - self.progress(step)
+
+    def temperature(self, step: int) -> float:
+        """T after `step` steps."""
+        return float(self.first_temperature ** (1 - self.progress(step)))
+
+
+class BoundAscent:
+    """Minus the bound, or what stands for it while it warms up.
+
+    Of S samples z_s of an image, with B_s their bounds, exact in the count, the bound is log 1/S Σ_s exp B_s,
+    whose gradient is the mean of the samples' own, each weighed by its share of that sum.
+    """
+
+    def __init__(self, model: Air3D, settings: ElboSettings) -> None:
+        self.model = model
+        self.settings = settings
+
+    def __call__(
+        self, images: Tensor, warm_up_fraction: float, temperature: float, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """The scalar to make small for images (B, 3, H, W), and the bound as it stands, nats.
+
+        warm_up_fraction: in [0, 1], how much of the warm-up is over.
+        """
+        samples, prior = self.settings.bound_samples, self.model.space.log_count_prior
+        repeated = images.repeat(samples, 1, 1, 1)
+        inference = self._inference(images, repeated, warm_up_fraction, generator)
+        with torch.no_grad():
+            bound = exact_count_elbo(inference, prior)
+        score = self._score(
+            inference, repeated, temperature, 1 if warm_up_fraction == 1 else self.settings.levels
+        )
+        tempered = self._tempered(inference, score)
+        objective = warmed_up_objective(tempered, prior, warm_up_fraction)
+        if self.settings.identity == "local":
+            weights = mixed_weights(inference.log_count.exp(), warm_up_fraction)
+            objective = objective + expected_over_kinds(self.model, inference, weights, score)
+        watched: dict[str, Tensor | float] = {name: part.mean() for name, part in bound._asdict().items()}
+        if samples == 1:
+            return -objective.mean(), watched
+        with torch.no_grad():
+            share = torch.softmax(exact_count_elbo(tempered, prior).elbo.reshape(samples, -1), 0)
+        together = bound.elbo.reshape(samples, -1).logsumexp(0) - math.log(samples)
+        return -(share * objective.reshape(samples, -1)).sum(0).mean(), {
+            **watched,
+            "multi_sample_bound": together.mean(),
+        }
+
+    def _inference(
+        self, images: Tensor, repeated: Tensor, warm_up_fraction: float, generator: torch.Generator
+    ) -> Inference:
+        """At first, objects of all kinds are tried, not only of those believed in."""
+        sampler = DefensiveSampler(generator, DefensiveMixture(kinds=1 - warm_up_fraction))
+        if len(repeated) == len(images):
+            return attend_infer_repeat(self.model, images, sampler)
+        initial = encode_once(self.model, images, repeated, sampler)
+        return with_sampled_divergences(
+            attend_infer_repeat(self.model, repeated, sampler, initial=initial), self.model
+        )
+
+    def _tempered(self, inference: Inference, score: Score) -> Inference:
+        """The same, whose likelihoods are what each prefix is worth in training."""
+        latents: list[Latents] = [step.latents for step in inference.objects]
+        pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
+        return inference._replace(log_likelihood=score(pictures, sampled_latents(inference)))
+
+    def _score(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Score:
+        """Likelihoods that are compared at several scales, and tempered, less what overlaps cost."""
+        model, settings = self.model, self.settings
+        likelihood = PyramidLikelihood(model.settings.sigma, levels)
+        divisor = temperature * self.misfit_temperature(inference, images)
+
+        def score(pictures: Tensor, scenes: SceneLatents) -> Tensor:
+            log_likelihood = likelihood.log_prob(images[:, None], pictures) / divisor
+            if settings.overlap_nats_per_m == 0:
+                return log_likelihood
+            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.space)
+
+        return score
+
+    @torch.no_grad()
+    def misfit_temperature(self, inference: Inference, images: Tensor) -> Tensor:
+        """By what each image is tempered for how badly its best sample explains it: (S · B, 1), from 1."""
+        if self.settings.misfit_scale_nats is None:
+            return images.new_ones(len(images), 1)
+        pixels = images[0].numel()
+        noise = -pixels * (0.5 + math.log(self.model.settings.sigma * math.sqrt(2 * math.pi)))
+        explained = (inference.log_count.exp() * inference.log_likelihood).sum(-1)
+        best = explained.reshape(self.settings.bound_samples, -1).amax(0).repeat(self.settings.bound_samples)
+        return 1 + (noise - best)[:, None].clamp(min=0) / self.settings.misfit_scale_nats
+
+
+def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
+    """The same with each divergence at the sample that was drawn, log q(z) − log p(z): (S · B, N), nats.
+
+    Several samples want that: the exponential of a bound with the mean divergence would bound nothing.
+    """
+    space = model.space
+    latents: list[Latents] = [step.latents for step in inference.objects]
+    each = []
+    for one in latents:
+        q = one.posterior
+        named = Categorical(q.identity.detach()).log_prob(one.asset) + math.log(
+            len(space.orientation_observable)
+        )
+        placed = q.position.log_prob(one.position) + (2 * space.reach).log().sum()
+        turned = space.orientation_observable[one.asset] * q.visible_orientation(
+            one.asset, space
+        ).kl_to_uniform(one.orientation)
+        each.append(named + placed + turned)
+    shared, posterior = inference.kl_shared, model.camera(inference.shared.maps)
+    if posterior is not None:
+        width = (space.orbit_high - space.orbit_low)[space.free]
+        shared = posterior.log_prob(inference.shared.orbit[:, space.free]) + width.log().sum()
+    return inference._replace(kl=torch.stack(each, -1), kl_shared=shared)
+
+
+class ElboObjective:
+    """Minus the bound, warmed up, and the wake update beside it."""
+
+    def __init__(self, model: Air3D, settings: ElboSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.ascent = BoundAscent(model, settings)
+        model.reconstruction_gradient = False
+        self.replay = ReplayBuffer(model, settings.replay_capacity) if settings.replay_ratio else None
+
+    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """Images (B, 3, H, W) of scenes that nothing is told of."""
+        model = self.model
+        _, images = draw_from_prior(model.space, model.engine, size, generator)
+        return images + model.settings.sigma * torch.randn(images.shape, generator=generator)
+
+    def loss(
+        self, batch: Tensor, step: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
+        """The scalar to make small, and its parts, nats."""
+        settings = self.settings
+        warm_up_fraction, temperature = settings.progress(step), settings.temperature(step)
+        loss = batch.new_zeros(())
+        watched: dict[str, Tensor | float] = {"temperature": temperature}
+        if settings.bound_in_warm_up or warm_up_fraction == 1:
+            loss, bounds = self.ascent(batch, warm_up_fraction, temperature, generator)
+            watched |= bounds
+        if settings.wake > 0:
+            wake = self._wake(batch, step, generator)
+            loss = loss + settings.wake * wake
+            watched |= {"wake": -wake.detach()}
+        return loss, watched
+
+    def _wake(self, images: Tensor, step: int, generator: torch.Generator) -> Tensor:
+        """Minus the mean log-density of scenes that were searched for these images, and for earlier ones."""
+        settings, space = self.settings, self.model.space
+        defence = DefensiveMixture(
+            settings.kind_exploration(step), settings.defence * (1 - settings.progress(step))
+        )
+        search = Search(
+            settings.samples,
+            settings.kept_proposals,
+            settings.refine_steps,
+            defence=defence,
+            turned=settings.orientation_steps,
+        )
+        scenes = searched(self.model, images, search, settings.temperature(step), generator)
+        scenes = nearest_first(scenes, space)
+        if self.replay is not None:
+            self.replay.add(images, scenes)
+            again, known = self.replay.sample(settings.replay_ratio * len(images), generator)
+            images = torch.cat([images, again])
+            scenes = SceneLatents(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
+        with torch.no_grad():
+            prefixes = draw_step_inputs(scenes, space, self.model.engine)
+        uniform_mixture_weight = DefensiveMixture(rest=settings.uniform_mixture_weight)
+        log_q = log_posterior(
+            self.model, images, scenes, prefixes, tie_m=self.settings.tie_m, defence=uniform_mixture_weight
+        )
+        return -log_q.total.mean()

@@ -1,0 +1,122 @@
+"""What a trained network says of images: its answer at the posteriors' centres.
+
+A few numbers about each object that was found in space: enough to tell it from other things.
+
+What an object of another kind is taken for explains its place and size as well as a badly judged pose of a
+familiar one would; its colours, and where the errors are, differ.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
+
+from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d.network import Air3D, Latents
+from inverse_graphics.models.air3d.proposals import sampled_latents
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.outlier_detector import ParsedImages
+from inverse_graphics.render.pictures import render
+
+
+class SceneReading(NamedTuple):
+    """Of B images.
+
+    scenes: of the most probable count, kinds and poses at the posteriors' centres.  count_probabilities:
+    (B, N + 1).  identity_probability: (B, N), of each object's kind.  position_std: (B, N, 2), metres along
+    the stage's axes.  prefixes: (B, N + 1, 3, H, W), drawn.  log_likelihood: (B,), nats, of the image given
+    the reading.
+    """
+
+    scenes: SceneLatents
+    count_probabilities: Tensor
+    identity_probability: Tensor
+    position_std: Tensor
+    prefixes: Tensor
+    log_likelihood: Tensor
+
+
+@torch.no_grad()
+def read_scenes(model: Air3D, images: Tensor) -> SceneReading:
+    """Parse images.  images: (B, 3, H, W) in [0, 1], as large as the model was made for."""
+    inference = attend_infer_repeat(model, images, PointEstimate())
+    latents: list[Latents] = [step.latents for step in inference.objects]
+    count = inference.most_probable_count
+    found = sampled_latents(inference)
+    there = torch.arange(model.max_objects, device=images.device) < count[:, None]
+    return SceneReading(
+        scenes=found._replace(asset=found.asset.where(there, -1)),
+        count_probabilities=inference.log_count.exp(),
+        identity_probability=torch.stack([one.posterior.identity.amax(-1).exp() for one in latents], 1),
+        position_std=torch.stack([one.posterior.position.std for one in latents], 1),
+        prefixes=torch.stack([latents[0].before] + [one.after for one in latents], 1),
+        log_likelihood=inference.log_likelihood.gather(1, count[:, None])[:, 0],
+    )
+
+
+STATISTICS = (
+    "red", "green", "blue", "red error", "green error", "blue error",
+    "error inside", "error around", "error elsewhere", "size",
+)  # fmt: skip
+UNSEEN, SMALL = 0.5, 1e-3
+"""Added to areas in pixels, and to squared errors, so that what hardly shows has numbers too."""
+
+
+@torch.no_grad()
+def summarised(model: Air3D, images: Tensor, reading: SceneReading) -> ParsedImages:
+    """What familiar images are told by.  images: (B, 3, H, W) in [0, 1], which were read."""
+    summaries = object_summaries(images, _drawn(reading), _visible(model, reading))
+    parts = (reading.scenes.counts, reading.log_likelihood, summaries)
+    return ParsedImages(*(part.cpu().numpy() for part in parts))
+
+
+def object_summaries(images: Tensor, reconstructions: Tensor, visible: Tensor) -> Tensor:
+    """What each object looks like, in the order of `STATISTICS`: (B, N, 10).
+
+    Colours are means over what is seen of the object, of the image and of its difference from the
+    reconstruction. Errors are squares of this difference, smoothed so that noise counts little, on a
+    logarithmic scale: their means over what is seen of the object and over a seam around it, and over the
+    whole image but for these. Size is the root of the area, pixels, logarithmic as well.
+    images, reconstructions: (B, 3, H, W) in [0, 1].  visible: (B, N, H, W), the share of each pixel in which
+    the object is seen; the numbers of objects that are not seen mean nothing.
+    """
+    difference = images - reconstructions
+    error = avg_pool2d(difference, 3, 1, 1).square().mean(1, keepdim=True)
+    near = _near(visible)
+    around = (near - visible).clamp(min=0)
+    elsewhere = (1 - near.sum(1, keepdim=True)).clamp(min=0).expand_as(visible)
+    own = _means(torch.cat([images, difference, error], dim=1), visible)  # (B, N, 7)
+    errors = [own[..., 6], *(_means(error, place)[..., 0] for place in (around, elsewhere))]
+    logarithms = [(value + SMALL).log() for value in errors]
+    size = 0.5 * (visible.sum((-1, -2)) + UNSEEN).log()
+    return torch.cat([own[..., :6], torch.stack([*logarithms, size], dim=-1)], dim=-1)
+
+
+def _means(values: Tensor, weights: Tensor) -> Tensor:
+    """Of channels (B, C, H, W), weighted by each of (B, N, H, W): (B, N, C)."""
+    total = weights.flatten(2) @ values.flatten(2).transpose(1, 2)
+    return total / (weights.sum((-1, -2)) + UNSEEN)[..., None]
+
+
+def _near(visible: Tensor) -> Tensor:
+    """The largest share within two pixels or three, in squares of two by two: (B, N, H, W), H and W even."""
+    return interpolate(max_pool2d(max_pool2d(visible, 2), 3, 1, 1), scale_factor=2.0, mode="nearest")
+
+
+def _drawn(reading: SceneReading) -> Tensor:
+    """The reconstructions: (B, 3, H, W)."""
+    counts = reading.scenes.counts
+    return reading.prefixes[torch.arange(len(counts), device=counts.device), counts]
+
+
+def _visible(model: Air3D, reading: SceneReading) -> Tensor:
+    """Where each object is what is seen most: (B, N, H, W), one or zero."""
+    found = reading.scenes
+    scene = model.space.scene(found.orbit, found.asset, found.position, found.rotation)
+    seen = render(scene, model.engine).instance_mask
+    slots = torch.arange(found.asset.shape[1], device=seen.device)
+    return (seen[:, None] == slots[:, None, None]).to(found.position)

@@ -1,0 +1,55 @@
+"""What was found lately: images and the scenes that explain them, to be learnt from again.
+
+To search an image costs a hundred times what it costs to learn from it. Source: Hewitt et al. 2020, "Learning
+to learn generative programs with memoised wake-sleep", here with a stream of images instead of a fixed set.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.scene_latents import SceneLatents
+
+DARKEST, BRIGHTEST = -0.5, 1.5
+"""Grey levels between which images are kept, in 256 steps: far finer than their noise."""
+
+
+class ReplayBuffer(nn.Module):
+    """The last `size` images that were searched, and what was found; part of a run's checkpoints."""
+
+    images: Tensor
+    orbit: Tensor
+    asset: Tensor
+    position: Tensor
+    orientation: Tensor
+    seen: Tensor
+
+    def __init__(self, model: Air3D, size: int) -> None:
+        super().__init__()
+        side, slots = model.space.family.image_size, model.max_objects
+        orientation = (3, 3) if model.space.floating else ()
+        self.register_buffer("images", torch.zeros(size, 3, side, side, dtype=torch.uint8))
+        self.register_buffer("orbit", torch.zeros(size, 3))
+        self.register_buffer("asset", torch.full((size, slots), -1))
+        self.register_buffer("position", torch.zeros(size, slots, 2))
+        self.register_buffer("orientation", torch.zeros(size, slots, *orientation))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def add(self, images: Tensor, scenes: SceneLatents) -> None:
+        """Put B images (B, 3, H, W) and their scenes in the place of the oldest."""
+        size = len(self.images)
+        at = (self.seen + torch.arange(len(images), device=images.device)) % size
+        share = (images - DARKEST) / (BRIGHTEST - DARKEST)
+        self.images[at] = (255 * share).round().clamp(0, 255).to(torch.uint8)
+        for name, part in scenes._asdict().items():
+            getattr(self, name)[at] = part
+        self.seen += len(images)
+
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, SceneLatents]:
+        """Draw `count` of them: images (count, 3, H, W) as far as they were kept, and their scenes."""
+        filled = min(int(self.seen), len(self.images))
+        at = torch.randint(filled, (count,), generator=generator, device=self.images.device)
+        images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()
+        return images, SceneLatents(self.orbit[at], self.asset[at], self.position[at], self.orientation[at])

@@ -1,0 +1,113 @@
+"""Whole scenes as the network speaks of them, and their first n objects drawn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inverse_graphics.families.family import SceneSample
+from inverse_graphics.geometry.transforms import matrix_from_yaw
+from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.compositing import composite_prefixes
+from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.pictures import render
+
+
+class SceneLatents(NamedTuple):
+    """B scenes of up to N objects, in the order in which they are to be inferred.
+
+    orbit: (B, 3).  asset: (B, N), −1 beyond each scene's count.  position: (B, N, 2), metres on the stage's
+    plane.  orientation: (B, N) yaws in radians, or (B, N, 3, 3) rotations where objects float.
+    """
+
+    orbit: Tensor
+    asset: Tensor
+    position: Tensor
+    orientation: Tensor
+
+    @classmethod
+    def from_sample(cls, sample: SceneSample, space: SceneSpace) -> SceneLatents:
+        """Scenes drawn from the stage's family, nearest object first."""
+        objects = sample.scene.objects
+        orientation = objects.rotation if space.floating else sample.yaw
+        return cls(sample.orbit, objects.asset, space.plane(objects.position), orientation)
+
+    @property
+    def counts(self) -> Tensor:
+        """(B,) int64."""
+        return (self.asset >= 0).sum(-1)
+
+    @property
+    def rotation(self) -> Tensor:
+        """(B, N, 3, 3), world from object."""
+        return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
+
+
+class Prefixes(NamedTuple):
+    """What scenes look like with their first 0 … N objects.
+
+    images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
+    cover.  scenes: whose prefixes they are.
+    """
+
+    images: Tensor
+    explained: Tensor
+    scenes: SceneLatents
+
+
+def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
+    """Draw all prefixes of each scene from one rendering of all its objects; the last is the whole scene."""
+    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    layers = engine.layers(scene.objects, scene.camera, scene.light)
+    backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+    nothing = torch.ones_like(backdrop.coverage)[:, None]
+    clear = torch.cat([nothing, 1 - layers.alpha], dim=1).cumprod(dim=1)
+    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None], scenes)
+
+
+def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
+    """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
+    most = scenes.asset.shape[1] - 1
+    first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.orientation[:, :most])
+    return draw_prefixes(SceneLatents(scenes.orbit, *first), space, engine)._replace(scenes=scenes)
+
+
+def draw_whole(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
+    """Draw whole scenes: (B, 3, H, W)."""
+    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    return render(scene, engine).image
+
+
+def draw_from_prior(
+    space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
+) -> tuple[SceneLatents, Tensor]:
+    """Scenes of the stage's family, nearest object first, and images of them without noise, lit as it says.
+
+    Returns `count` scenes, and (count, 3, H, W).
+    """
+    sample = space.family.sample(count, generator)
+    with torch.no_grad():
+        return SceneLatents.from_sample(sample, space), render(sample.scene, engine).image
+
+
+def reordered(scenes: SceneLatents, order: Tensor) -> SceneLatents:
+    """Objects in another order.  order: (B, N), slots."""
+
+    def take(part: Tensor) -> Tensor:
+        return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
+
+    return SceneLatents(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.orientation))
+
+
+def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
+    """Objects in the order in which families give them: by depth before the camera, empty slots last."""
+    return reordered(scenes, depths(scenes, space).argsort(dim=1, stable=True))
+
+
+def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:
+    """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
+    depth = space.family.surroundings.depth(space.world(scenes.position), scenes.orbit)
+    return depth.masked_fill(scenes.asset < 0, torch.inf)

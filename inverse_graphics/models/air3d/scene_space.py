@@ -1,0 +1,121 @@
+"""Where a family's scenes take place, in tensors: the plane, its reach, the cameras, the kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from inverse_graphics.families.registry import AnyFamilySettings, build_family
+from inverse_graphics.packs.symmetry import Symmetry
+from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
+
+IMPOSSIBLE = -60.0
+"""Log-probability of a count that never occurs: finite, so that no weight times it is undefined."""
+
+
+class SceneSpace(nn.Module):
+    """What is fixed in all scenes of a family, and how the rest is placed on it.
+
+    The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
+    rotation.  free: (F,), which of azimuth, elevation and distance vary.  log_count_prior: (N + 1,), nats.
+    symmetry_group: (K, S, 3, 3), the rotations that leave each kind as it looks; log_share: (K, S), −log of
+    their number, −∞ beyond it.
+    """
+
+    origin: Tensor
+    axes: Tensor
+    reach: Tensor
+    orbit_low: Tensor
+    orbit_high: Tensor
+    free: Tensor
+    orientation_observable: Tensor
+    log_count_prior: Tensor
+    symmetry_group: Tensor
+    log_symmetry_weight: Tensor
+
+    def __init__(self, settings: AnyFamilySettings) -> None:
+        super().__init__()
+        with torch.device("cpu"):  # meshes have values even where a network is built without
+            self.family = build_family(settings)
+            extent = self.family.extent
+            prior = torch.tensor(self.family.count_probabilities).log().clamp(min=IMPOSSIBLE)
+        self.floating = self.family.floating
+        self.smallest_count = next(n for n, p in enumerate(self.family.count_probabilities) if p > 0)
+        free = torch.nonzero(extent.orbit_low < extent.orbit_high)[:, 0]
+        symmetry_group, log_symmetry_weight = _groups(self.family.symmetries)
+        more = {
+            "free": free,
+            "log_count_prior": prior,
+            "symmetry_group": symmetry_group,
+            "log_symmetry_weight": log_symmetry_weight,
+        }
+        for name, value in {**extent._asdict(), **more}.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def without_symmetry(self) -> SceneSpace:
+        """The same, where no two rotations look alike."""
+        space = deepcopy(self, {id(self.family): self.family})
+        space.symmetry_group = space.symmetry_group[:, :1]  # groups begin with the identity
+        space.log_symmetry_weight = torch.zeros_like(space.log_symmetry_weight[:, :1])
+        return space
+
+    def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
+        """Where the rays through `pixel` (B, 2) meet the plane: (B, 2), metres along the axes.
+
+        Rays that run away from the plane, or beside it, meet it far off.
+        """
+        x = (pixel[:, 0] - camera.K[:, 0, 2]) / camera.K[:, 0, 0]
+        y = (pixel[:, 1] - camera.K[:, 1, 2]) / camera.K[:, 1, 1]
+        pose = camera.T_world_camera
+        ray = (pose[:, :3, :3] @ torch.stack([x, y, torch.ones_like(x)], -1)[..., None])[..., 0]
+        eye = pose[:, :3, 3] - self.origin
+        normal = torch.linalg.cross(self.axes[0], self.axes[1])
+        height, towards = eye @ normal, ray @ normal
+        side = torch.where(height < 0, -1.0, 1.0)
+        steps = height.abs() / (-towards * side).clamp(min=0.05)
+        return (eye + steps[:, None] * ray) @ self.axes.T
+
+    def pixel_from_plane(self, position: Tensor, camera: CameraBatch) -> Tensor:
+        """Where points of the plane (..., N, 2) lie in the picture: (..., N, 2), pixels."""
+        pose = camera.T_world_camera
+        seen = (self.world(position) - pose[:, None, :3, 3]) @ pose[:, :3, :3]
+        projected = seen @ camera.K.transpose(1, 2)
+        return projected[..., :2] / projected[..., 2:].clamp(min=1e-3)
+
+    def world(self, position: Tensor) -> Tensor:
+        """Points of the plane (..., 2) in the world: (..., 3), metres."""
+        return self.origin + position @ self.axes
+
+    def plane(self, world: Tensor) -> Tensor:
+        """Points of the world (..., 3) as those of the plane next to them: (..., 2), metres."""
+        return (world - self.origin) @ self.axes.T
+
+    def orbit(self, free: Tensor) -> Tensor:
+        """The whole orbit (B, 3) from those numbers of it that vary (B, F)."""
+        return self.orbit_low.expand(len(free), 3).index_copy(1, self.free, free)
+
+    def cameras(self, orbit: Tensor) -> CameraBatch:
+        """The cameras on orbits (B, 3); differentiable."""
+        return self.family.surroundings.cameras(orbit)
+
+    def scene(self, orbit: Tensor, asset: Tensor, position: Tensor, rotation: Tensor) -> SceneBatch:
+        """Whole scenes.  asset: (B, N), −1 for none.  position: (B, N, 2).  rotation: (B, N, 3, 3)."""
+        ones = position.new_ones(asset.shape)
+        tint = ones[..., None].expand(*asset.shape, 3)
+        objects = ObjectBatch(asset, self.world(position), rotation, ones, tint)
+        return self.family.scenes(objects, orbit)
+
+
+def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
+    """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
+    most = max(len(symmetry.discrete) for symmetry in symmetries)
+    symmetry_group = torch.eye(3).repeat(len(symmetries), most, 1, 1)
+    log_symmetry_weight = torch.full((len(symmetries), most), -torch.inf)
+    for kind, symmetry in enumerate(symmetries):
+        count = len(symmetry.discrete)
+        symmetry_group[kind, :count] = symmetry.discrete.float()
+        log_symmetry_weight[kind, :count] = -torch.tensor(float(count)).log()
+    return symmetry_group, log_symmetry_weight

@@ -1,0 +1,1 @@
+"""What a camera saw, and how probable that is given a rendered scene."""

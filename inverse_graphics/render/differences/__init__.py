@@ -1,1 +1,0 @@
-"""Gradients of engines that have none, by central differences."""

@@ -1,0 +1,1 @@
+"""Finite differences: gradients of engines that have none."""

@@ -1,1 +1,0 @@
-"""Results that people look at: sheets, overlays, benchmarks."""

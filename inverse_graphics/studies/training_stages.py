@@ -1,0 +1,154 @@
+"""Reconstructions by training stage: what an evaluation shows, kept, and laid one below the other.
+
+Networks as they were at the start, in the middle and at the end of training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inverse_graphics.errors import ModelError
+from inverse_graphics.io.files import storage_error
+from inverse_graphics.io.images import read_image, write_image
+from inverse_graphics.models.air2d.network import Air2D
+from inverse_graphics.models.tensor_file import load_tensors, save_tensors
+from inverse_graphics.training.air2d_task import Air2DTrainable
+from inverse_graphics.training.recipe import Air2DRecipe, Recipe
+from inverse_graphics.training.task import Evaluation, Task
+from inverse_graphics.training.tasks import build_task
+
+STAGES = "stages"
+PICTURE = "reconstruction"
+SHOWN = 8
+"""Most stages on a sheet: the first, the last, and some between, ever farther apart."""
+GAP = 2
+"""White lines between them, pixels."""
+ENLARGED = 2
+"""Each pixel is drawn so many times wide and high."""
+
+
+def recording_task(recipe: Recipe, folder: Path) -> Task:
+    """The task of a recipe, which writes the reconstruction of each evaluation to `folder/stages`.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    task, done = build_task(recipe), [0]
+
+    def batch(step: int) -> Any:
+        done[0] = step + 1
+        return task.batch(step)
+
+    def evaluate() -> Evaluation:
+        evaluation = task.evaluate()
+        if PICTURE in evaluation.pictures:
+            _keep(folder / STAGES, done[0], evaluation.pictures[PICTURE])
+        return evaluation
+
+    return replace(task, batch=batch, evaluate=evaluate)
+
+
+def stages(folder: Path) -> list[tuple[int, Path]]:
+    """The stages of a run that were kept, as steps and files, in order."""
+    files = sorted((folder / STAGES).glob("step-*.png"))
+    return [(int(file.stem.removeprefix("step-")), file) for file in files]
+
+
+def stage_sheet(kept: list[tuple[int, Path]]) -> tuple[list[int], NDArray[np.float32]]:
+    """The images once, and below them their reconstructions at some stages; and which: steps.
+
+    Stages hold the images above their reconstructions.  Returns a picture (H, W, 3).
+    """
+    chosen = [kept[index] for index in spread(len(kept))]
+    pictures = [read_image(file) for _, file in chosen]
+    half = len(pictures[0]) // 2
+    rows = [pictures[0][:half], *(picture[half:] for picture in pictures)]
+    down = _spaced([_spaced(np.split(row, row.shape[1] // half, axis=1), axis=1) for row in rows], axis=0)
+    return [step for step, _ in chosen], down.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+
+
+def _spaced(pictures: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
+    """Pictures one beside (1) or below (0) the other, with white between them."""
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.ones(shape, np.float32)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis)
+
+
+def spread(number: int) -> list[int]:
+    """At most `SHOWN` indices of so many, ever farther apart, the first and the last among them."""
+    if number <= SHOWN:
+        return list(range(number))
+    wanted = np.geomspace(1, number, SHOWN).round().astype(int) - 1
+    for place in range(1, SHOWN):
+        wanted[place] = max(wanted[place], wanted[place - 1] + 1)
+    return [int(index) for index in wanted]
+
+
+def _keep(folder: Path, step: int, picture: NDArray[np.float32]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    write_image(folder / f"step-{step:08d}.png", picture)
+
+
+SNAPSHOTS = "snapshots"
+
+
+def stage_steps(steps: int) -> dict[str, int]:
+    """How many steps have been done at each stage of a run of so many."""
+    return {"start": 0, "middle": steps // 2, "end": steps - 1}
+
+
+def keeping_snapshots(task: Task, steps: int, folder: Path) -> Task:
+    """The same task, which writes the weights of each stage, as they are trained, to `folder/snapshots`.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    assert isinstance(task.trainable, Air2DTrainable)
+    network, wanted = task.trainable.network, set(stage_steps(steps).values())
+
+    def batch(step: int) -> Any:
+        if step in wanted:
+            _keep_network(network, snapshot_file(folder, step))
+        return task.batch(step)
+
+    return replace(task, batch=batch)
+
+
+def has_snapshots(folder: Path, steps: int) -> bool:
+    """Whether those of all stages of a run are there."""
+    return all(snapshot_file(folder, step).is_file() for step in stage_steps(steps).values())
+
+
+def read_snapshot(folder: Path, recipe: Air2DRecipe, step: int) -> Air2D:
+    """The network of a run as it was after so many steps.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = Air2D(recipe.model)
+    network.load_state_dict(load_tensors(snapshot_file(folder, step), network.state_dict(), ModelError))
+    return network
+
+
+def snapshot_file(folder: Path, step: int) -> Path:
+    """Where the weights of a run after so many steps lie."""
+    return folder / SNAPSHOTS / f"step-{step:08d}.safetensors"
+
+
+def _keep_network(network: Air2D, file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(file.parent, error) from error
+    save_tensors(network.state_dict(), file)

@@ -1,0 +1,120 @@
+"""The demonstration: images that no network has seen are inferred, scenes are drawn, and a page tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from inverse_graphics import __version__
+from inverse_graphics.data.mnist import load_digits
+from inverse_graphics.data.multi_object import MultiObjectImages
+from inverse_graphics.evaluation.scene_images import FamiliarScenes, pictures
+from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.io.files import storage_error
+from inverse_graphics.io.images import write_depth, write_image, write_mask
+from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sheet
+from inverse_graphics.visualisation.scene_picture import RenderedScene, render_scene, with_size
+
+SCENES = ("breakfast", "primitives", "row", "crowded")
+UNKNOWN_SCENE = "primitives"
+"""One of no object that the networks know, to be warned about."""
+SIZE = (320, 240)
+SHEET = "index.html"
+SPACE_MODEL, DIGIT_MODEL = "table_top", "multi_mnist"
+ENLARGED = 4
+"""Images of scenes have so many times the rows and columns that the network sees."""
+
+SPACE_TEXT = (
+    "Found by the network table_top: which things stand there, where, how they are turned, and from where "
+    "they were seen. It learnt from other scenes of the same family, drawn afresh by the renderer. Outlines "
+    "and reconstruction are drawn from its answer. The last image shows things that it does not know."
+)
+DIGIT_TEXT = (
+    "Found by the network multi_mnist, which was trained without labels: it attends to one object after "
+    "another and stops when nothing is left to explain. The digits are from MNIST's test set and were never "
+    "learnt from; the last image is none of digits."
+)
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What was drawn, and what was inferred of images; seconds: what it took.
+
+    The last image of each gallery is one of the scenes, for which no network was made: it has no true count.
+    """
+
+    galleries: tuple[Gallery, ...]
+    scenes: tuple[RenderedScene, ...]
+    seconds: float
+
+    @property
+    def inferred(self) -> tuple[InferredImage, ...]:
+        """All images, in the order in which the page shows them."""
+        return tuple(one for gallery in self.galleries for one in gallery.inferred)
+
+
+def demonstrate(count: int, seed: int) -> Demonstration:
+    """Draw the example scenes, and infer `count` images of things and of digits that `seed` chooses; offline.
+
+    Raises:
+        InverseGraphicsError: something of this installation is broken.
+    """
+    start = perf_counter()
+    scenes = tuple(render_scene(with_size(read_scene(name), *SIZE), name) for name in SCENES)
+    unknown = scenes[SCENES.index(UNKNOWN_SCENE)]
+    galleries = (
+        Gallery("Image to scene: things on a table", SPACE_TEXT, _things(count, seed, unknown)),
+        Gallery("Image to scene: digits", DIGIT_TEXT, _digits(count, seed, unknown)),
+    )
+    return Demonstration(galleries, scenes, perf_counter() - start)
+
+
+def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
+    parser = SceneParser.load(SPACE_MODEL)
+    known = FamiliarScenes.from_document(parser.document)
+    batch, library = known.sample(count, seed), known.family.library
+    scenes = [batch.scene(index, library) for index in range(count)]
+    truths = [tuple(placed.asset for placed in scene.objects) for scene in scenes]
+    images = [*pictures(batch, known.family, ENLARGED), unknown.picture]
+    names = [*(f"table-{index}.png" for index in range(1, count + 1)), f"{unknown.name}.png"]
+    parses = parser.parse(images, names)
+    inferred = [
+        InferredImage(image, parse, len(truth), truth)
+        for image, parse, truth in zip(images, parses, truths, strict=False)
+    ]
+    return [*inferred, InferredImage(images[-1], parses[-1])]
+
+
+def _digits(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
+    digits = MultiObjectImages(load_digits("test", "shipped")).fixed_set(count, seed)
+    images = [np.repeat(image[..., None], 3, axis=-1) for image in digits.images]
+    images.append(unknown.picture)
+    names = [*(f"digits-{index}.png" for index in range(1, count + 1)), f"{unknown.name}.png"]
+    parses = SceneParser.load(DIGIT_MODEL).parse(images, names)
+    return list(map(InferredImage, images, parses, [*digits.counts.tolist(), None]))
+
+
+def write_demonstration(shown: Demonstration, folder: Path) -> Path:
+    """Write the page, and beside it every picture as a file of its own; returns the page.
+
+    Raises:
+        StorageError: something cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    for scene in shown.scenes:
+        write_image(folder / f"{scene.name}.png", scene.picture)
+        write_depth(folder / f"{scene.name}-depth.png", scene.depth)
+        write_mask(folder / f"{scene.name}-mask.png", scene.mask)
+    for inferred in shown.inferred:
+        if inferred.true_count is not None:
+            write_image(folder / inferred.parse.image, inferred.image)
+    footer = f"inverse-graphics {__version__}, {shown.seconds:.1f} s."
+    write_sheet(folder / SHEET, "An image goes in, a scene comes out", shown.galleries, shown.scenes, footer)
+    return folder / SHEET
