@@ -14,6 +14,8 @@ from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.confined import read_confined
 
 MAX_TEXTURE_SIDE = 4096
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TGA", "TIFF", "WEBP")
+"""Those of Pillow's that are pixels; for EPS, say, it starts a program that runs what the file says."""
 _EXPECTED = f"expected at most {MAX_TEXTURE_SIDE}×{MAX_TEXTURE_SIDE}, make it smaller"
 
 
@@ -53,7 +55,7 @@ def open_image(content: bytes, what: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures; `decode_texture` refuses them
-            return Image.open(BytesIO(content))
+            return Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as problem:
         raise AssetError(f"{what} has far too many pixels: {_EXPECTED}") from problem
     except Exception as problem:
