@@ -21,8 +21,7 @@ from inverse_graphics.errors import TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
-from inverse_graphics.training.log import RunLog
-from inverse_graphics.training.progress import Display, display_for
+from inverse_graphics.training.progress import Display, RunLog, display_for
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
