@@ -7,8 +7,7 @@ import pytest
 
 from inverse_graphics.errors import AssetError, SceneError
 from inverse_graphics.io.documents import parse_yaml, validated
-from inverse_graphics.packs.manifest import Manifest
-from inverse_graphics.packs.pack import load_pack
+from inverse_graphics.packs.pack import Manifest, load_pack
 from inverse_graphics.scene.scene import Camera, Scene
 from inverse_graphics.scene.scene_file import shipped_scenes
 
