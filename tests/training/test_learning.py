@@ -9,7 +9,7 @@ from inverse_graphics.data.glyphs import Glyphs
 from inverse_graphics.data.mnist import Part
 from inverse_graphics.data.multi_object import MultiObjectImages
 from inverse_graphics.evaluation.suites import intersection_over_union
-from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run
@@ -52,7 +52,7 @@ def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: di
     batch = MultiObjectImages(shipped_digits["test"]).fixed_set(200, seed=5)
     overlaps = []
     for parse, boxes, count in zip(
-        SceneParser.load(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True
+        load_parser(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True
     ):
         if parse.count == count:
             overlaps += [

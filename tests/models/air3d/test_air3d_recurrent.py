@@ -9,7 +9,7 @@ from small_air3d import BEFORE_IT, FAMILIES, Replayed, drawn, filled, fresh_mode
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.sampler import PointEstimate
-from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
@@ -142,7 +142,7 @@ def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
     document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256=packs)
     save_model(tmp_path / "model", model, document, "a card\n")
     images = draw_prefixes(drawn(model.space, 2), model.space, model.engine).images[:, -1]
-    parser = SceneParser.load(tmp_path / "model")
+    parser = load_parser(tmp_path / "model")
     parses = parser.parse([image.permute(1, 2, 0).numpy() for image in images])
     assert [len(parse.objects) for parse in parses] == [2, 2]
 
