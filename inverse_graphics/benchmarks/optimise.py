@@ -135,7 +135,7 @@ class OptimiseBenchmark:
             found.append(self.search.from_prior(images, generator, most))
         for number in restarts:
             few = settings.model_copy(update={"restarts": number})
-            answer = _together([one.of_first(number) for one in found])
+            answer = Explanations.cat([one.of_first(number) for one in found])
             seconds = self._alone(partial(self._from_prior, few), TIMED)
             yield self._row(method, number, settings.steps, answer, seconds)
 
@@ -171,7 +171,9 @@ class OptimiseBenchmark:
 
     def _answers(self, answer: Answer, at_once: int) -> Explanations:
         generator = generator_of(self.seed + 2)
-        return _together([answer(images, generator) for images in torch.split(self.exam.images, at_once)])
+        return Explanations.cat(
+            [answer(images, generator) for images in torch.split(self.exam.images, at_once)]
+        )
 
     def _alone(self, answer: Answer, number: int) -> float:
         """Median processor seconds of one image by itself; the first one warms up and does not count."""
@@ -204,12 +206,6 @@ class OptimiseBenchmark:
             seconds_alone=seconds,
             times_network=seconds / self._network_seconds,
         )  # fmt: skip
-
-
-def _together(parts: Sequence[Explanations]) -> Explanations:
-    scenes = SceneLatents(*(torch.cat(column) for column in zip(*(one.scenes for one in parts), strict=True)))
-    joint, likelihood = (torch.cat(column) for column in list(zip(*parts, strict=True))[1:])
-    return Explanations(scenes, joint, likelihood)
 
 
 def _share(right: Tensor) -> float:

@@ -147,7 +147,7 @@ def test_a_judge_finds_nothing_wrong_with_the_truth() -> None:
     figures = judge.compare(judge.scenes).flat()
     assert figures["count_accuracy"] == figures["identity_of_all"] == 1
     assert figures["position_error_m_median"] == pytest.approx(0, abs=1e-6)
-    nothing = judge.scenes._replace(asset=torch.full_like(judge.scenes.asset, -1))
+    nothing = judge.scenes.replace(asset=torch.full_like(judge.scenes.asset, -1))
     none = judge.compare(nothing).flat()
     empty = float((judge.scenes.counts == 0).float().mean())
     assert none["count_accuracy"] == pytest.approx(empty)

@@ -70,7 +70,7 @@ def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
 
 def filled(scenes: SceneLatents) -> SceneLatents:
     """The same with something in the empty slots."""
-    return scenes._replace(asset=scenes.asset.clamp(min=0))
+    return scenes.replace(asset=scenes.asset.clamp(min=0))
 
 
 class Replayed:
