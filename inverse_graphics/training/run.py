@@ -17,12 +17,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from inverse_graphics.errors import TrainingError
+from inverse_graphics.errors import TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
-from inverse_graphics.training.log import RunLog
-from inverse_graphics.training.progress import Display, display_for
+from inverse_graphics.training.progress import Display, RunLog, display_for
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
@@ -71,10 +70,12 @@ def run(
     command that goes on, for the message of a run that was stopped.
 
     Raises:
+        MissingExtraError: what training needs beyond inference is not installed.
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
         StorageError: something could not be written; the latest checkpoint stands.
     """
+    require_extras("training", "train")
     console = console or Console(stderr=True)
     latest = _latest(recipe, folder, resume)
     if recipe.threads is not None:

@@ -122,7 +122,7 @@ def test_of_an_oblong_image_the_middle_is_read_and_the_rest_drawn_too(read):
 
 def test_kinds_without_a_visible_turn_have_none(read):
     _, network, _, parses = read
-    turns = dict(zip(network.space.family.kinds, network.space.turns.tolist(), strict=True))
+    turns = dict(zip(network.space.family.kinds, network.space.orientation_observable.tolist(), strict=True))
     seen = {found.identity: found.quaternion_xyzw for parse in parses for found in parse.objects}
     for identity, quaternion in seen.items():
         assert (quaternion == (0, 0, 0, 1)) == (not turns[identity])
