@@ -88,8 +88,7 @@ def optimise(
 
     With 40 images and 16 restarts this takes some six minutes on one core.
     """
-    from inverse_graphics.benchmarks.optimise import OptimiseBenchmark
-    from inverse_graphics.benchmarks.optimise_plot import plot_optimisation
+    from inverse_graphics.benchmarks.optimise import OptimiseBenchmark, plot_optimisation
     from inverse_graphics.benchmarks.render_sweeps import check_plot_name
     from inverse_graphics.models.weights import load_model
 

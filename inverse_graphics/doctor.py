@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Literal
 
 from inverse_graphics import __version__
-from inverse_graphics.errors import InverseGraphicsError
+from inverse_graphics.errors import EXTRAS, InverseGraphicsError, missing_packages
 
 State = Literal["works", "missing", "broken"]
 
@@ -49,6 +49,7 @@ def examine() -> Iterator[Finding]:
     """Look at everything, one thing after another; whatever fails is a finding, not an exception."""
     areas: dict[str, Callable[[], Iterable[Finding]]] = {
         "versions": _versions,
+        "extras": _extras,
         "devices": _devices,
         "engines": _engines,
         "data": _data,
@@ -72,6 +73,15 @@ def _versions() -> Iterator[Finding]:
             yield Finding("versions", name, "works", metadata.version(name))
         except metadata.PackageNotFoundError:
             yield Finding("versions", name, "broken", "not installed", f"pip install {name}")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, packages in EXTRAS.items():
+        if missing := missing_packages(extra):
+            remedy = f"pip install 'inverse-graphics[{extra}]'"
+            yield Finding("extras", extra, "missing", f"{', '.join(missing)}: not installed", remedy)
+        else:
+            yield Finding("extras", extra, "works", ", ".join(packages))
 
 
 def _devices() -> Iterator[Finding]:

@@ -4,6 +4,11 @@ Each message says what came, what was expected and what to do. The command line 
 `InverseGraphicsError` into that one line on stderr and exit status 1; any other exception is a bug.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+
 
 class InverseGraphicsError(Exception):
     """Base of every error that a user can mend; its text is one line."""
@@ -43,3 +48,36 @@ class StorageError(InverseGraphicsError):
 
 class TrainingError(InverseGraphicsError):
     """A training run that cannot begin, go on or be resumed."""
+
+
+class MissingExtraError(InverseGraphicsError, ImportError):
+    """Packages that only some commands need and that are not installed."""
+
+
+EXTRAS: Mapping[str, Mapping[str, str]] = {
+    "train": {"scikit-learn": "sklearn", "tensorboard": "tensorboard"},
+    "plots": {"matplotlib": "matplotlib"},
+}
+"""By extra: the packages that inference does without, each with the name of the module that it installs."""
+
+
+def missing_packages(extra: str) -> list[str]:
+    """The packages of an extra that are not installed; none of them is imported."""
+    return [package for package, module in EXTRAS[extra].items() if find_spec(module) is None]
+
+
+def require_extras(purpose: str, *extras: str) -> None:
+    """Check that all packages of some extras are installed, before work begins that needs them at its end.
+
+    Args:
+        purpose: what needs them, the subject of the message.
+        extras: keys of `EXTRAS`.
+
+    Raises:
+        MissingExtraError: at least one is not; it names them and the command that installs them.
+    """
+    missing = {extra: packages for extra in extras if (packages := missing_packages(extra))}
+    if missing:
+        names = ", ".join(package for packages in missing.values() for package in packages)
+        command = f"pip install 'inverse-graphics[{','.join(missing)}]'"
+        raise MissingExtraError(f"{purpose} needs {names}, not installed here: {command}")

@@ -18,8 +18,8 @@ from torch.nn.functional import avg_pool2d
 from inverse_graphics.halting.rules import Split, split_where
 from inverse_graphics.models.residual.block import BlockKind, block_kind
 from inverse_graphics.models.residual.compaction import CompactedNetwork
+from inverse_graphics.models.residual.evaluation import active_share, multiply_adds
 from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
-from inverse_graphics.models.residual.operations import active_share, multiply_adds
 
 Pattern = Literal["blobs", "scattered"]
 REPEATS = 15

@@ -7,8 +7,14 @@ from typing import Literal
 import numpy as np
 
 from inverse_graphics.data.glyphs import Glyphs, Split
-from inverse_graphics.data.idx import parse_idx
-from inverse_graphics.data.store import Resource, locate, read_resource, read_shipped, write_shipped
+from inverse_graphics.data.store import (
+    Resource,
+    locate,
+    parse_idx,
+    read_resource,
+    read_shipped,
+    write_shipped,
+)
 
 Part = Literal["train", "test"]
 Source = Literal["full", "shipped"]

@@ -3,6 +3,8 @@
 Images that a model of scenes was never trained for, to see whether it says so.
 
 Scenes of the family that a 3D model knows, drawn with the noise that it expects.
+
+Which scenes were found as they are: a verdict for each image.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,11 +31,13 @@ from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.documents import validated
+from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.models.air3d.network import Air3DSettings
 from inverse_graphics.models.weights import ModelDocument
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.render.pictures import render
 from inverse_graphics.render.supersampled import enlarged
@@ -251,3 +256,35 @@ def parsed_scenes(parses: Sequence[Parse], family: SceneFamily) -> PredictedScen
         matrix_from_quaternion(quaternion),
         torch.tensor(poses).reshape(-1, 4, 4),
     )
+
+
+WITHIN_M, WITHIN_DEGREES = 0.02, 15.0
+
+
+class Verdicts(NamedTuple):
+    """Of each image, (B,) bool.
+
+    counted: the count is right.  placed: and every true object has one of its own kind within `WITHIN_M`, in
+    the world.  succeeded: and each is turned by at most `WITHIN_DEGREES` from the true one, modulo its
+    symmetry. Objects that others hide count as the others do.
+    """
+
+    counted: Tensor
+    placed: Tensor
+    succeeded: Tensor
+
+
+def judge(predicted: PredictedScenes, truth: PredictedScenes, symmetries: Sequence[Symmetry]) -> Verdicts:
+    """Compare image by image."""
+    predicted, truth = predicted.measured(), truth.measured()
+    slots = matched_slots(predicted, truth, WITHIN_M)
+    errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
+    image = (truth.asset >= 0).nonzero()[:, 0]
+
+    def all_of(right: Tensor) -> Tensor:
+        wrong = torch.zeros(len(truth.count), dtype=torch.int64)
+        return wrong.index_add(0, image, (~right).long()) == 0
+
+    counted = predicted.count == truth.count
+    placed = counted & all_of(errors.identified)
+    return Verdicts(counted, placed, placed & all_of(errors.angle <= WITHIN_DEGREES))

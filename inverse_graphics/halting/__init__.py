@@ -14,7 +14,6 @@ distribution is `halt`, and `keep_l` is the probability that object l exists. AC
 there is at least one step, and the last step halts whatever its logit says.
 """
 
-from inverse_graphics.halting.compaction import skip_halted
 from inverse_graphics.halting.pondering import Pondering, Step, ponder
 from inverse_graphics.halting.rules import (
     Accumulated,
@@ -32,6 +31,7 @@ from inverse_graphics.halting.selection import (
     log_weights,
     ponder_cost,
     select,
+    skip_halted,
     steps_taken,
 )
 

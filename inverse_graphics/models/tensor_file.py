@@ -28,6 +28,9 @@ RENAMED = {
     "see": "encoder", "compare": "step_encoder", "notice": "residual_encoder", "view": "camera_head",
     "locate": "location_head", "glimpse": "glimpse_encoder", "describe": "object_head",
     "recur": "state_update", "memory": "replay", "turn": "orientation",
+    "encode": "glimpse_encoder", "decode": "glimpse_decoder", "see_difference": "difference_encoder",
+    "aim": "location_attention", "want": "query", "map_image": "image_map", "correct": "window_correction",
+    "where_there": "location_where", "presence_there": "location_presence",
 }  # fmt: skip
 """Parts of tensors' names in files of version 0.1, and what they are called now."""
 

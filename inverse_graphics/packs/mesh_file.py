@@ -1,8 +1,12 @@
-"""Mesh files from strangers, read through trimesh: bounded, confined to their pack, one line when broken."""
+"""Mesh files from strangers, read through trimesh: bounded, confined to their pack, one line when broken.
+
+How much a mesh file holds, or says it holds, counted before a loader spends time or memory on it.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -17,11 +21,51 @@ from trimesh.visual import ColorVisuals, TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from inverse_graphics.errors import AssetError
-from inverse_graphics.packs.confined import read_confined
-from inverse_graphics.packs.counts import MAX_FACES, check_obj, check_ply, check_stl
 from inverse_graphics.packs.glb import check_glb
 from inverse_graphics.packs.surface import TriangleSoup
-from inverse_graphics.packs.texture import decode_texture, open_image
+from inverse_graphics.packs.texture import decode_texture, open_image, read_confined
+
+MAX_FACES = 200_000
+MAX_SOLIDS = 1000
+
+
+def check_obj(content: bytes) -> None:
+    """Refuse an OBJ with too many faces or vertices.
+
+    Raises:
+        ValueError: with one line.
+    """
+    _within("faces", content.count(b"\nf"), MAX_FACES)
+    _within("vertices", content.count(b"\nv "), 3 * MAX_FACES)
+
+
+def check_stl(content: bytes) -> None:
+    """Refuse an ASCII STL with too many solids or corners; a binary one has no room for lies.
+
+    Raises:
+        ValueError: with one line.
+    """
+    _within("solids", content.count(b"endsolid"), MAX_SOLIDS)
+    if content[:5].lower() == b"solid":
+        _within("corners", content.count(b"vertex"), 3 * MAX_FACES)
+
+
+def check_ply(content: bytes) -> None:
+    """Refuse a PLY whose header announces too much.
+
+    Raises:
+        ValueError: with one line.
+    """
+    header = content[: content.find(b"end_header")]
+    for name, count in re.findall(rb"element\s+(\w+)\s+(\S+)", header):
+        bound = MAX_FACES if name == b"face" else 3 * MAX_FACES
+        _within(f"elements '{name.decode()[:20]}'", int(count[:20]), bound)
+
+
+def _within(what: str, count: int, bound: int) -> None:
+    if not 0 <= count <= bound:
+        raise ValueError(f"{count:,} {what}: expected at most {bound:,}")
+
 
 SUFFIXES = (".glb", ".obj", ".ply", ".stl")
 _CHECKS = {"glb": check_glb, "obj": check_obj, "ply": check_ply, "stl": check_stl}

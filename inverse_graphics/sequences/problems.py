@@ -7,11 +7,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from inverse_graphics.sequences.addition import Addition
-from inverse_graphics.sequences.logic import Logic
-from inverse_graphics.sequences.parity import Parity
+from inverse_graphics.sequences.bits import Logic, Parity
+from inverse_graphics.sequences.numbers import Addition, Sort
 from inverse_graphics.sequences.sequence_batch import Problem, SequenceBatch
-from inverse_graphics.sequences.sort import Sort
 from inverse_graphics.sequences.text import Text
 
 SequenceProblem = Annotated[Parity | Logic | Addition | Sort | Text, Field(discriminator="kind")]

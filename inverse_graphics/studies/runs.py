@@ -19,7 +19,7 @@ from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
 from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.studies.variants import Variant, varied_recipe
 from inverse_graphics.training.checkpoint import checkpoints
-from inverse_graphics.training.log import HISTORY
+from inverse_graphics.training.progress import HISTORY
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe
 from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, BuildTask, run
 from inverse_graphics.training.state import Row

@@ -15,8 +15,7 @@ from typing import Any, Self
 
 from inverse_graphics.errors import TrainingError
 from inverse_graphics.training.checkpoint import save_checkpoint
-from inverse_graphics.training.log import RunLog
-from inverse_graphics.training.progress import Display
+from inverse_graphics.training.progress import Display, RunLog
 from inverse_graphics.training.recipe import Recipe
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Evaluation, Task

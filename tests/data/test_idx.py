@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inverse_graphics.data.idx import pack_idx, parse_idx, read_idx
+from inverse_graphics.data.store import pack_idx, parse_idx, read_idx
 from inverse_graphics.errors import DataError
 
 

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import stats
 
-from inverse_graphics.data.backgrounds import Grid
-from inverse_graphics.data.glyph_placement import place_disjoint
-from inverse_graphics.data.glyphs import Glyphs, tight_boxes
+from inverse_graphics.data.glyphs import Glyphs, place_disjoint, tight_boxes
 from inverse_graphics.data.mnist import Part
-from inverse_graphics.data.multi_object import MultiObjectBatch, MultiObjectImages, MultiObjectSettings
+from inverse_graphics.data.multi_object import Grid, MultiObjectBatch, MultiObjectImages, MultiObjectSettings
 from inverse_graphics.errors import DataError
 
 UP_TO_FOUR = MultiObjectSettings(size=90, count_weights=(1, 2, 3, 2, 2))

@@ -40,9 +40,9 @@ def box(kind):
     return data.encode() if isinstance(data, str) else data
 
 
-def picture(width, height):
+def picture(width, height, kind="PNG"):
     buffer = BytesIO()
-    Image.new("RGB", (width, height), (9, 9, 9)).save(buffer, "PNG")
+    Image.new("RGB", (width, height), (9, 9, 9)).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -97,10 +97,10 @@ def refusal(folder, content, name="thing.glb", **entry):
     spec = {"mesh": name, "unit": "m", "up_axis": "y", **entry}
     manifest = {"name": "own", "version": "1", "licence": "MIT", "objects": {"thing": spec}}
     (folder / "pack.yaml").write_text(yaml.safe_dump(manifest))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(AssetError) as caught:
         load_pack(folder).meshes()
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     line = str(caught.value)
     assert "\n" not in line
     assert len(line) < 500
@@ -376,6 +376,7 @@ def test_textures(pack_folder):
         (picture(300, 300)[:150], "pixels cannot be read"),
         (b"", "not an image"),
         (b"GIF89a nonsense", "not an image"),
+        (picture(4, 4, "EPS"), "not an image"),  # a program, for which Pillow starts another
     ):
         (pack_folder / "skin.png").write_bytes(content)
         assert expected in refusal(pack_folder, good, texture="skin.png")
@@ -387,6 +388,8 @@ def test_pictures_inside_a_glb_are_bounded_too(pack_folder):
     (pack_folder / "huge.png").write_bytes(huge_picture())
     (pack_folder / "cut.png").write_bytes(picture(300, 300)[:150])
     (pack_folder / "large.png").write_bytes(picture(4097, 1))
+    (pack_folder / "program.png").write_bytes(picture(4, 4, "EPS"))
+    assert "not an image" in refusal(pack_folder, with_image(uri="program.png"))
     assert "far too many pixels" in refusal(pack_folder, with_image(uri="huge.png"))
     assert "texture of 4097×1 pixels" in refusal(pack_folder, with_image(uri="large.png"))
     assert "pixels cannot be read" in refusal(pack_folder, with_image(uri="cut.png"))

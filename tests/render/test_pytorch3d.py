@@ -199,7 +199,7 @@ def test_native_and_embedded_gradients_point_the_same_way():
 @needs_pytorch3d
 def test_a_blur_of_so_many_pixels_is_as_wide_at_any_resolution():
     """An edge along the pixels fades over 2 · blur of them, whether the picture is small or large."""
-    from inverse_graphics.render.conformance.studio import View, card, draw
+    from inverse_graphics.render.conformance.measures import View, card, draw
 
     for side, focal in ((32, 40.0), (128, 160.0)):
         view = View(side, side, (focal, focal, side / 2, side / 2))

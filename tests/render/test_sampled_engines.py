@@ -21,7 +21,7 @@ from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.conformance.studio import box, card, mesh
+from inverse_graphics.render.conformance.measures import box, card, mesh
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import (

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from inverse_graphics.errors import DataError
-from inverse_graphics.sequences.addition import BEYOND, Addition
-from inverse_graphics.sequences.logic import GATES, Logic
-from inverse_graphics.sequences.parity import Parity
+from inverse_graphics.sequences.bits import GATES, Logic, Parity
+from inverse_graphics.sequences.numbers import BEYOND, Addition, Sort
 from inverse_graphics.sequences.problems import held_out_batch, learnt_batch
 from inverse_graphics.sequences.sequence_batch import NO_TARGET
-from inverse_graphics.sequences.sort import Sort
 from inverse_graphics.sequences.text import Text
 
 PROBLEMS = [Parity(bits=16), Logic(), Addition(), Sort(), Text(length=20)]

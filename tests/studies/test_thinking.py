@@ -16,8 +16,8 @@ from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetwork,
     SequenceNetworkSettings,
 )
+from inverse_graphics.sequences.numbers import Sort
 from inverse_graphics.sequences.problems import held_out_batch
-from inverse_graphics.sequences.sort import Sort
 from inverse_graphics.studies.adaptive import by_difficulty, halting_by_difficulty, thinking_variants
 from inverse_graphics.studies.adaptive_summary import ThinkingRow, working_range
 

@@ -141,7 +141,7 @@ def read_images(network: Air2D, images: Tensor) -> Reading:
 
 def _prefixes(findings: EarlyStoppedInference) -> Tensor:
     """The pictures of the first 0 … L objects, and of all where there are fewer: (B, L + 1, H, W)."""
-    nothing: Tensor = findings.initial.picture
+    nothing: Tensor = findings.initial.reconstruction
     pictures = [nothing]
     for rows, step in findings.objects:
         pictures.append(pictures[-1].index_copy(0, rows, step.latents.after))

@@ -1,4 +1,14 @@
-"""How well a residual network classifies images that it never learnt from, and how long it looked where."""
+"""How well a residual network classifies images that it never learnt from, and how long it looked where.
+
+Multiply-adds of a network on each image, counted where units were active.
+
+As in Figurnov et al. 2017: a unit's second convolution is counted at active positions, its first one
+there and at their eight neighbours, whose results the second one reads; halting maps at active positions. At
+the first unit of a block all positions are active. Norms, activations and pools are not counted; the authors
+count two operations for each of these multiply-adds.
+
+Where a network looked long: the number of units that ran, at each pixel of an image.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +16,56 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
 
-from inverse_graphics.models.residual.block import BlockKind
+from inverse_graphics.models.residual.block import AdaptiveBlock, BlockKind, BlockOutput
+from inverse_graphics.models.residual.compaction import grown
 from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 from inverse_graphics.models.residual.objectives import Labelled
-from inverse_graphics.models.residual.operations import active_share, computation_map, multiply_adds
+
+
+def multiply_adds(network: ResidualNetwork, thought: NetworkOutput) -> Tensor:
+    """(B,) float64, of a thought of that network."""
+    size = network.settings.image_size
+    fixed = _weights(network.stem) * size**2 + _weights(network.answer)
+    total = torch.full((len(thought.logits),), float(fixed), dtype=torch.float64)
+    for block, done in zip(network.adaptive_blocks, thought.blocks, strict=True):
+        total += _of_block(block, done)
+    return total
+
+
+def active_share(thought: NetworkOutput) -> Tensor:
+    """Share of all positions of all units at which these ran: (B,)."""
+    ran = torch.stack([block.steps.sum((1, 2)) for block in thought.blocks]).sum(0)
+    could = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
+                for block in thought.blocks)  # fmt: skip
+    return ran / could
+
+
+def _of_block(block: AdaptiveBlock, done: BlockOutput) -> Tensor:
+    total = torch.zeros(len(done.features), dtype=torch.float64)
+    thinks = torch.isfinite(done.pondering.halt_logits[0]).any()
+    for index, unit in enumerate(block.residual_units):
+        active = done.active(index)
+        here, around = (mask.sum((1, 2)).double() for mask in (active, grown(active)))
+        total += _weights(unit.conv1) * around + _weights(unit.conv2) * here
+        if thinks and index < len(block.halts):
+            halts = block.halting_maps[index]
+            total += _weights(halts.near) * here + _weights(halts.far) * (here > 0)
+    return total
+
+
+def _weights(layer: nn.Module) -> int:
+    assert isinstance(layer.weight, Tensor)
+    return layer.weight.numel()
+
+
+def computation_map(thought: NetworkOutput, size: int) -> Tensor:
+    """(B, S, S): the sum over blocks of the units at the position that a pixel lies in."""
+    maps = [interpolate(block.steps[:, None], size=(size, size)) for block in thought.blocks]
+    return torch.stack(maps).sum(0)[:, 0]
+
 
 BATCH_SIZE = 250
 """Images that go through the network at once."""

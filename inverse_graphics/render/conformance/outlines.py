@@ -7,21 +7,19 @@ import torch
 from scipy.spatial import ConvexHull
 
 from inverse_graphics.packs.mesh import Mesh
-from inverse_graphics.render.conformance.studio import (
+from inverse_graphics.render.conformance.measures import (
+    Check,
+    EngineFactory,
     Floats,
+    Tolerance,
     View,
     ball,
     box,
     card,
     draw,
-    to_numpy,
-)
-from inverse_graphics.render.conformance.tolerance import (
-    Check,
-    EngineFactory,
-    Tolerance,
     require,
     require_near,
+    to_numpy,
 )
 from inverse_graphics.scene.camera import look_at_pose
 from inverse_graphics.scene.camera_batch import project

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.packs.mesh import Mesh
-from inverse_graphics.render.conformance.studio import (
+from inverse_graphics.render.conformance.measures import (
+    Check,
+    EngineFactory,
     Floats,
+    Tolerance,
     View,
     ball,
     box,
@@ -22,11 +25,6 @@ from inverse_graphics.render.conformance.studio import (
     light,
     mesh,
     objects,
-)
-from inverse_graphics.render.conformance.tolerance import (
-    Check,
-    EngineFactory,
-    Tolerance,
     require,
     require_near,
 )

@@ -8,9 +8,12 @@ import numpy as np
 import torch
 
 from inverse_graphics.packs.mesh import Mesh
-from inverse_graphics.render.conformance.studio import (
+from inverse_graphics.render.conformance.measures import (
     Bools,
+    Check,
+    EngineFactory,
     Floats,
+    Tolerance,
     View,
     ball,
     box,
@@ -21,14 +24,9 @@ from inverse_graphics.render.conformance.studio import (
     light,
     mesh,
     objects,
-    to_numpy,
-)
-from inverse_graphics.render.conformance.tolerance import (
-    Check,
-    EngineFactory,
-    Tolerance,
     require,
     require_near,
+    to_numpy,
 )
 
 RED, GREEN, BLUE, YELLOW = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9), (0.9, 0.8, 0.1)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from inverse_graphics.render.conformance.studio import View, ball, box, card, library, light, objects, scene
-from inverse_graphics.render.conformance.tolerance import (
+from inverse_graphics.render.conformance.measures import (
     Check,
     EngineFactory,
     Tolerance,
+    View,
+    ball,
+    box,
+    card,
+    library,
+    light,
+    objects,
     require,
     require_near,
+    scene,
 )
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.pictures import render

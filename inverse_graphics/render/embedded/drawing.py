@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.shading import Corners, Slopes, between_pixels, shade
-from inverse_graphics.render.embedded.texture import Textures
+from inverse_graphics.render.embedded.shading import Corners, Slopes, Textures, between_pixels, shade
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility, blend, shares
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.shading import Corners, Slopes
-from inverse_graphics.render.embedded.texture import Textures
+from inverse_graphics.render.embedded.shading import Corners, Slopes, Textures
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.kernels import in_chunks, inner, kernel
 

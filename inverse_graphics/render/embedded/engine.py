@@ -14,8 +14,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import plan_of
 from inverse_graphics.render.compositing import Composite, picture_of_layers
 from inverse_graphics.render.embedded.drawing import draw, layer_parameters
-from inverse_graphics.render.embedded.shading import Corners, Slopes
-from inverse_graphics.render.embedded.texture import Textures
+from inverse_graphics.render.embedded.shading import Corners, Slopes, Textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.engine import Layers

@@ -16,7 +16,7 @@ from torch import Tensor
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.drawing import layer_parameters
-from inverse_graphics.render.embedded.texture import Textures, sample_textures
+from inverse_graphics.render.embedded.shading import Textures, sample_textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.pytorch3d.installation import load_pytorch3d

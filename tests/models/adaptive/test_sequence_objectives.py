@@ -20,9 +20,8 @@ from inverse_graphics.models.adaptive.settings import (
     ReinforceObjective,
     RelaxedObjective,
 )
-from inverse_graphics.sequences.addition import Addition
-from inverse_graphics.sequences.logic import Logic
-from inverse_graphics.sequences.parity import Parity
+from inverse_graphics.sequences.bits import Logic, Parity
+from inverse_graphics.sequences.numbers import Addition
 
 TAU = 0.1
 

@@ -54,7 +54,7 @@ def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_dista
     model = fresh_model(THREE)
     scenes, other = (drawn(model.space, 40, seed) for seed in (0, 1))
     found = other.position
-    monkeypatch.setattr(supervised, "inferred_scenes", lambda inference: other)
+    monkeypatch.setattr(supervised, "sampled_latents", lambda inference: other)
     images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
     matched = as_matched(model, images, scenes)
     moved = 0

@@ -64,7 +64,7 @@ def test_kinds_learn_from_the_wake_update_alone(family):
     kinds = len(model.space.orientation_observable)
     for step in (0, 2):
         without, beside = (
-            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["describe.say.bias"]
+            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["object_head.say.bias"]
             for wake in (0, 1)
         )
         assert (without[:kinds] == 0).all()
@@ -155,7 +155,7 @@ def test_what_was_found_lately_is_remembered():
 def in_double(monkeypatch):
     """The heads compute in float32 whatever they are given; here in float64. And rotations learn as ever."""
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-    monkeypatch.setattr(posterior_module, "_slowed", lambda value, rate: value)
+    monkeypatch.setattr(posterior_module, "scale_gradient", lambda value, rate: value)
 
 
 def smooth_model(family, blind):

@@ -5,8 +5,8 @@ from small_network import images, small_network
 
 from inverse_graphics.models.residual.block import block_kind
 from inverse_graphics.models.residual.compaction import grown
+from inverse_graphics.models.residual.evaluation import active_share, computation_map, multiply_adds
 from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
-from inverse_graphics.models.residual.operations import active_share, computation_map, multiply_adds
 
 
 @torch.no_grad()

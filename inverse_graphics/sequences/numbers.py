@@ -1,0 +1,144 @@
+"""Addition: the sum of all numbers so far, digit by digit.
+
+Sort: in which order do the numbers rise?
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inverse_graphics.sequences.sequence_batch import (
+    NO_TARGET,
+    SequenceBatch,
+    falling_lengths,
+    hardest,
+    one_hot,
+)
+
+BEYOND = 10
+"""The class of digits beyond the end of a number."""
+
+
+class Addition(BaseModel):
+    """Numbers of 1 to `digits` digits, any of which may be 0: after each but the first, the sum so far.
+
+    A number is `digits` chunks of ten, its digits one-hot from the most significant, zeros beyond its end.
+    A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the number's
+    digits are the difficulty.
+    Source: Graves 2016, section 3.3.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["addition"] = "addition"
+    digits: int = Field(default=5, ge=1, le=16)
+    length: int = Field(default=5, ge=2, le=9)
+
+    @property
+    def inputs(self) -> int:
+        """A chunk of ten for each digit."""
+        return 10 * self.digits
+
+    @property
+    def answers(self) -> int:
+        """The sum's digits: one more, for there are fewer than ten numbers."""
+        return self.digits + 1
+
+    @property
+    def classes(self) -> int:
+        """Ten digits, and BEYOND."""
+        return 11
+
+    @property
+    def difficulty(self) -> str:
+        """How many digits the number has."""
+        return "digits"
+
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences, of numbers of up to a share of the digits."""
+        lengths = falling_lengths(1, self.length, size, rng)
+        shape = (int(lengths[0]), size)
+        number = rng.integers(1, hardest(1, self.digits, share) + 1, shape)
+        digits = rng.integers(0, 10, (*shape, self.digits))
+        place = number[..., None] - 1 - np.arange(self.digits)
+        values = np.where(place >= 0, digits * 10 ** np.maximum(place, 0), 0).sum(-1)
+        digits[place < 0] = -1
+        over = np.arange(shape[0])[:, None] >= lengths
+        digits[over] = -1
+        targets = written(values.cumsum(0), self.answers)
+        targets[0], targets[over] = NO_TARGET, NO_TARGET
+        return SequenceBatch(one_hot(digits, 10).reshape(*shape, -1), targets, lengths, number)
+
+    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """The same: sequences hardly ever come twice."""
+        return self.draw(size, rng)
+
+
+def written(numbers: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The digits of numbers (...), the most significant first, then BEYOND: (..., width)."""
+    powers = 10 ** np.arange(1, width)
+    count = 1 + (numbers[..., None] >= powers).sum(-1)
+    place = count[..., None] - 1 - np.arange(width)
+    return np.where(place >= 0, numbers[..., None] // 10 ** np.maximum(place, 0) % 10, BEYOND)
+
+
+class Sort(BaseModel):
+    """Normal numbers one by one, then as many zeros: after each zero, the index of the next larger number.
+
+    An input is a number and a flag, 1 with the last number. `shortest` to `longest` numbers are to be
+    sorted; how many is the difficulty of all inputs of a sequence.
+    Source: Graves 2016, section 3.4.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["sort"] = "sort"
+    shortest: int = Field(default=2, ge=1, le=1000)
+    longest: int = Field(default=15, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest {self.shortest} is more than longest {self.longest}")
+        return self
+
+    @property
+    def inputs(self) -> int:
+        """A number and a flag."""
+        return 2
+
+    @property
+    def answers(self) -> int:
+        """One: an index."""
+        return 1
+
+    @property
+    def classes(self) -> int:
+        """The indices."""
+        return self.longest
+
+    @property
+    def difficulty(self) -> str:
+        """How many numbers are to be sorted."""
+        return "numbers"
+
+    def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
+        """Draw `size` sequences, of the shortest share of the lengths."""
+        numbers = falling_lengths(self.shortest, hardest(self.shortest, self.longest, share), size, rng)
+        total = 2 * int(numbers[0])
+        inputs = np.zeros((total, size, 2), np.float32)
+        targets = np.full((total, size, 1), NO_TARGET, np.int64)
+        for row, number in enumerate(numbers):
+            values = rng.standard_normal(number, dtype=np.float32)
+            inputs[:number, row, 0] = values
+            inputs[number - 1, row, 1] = 1
+            targets[number : 2 * number, row, 0] = values.argsort(kind="stable")
+        return SequenceBatch(inputs, targets, 2 * numbers, np.broadcast_to(numbers, (total, size)).copy())
+
+    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """The same: sequences never come twice."""
+        return self.draw(size, rng)
