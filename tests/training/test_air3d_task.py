@@ -21,6 +21,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
     SleepSettings,
     StatePerturbation,
     WakeSleepSettings,
+    sample_sleep_batch,
 )
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.render.engines import available_engines

@@ -9,7 +9,9 @@ import torch
 
 from inverse_graphics.data.glyphs import Glyphs
 from inverse_graphics.data.mnist import Part
+from inverse_graphics.data.multi_object import MultiObjectImages
 from inverse_graphics.evaluation.suites import intersection_over_union
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training import air2d_task
 from inverse_graphics.training.recipe import load_recipe
