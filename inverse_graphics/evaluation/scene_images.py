@@ -89,24 +89,10 @@ def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
     scenes = replace(scenes, camera=enlarged(scenes.camera, times))
     drawn = []
     with torch.inference_mode():
-        for start in range(0, len(scenes.background), BATCH):
-            image = render(part(scenes, start, start + BATCH), engine).image
+        for some in scenes.split(BATCH):
+            image = render(some, engine).image
             drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).numpy())
     return drawn
-
-
-def part(scenes: SceneBatch, start: int, stop: int) -> SceneBatch:
-    """Some scenes of a batch."""
-
-    def cut(value: object) -> object:
-        return value[start:stop] if isinstance(value, torch.Tensor) else value
-
-    groups = {
-        name: replace(group, **{field: cut(value) for field, value in vars(group).items()})
-        for name, group in vars(scenes).items()
-        if name != "background"
-    }
-    return replace(scenes, **groups, background=scenes.background[start:stop])
 
 
 FamilySettings = TableTopSettings | SingleObjectSettings

@@ -16,6 +16,7 @@ from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
 class Extent(NamedTuple):
@@ -36,7 +37,7 @@ class Extent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SceneSample:
+class SceneSample(TensorBatch):
     """B scenes of a family, with what a pose matrix does not show.
 
     scene: assets count through the family's kinds; objects are ordered by the depth of their origins, nearest
@@ -53,12 +54,6 @@ class SceneSample:
     def count(self) -> Tensor:
         """(B,) int64, how many objects each scene has."""
         return (self.scene.objects.asset >= 0).sum(dim=1)
-
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> SceneSample:
-        """The same sample on another device, its real-valued tensors in `dtype`."""
-        return SceneSample(
-            self.scene.to(device, dtype), self.orbit.to(device, dtype), self.yaw.to(device, dtype)
-        )
 
 
 @runtime_checkable
@@ -119,16 +114,3 @@ class SceneFamily(Protocol):
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
         """Draw `count` scenes, on the CPU; the same state of `generator` gives the same scenes."""
-
-
-def nearest_first(objects: ObjectBatch, yaw: Tensor, depth: Tensor) -> tuple[ObjectBatch, Tensor]:
-    """Order slots by depth, equal ones as they were, empty ones last.
-
-    yaw: (B, N).  depth: (B, N), metres.
-    """
-    order = depth.masked_fill(objects.asset < 0, torch.inf).argsort(dim=1, stable=True)
-
-    def ordered(values: Tensor) -> Tensor:
-        return torch.take_along_dim(values, order.reshape(*order.shape, *[1] * (values.dim() - 2)), dim=1)
-
-    return ObjectBatch(**{name: ordered(values) for name, values in vars(objects).items()}), ordered(yaw)

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from inverse_graphics.families.family import Extent, SceneSample, nearest_first
+from inverse_graphics.families.family import Extent, SceneSample
 from inverse_graphics.families.kinds import Kinds, StagedKinds
 from inverse_graphics.families.object_placement import ObjectPlacement
 from inverse_graphics.families.quantities import (
@@ -27,7 +27,7 @@ from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
 from inverse_graphics.packs.pack import Pack
-from inverse_graphics.scene.batch import ObjectBatch
+from inverse_graphics.scene.batch import ObjectBatch, depth_order, take_slots
 from inverse_graphics.scene.numbers import FieldOfView, Length, Number, Point
 from inverse_graphics.scene.scene import Background, Light, Table
 
@@ -185,9 +185,9 @@ class TableTop(StagedKinds):
         light = self.surroundings.draw_light(count, self.settings.light_range_degrees, generator)
         ones = torch.ones(*asset.shape)
         objects = ObjectBatch(asset, position, matrix_from_yaw(yaw), ones, ones[..., None].repeat(1, 1, 3))
-        depth = self.surroundings.depth(position, orbit)
-        objects, yaw = nearest_first(objects, yaw, depth)
-        return SceneSample(self.scenes(objects, orbit, light), orbit, yaw)
+        order = depth_order(asset, self.surroundings.depth(position, orbit))
+        objects = objects.map(lambda values: take_slots(values, order))
+        return SceneSample(self.scenes(objects, orbit, light), orbit, take_slots(yaw, order))
 
     def acceptance_rate(self, count: int, generator: torch.Generator) -> float:
         """Estimate, from `count` scenes, how often a first placement fits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -62,14 +62,14 @@ class Answers:
         straight = torch.eye(3) if self.search.space.floating else torch.zeros(())
         turned = self.search.space.orientation_observable[scenes.asset.clamp(min=0)]
         turned = turned.reshape(*turned.shape, *[1] * (scenes.orientation.dim() - 2))
-        return scenes._replace(orientation=torch.where(turned, scenes.orientation, straight))
+        return scenes.replace(orientation=torch.where(turned, scenes.orientation, straight))
 
     def _prefixes(self, batch: SceneBatch) -> NDArray[np.float32]:
         slots = torch.arange(batch.objects.asset.shape[1])
         drawn = []
         for count in range(len(slots) + 1):
-            objects = replace(batch.objects, asset=batch.objects.asset.where(slots < count, -1))
-            drawn.append(render(replace(batch, objects=objects), self.search.engine).image[0])
+            objects = batch.objects.replace(asset=batch.objects.asset.where(slots < count, -1))
+            drawn.append(render(batch.replace(objects=objects), self.search.engine).image[0])
         return torch.stack(drawn).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
     def _objects(

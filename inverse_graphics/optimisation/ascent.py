@@ -17,8 +17,6 @@ from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_fi
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.optimisation.settings import OptimiseSettings
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.pictures import render
 
 
 class Poses(NamedTuple):
@@ -49,7 +47,7 @@ class Poses(NamedTuple):
             orientation = scenes.orientation + self.orientation[..., 0]
         else:
             orientation = scenes.orientation @ matrix_from_rotation_vector(self.orientation)
-        return SceneLatents(orbit, scenes.asset, self.position, orientation)
+        return scenes.replace(orbit=orbit, position=self.position, orientation=orientation)
 
     def confine(self, space: SceneSpace) -> None:
         """Move what has left the family's extent back to its border; what is fixed stays where it is."""
@@ -85,11 +83,6 @@ class Ascent:
 
 NATS_PER_METRE = 6000.0
 """What objects that come too close to each other cost while they are moved, so that they part."""
-
-
-def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
-    """Pictures of whole scenes: (B, 3, H, W), differentiable where the engine is."""
-    return render(space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation), engine).image
 
 
 def log_likelihood(images: Tensor, pictures: Tensor, sigma: float) -> Tensor:

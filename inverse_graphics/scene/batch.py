@@ -9,8 +9,8 @@ right-handed, metres, Z up; cameras are OpenCV (x right, y down, z forward) with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -21,10 +21,11 @@ from inverse_graphics.geometry.transforms import matrix_from_quaternion, quatern
 from inverse_graphics.io.documents import describe
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.scene.scene import Background, Camera, Light, Scene, SceneObject, Table
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
 @dataclass(frozen=True)
-class ObjectBatch:
+class ObjectBatch(TensorBatch):
     """Objects: what they are and where they are.
 
     asset: (B, N) int64, index into a `MeshLibrary`, −1 where the slot is empty.
@@ -38,13 +39,9 @@ class ObjectBatch:
     scale: Tensor
     tint: Tensor
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> ObjectBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class CameraBatch:
+class CameraBatch(TensorBatch):
     """Pinhole cameras.
 
     K: (B, 3, 3), pixels.  T_world_camera: (B, 4, 4), camera to world.  height, width: pixels.
@@ -55,13 +52,9 @@ class CameraBatch:
     height: int
     width: int
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> CameraBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class LightBatch:
+class LightBatch(TensorBatch):
     """One directional light and an ambient one.
 
     direction: (B, 3), unit, world frame, *towards* the light.  diffuse, ambient: (B, 3), linear RGB;
@@ -72,13 +65,9 @@ class LightBatch:
     diffuse: Tensor
     ambient: Tensor
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> LightBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class TableBatch:
+class TableBatch(TensorBatch):
     """Rectangular table tops in the plane z = 0, centred at the origin, sides along x and y.
 
     size: (B, 2), metres, full length along x and y; (0, 0) where a scene has no table.
@@ -88,13 +77,9 @@ class TableBatch:
     size: Tensor
     colour: Tensor
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TableBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class SceneBatch:
+class SceneBatch(TensorBatch):
     """Everything an image depends on.  background: (B, 3), the colour behind everything."""
 
     objects: ObjectBatch
@@ -144,10 +129,6 @@ class SceneBatch:
             ),
             background=stack([scene.background.colour for scene in scenes]),
         )
-
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> SceneBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
 
     def scene(self, index: int, library: MeshLibrary) -> Scene:
         """Give one element as a `Scene`, without its empty slots.
@@ -233,17 +214,17 @@ def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | Non
         raise SceneError(f"unknown asset '{min(unknown)}': the library has {known or 'no meshes'}")
 
 
-Moved = TypeVar("Moved", bound="ObjectBatch | CameraBatch | LightBatch | TableBatch | SceneBatch")
+def depth_order(asset: Tensor, depth: Tensor) -> Tensor:
+    """Slots by depth, equal ones as they were, empty ones last: (B, N) int64; see `take_slots`.
+
+    asset: (B, N), −1 for empty slots.  depth: (B, N), metres before the camera.
+    """
+    return depth.masked_fill(asset < 0, torch.inf).argsort(dim=1, stable=True)
 
 
-def _moved(batch: Moved, device: torch.device | str, dtype: torch.dtype) -> Moved:
-    fields: dict[str, Any] = {}
-    for name, value in vars(batch).items():
-        if isinstance(value, Tensor):
-            fields[name] = value.to(device, dtype) if value.is_floating_point() else value.to(device)
-        elif not isinstance(value, int):
-            fields[name] = _moved(value, device, dtype)
-    return replace(batch, **fields)
+def take_slots(values: Tensor, order: Tensor) -> Tensor:
+    """Reorder slots.  values: (B, N, ...).  order: (B, N), for each new slot the old one."""
+    return torch.take_along_dim(values, order.reshape(*order.shape, *[1] * (values.dim() - 2)), dim=1)
 
 
 def _values(tensor: Tensor) -> Any:

@@ -122,7 +122,7 @@ class _Readings:
             scenes.append(reading.scenes)
             drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
             log_likelihood.append(reading.log_likelihood)
-        together = SceneLatents(*(torch.cat(part) for part in zip(*scenes, strict=True)))
+        together = SceneLatents.cat(scenes)
         return cls(held_out, together, torch.cat(drawn), torch.cat(log_likelihood))
 
     def figures(self, samples: int) -> dict[str, Any]:
@@ -167,9 +167,9 @@ class _Readings:
     def of_truth(self) -> Tensor:
         """How likely the true scenes make the images: (M,), nats."""
         network, parts = self.network, []
-        blocks = zip(*(torch.split(part, BLOCK) for part in self.held_out.scenes), strict=True)
-        for images, block in zip(torch.split(self.held_out.images, BLOCK), blocks, strict=True):
-            drawn = draw_prefixes(SceneLatents(*block), network.space, network.engine).images[:, -1]
+        blocks = zip(torch.split(self.held_out.images, BLOCK), self.held_out.scenes.split(BLOCK), strict=True)
+        for images, block in blocks:
+            drawn = draw_prefixes(block, network.space, network.engine).images[:, -1]
             parts.append(network.likelihood.log_prob(images, drawn))
         return torch.cat(parts)
 

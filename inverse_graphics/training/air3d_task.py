@@ -158,7 +158,7 @@ class HeldOutScenes:
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""
         readings = [read_scenes(self.network, block) for block in torch.split(self.images, BATCH)]
-        inferred = SceneLatents(*(torch.cat(p) for p in zip(*(r.scenes for r in readings), strict=True)))
+        inferred = SceneLatents.cat([reading.scenes for reading in readings])
         log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
         metrics = {
             **self.compare(inferred).flat(),

@@ -278,7 +278,7 @@ class ElboObjective:
             self.replay.add(images, scenes)
             again, known = self.replay.sample(settings.replay_ratio * len(images), generator)
             images = torch.cat([images, again])
-            scenes = SceneLatents(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
+            scenes = SceneLatents.cat([scenes, known])
         with torch.no_grad():
             prefixes = draw_step_inputs(scenes, space, self.model.engine)
         uniform_mixture_weight = DefensiveMixture(rest=settings.uniform_mixture_weight)

@@ -60,7 +60,7 @@ def class_scores(model: Air3D, inference: Inference, score: Score) -> Tensor:
             pictures = composite_prefixes(
                 Layers(*(part[rows, taken] for part in layers)), inference.shared.backdrop
             )
-            other = scenes._replace(asset=scenes.asset.index_fill(1, own.new_tensor([slot]), kind))
+            other = scenes.replace(asset=scenes.asset.index_fill(1, own.new_tensor([slot]), kind))
             worth.append(score(pictures, other))
     return torch.stack(worth, 1).reshape(batch, slots, kinds, slots + 1)
 

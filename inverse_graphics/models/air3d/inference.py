@@ -8,7 +8,7 @@ familiar one would; its colours, and where the errors are, differ.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,9 +21,11 @@ from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.outlier_detector import ParsedImages
 from inverse_graphics.render.pictures import render
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
-class SceneReading(NamedTuple):
+@dataclass(frozen=True)
+class SceneReading(TensorBatch):
     """Of B images.
 
     scenes: of the most probable count, kinds and poses at the posteriors' centres.  count_probabilities:
@@ -49,7 +51,7 @@ def read_scenes(model: Air3D, images: Tensor) -> SceneReading:
     found = sampled_latents(inference)
     there = torch.arange(model.max_objects, device=images.device) < count[:, None]
     return SceneReading(
-        scenes=found._replace(asset=found.asset.where(there, -1)),
+        scenes=found.replace(asset=found.asset.where(there, -1)),
         count_probabilities=inference.log_count.exp(),
         identity_probability=torch.stack([one.posterior.identity.amax(-1).exp() for one in latents], 1),
         position_std=torch.stack([one.posterior.position.std for one in latents], 1),

@@ -222,7 +222,8 @@ class Air3D(nn.Module):
     def features(self, images: Tensor) -> Maps:
         """What is seen of whole images."""
         with self._autocast(images):
-            return Maps(*self.encoder(images))
+            maps: Maps = self.encoder(images)
+            return maps
 
     def camera(self, maps: Maps) -> TruncatedNormal | None:
         """The camera's posterior over what is free of its orbit, None if nothing is."""

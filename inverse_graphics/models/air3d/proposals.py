@@ -16,7 +16,6 @@ from inverse_graphics.distributions.sampler import (
     log_prob_mixture,
 )
 from inverse_graphics.models.air import Inference, InitialState, attend_infer_repeat
-from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
@@ -65,9 +64,9 @@ class Proposals(NamedTuple):
         gumbel = -torch.empty_like(flat).exponential_(generator=generator).log()
         chosen = (flat + gumbel).topk(kept).indices.T.flatten()
         index = chosen // counts * batch + torch.arange(batch, device=chosen.device).repeat(kept)
-        scenes = SceneLatents(*(part[index] for part in self.scenes))
+        scenes = self.scenes[index]
         slots = torch.arange(scenes.asset.shape[1], device=chosen.device)
-        return scenes._replace(asset=scenes.asset.where(slots < (chosen % counts)[:, None], -1))
+        return scenes.replace(asset=scenes.asset.where(slots < (chosen % counts)[:, None], -1))
 
 
 @torch.no_grad()
@@ -101,7 +100,7 @@ def encode_once(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler
     """See each image once for all its samples; if the camera is known, take the first step once, too."""
     samples = len(repeated) // len(images)
     maps = model.features(images)
-    initial = model.begin_from(repeated, Maps(*(part.repeat(samples, 1, 1, 1) for part in maps)), sampler)
+    initial = model.begin_from(repeated, maps.repeat(samples), sampler)
     if len(model.space.free):
         return initial
     first = model.look(model.begin_from(images, maps, sampler).state)

@@ -43,7 +43,7 @@ class ReplayBuffer(nn.Module):
         at = (self.seen + torch.arange(len(images), device=images.device)) % size
         share = (images - DARKEST) / (BRIGHTEST - DARKEST)
         self.images[at] = (255 * share).round().clamp(0, 255).to(torch.uint8)
-        for name, part in scenes._asdict().items():
+        for name, part in vars(scenes).items():
             getattr(self, name)[at] = part
         self.seen += len(images)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,9 +15,12 @@ from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.pictures import render
+from inverse_graphics.scene.batch import depth_order, take_slots
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
-class SceneLatents(NamedTuple):
+@dataclass(frozen=True)
+class SceneLatents(TensorBatch):
     """B scenes of up to N objects, in the order in which they are to be inferred.
 
     orbit: (B, 3).  asset: (B, N), −1 beyond each scene's count.  position: (B, N, 2), metres on the stage's
@@ -45,8 +49,21 @@ class SceneLatents(NamedTuple):
         """(B, N, 3, 3), world from object."""
         return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
 
+    def take_slots(self, order: Tensor) -> SceneLatents:
+        """The objects in another order.  order: (B, N), for each new slot the old one."""
+        return self._of_slots(lambda values: take_slots(values, order))
 
-class Prefixes(NamedTuple):
+    def first_slots(self, count: int) -> SceneLatents:
+        """The first `count` objects of each scene."""
+        return self._of_slots(lambda values: values[:, :count])
+
+    def _of_slots(self, function: Callable[[Tensor], Tensor]) -> SceneLatents:
+        asset, position, orientation = map(function, (self.asset, self.position, self.orientation))
+        return self.replace(asset=asset, position=position, orientation=orientation)
+
+
+@dataclass(frozen=True)
+class Prefixes(TensorBatch):
     """What scenes look like with their first 0 … N objects.
 
     images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
@@ -70,13 +87,12 @@ def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine)
 
 def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
     """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
-    most = scenes.asset.shape[1] - 1
-    first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.orientation[:, :most])
-    return draw_prefixes(SceneLatents(scenes.orbit, *first), space, engine)._replace(scenes=scenes)
+    steps = scenes.asset.shape[1]
+    return draw_prefixes(scenes.first_slots(steps - 1), space, engine).replace(scenes=scenes)
 
 
-def draw_whole(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
-    """Draw whole scenes: (B, 3, H, W)."""
+def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
+    """Draw whole scenes: (B, 3, H, W), differentiable where the engine is."""
     scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
     return render(scene, engine).image
 
@@ -93,18 +109,9 @@ def draw_from_prior(
         return SceneLatents.from_sample(sample, space), render(sample.scene, engine).image
 
 
-def reordered(scenes: SceneLatents, order: Tensor) -> SceneLatents:
-    """Objects in another order.  order: (B, N), slots."""
-
-    def take(part: Tensor) -> Tensor:
-        return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
-
-    return SceneLatents(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.orientation))
-
-
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
     """Objects in the order in which families give them: by depth before the camera, empty slots last."""
-    return reordered(scenes, depths(scenes, space).argsort(dim=1, stable=True))
+    return scenes.take_slots(depth_order(scenes.asset, depths(scenes, space)))
 
 
 def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:

@@ -72,7 +72,7 @@ def test_with_neighbours_it_integrates_to_how_often_placements_fit():
 def test_scenes_of_the_family_are_possible(family):
     space = space_of(family)
     scenes = drawn(space, 300)
-    full = SceneLatents(*(part[scenes.counts == space.family.max_objects] for part in scenes))
+    full = scenes[scenes.counts == space.family.max_objects]
     assert len(full.asset) > 50
     assert (interpenetration(full, space) == 0).all()
     log_prior = log_prior_of_prefixes(full, space)
@@ -90,7 +90,7 @@ def test_objects_that_cut_into_each_other_are_impossible_from_the_second_on():
         (apart[:, [0, 1, 0]], [0, 0, 0, 1]),
         (apart[:, [0, 1, 1]] + torch.tensor([[[0], [0], [0.01]]]), [0, 0, 0, 1]),
     ]:
-        cut = interpenetration(scenes._replace(position=moved), space)
+        cut = interpenetration(scenes.replace(position=moved), space)
         assert torch.equal(cut, torch.tensor([expected]) * IMPOSSIBLE)
 
 
@@ -99,7 +99,7 @@ def test_without_repeats_kinds_are_drawn_from_those_left():
     space = space_of(table(counts=(0, 0, 1), repeats=False))
     pairs = torch.tensor(list(product(range(3), repeat=2)))
     apart = torch.tensor([[-0.2, 0.0], [0.2, 0.0]]).expand(9, 2, 2)
-    log_prior = log_prior_of_prefixes(anywhere(space, pairs)._replace(position=apart), space)[:, 2]
+    log_prior = log_prior_of_prefixes(anywhere(space, pairs).replace(position=apart), space)[:, 2]
     volumes = torch.stack([volume(space, pair) for pair in pairs.tolist()])
     frequency = torch.zeros(9).index_add(
         0, (drawn(space, 20_000).asset * torch.tensor([3, 1])).sum(1), torch.ones(20_000) / 20_000
@@ -127,7 +127,7 @@ def test_overlap_pushes_apart():
     space = space_of(table(kinds=("glass",), counts=(1, 1, 1)))
     scenes = filled(drawn(space, 1))
     position = torch.tensor([[[0.0, 0.0], [0.03, 0.01]]], requires_grad=True)
-    too_close = overlap(scenes._replace(position=position), space)[0, 2]
+    too_close = overlap(scenes.replace(position=position), space)[0, 2]
     (slope,) = torch.autograd.grad(too_close, position)
     between = (position[0, 1] - position[0, 0]).detach()
     assert slope[0, 1] @ between < 0  # farther is less overlap

@@ -43,10 +43,7 @@ def image_of(model, scenes, count=1):
 
 def log_likelihoods(model, image, scenes):
     """Of an image (1, 3, H, W) given whole scenes: (B,)."""
-    blocks = zip(*(torch.split(part, 2000) for part in scenes), strict=True)
-    pictures = (
-        draw_prefixes(SceneLatents(*block), model.space, model.engine).images[:, -1] for block in blocks
-    )
+    pictures = (draw_prefixes(block, model.space, model.engine).images[:, -1] for block in scenes.split(2000))
     return torch.cat([model.likelihood.log_prob(image, picture) for picture in pictures])
 
 
@@ -141,7 +138,7 @@ def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     log_joint = log_likelihood + log_prior_of_prefixes(proposals.scenes, space)
     torch.testing.assert_close(proposals.log_joint.flatten(0, 1), log_joint, rtol=1e-5, atol=1e-2)
     for count in range(len(slots) + 1):
-        first = proposals.scenes._replace(asset=proposals.scenes.asset.where(slots < count, -1))
+        first = proposals.scenes.replace(asset=proposals.scenes.asset.where(slots < count, -1))
         said = log_posterior(model, repeated, first, prefixes)
         posterior, proposal = proposals.log_posterior[..., count], proposals.log_proposal[..., count]
         torch.testing.assert_close(posterior.flatten(), said.total, rtol=1e-4, atol=1e-3)

@@ -74,7 +74,7 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
     """Kind, place, turn where it is seen, and nothing of what comes later."""
     model = loud_model(table(kinds=("plate", "mug"), counts=(0, 0, 0, 1)), state="recurrent")
     plate, mug = 0, 1
-    scenes = drawn(model.space, 6)._replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
+    scenes = drawn(model.space, 6).replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
     images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
 
     def said(changed):
@@ -82,7 +82,7 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
         return [step.latents.posterior for step in steps]
 
     def first_difference(**changed):
-        pairs = enumerate(zip(said(scenes), said(scenes._replace(**changed)), strict=True))
+        pairs = enumerate(zip(said(scenes), said(scenes.replace(**changed)), strict=True))
         return next((i for i, (a, b) in pairs if not torch.equal(tensors_of(a)[1], tensors_of(b)[1])), None)
 
     def other(part, slot, by):
@@ -156,7 +156,7 @@ def labels_told(images_of: str, steps: int) -> float:
     for step in range(steps):
         batch = objective.batch(24, seeded(step))
         if images_of == "others":
-            batch = batch._replace(images=batch.images.roll(1, dims=0))
+            batch = batch.replace(images=batch.images.roll(1, dims=0))
         loss, _ = objective.loss(batch, step, seeded(0))
         adam.zero_grad()
         loss.backward()
@@ -185,6 +185,6 @@ def test_more_than_is_told_of_a_scene_is_not_read():
     prefixes = draw_prefixes(filled(scenes), model.space, model.engine)
     one = log_posterior(model, images, scenes, prefixes)
     empty = (scenes.asset < 0)[..., None]
-    elsewhere = scenes._replace(position=scenes.position.masked_fill(empty, torch.nan))
-    other = log_posterior(model, images, elsewhere, prefixes._replace(scenes=elsewhere))
+    elsewhere = scenes.replace(position=scenes.position.masked_fill(empty, torch.nan))
+    other = log_posterior(model, images, elsewhere, prefixes.replace(scenes=elsewhere))
     assert torch.equal(one.total, other.total)
