@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from inverse_graphics.inference.parser import load_parser as load_parser
     from inverse_graphics.io.images import ImageLike as ImageLike
     from inverse_graphics.io.images import read_image as read_image
+    from inverse_graphics.io.images import write_depth as write_depth
     from inverse_graphics.io.images import write_image as write_image
+    from inverse_graphics.io.images import write_mask as write_mask
     from inverse_graphics.models.weights import LoadedModel as LoadedModel
     from inverse_graphics.models.weights import ModelEntry as ModelEntry
     from inverse_graphics.models.weights import list_models as list_models
@@ -80,7 +82,7 @@ else:
         "families.registry": ("load_family", "shipped_families"),
         "inference.parse": ("Parse", "ParsedCamera", "ParsedObject"),
         "inference.parser": ("SceneParser", "load_parser"),
-        "io.images": ("ImageLike", "read_image", "write_image"),
+        "io.images": ("ImageLike", "read_image", "write_depth", "write_image", "write_mask"),
         "models.weights": ("LoadedModel", "ModelEntry", "list_models", "load_model"),
         "optimisation.optimiser": ("OptimiseResult", "SceneOptimiser", "optimise"),
         "packs.mesh": ("MeshLibrary",),
