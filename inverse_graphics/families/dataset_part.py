@@ -18,6 +18,9 @@ from inverse_graphics.families.family import SceneFamily, SceneSample
 from inverse_graphics.families.registry import build_family
 from inverse_graphics.io.files import atomic_folder
 from inverse_graphics.io.images import mask_colour, millimetres, to_bytes
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.model import ChannelsLast
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
@@ -119,16 +122,16 @@ class PartMaker:
             alone_px=tuple(alone[row, :count].tolist()),
             scene=sample.scene.scene(row, self.family.library),
         )
-        clean = rendering.image[row].permute(1, 2, 0).numpy()
-        return _Drawn(self._observed(clean, index), mask, rendering.depth[row].numpy(), truth)
+        image = self._observed(Rendered(rendering.image[row]), index).rgb.permute(1, 2, 0).numpy()
+        return _Drawn(image, mask, rendering.depth[row].numpy(), truth)
 
-    def _observed(self, clean: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    def _observed(self, render: Rendered, index: int) -> Observation:
         """With observation noise, which depends on the seed and the image's number alone."""
         if self.settings.sigma == 0:
-            return clean
+            return Observation(render.rgb)
         key = np.array([self.settings.seed, index], np.uint64)
-        noise = np.random.Generator(np.random.Philox(key=key)).standard_normal(clean.shape, np.float32)
-        return clean + np.float32(self.settings.sigma) * noise
+        generator = ChannelsLast(np.random.Generator(np.random.Philox(key=key)))
+        return GaussianModel(self.settings.sigma).sample(render, generator)
 
 
 def _seed(seed: int, part: int) -> int:

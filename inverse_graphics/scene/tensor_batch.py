@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-Index = Tensor | slice | tuple[Tensor | slice, ...]
+Index = Tensor | slice | tuple[Tensor | slice | None, ...]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,10 @@ from inverse_graphics.models.air2d.attention import (
     write_window,
 )
 from inverse_graphics.models.air2d.vae import Background, BackgroundSettings, GlimpseDecoder, GlimpseEncoder
-from inverse_graphics.observation.likelihood import GaussianLikelihood
+from inverse_graphics.observation.gaussian import GaussianNoise
+from inverse_graphics.observation.model import Likelihood
+from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.observation.registry import AnyNoise
 
 WHERE = 3  # inverse scale and the two coordinates of the centre
 SMALLEST_INVERSE_SCALE = 0.5  # a window is at most twice as wide as the image
@@ -60,7 +63,8 @@ class Air2DSettings(BaseModel):
     head: int = Field(200, ge=1, le=4096, description="units between it and the heads of presence and window")
     what: int = Field(50, ge=1, le=1024, description="dimensions of an object's appearance")
     glimpse_hidden: int = Field(200, ge=1, le=4096, description="units of the glimpse coder and decoder")
-    sigma: float = Field(0.3, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    sigma: float = Field(0.3, gt=0, le=10, description="scale of pixel noise, grey levels")
+    noise: AnyNoise = Field(GaussianNoise(), description="kind of pixel noise")
     inverse_scale_mean: float = Field(3.0, ge=SMALLEST_INVERSE_SCALE, le=64, description="prior")
     inverse_scale_std: float = Field(0.2, gt=0, le=64, description="prior")
     centre_std: float = Field(1.0, gt=0, le=64, description="prior, half image widths")
@@ -145,7 +149,7 @@ class Air2D(nn.Module):
     def __init__(self, settings: Air2DSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.likelihood = GaussianLikelihood(settings.sigma)
+        self.observation_model = settings.noise.model(settings.sigma)
         self.encoder = nn.Linear(settings.image_size**2, settings.features)
         self.state_update = _recurrence(settings)
         self.head = nn.Linear(settings.hidden, settings.head)
@@ -244,9 +248,13 @@ class Air2D(nn.Module):
         images = [objects[0].latents.before, *(step.latents.after for step in objects)]
         return [image[:, None] for image in images]
 
-    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
+    def prefix_log_likelihoods(
+        self, images: Tensor, objects: list[ObjectStep], likelihood: Likelihood | None = None
+    ) -> Tensor:
         """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
-        return torch.stack([self.likelihood.log_prob(images, one) for one in self.prefixes(objects)], dim=-1)
+        observation, scored_by = Observation(images), likelihood or self.observation_model
+        each = [scored_by.log_prob(observation, Rendered(one)) for one in self.prefixes(objects)]
+        return torch.stack(each, dim=-1)
 
     def _behind(
         self, images: Tensor, sampler: Sampler

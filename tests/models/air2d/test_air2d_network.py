@@ -16,6 +16,7 @@ from inverse_graphics.models.air2d.vae import BackgroundSettings
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.estimators.exact import ExactCount
+from inverse_graphics.observation.observation import Observation, Rendered
 
 SMALL = Air2DSettings(
     image_size=16, glimpse_size=8, features=12, hidden=10, head=9, what=4, glimpse_hidden=11, max_objects=3
@@ -97,7 +98,7 @@ def test_prefixes_grow_and_have_the_likelihoods_reported(variant):
         assert (more >= fewer).all()
     if variant.drawing == "covering":
         assert prefixes[-1].max() <= 1
-    direct = [model.likelihood.log_prob(images, prefix) for prefix in prefixes]
+    direct = [model.observation_model.log_prob(Observation(images), Rendered(prefix)) for prefix in prefixes]
     assert torch.allclose(inference.log_likelihood, torch.stack(direct, -1))
 
 
