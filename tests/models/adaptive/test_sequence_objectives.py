@@ -193,7 +193,7 @@ def test_every_objective_learns_parity_of_three_bits(objective, repetitions):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    exam = evaluate_sequences(made, problem.draw_held_out(500, rng), objective.judged_by)
+    exam = evaluate_sequences(made, problem.draw_test(500, rng), objective.judged_by)
     assert exam.error < 0.02
     assert exam.metrics()["wrong_inputs"] == exam.error
 
