@@ -111,8 +111,8 @@ class RelaxedPsact(_Penalised):
 class ReinforcePsact(ResidualObjective):
     """The score function: all draws of an image are blamed for its loss and cost, less what is usual.
 
-    The cost is what is to be expected of each unit, given what was drawn before it (`conditional_expected_steps`): later
-    halting probabilities depend on what was drawn, here and next to it.
+    The cost is what is to be expected of each unit, given what was drawn before it
+    (`conditional_expected_steps`): later halting probabilities depend on what was drawn, here and next to it.
     baseline: moving average of loss and cost.
     """
 
