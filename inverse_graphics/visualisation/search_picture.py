@@ -19,7 +19,7 @@ from inverse_graphics.inference.parse import Parse
 from inverse_graphics.interchange.scene_files import FileNames, SceneFolder
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save, to_bytes
-from inverse_graphics.optimisation.ascent import draw_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.optimisation.optimiser import Found
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Optimised
@@ -52,7 +52,7 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
     steps = frame_steps(len(found.path))
     winner = found.winners[:1]
     with torch.inference_mode():
-        drawn = [draw_scenes(found.path[step][winner], search.space, search.engine)[0] for step in steps]
+        drawn = [draw_scenes(found.path[step][winner], search.space, search.engine).rgb[0] for step in steps]
     pictures = [picture.clamp(0, 1).permute(1, 2, 0).numpy() for picture in drawn]
     frames = [
         _frame(parse.observation, picture, f"step {step}: log p(x, scene) = {value:,.0f}")

@@ -11,8 +11,8 @@ from torch import Tensor
 from inverse_graphics.families.family import SceneSample
 from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import depth_order, take_slots
@@ -64,14 +64,12 @@ class SceneLatents(TensorBatch):
 
 @dataclass(frozen=True)
 class Prefixes(TensorBatch):
-    """What scenes look like with their first 0 … N objects.
+    """Scenes rendered with their first 0 … N objects.
 
-    images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
-    cover.  scenes: whose prefixes they are.
+    renders: (B, N + 1, …).  scenes: whose prefixes they are.
     """
 
-    images: Tensor
-    explained: Tensor
+    renders: Rendered
     scenes: SceneLatents
 
 
@@ -80,9 +78,7 @@ def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine)
     scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-    nothing = torch.ones_like(backdrop.coverage)[:, None]
-    clear = torch.cat([nothing, 1 - layers.alpha], dim=1).cumprod(dim=1)
-    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None], scenes)
+    return Prefixes(Rendered.from_prefixes(layers, backdrop), scenes)
 
 
 def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
@@ -91,22 +87,20 @@ def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngi
     return draw_prefixes(scenes.first_slots(steps - 1), space, engine).replace(scenes=scenes)
 
 
-def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
-    """Draw whole scenes: (B, 3, H, W), differentiable where the engine is."""
+def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Rendered:
+    """Draw whole scenes; differentiable where the engine is."""
     scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
-    return render(scene, engine).image
+    return Rendered.from_rendering(render(scene, engine))
 
 
 def draw_from_prior(
     space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
-) -> tuple[SceneLatents, Tensor]:
-    """Scenes of the stage's family, nearest object first, and images of them without noise, lit as it says.
-
-    Returns `count` scenes, and (count, 3, H, W).
-    """
+) -> tuple[SceneLatents, Rendered]:
+    """`count` scenes of the family, nearest object first, and their renders, lit as the family says."""
     sample = space.family.sample(count, generator)
     with torch.no_grad():
-        return SceneLatents.from_sample(sample, space), render(sample.scene, engine).image
+        drawn = render(sample.scene, engine)
+    return SceneLatents.from_sample(sample, space), Rendered.from_rendering(drawn)
 
 
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.observation import Observation, Rendered
 
 ANYWHERE = {
     "azimuth_degrees": (-135, -45),
@@ -66,6 +67,21 @@ def loud_model(family, seed: int = 0, **settings) -> Air3D:
 def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
     """Scenes from the prior."""
     return SceneLatents.from_sample(space.family.sample(count, seeded(seed)), space)
+
+
+def rendered(model: Air3D, scenes: SceneLatents) -> Rendered:
+    """Whole scenes, without noise."""
+    return draw_prefixes(scenes, model.space, model.engine).renders[:, -1]
+
+
+def clean(model: Air3D, scenes: SceneLatents) -> Observation:
+    """Images of scenes without noise."""
+    return Observation(rendered(model, scenes).rgb)
+
+
+def noisy(model: Air3D, scenes: SceneLatents, seed: int = 1) -> Observation:
+    """Images of scenes with the model's noise."""
+    return model.observation_model.sample(rendered(model, scenes), seeded(seed))
 
 
 def filled(scenes: SceneLatents) -> SceneLatents:
