@@ -24,6 +24,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
 )
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.render.engines import available_engines
+from inverse_graphics.scene.tensor_batch import TensorBatch
 from inverse_graphics.training import air3d_task
 from inverse_graphics.training.air3d_task import HELD_OUT, TRAINING, HeldOutScenes, build_air3d_task, stream
 from inverse_graphics.training.recipe import Air3DRecipe
@@ -75,7 +76,8 @@ def tensors_of(batch: Any) -> list[Tensor]:
     """All tensors of a batch, whatever it is made of."""
     if isinstance(batch, Tensor):
         return [batch]
-    return [tensor for part in batch for tensor in tensors_of(part)]
+    parts = vars(batch).values() if isinstance(batch, TensorBatch) else batch
+    return [tensor for part in parts for tensor in tensors_of(part)]
 
 
 def alike(one: Any, other: Any) -> bool:

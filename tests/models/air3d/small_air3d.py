@@ -9,6 +9,7 @@ from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
 from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 ANYWHERE = {
     "azimuth_degrees": (-135, -45),
@@ -87,6 +88,16 @@ def noisy(model: Air3D, scenes: SceneLatents, seed: int = 1) -> Observation:
 def filled(scenes: SceneLatents) -> SceneLatents:
     """The same with something in the empty slots."""
     return scenes.replace(asset=scenes.asset.clamp(min=0))
+
+
+def same(one: TensorBatch, other: TensorBatch) -> bool:
+    """Whether two batches are equal to the last bit, batches within them too."""
+    return all(
+        same(part, getattr(other, name))
+        if isinstance(part, TensorBatch)
+        else torch.equal(part, getattr(other, name))
+        for name, part in vars(one).items()
+    )
 
 
 class Replayed:

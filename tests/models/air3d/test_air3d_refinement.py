@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, SINGLE, clean, drawn, fresh_model, noisy, rendered, seeded, table
+from small_air3d import BEFORE_IT, SINGLE, clean, drawn, fresh_model, noisy, rendered, same, seeded, table
 from torch.nn.functional import normalize
 
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
@@ -34,10 +34,6 @@ def put_off(scenes, degrees, metres):
     return scenes.replace(
         orientation=orientation, position=scenes.position + metres * direction(*slots, 2, seed=6)
     )
-
-
-def same(one, other):
-    return all(torch.equal(*pair) for pair in zip(vars(one).values(), vars(other).values(), strict=True))
 
 
 def explained(model, images, scenes):

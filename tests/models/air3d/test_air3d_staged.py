@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, rendered, seeded, space_of, table
+from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, rendered, same, seeded, space_of, table
 
 from inverse_graphics.models.air3d.scene_latents import (
     SceneLatents,
@@ -131,15 +131,13 @@ def test_what_is_misjudged_stays_on_the_stage(model, size):
 
 def test_without_misjudgement_scenes_are_what_they_are(model):
     scenes = drawn(model.space, 50)
-    for before, after in zip(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)), strict=True):
-        assert torch.equal(before, after)
+    assert same(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)))
 
 
 def test_misjudgements_are_as_large_as_stated():
     """Standard deviations times a share that is uniform over images, the same for all of an image."""
     space = space_of(table(kinds=("glass", "mug"), counts=(0, 0, 1)))
-    scenes = drawn(space, 1)
-    scenes = scenes.repeat(8000)
+    scenes = drawn(space, 1).repeat(8000)
     size = StatePerturbation(
         position_m=0.01, orientation_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4
     )
@@ -161,11 +159,7 @@ def test_dreams_are_the_generators_alone(model):
         sample_sleep_batch(model.space, model.engine, GaussianModel(0.05), USUAL, 6, seeded(s))
         for s in (1, 1, 2)
     )
-    assert torch.equal(first.observation.rgb, again.observation.rgb)
-    assert all(torch.equal(a, b) for a, b in zip(first.scenes, again.scenes, strict=True))
-    assert torch.equal(first.prefixes.renders.rgb, again.prefixes.renders.rgb)
-    assert torch.equal(first.prefixes.renders.coverage, again.prefixes.renders.coverage)
-    assert torch.equal(first.seen_orbit, again.seen_orbit)
+    assert same(first, again)
     assert not torch.equal(first.observation.rgb, other.observation.rgb)
 
 
