@@ -97,12 +97,12 @@ class Air3DReader:
         self._extents = Extents(family.library.to(device))
         self._empty = _empty_scene(self.network)
 
-    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, ImageResize]:
-        """In colour, its middle square: (3, S, S)."""
+    def resize(self, image: NDArray[np.float32]) -> tuple[Tensor, ImageResize]:
+        """To the middle square, in colour: (3, S, S)."""
         return resize_to_colour(image, self.space.family.image_size)
 
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
-        """Parse images, all at once, in their order."""
+        """Parse images as one batch, in their order."""
         with torch.inference_mode():
             observation = Observation(torch.stack([image.model_image for image in images]).to(self.device))
             reading = read_scenes(self.network, observation)

@@ -92,12 +92,15 @@ def filled(scenes: SceneLatents) -> SceneLatents:
 
 def same(one: TensorBatch, other: TensorBatch) -> bool:
     """Whether two batches are equal to the last bit, batches within them too."""
-    return all(
-        same(part, getattr(other, name))
-        if isinstance(part, TensorBatch)
-        else torch.equal(part, getattr(other, name))
-        for name, part in vars(one).items()
-    )
+
+    def equal(part: object, again: object) -> bool:
+        if isinstance(part, TensorBatch) and isinstance(again, TensorBatch):
+            return same(part, again)
+        if isinstance(part, Tensor) and isinstance(again, Tensor):
+            return torch.equal(part, again)
+        return part == again
+
+    return all(equal(part, getattr(other, name)) for name, part in vars(one).items())
 
 
 class Replayed:
