@@ -38,6 +38,13 @@ class Rendered(TensorBatch):
         return cls(rendering.image, rendering.alpha[:, None], rendering.depth[:, None])
 
     @classmethod
+    def from_backdrop(cls, backdrop: Backdrop) -> Self:
+        """Table and background without objects."""
+        seen = backdrop.coverage > 0.5
+        depth = torch.where(seen, backdrop.depth, torch.inf)
+        return cls(backdrop.rgb, torch.zeros_like(backdrop.depth)[:, None], depth[:, None])
+
+    @classmethod
     def from_prefixes(cls, layers: Layers, backdrop: Backdrop) -> Self:
         """Renders of each scene's first 0, 1, … N objects, (B, N + 1, …), without depth."""
         nothing = torch.ones_like(backdrop.coverage)[:, None]

@@ -205,7 +205,7 @@ class Air3D(nn.Module):
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
         scene = self._empty(orbit)
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-        empty = Rendered(backdrop.rgb, torch.zeros_like(images[:, :1]), backdrop.depth[:, None])
+        empty = Rendered.from_backdrop(backdrop)
         hidden = None if self.state_update is None else self.state_update.begin(images)
         state = State(observation, maps, orbit, scene.camera, backdrop, None, empty, 0, hidden)
         return InitialState(state._replace(reconstruction_gradient=reconstruction_gradient), kl)

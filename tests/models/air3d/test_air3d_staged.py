@@ -7,6 +7,7 @@ import torch
 from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, rendered, same, seeded, space_of, table
 
 from inverse_graphics.models.air3d.scene_latents import (
+    Prefixes,
     SceneLatents,
     depths,
     draw_prefixes,
@@ -34,6 +35,11 @@ USUAL = StatePerturbation.model_validate({})
 THREE = table(counts=(1, 1, 1, 1))
 
 
+def coverage_of(prefixes: Prefixes) -> torch.Tensor:
+    assert prefixes.renders.coverage is not None
+    return prefixes.renders.coverage
+
+
 @pytest.fixture(params=[*FAMILIES.values(), THREE], ids=[*FAMILIES, "three"])
 def model(request):
     return fresh_model(request.param)
@@ -46,18 +52,18 @@ def test_prefixes_are_scenes_of_their_own(model):
     prefixes = draw_prefixes(scenes, space, engine)
     slots = space.family.max_objects
     assert prefixes.renders.rgb.shape == (12, slots + 1, 3, 32, 32)
-    assert prefixes.renders.coverage.shape == (12, slots + 1, 1, 32, 32)
+    assert coverage_of(prefixes).shape == (12, slots + 1, 1, 32, 32)
     for count in range(slots + 1):
         asset = scenes.asset.where(torch.arange(slots) < count, -1)
         alone = space.scene(scenes.orbit, asset, scenes.position, scenes.rotation)
         picture = picture_of_layers(alone, engine)
         torch.testing.assert_close(prefixes.renders.rgb[:, count], picture.image, rtol=0, atol=1e-6)
-        torch.testing.assert_close(prefixes.renders.coverage[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
+        torch.testing.assert_close(coverage_of(prefixes)[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
         layers = engine.layers(alone.objects, alone.camera, alone.light)
         backdrop = table_and_background(alone.table, alone.background, alone.camera, alone.light)
         again = compose(Layers(*(part.flip(1) for part in layers)), backdrop)
         torch.testing.assert_close(prefixes.renders.rgb[:, count], again.image, rtol=0, atol=1e-5)
-    assert (prefixes.renders.coverage[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
+    assert (coverage_of(prefixes)[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
 
 
 def test_what_steps_are_shown_and_whole_scenes_are_prefixes(model):
@@ -65,11 +71,11 @@ def test_what_steps_are_shown_and_whole_scenes_are_prefixes(model):
     prefixes = draw_prefixes(scenes, model.space, model.engine)
     shown = draw_step_inputs(scenes, model.space, model.engine)
     torch.testing.assert_close(shown.renders.rgb, prefixes.renders.rgb[:, :-1], rtol=0, atol=1e-6)
-    torch.testing.assert_close(shown.renders.coverage, prefixes.renders.coverage[:, :-1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(coverage_of(shown), coverage_of(prefixes)[:, :-1], rtol=0, atol=1e-6)
     assert shown.scenes is scenes
     whole = draw_scenes(scenes, model.space, model.engine)
     torch.testing.assert_close(whole.rgb, prefixes.renders.rgb[:, -1], rtol=0, atol=1e-6)
-    torch.testing.assert_close(whole.coverage, prefixes.renders.coverage[:, -1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(whole.coverage, coverage_of(prefixes)[:, -1], rtol=0, atol=1e-6)
 
 
 def shuffled(scenes, seed=0):
@@ -179,7 +185,7 @@ def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
     torch.testing.assert_close(
         sleep_batch.prefixes.renders.rgb[:, 0], empty.renders.rgb[:, 0], rtol=0, atol=1e-6
     )
-    assert (sleep_batch.prefixes.renders.coverage[:, 0] == 0).all()
+    assert (coverage_of(sleep_batch.prefixes)[:, 0] == 0).all()
     scene = space.scene(sleep_batch.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     torch.testing.assert_close(sleep_batch.prefixes.renders.rgb[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
