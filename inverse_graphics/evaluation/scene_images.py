@@ -257,7 +257,7 @@ class Verdicts(NamedTuple):
 
 def judge(predicted: PredictedScenes, truth: PredictedScenes, symmetries: Sequence[Symmetry]) -> Verdicts:
     """Compare image by image."""
-    predicted, truth = predicted.measured(), truth.measured()
+    predicted, truth = predicted.to_float64(), truth.to_float64()
     slots = matched_slots(predicted, truth, WITHIN_M)
     errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
     image = (truth.asset >= 0).nonzero()[:, 0]
