@@ -107,10 +107,24 @@ class SceneFamily(Protocol):
     def scenes(
         self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
     ) -> SceneBatch:
-        """Put given objects before given cameras, in this family's surroundings; differentiable.
+        """Place given objects before given cameras, in this family's surroundings; differentiable.
 
-        orbit: (B, 3).  light_direction: (B, 3), unit, towards the light; the settings' own if not given.
+        Args:
+            objects: N object slots of each of B scenes.
+            orbit: (B, 3), azimuth and elevation in radians, distance in metres, of the camera.
+            light_direction: (B, 3), unit, towards the light; the settings' own if not given.
+
+        Returns:
+            B scenes.
         """
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
-        """Draw `count` scenes, on the CPU; the same state of `generator` gives the same scenes."""
+        """Sample scenes, on the CPU.
+
+        Args:
+            count: How many, B.
+            generator: The source of randomness; the same state gives the same scenes.
+
+        Returns:
+            B scenes.
+        """

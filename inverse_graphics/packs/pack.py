@@ -111,7 +111,12 @@ _HASHED_SUFFIXES = (*SUFFIXES, ".mtl", ".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Pack:
-    """A folder of objects, each known as "pack/object" outside of it."""
+    """A folder of objects, each named "pack/object" outside of it.
+
+    Attributes:
+        folder: Where it is.
+        manifest: What its pack.yaml states.
+    """
 
     folder: Path
     manifest: Manifest
@@ -127,10 +132,16 @@ class Pack:
         return tuple(f"{self.name}/{name}" for name in self.manifest.objects)
 
     def mesh(self, asset: str) -> Mesh:
-        """Read one object, "mug" or "crockery/mug", in metres and Z up.
+        """Read one object.
+
+        Args:
+            asset: "mug" or "crockery/mug".
+
+        Returns:
+            Its mesh in metres, Z up.
 
         Raises:
-            AssetError: no such object, or its files cannot be used; names pack, object and file.
+            AssetError: No such object, or its files cannot be used; names pack, object and file.
         """
         name, spec = self._find(asset)
         try:
@@ -147,10 +158,16 @@ class Pack:
         return MeshLibrary.from_meshes(self.meshes())
 
     def symmetry(self, asset: str) -> Symmetry:
-        """Tell which rotations of an object cannot be seen.
+        """List the rotations that leave an object's appearance unchanged.
+
+        Args:
+            asset: "mug" or "crockery/mug".
+
+        Returns:
+            Its symmetry group.
 
         Raises:
-            AssetError: no such object, or its rotations generate more than 120 others.
+            AssetError: No such object, or its rotations generate more than 120 others.
         """
         name, spec = self._find(asset)
         try:
@@ -188,18 +205,26 @@ class Pack:
 
 
 def shipped_packs() -> tuple[str, ...]:
-    """Names of the packs that come with the package."""
+    """List the names of the packs that come with the package.
+
+    Returns:
+        The names, sorted.
+    """
     folder = Path(str(files("inverse_graphics.assets")))
     return tuple(sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}")))
 
 
 def load_pack(path_or_name: str | Path) -> Pack:
-    """Find a pack by the name of a shipped one, or by the folder of one's own, and read its manifest.
+    """Load a pack's manifest; meshes are read when they are asked for.
 
-    Meshes are read when they are asked for.
+    Args:
+        path_or_name: A shipped pack's name (see `shipped_packs`), or the folder of a pack of your own.
+
+    Returns:
+        The pack.
 
     Raises:
-        AssetError: no such pack, or its manifest is broken.
+        AssetError: No such pack, or its manifest is not valid.
     """
     shipped = Path(str(files("inverse_graphics.assets")))
     known = shipped_packs()
@@ -213,12 +238,17 @@ def load_pack(path_or_name: str | Path) -> Pack:
 
 
 def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibrary:
-    """Read just the objects named, "pack/object", each once, in the order in which they first come.
+    """Load the meshes of some objects, each once.
 
-    packs: one's own; shipped ones are found by name and need not be given.
+    Args:
+        assets: Their names, "pack/object".
+        packs: Asset packs of your own; shipped ones are found by name.
+
+    Returns:
+        The meshes, in the order in which their names first occur.
 
     Raises:
-        AssetError: an unknown pack or object, or files that cannot be used.
+        AssetError: An unknown pack or object, or files that cannot be used.
     """
     own = {pack.name: pack for pack in packs}
     meshes = []
