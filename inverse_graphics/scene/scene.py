@@ -1,4 +1,4 @@
-"""A scene as a person writes it and a program reads it: frozen, validated values.
+"""The scene description: frozen, validated pydantic models.
 
 Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as in an image file
 divided by 255. Forms that people find easier (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted.
@@ -84,7 +84,7 @@ class LookAt(_Frozen):
 
 
 class Orbit(_Frozen):
-    """A camera on a sphere about what it looks at.
+    """A camera on a sphere about its target.
 
     azimuth_degrees: seen from the target, 0 on the X axis, 90 on Y.  elevation_degrees: above the horizontal.
     """

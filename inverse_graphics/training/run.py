@@ -21,6 +21,7 @@ from inverse_graphics.errors import TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
+from inverse_graphics.training.precision import resolve_precision
 from inverse_graphics.training.progress import Display, RunLog, display_for
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
@@ -119,7 +120,8 @@ def run(
     """
     require_extras("training", "train")
     console = console or Console(stderr=True)
-    latest = _latest(recipe, folder, resume)
+    latest, before = _latest(recipe, folder, resume)
+    recipe, precision = resolve_precision(recipe, before)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     task = build_task(recipe)
@@ -133,6 +135,8 @@ def run(
         StopRequest() as stop,
     ):
         display.say(_opening(recipe, folder, state))
+        if precision is not None:
+            display.say(precision)
         finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
         if finished:
             _export(task, state, folder, display)
@@ -142,8 +146,8 @@ def run(
     return _result(folder, state, finished)
 
 
-def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from, None where the run is to begin."""
+def _latest(recipe: Recipe, folder: Path, resume: bool) -> tuple[Path, Recipe] | tuple[None, None]:
+    """The checkpoint to go on from and its recipe, None where the run is to begin."""
     found = checkpoints(folder / CHECKPOINTS)
     if found and not resume:
         raise TrainingError(
@@ -153,7 +157,7 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
     if resume and not found:
         raise TrainingError(f"{folder} holds no checkpoint to resume: leave out --resume to begin")
     if not found:
-        return None
+        return None, None
     document = read_document_of(found[-1])
     if document.counters.step > recipe.steps:
         raise TrainingError(
@@ -163,13 +167,14 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
     if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
         raise TrainingError(f"{folder} was trained with another kind of model: choose another folder")
     before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
-    changed = [key for key in differences(before, recipe) if not {key, key.partition(".")[0]} & RESUMABLE]
+    keys = differences(before, resolve_precision(recipe, before)[0])
+    changed = [key for key in keys if not {key, key.partition(".")[0]} & RESUMABLE]
     if changed:
         raise TrainingError(
             f"{folder} was trained with another recipe (other {', '.join(changed)}): resume it with the "
             "same, or choose another folder"
         )
-    return found[-1]
+    return found[-1], before
 
 
 def _write_recipe(recipe: Recipe, folder: Path) -> None:
