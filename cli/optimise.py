@@ -15,7 +15,7 @@ from inverse_graphics.errors import ImageError, ModelError
 from .streams import STDOUT, advancing, complain, console, json_lines, say
 
 if TYPE_CHECKING:
-    from inverse_graphics.optimisation.optimiser import Found, SceneOptimiser
+    from inverse_graphics.optimisation.optimiser import OptimiseResult, SceneOptimiser
     from inverse_graphics.optimisation.settings import OptimiseSettings
 
 EXAMPLES = """\
@@ -104,17 +104,18 @@ def optimise(
     An image that cannot be read is told on stderr, the others are still answered, and the exit status is 1.
     """
     from inverse_graphics.io.images import expand_images
-    from inverse_graphics.optimisation.optimiser import SIGMA, SceneOptimiser
+    from inverse_graphics.optimisation.optimiser import DEFAULT_MODEL, SIGMA, SceneOptimiser
+    from inverse_graphics.optimisation.settings import settings_from
 
     _check(model, family, start, restarts, sigma)
     paths = expand_images(images)
     if family is None:
-        optimiser = SceneOptimiser.of_model(model or "table_top", engine, workers)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers)
     else:
-        optimiser = SceneOptimiser.of_family(family, engine, workers, sigma or SIGMA)
+        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA)
     with optimiser:
         failed = _optimise_all(
-            optimiser, paths, start, _settings(start, restarts, steps, exchanges), out, json, seed
+            optimiser, paths, start, settings_from(start, restarts, steps, exchanges), out, json, seed
         )
     if failed:
         raise typer.Exit(1)
@@ -133,16 +134,6 @@ def _check(
         raise typer.BadParameter("the network gives one answer: leave out --restarts")
     if sigma is not None and family is None:
         raise typer.BadParameter("a model knows the noise of its images: leave out --sigma")
-
-
-def _settings(start: str, restarts: int | None, steps: int | None, exchanges: int | None) -> OptimiseSettings:
-    from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
-
-    given = {"restarts": restarts, "steps": steps, "exchanges": exchanges}
-    if exchanges == 0:
-        given["orientations"] = 0
-    changes = {name: value for name, value in given.items() if value is not None}
-    return (FROM_PRIOR if start == "prior" else FROM_ANSWER).model_copy(update=changes)
 
 
 def _optimise_all(
@@ -193,7 +184,7 @@ def _optimise_all(
 
 
 def _record(
-    found: Found, engine: str, start: str, settings: OptimiseSettings, seconds: float
+    found: OptimiseResult, engine: str, start: str, settings: OptimiseSettings, seconds: float
 ) -> dict[str, Any]:
     parse = found.parse.to_json()
     del parse["count_probabilities"], parse["warning"]  # a search knows neither
@@ -205,5 +196,5 @@ def _record(
         "seconds": seconds,
         "log_joint": float(found.search.best.log_joint),
         "log_joint_of_restarts": found.search.restarts[0].tolist(),
-        "log_likelihood_before": found.before,
+        "log_likelihood_before": found.log_likelihood_before,
     }

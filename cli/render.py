@@ -69,7 +69,7 @@ def render(
     """Draw a scene: its picture and, if asked for, its depth and which object is in each pixel."""
     from inverse_graphics.io.images import write_depth, write_image, write_mask
     from inverse_graphics.packs.pack import load_pack
-    from inverse_graphics.render.rendered_scene import render_scene
+    from inverse_graphics.render.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
     pixels = None if size is None else parsed_size(size)

@@ -78,11 +78,10 @@ def test_parser_and_renderer_import_nothing_beyond_the_core(tmp_path):
         blocked,
         f"""
 from inverse_graphics.cli.main import main
-from inverse_graphics.io.images import read_image
-from inverse_graphics.inference.parser import SceneParser
+import inverse_graphics as ig
 
-(parse,) = SceneParser.load().parse([read_image("docs/table.png")])
-print(parse.count)
+print(ig.load_parser().parse("docs/table.png").count)
+assert ig.render("single_mug", size=(16, 16)).image.shape == (16, 16, 3)
 assert main(["infer", "docs/table.png", "--overlay", "{tmp_path}/seen"]) == 0
 assert main(["render", "breakfast", "-o", "{tmp_path}/out.png", "--size", "64x64"]) == 0
 assert main(["demo", "--images", "1", "--out", "{tmp_path}/demo"]) == 0

@@ -13,6 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from inverse_graphics import __version__
 from inverse_graphics.errors import EXTRAS
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +59,18 @@ def test_everything_and_the_tests_include_every_extra():
     assert OPTIONAL["all"] == [f"inverse-graphics[{','.join(EXTRAS)}]"]
     selves = [Requirement(text) for text in OPTIONAL["test"] if text.startswith(PROJECT["name"])]
     assert {"all", "mujoco"} <= set.union(*(requirement.extras for requirement in selves))
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["version"] == __version__ == citation["version"]
+
+
+def test_workflows_and_hooks_install_extras_that_there_are():
+    files = [ROOT / ".pre-commit-config.yaml", *(ROOT / ".github" / "workflows").glob("*.yml")]
+    asked = {extra for file in files for extra in re.findall(r"'\.\[(\w+)\]'", file.read_text())}
+    assert {"dev", "docs", "test"} <= asked
+    assert asked <= set(OPTIONAL)
 
 
 def imported(file: Path) -> Iterator[tuple[str, bool]]:

@@ -33,6 +33,7 @@ class Halting(Protocol):
         """Split `log_alive` (...) by `halt_logit` (...); σ(halt_logit) is the halting probability."""
 
 
+@dataclass(frozen=True)
 class Enumerated:
     """All outcomes, with their exact probabilities; differentiable."""
 
@@ -42,6 +43,7 @@ class Enumerated:
         return Split(log_alive + logsigmoid(halt_logit), log_alive + logsigmoid(-halt_logit))
 
 
+@dataclass(frozen=True)
 class Discrete:
     """One sampled outcome; carries no gradient."""
 
@@ -50,6 +52,7 @@ class Discrete:
         return split_where(_uniform(halt_logit, generator) < torch.sigmoid(halt_logit), log_alive)
 
 
+@dataclass(frozen=True)
 class Thresholded:
     """One outcome, the first whose halting probability exceeds one half; carries no gradient."""
 

@@ -17,7 +17,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack, load_library
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine, with_samples
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.pictures import render as render_batch
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Camera, Scene
 from inverse_graphics.scene.scene_file import load_scene
@@ -75,7 +75,7 @@ class RenderedScene:
         return (left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
 
 
-def render_scene(
+def render(
     scene: Scene | str | Path,
     engine: str | Callable[[MeshLibrary], RenderEngine] = DEFAULT_ENGINE,
     *,
@@ -112,7 +112,7 @@ def render_scene(
     if supersample != 1:
         drawing = with_samples(drawing, supersample)
     with torch.inference_mode():
-        drawn = render(SceneBatch.from_scenes([scene], library), drawing)
+        drawn = render_batch(SceneBatch.from_scenes([scene], library), drawing)
     return RenderedScene(
         scene=scene,
         image=drawn.image[0].permute(1, 2, 0).clamp(0, 1).numpy(),

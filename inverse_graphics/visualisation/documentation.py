@@ -21,7 +21,7 @@ from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines, make_engine
-from inverse_graphics.render.rendered_scene import render_scene
+from inverse_graphics.render.rendered_scene import render as render_scene
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 from inverse_graphics.scene.scene_file import load_scene

@@ -20,7 +20,7 @@ from inverse_graphics.interchange.scene_files import FileNames, SceneFolder
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save, to_bytes
 from inverse_graphics.models.air3d.scene_latents import draw_scenes
-from inverse_graphics.optimisation.optimiser import Found
+from inverse_graphics.optimisation.optimiser import OptimiseResult
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Optimised
 from inverse_graphics.visualisation.overlay import draw_parse
@@ -111,7 +111,7 @@ class SearchFolder:
         self._write_scene = SceneFolder(folder)
         self._pictures, self._animations = FileNames(folder, ".png"), FileNames(folder, ".gif")
 
-    def __call__(self, image: NDArray[np.float32], found: Found, search: SceneSearch) -> None:
+    def __call__(self, image: NDArray[np.float32], found: OptimiseResult, search: SceneSearch) -> None:
         """Write those of one image, (H, W, 3), as it was given to the search."""
         parse = found.parse
         self._write_scene(parse)

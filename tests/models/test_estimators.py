@@ -17,9 +17,9 @@ from inverse_graphics.models.estimators.exact import ExactCount
 from inverse_graphics.models.estimators.multi_sample import (
     ImportanceWeighted,
     WakeSleep,
+    learning_signals,
     log_joint,
     log_mean,
-    signals,
 )
 from inverse_graphics.models.estimators.score_function import (
     ScoreFunction,
@@ -225,7 +225,7 @@ def test_a_samples_signal_is_what_it_raised_the_bound():
         replaced = log_weights.clone()
         replaced[0, k] = (log_weights.sum() - log_weights[0, k]) / 2
         expected.append((log_mean(log_weights) - log_mean(replaced)).item())
-    assert signals(log_weights)[0].tolist() == pytest.approx(expected)
+    assert learning_signals(log_weights)[0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_settings_divide_steps_and_lower_levels():
 
 
 def test_an_answer_in_the_form_of_a_parse_is_what_was_found(tmp_path):
-    with SceneOptimiser.of_family("single_object") as optimiser:
+    with SceneOptimiser.from_family("single_object") as optimiser:
         scenes = scenes_of(optimiser.search, 1, seed=11)
         image = photographs(optimiser.search, scenes)[0].permute(1, 2, 0).clamp(0, 1).numpy()
         found = optimiser.optimise(image, "it", seeded(), settings=BRIEF)
@@ -262,7 +262,12 @@ def test_an_answer_in_the_form_of_a_parse_is_what_was_found(tmp_path):
             optimiser.optimise(image, "it", seeded(), "network")
     parse = found.parse
     assert parse.scene is not None
-    assert (parse.image, parse.model, parse.count, found.before) == ("it", "single_object", 1, None)
+    assert (parse.image, parse.model, parse.count, found.log_likelihood_before) == (
+        "it",
+        "single_object",
+        1,
+        None,
+    )
     assert parse.count_probabilities == (0.0, 1.0)
     assert parse.objects[0].identity == parse.scene.objects[0].asset
     shown = torch.from_numpy(parse.reconstruction).permute(2, 0, 1)
@@ -290,4 +295,4 @@ def test_an_optimiser_ends_the_processes_that_draw(search):
 
 def test_models_of_pictures_are_refused():
     with pytest.raises(ModelError, match="'multi_mnist' knows no scenes in space"):
-        SceneOptimiser.of_model("multi_mnist")
+        SceneOptimiser.from_model("multi_mnist")

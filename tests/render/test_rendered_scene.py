@@ -7,7 +7,8 @@ from inverse_graphics.errors import EngineError, SceneError
 from inverse_graphics.io.images import read_image
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
-from inverse_graphics.render.rendered_scene import RenderedScene, render_scene, with_size
+from inverse_graphics.render.rendered_scene import RenderedScene, with_size
+from inverse_graphics.render.rendered_scene import render as render_scene
 from inverse_graphics.scene.scene_file import load_scene, save_scene
 
 sides = st.integers(1, 4096)

@@ -49,7 +49,7 @@ class ACT(nn.Module):
     cell: its input_size counts the flag of the first step; of a class of PyTorch's or of one's own that has
     input_size and hidden_size and is called with inputs and state (`repeated_input.Cell`).
     halting: the rule that is used unless another is given.  halting_bias: of the halting logit at the start,
-    positive for short thoughts.  precision: of products with the recurrent matrix in training, such as
+    positive for short outputs.  precision: of products with the recurrent matrix in training, such as
     bfloat16; without gradients they always have that of the weights.
     """
 

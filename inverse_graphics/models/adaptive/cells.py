@@ -8,7 +8,7 @@ tanh x is computed as 2 σ(2 x) − 1: PyTorch's sigmoid is many times faster th
 The same input, step after step: what a cell makes of it is computed once.
 
 All cells get one input more than there are: a flag, 1 at the first step and 0 at the others, that tells a
-new input from one that is thought about again (Graves 2016, equation 4).
+new input from one that is output about again (Graves 2016, equation 4).
 """
 
 from __future__ import annotations

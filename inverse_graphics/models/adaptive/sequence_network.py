@@ -81,7 +81,7 @@ class Sequences(NamedTuple):
         )
 
 
-class Answers(NamedTuple):
+class SequenceOutput(NamedTuple):
     """What a network says of sequences.
 
     logits: (M, K, C), after each input, time by time; C is 1 where there are two classes, then it is the
@@ -118,7 +118,7 @@ class SequenceNetwork(nn.Module):
                 for gate in torch.split(cell.weight_hh, model.hidden):
                     nn.init.orthogonal_(gate, model.recurrent_gain)
         precision = torch.bfloat16 if model.precision == "bfloat16" else None
-        self.think: ACT | Repeat = (
+        self.adaptive_cell: ACT | Repeat = (
             ACT(cell, max_steps=model.max_steps, halting_bias=model.halting_bias, precision=precision)
             if model.repetitions is None
             else Repeat(cell, model.repetitions, precision)
@@ -133,22 +133,22 @@ class SequenceNetwork(nn.Module):
         halting: Halting | None = None,
         generator: torch.Generator | None = None,
         min_steps: int = 0,
-    ) -> Answers:
+    ) -> SequenceOutput:
         """Think about sequences, input by input; halting and what follows as for `ACT`."""
         state: State | None = None
         hidden, ponderings = [], []
         for current in inputs:
             state = None if state is None else _first(state, len(current))
-            if isinstance(self.think, Repeat):
-                state, pondering = self.think(current, state)
+            if isinstance(self.adaptive_cell, Repeat):
+                state, pondering = self.adaptive_cell(current, state)
             else:
-                state, pondering = self.think(
+                state, pondering = self.adaptive_cell(
                     current, state, halting=halting, generator=generator, min_steps=min_steps
                 )
             hidden.append(hidden_of(state))
             ponderings.append(pondering)
         logits = self.answer(torch.cat(hidden))
-        return Answers(logits.reshape(len(logits), self.answers, -1), ponderings)
+        return SequenceOutput(logits.reshape(len(logits), self.answers, -1), ponderings)
 
 
 def _first(state: State, rows: int) -> State:

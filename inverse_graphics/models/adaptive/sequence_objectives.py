@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from inverse_graphics.halting import Discrete, Halting, expected_steps, log_probability, ponder_cost
-from inverse_graphics.models.adaptive.sequence_network import Answers, SequenceNetwork, Sequences
+from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceOutput, Sequences
 from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     AdaptiveObjectiveSettings,
@@ -26,7 +26,7 @@ from inverse_graphics.models.adaptive.settings import (
 )
 from inverse_graphics.sequences.sequence_batch import NO_TARGET
 
-Watched = Mapping[str, Tensor | float]
+LoggedValues = Mapping[str, Tensor | float]
 
 
 def answer_losses(logits: Tensor, targets: Tensor) -> Tensor:
@@ -49,27 +49,27 @@ class SequenceObjective(nn.Module):
         super().__init__()
         self.network, self.settings = network, settings
 
-    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
         """The scalar to minimise, and what to watch."""
         raise NotImplementedError
 
-    def _watched(self, answers: Answers, task_loss: Tensor, batch: Sequences) -> Watched:
+    def _logged(self, answers: SequenceOutput, task_loss: Tensor, batch: Sequences) -> LoggedValues:
         return {"task_loss": task_loss.detach() / len(batch.inputs[0]), "steps": answers.steps.mean()}
 
 
 class _Penalised(SequenceObjective):
     """The task's loss, and what steps cost."""
 
-    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
         answers = self.network(batch.inputs, self._halting(), generator)
         task_loss = answer_losses(answers.logits, batch.targets).sum()
         total = (task_loss + self._steps_cost(answers)) / len(batch.inputs[0])
-        return total, self._watched(answers, task_loss, batch)
+        return total, self._logged(answers, task_loss, batch)
 
     def _halting(self) -> Halting | None:
         return None
 
-    def _steps_cost(self, answers: Answers) -> Tensor | float:
+    def _steps_cost(self, answers: SequenceOutput) -> Tensor | float:
         del answers
         return 0.0
 
@@ -84,9 +84,9 @@ class Act(_Penalised):
     settings: ActObjective
 
     def _halting(self) -> Halting:
-        return self.settings.judged_by
+        return self.settings.evaluation_halting
 
-    def _steps_cost(self, answers: Answers) -> Tensor:
+    def _steps_cost(self, answers: SequenceOutput) -> Tensor:
         return self.settings.time_penalty * torch.cat([ponder_cost(p) for p in answers.ponderings]).sum()
 
 
@@ -96,9 +96,9 @@ class RelaxedPact(_Penalised):
     settings: RelaxedObjective
 
     def _halting(self) -> Halting:
-        return self.settings.trained_by
+        return self.settings.training_halting
 
-    def _steps_cost(self, answers: Answers) -> Tensor:
+    def _steps_cost(self, answers: SequenceOutput) -> Tensor:
         return self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings]).sum()
 
 
@@ -111,14 +111,14 @@ class ReinforcePact(SequenceObjective):
 
     settings: ReinforceObjective
     baseline: Tensor
-    begun: Tensor
+    initialised: Tensor
 
     def __init__(self, network: SequenceNetwork, settings: ReinforceObjective) -> None:
         super().__init__(network, settings)
         self.register_buffer("baseline", torch.zeros(()))
-        self.register_buffer("begun", torch.zeros(()))
+        self.register_buffer("initialised", torch.zeros(()))
 
-    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
         """Its gradient is unbiased for τ E[N] less the expected log-likelihood."""
         all_steps = self.network.settings.max_steps
         answers = self.network(batch.inputs, Discrete(), generator, min_steps=all_steps)
@@ -130,13 +130,13 @@ class ReinforcePact(SequenceObjective):
             self._update_baseline((to_come / left).mean())
             advantage = to_come - self.baseline * left
         surrogate = losses.sum() + prior.sum() + (advantage * log_q).sum()
-        return surrogate / len(batch.inputs[0]), self._watched(answers, losses.sum(), batch)
+        return surrogate / len(batch.inputs[0]), self._logged(answers, losses.sum(), batch)
 
     def _update_baseline(self, loss: Tensor) -> None:
         """Begin at the first loss, then follow."""
-        decay = self.settings.baseline_decay * self.begun
+        decay = self.settings.baseline_decay * self.initialised
         self.baseline.copy_(decay * self.baseline + (1 - decay) * loss)
-        self.begun.fill_(1)
+        self.initialised.fill_(1)
 
 
 def _to_come(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a network that thinks learns from: its task, and how much a step of thought costs."""
+"""What a network that thinks learns from: its task, and how much a step of output costs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inverse_graphics.halting import Accumulated, Halting, Relaxed, Thresholded
 
-TimePenalty = Annotated[float, Field(ge=0, le=100, description="τ, nats for each step of thought")]
+TimePenalty = Annotated[float, Field(ge=0, le=100, description="τ, nats for each step of output")]
 
 
 class ActObjective(BaseModel):
@@ -21,7 +21,7 @@ class ActObjective(BaseModel):
     epsilon: float = Field(default=0.01, gt=0, lt=1)
 
     @property
-    def judged_by(self) -> Halting:
+    def evaluation_halting(self) -> Halting:
         """As it is trained."""
         return Accumulated(self.epsilon)
 
@@ -42,12 +42,12 @@ class RelaxedObjective(BaseModel):
     floor: float = Field(default=0.01, ge=0, lt=1)
 
     @property
-    def judged_by(self) -> Halting:
+    def evaluation_halting(self) -> Halting:
         """The threshold: one state is selected."""
         return Thresholded()
 
     @property
-    def trained_by(self) -> Halting:
+    def training_halting(self) -> Halting:
         """Concrete draws."""
         return Relaxed(self.temperature, self.floor)
 
@@ -66,7 +66,7 @@ class ReinforceObjective(BaseModel):
     baseline_decay: float = Field(default=0.99, ge=0, lt=1)
 
     @property
-    def judged_by(self) -> Halting:
+    def evaluation_halting(self) -> Halting:
         """The threshold: one state is selected."""
         return Thresholded()
 
@@ -79,7 +79,7 @@ class PlainObjective(BaseModel):
     kind: Literal["plain"] = "plain"
 
     @property
-    def judged_by(self) -> Halting:
+    def evaluation_halting(self) -> Halting:
         """Any rule: the network asks none."""
         return Thresholded()
 

@@ -68,7 +68,9 @@ class Air3DSettings(BaseModel):
     activation: Literal["relu", "silu"] = Field(
         "relu", description="of what a glimpse tells; silu, behind the norm, cannot die: rotations need it"
     )
-    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of convolutions in training")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of convolutions in training; a run resolves auto, which elsewhere is float32"
+    )
 
 
 CERTAIN = 30.0

@@ -24,7 +24,7 @@ NOTHING = 1e-30
 """No presence is ever cut short."""
 
 
-class DrawingModel(AirModel, Protocol):
+class RenderingModel(AirModel, Protocol):
     """A model whose prefixes are pictures that one likelihood compares with the image."""
 
     @property
@@ -40,7 +40,7 @@ class Concrete:
 
     helpers = None
 
-    def __init__(self, model: DrawingModel, temperature: float) -> None:
+    def __init__(self, model: RenderingModel, temperature: float) -> None:
         self.model = model
         self.rule = Relaxed(temperature, floor=NOTHING)
 

@@ -92,7 +92,7 @@ class ImportanceWeighted:
             every = by_image(prefix_bounds(inference).mean(-1), self.samples).mean(1)
             objects = objects + (1 - warm_up_fraction) * every
         presence = log_mean(joint.detach() - log_q)
-        signal = signals((joint - log_q).detach())
+        signal = learning_signals((joint - log_q).detach())
         return Estimate(
             objects + presence + (signal * log_q).sum(-1),
             mean_bound(inference, log_count_prior, self.samples),
@@ -104,7 +104,7 @@ def log_mean(log_weights: Tensor) -> Tensor:
     return log_weights.logsumexp(-1) - math.log(log_weights.shape[-1])
 
 
-def signals(log_weights: Tensor) -> Tensor:
+def learning_signals(log_weights: Tensor) -> Tensor:
     """By how much each sample raised the bound, had it weighed as much as the others' geometric mean.
 
     log_weights: (B, K), K at least 2.  Returns (B, K), nats.
@@ -130,7 +130,7 @@ class WakeSleep:
     ) -> Estimate:
         """One estimate."""
         repeated = images.repeat_interleave(self.samples, dim=0)
-        inference = attend_infer_repeat(self.model, repeated, _Held(generator))
+        inference = attend_infer_repeat(self.model, repeated, _DetachedSampler(generator))
         joint = by_image(log_joint(self.model, inference, log_count_prior), self.samples).detach()
         posterior = joint.flatten(1).softmax(-1).view_as(joint)
         alike = joint.softmax(1) / joint.shape[-1]
@@ -144,7 +144,7 @@ class WakeSleep:
         )
 
 
-class _Held:
+class _DetachedSampler:
     """Draws values through which no gradient passes."""
 
     def __init__(self, generator: torch.Generator) -> None:

@@ -39,7 +39,7 @@ from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetw
 ROWS_PER_BATCH = 2048
 """Neighbourhoods that are gathered before they are multiplied: 1 to 5 MB, which caches hold."""
 
-GATHERING = 34
+GATHER_COST = 34
 """Multiply-adds in the time that it takes to gather a number: measured with 16, 32 and 64 channels."""
 
 
@@ -104,7 +104,7 @@ def convolved(rows: Tensor, places: Tensor, layout: RowLayout, kernel: Tensor) -
     rows: (R, inputs), zeros on the border.  places: (M,).  kernel: (9 inputs, outputs), as `kernel_rows`.
     """
     number, inputs = len(places), rows.shape[1]
-    if not gathering_pays(number, layout, kernel.shape[1]):
+    if not gathering_is_faster(number, layout, kernel.shape[1]):
         return convolved_everywhere(rows, layout, kernel).index_select(0, places)
     made = rows.new_empty(number, kernel.shape[1])
     neighbours = (places[:, None] + layout.offsets).flatten()
@@ -125,9 +125,9 @@ def convolved_everywhere(rows: Tensor, layout: RowLayout, kernel: Tensor) -> Ten
     return made.permute(0, 2, 3, 1).reshape(-1, outputs)
 
 
-def gathering_pays(number: int, layout: RowLayout, outputs: int) -> bool:
+def gathering_is_faster(number: int, layout: RowLayout, outputs: int) -> bool:
     """Whether so many neighbourhoods are gathered and multiplied sooner than everything is convolved."""
-    return number * (1 + GATHERING / outputs) < layout.rows
+    return number * (1 + GATHER_COST / outputs) < layout.rows
 
 
 def kernel_rows(weight: Tensor) -> Tensor:
@@ -149,8 +149,8 @@ class FoldedUnit:
     ) -> Tensor:
         """F at the places: (M, C).  inner: (R, C), a buffer, zeros on the border.  active: (B, H, W)."""
         bent = layout.without_border(torch.addcmul(self.shift, rows, self.scale).relu_())
-        around = grown(active)
-        if gathering_pays(int(around.sum()), layout, len(self.bias)):
+        around = dilated(active)
+        if gathering_is_faster(int(around.sum()), layout, len(self.bias)):
             near = layout.places(around)
             inner.index_copy_(0, near, convolved(bent, near, layout, self.kernel1).add_(self.bias).relu_())
         else:
@@ -245,7 +245,7 @@ class CompactedBlock:
         return self.block.halting_maps[index].clipped(kind.granularity.share(logits))
 
 
-def grown(active: Tensor) -> Tensor:
+def dilated(active: Tensor) -> Tensor:
     """The positions and their eight neighbours.  active: (B, H, W) bool."""
     rows = pad(active, (0, 0, 1, 1))
     rows = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
@@ -280,9 +280,9 @@ class CompactedNetwork:
         generator: torch.Generator | None = None,
     ) -> NetworkOutput:
         """As `ResidualNetwork.forward`."""
-        features, thoughts = self.network.stem(images), []
+        features, outputs = self.network.stem(images), []
         for block, kind in zip(self.blocks, self.network.kinds(kinds), strict=True):
-            thought = block(features, kind, generator)
-            features = thought.features
-            thoughts.append(thought)
-        return NetworkOutput(self.network.answers(features), thoughts)
+            output = block(features, kind, generator)
+            features = output.features
+            outputs.append(output)
+        return NetworkOutput(self.network.answers(features), outputs)

@@ -20,26 +20,26 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from inverse_graphics.models.residual.block import AdaptiveBlock, BlockKind, BlockOutput
-from inverse_graphics.models.residual.compaction import grown
+from inverse_graphics.models.residual.compaction import dilated
 from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 from inverse_graphics.models.residual.objectives import Labelled
 
 
-def multiply_adds(network: ResidualNetwork, thought: NetworkOutput) -> Tensor:
-    """(B,) float64, of a thought of that network."""
+def multiply_adds(network: ResidualNetwork, output: NetworkOutput) -> Tensor:
+    """(B,) float64, of a output of that network."""
     size = network.settings.image_size
     fixed = _weights(network.stem) * size**2 + _weights(network.answer)
-    total = torch.full((len(thought.logits),), float(fixed), dtype=torch.float64)
-    for block, done in zip(network.adaptive_blocks, thought.blocks, strict=True):
+    total = torch.full((len(output.logits),), float(fixed), dtype=torch.float64)
+    for block, done in zip(network.adaptive_blocks, output.blocks, strict=True):
         total += _of_block(block, done)
     return total
 
 
-def active_share(thought: NetworkOutput) -> Tensor:
+def active_share(output: NetworkOutput) -> Tensor:
     """Share of all positions of all units at which these ran: (B,)."""
-    ran = torch.stack([block.steps.sum((1, 2)) for block in thought.blocks]).sum(0)
+    ran = torch.stack([block.steps.sum((1, 2)) for block in output.blocks]).sum(0)
     could = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
-                for block in thought.blocks)  # fmt: skip
+                for block in output.blocks)  # fmt: skip
     return ran / could
 
 
@@ -48,7 +48,7 @@ def _of_block(block: AdaptiveBlock, done: BlockOutput) -> Tensor:
     thinks = torch.isfinite(done.pondering.halt_logits[0]).any()
     for index, unit in enumerate(block.residual_units):
         active = done.active(index)
-        here, around = (mask.sum((1, 2)).double() for mask in (active, grown(active)))
+        here, around = (mask.sum((1, 2)).double() for mask in (active, dilated(active)))
         total += _weights(unit.conv1) * around + _weights(unit.conv2) * here
         if thinks and index < len(block.halts):
             halts = block.halting_maps[index]
@@ -61,9 +61,9 @@ def _weights(layer: nn.Module) -> int:
     return layer.weight.numel()
 
 
-def computation_map(thought: NetworkOutput, size: int) -> Tensor:
+def computation_map(output: NetworkOutput, size: int) -> Tensor:
     """(B, S, S): the sum over blocks of the units at the position that a pixel lies in."""
-    maps = [interpolate(block.steps[:, None], size=(size, size)) for block in thought.blocks]
+    maps = [interpolate(block.steps[:, None], size=(size, size)) for block in output.blocks]
     return torch.stack(maps).sum(0)[:, 0]
 
 
@@ -97,7 +97,9 @@ class ImageScores(NamedTuple):
         }
 
 
-Thinks = Callable[[Tensor, "BlockKind | Sequence[BlockKind] | None", "torch.Generator | None"], NetworkOutput]
+Forward = Callable[
+    [Tensor, "BlockKind | Sequence[BlockKind] | None", "torch.Generator | None"], NetworkOutput
+]
 
 
 @torch.no_grad()
@@ -106,7 +108,7 @@ def evaluate_images(
     batch: Labelled,
     kinds: BlockKind | Sequence[BlockKind] | None = None,
     generator: torch.Generator | None = None,
-    think: Thinks | None = None,
+    think: Forward | None = None,
 ) -> ImageScores:
     """Let a network in evaluation mode classify; kinds and generator as for `ResidualNetwork.forward`.
 
@@ -116,15 +118,15 @@ def evaluate_images(
     for images, classes in zip(
         torch.split(batch.images, BATCH_SIZE), torch.split(batch.classes, BATCH_SIZE), strict=True
     ):
-        thought = (think or network)(images, kinds, generator)
+        output = (think or network)(images, kinds, generator)
         parts.append(
             ImageScores(
-                thought.logits.argmax(1) == classes,
-                cross_entropy(thought.logits, classes, reduction="none").double(),
-                torch.stack([block.steps.mean((1, 2)) for block in thought.blocks], 1).double(),
-                active_share(thought).double(),
-                multiply_adds(network, thought),
-                computation_map(thought, images.shape[-1]),
+                output.logits.argmax(1) == classes,
+                cross_entropy(output.logits, classes, reduction="none").double(),
+                torch.stack([block.steps.mean((1, 2)) for block in output.blocks], 1).double(),
+                active_share(output).double(),
+                multiply_adds(network, output),
+                computation_map(output, images.shape[-1]),
             )
         )
     return ImageScores(*(torch.cat(part) for part in zip(*parts, strict=True)))

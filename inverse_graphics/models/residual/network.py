@@ -112,12 +112,12 @@ class ResidualNetwork(nn.Module):
         kinds: how blocks are run, one for all or one for each; None: as the settings say.  generator: for
         rules that draw.
         """
-        features, thoughts = self.stem(images), []
+        features, outputs = self.stem(images), []
         for block, kind in zip(self.adaptive_blocks, self.kinds(kinds), strict=True):
-            thought = block(features, kind, generator)
-            features = thought.features
-            thoughts.append(thought)
-        return NetworkOutput(self.answers(features), thoughts)
+            output = block(features, kind, generator)
+            features = output.features
+            outputs.append(output)
+        return NetworkOutput(self.answers(features), outputs)
 
     @property
     def adaptive_blocks(self) -> list[AdaptiveBlock]:

@@ -36,7 +36,7 @@ from inverse_graphics.models.adaptive.settings import (
 from inverse_graphics.models.residual.block import BlockKind
 from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 
-Watched = Mapping[str, Tensor | float]
+LoggedValues = Mapping[str, Tensor | float]
 Kinds = list[BlockKind]
 
 
@@ -60,7 +60,7 @@ class ResidualObjective(nn.Module):
         self.network, self.settings = network, settings
         self.kinds = list(network.kinds(kinds))
 
-    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, Watched]:
+    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
         """The scalar to minimise, and what to watch."""
         raise NotImplementedError
 
@@ -71,16 +71,16 @@ class ResidualObjective(nn.Module):
 class _Penalised(ResidualObjective):
     """The task's loss, and what units cost."""
 
-    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, Watched]:
-        thought = self._think(batch, self._halting(), generator)
-        task_loss = cross_entropy(thought.logits, batch.classes)
-        return task_loss + self._cost(thought).mean(), _watched(thought, task_loss)
+    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
+        output = self._think(batch, self._halting(), generator)
+        task_loss = cross_entropy(output.logits, batch.classes)
+        return task_loss + self._cost(output).mean(), _logged(output, task_loss)
 
     def _halting(self) -> Halting:
-        return self.settings.judged_by
+        return self.settings.evaluation_halting
 
-    def _cost(self, thought: NetworkOutput) -> Tensor:
-        return thought.logits.new_zeros(len(thought.logits))
+    def _cost(self, output: NetworkOutput) -> Tensor:
+        return output.logits.new_zeros(len(output.logits))
 
 
 class Plain(_Penalised):
@@ -92,8 +92,8 @@ class Sact(_Penalised):
 
     settings: ActObjective
 
-    def _cost(self, thought: NetworkOutput) -> Tensor:
-        return self.settings.time_penalty * summed_over_blocks(thought, ponder_cost)
+    def _cost(self, output: NetworkOutput) -> Tensor:
+        return self.settings.time_penalty * summed_over_blocks(output, ponder_cost)
 
 
 class RelaxedPsact(_Penalised):
@@ -102,10 +102,10 @@ class RelaxedPsact(_Penalised):
     settings: RelaxedObjective
 
     def _halting(self) -> Halting:
-        return self.settings.trained_by
+        return self.settings.training_halting
 
-    def _cost(self, thought: NetworkOutput) -> Tensor:
-        return self.settings.time_penalty * summed_over_blocks(thought, expected_steps)
+    def _cost(self, output: NetworkOutput) -> Tensor:
+        return self.settings.time_penalty * summed_over_blocks(output, expected_steps)
 
 
 class ReinforcePsact(ResidualObjective):
@@ -118,47 +118,47 @@ class ReinforcePsact(ResidualObjective):
 
     settings: ReinforceObjective
     baseline: Tensor
-    begun: Tensor
+    initialised: Tensor
 
     def __init__(
         self, network: ResidualNetwork, settings: ReinforceObjective, kinds: Kinds | None = None
     ) -> None:
         super().__init__(network, settings, kinds)
         self.register_buffer("baseline", torch.zeros(()))
-        self.register_buffer("begun", torch.zeros(()))
+        self.register_buffer("initialised", torch.zeros(()))
 
-    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, Watched]:
+    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
         """Its gradient is unbiased for τ E[N] less the expected log-likelihood, in evaluation mode.
 
         In training, batch norm makes an image's loss depend on the others' draws.
         """
-        thought = self._think(batch, Discrete(), generator)
-        losses = cross_entropy(thought.logits, batch.classes, reduction="none")
-        total = losses + self.settings.time_penalty * summed_over_blocks(thought, conditional_expected_steps)
+        output = self._think(batch, Discrete(), generator)
+        losses = cross_entropy(output.logits, batch.classes, reduction="none")
+        total = losses + self.settings.time_penalty * summed_over_blocks(output, conditional_expected_steps)
         log_q = sum(
-            (log_probability(block.pondering).flatten(1).sum(1) for block in thought.blocks),
+            (log_probability(block.pondering).flatten(1).sum(1) for block in output.blocks),
             torch.zeros_like(total),
         )
         with torch.no_grad():
             self.update_baseline(total.mean())
             advantage = total - self.baseline
-        return (total + advantage * log_q).mean(), _watched(thought, losses.mean())
+        return (total + advantage * log_q).mean(), _logged(output, losses.mean())
 
     def update_baseline(self, total: Tensor) -> None:
         """Move the baseline towards loss and cost of a batch, (), or begin there."""
-        decay = self.settings.baseline_decay * self.begun
+        decay = self.settings.baseline_decay * self.initialised
         self.baseline.copy_(decay * self.baseline + (1 - decay) * total)
-        self.begun.fill_(1)
+        self.initialised.fill_(1)
 
 
-def summed_over_blocks(thought: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
+def summed_over_blocks(output: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
     """The mean cost of a block's positions, over its blocks: (B,).  cost: of a pondering, (B, h, w)."""
-    each = [cost(block.pondering).mean((1, 2)) for block in thought.blocks]
+    each = [cost(block.pondering).mean((1, 2)) for block in output.blocks]
     return torch.stack(each).sum(0)
 
 
-def _watched(thought: NetworkOutput, task_loss: Tensor) -> Watched:
-    steps = {f"units_{i}": block.steps.mean() for i, block in enumerate(thought.blocks, start=1)}
+def _logged(output: NetworkOutput, task_loss: Tensor) -> LoggedValues:
+    steps = {f"units_{i}": block.steps.mean() for i, block in enumerate(output.blocks, start=1)}
     return {"task_loss": task_loss.detach(), **steps}
 
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -147,33 +148,42 @@ def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
     assert [len(parse.objects) for parse in parses] == [2, 2]
 
 
-def labels_told(images_of: str, steps: int) -> float:
-    """Mean log q of the labels of new images, nats, after steps with labels of the same images or others."""
-    family = table(BEFORE_IT, kinds=("plate", "mug"), counts=(0, 1, 1))
-    model = fresh_model(family, channels=(12, 16, 24), hidden=48, state="recurrent").train()
+def labels_told(seed: int) -> tuple[float, float, float]:
+    """Learn for seconds whether there is a plate on the table, and where.
+
+    Returns:
+        Mean log q of the labels of new images, nats: at the start, after learning, and after learning where
+        each image is that of another scene.
+    """
+    family = table(BEFORE_IT, kinds=("plate",), counts=(1, 1))
+    model = fresh_model(family, seed, channels=(12, 16, 24), hidden=48, state="recurrent")
     objective = SupervisedObjective(model, SupervisedSettings())
-    adam = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for step in range(steps):
-        batch = objective.batch(24, seeded(step))
-        if images_of == "others":
-            batch = batch.replace(images=batch.images.roll(1, dims=0))
-        loss, _ = objective.loss(batch, step, seeded(0))
+    adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+    new = objective.batch(100, seeded(10_000))
+
+    @torch.no_grad()
+    def update_hidden(images):
+        loss, _ = objective.loss(new.replace(images=images), 0, seeded(0))
+        return -float(loss)
+
+    fresh = update_hidden(new.images)
+    model.train()
+    for step in range(160):
+        loss, _ = objective.loss(objective.batch(24, seeded(step + 1000 * seed)), step, seeded(0))
         adam.zero_grad()
         loss.backward()
         adam.step()
     model.eval()
-    with torch.no_grad():
-        loss, _ = objective.loss(objective.batch(200, seeded(10_000)), 0, seeded(0))
-    return -float(loss)
+    return fresh, update_hidden(new.images), update_hidden(new.images.roll(1, dims=0))
 
 
+@pytest.mark.learning
 def test_a_recurrent_network_learns_its_labels_from_images():
-    """Told those of other images, it learns no more than how they are distributed."""
-    fresh, update_hidden, misled = (
-        labels_told(*a) for a in (("its own", 0), ("its own", 120), ("others", 120))
-    )
-    assert update_hidden > misled + 1.5
-    assert update_hidden > fresh + 2
+    """Whoever learns no more than how labels are distributed does not ask whose image it is."""
+    # MARGIN-RECURRENT
+    update_hidden = [labels_told(seed) for seed in range(3)]
+    assert median(after - fresh for fresh, after, _ in update_hidden) > 1.5
+    assert median(after - misled for _, after, misled in update_hidden) > 2
 
 
 @torch.no_grad()
