@@ -1,13 +1,9 @@
-"""How well a residual network classifies images that it never learnt from, and how long it looked where.
+"""Evaluation of residual networks on test images: accuracy, multiply-adds, and units that ran at each pixel.
 
-Multiply-adds of a network on each image, counted where units were active.
-
-As in Figurnov et al. 2017: a unit's second convolution is counted at active positions, its first one
-there and at their eight neighbours, whose results the second one reads; halting maps at active positions. At
-the first unit of a block all positions are active. Norms, activations and pools are not counted; the authors
-count two operations for each of these multiply-adds.
-
-Where a network looked long: the number of units that ran, at each pixel of an image.
+Multiply-adds are counted as in Figurnov et al. 2017: a unit's second convolution at active positions, its
+first one there and at their eight neighbours, which the second one reads; halting maps at active positions.
+At the first unit of a block all positions are active. Norms, activations and pools are not counted; the
+authors count two operations for each of these multiply-adds.
 """
 
 from __future__ import annotations
@@ -26,7 +22,7 @@ from inverse_graphics.models.residual.objectives import Labelled
 
 
 def multiply_adds(network: ResidualNetwork, output: NetworkOutput) -> Tensor:
-    """(B,) float64, of a output of that network."""
+    """Count the multiply-adds of each image: (B,) float64.  output: of the network."""
     size = network.settings.image_size
     fixed = _weights(network.stem) * size**2 + _weights(network.answer)
     total = torch.full((len(output.logits),), float(fixed), dtype=torch.float64)
@@ -36,21 +32,21 @@ def multiply_adds(network: ResidualNetwork, output: NetworkOutput) -> Tensor:
 
 
 def active_share(output: NetworkOutput) -> Tensor:
-    """Share of all positions of all units at which these ran: (B,)."""
+    """The share of the positions of all units that were computed: (B,)."""
     ran = torch.stack([block.steps.sum((1, 2)) for block in output.blocks]).sum(0)
-    could = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
+    possible = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
                 for block in output.blocks)  # fmt: skip
-    return ran / could
+    return ran / possible
 
 
 def _of_block(block: AdaptiveBlock, done: BlockOutput) -> Tensor:
     total = torch.zeros(len(done.features), dtype=torch.float64)
-    thinks = torch.isfinite(done.pondering.halt_logits[0]).any()
+    adaptive = torch.isfinite(done.pondering.halt_logits[0]).any()
     for index, unit in enumerate(block.residual_units):
         active = done.active(index)
         here, around = (mask.sum((1, 2)).double() for mask in (active, dilated(active)))
         total += _weights(unit.conv1) * around + _weights(unit.conv2) * here
-        if thinks and index < len(block.halts):
+        if adaptive and index < len(block.halts):
             halts = block.halting_maps[index]
             total += _weights(halts.near) * here + _weights(halts.far) * (here > 0)
     return total
@@ -62,20 +58,20 @@ def _weights(layer: nn.Module) -> int:
 
 
 def computation_map(output: NetworkOutput, size: int) -> Tensor:
-    """(B, S, S): the sum over blocks of the units at the position that a pixel lies in."""
+    """Sum over blocks the units that ran at the position of each pixel: (B, S, S).  size: S."""
     maps = [interpolate(block.steps[:, None], size=(size, size)) for block in output.blocks]
     return torch.stack(maps).sum(0)[:, 0]
 
 
 BATCH_SIZE = 250
-"""Images that go through the network at once."""
+"""Images per forward pass."""
 
 
 class ImageScores(NamedTuple):
-    """What came of M images.
+    """Results of M images.
 
     right: (M,) bool.  loss: (M,), nats.  units: (M, 3), mean over a block's positions.  active: (M,), share
-    of positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units at each pixel.
+    of positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units that ran at each pixel.
     """
 
     right: Tensor
@@ -108,17 +104,19 @@ def evaluate_images(
     batch: Labelled,
     kinds: BlockKind | Sequence[BlockKind] | None = None,
     generator: torch.Generator | None = None,
-    think: Forward | None = None,
+    forward: Forward | None = None,
 ) -> ImageScores:
-    """Let a network in evaluation mode classify; kinds and generator as for `ResidualNetwork.forward`.
+    """Evaluate a network, in evaluation mode, on labelled images.
 
-    think: what runs it, the network itself unless given, such as a `CompactedNetwork` of it.
+    network: the network.  batch: test images.  kinds: as for `ResidualNetwork.forward`.  generator: as for
+    `ResidualNetwork.forward`.  forward: runs the network, such as a `CompactedNetwork`; by default the
+    network itself.
     """
     parts = []
     for images, classes in zip(
         torch.split(batch.images, BATCH_SIZE), torch.split(batch.classes, BATCH_SIZE), strict=True
     ):
-        output = (think or network)(images, kinds, generator)
+        output = (forward or network)(images, kinds, generator)
         parts.append(
             ImageScores(
                 output.logits.argmax(1) == classes,

@@ -1,9 +1,9 @@
-"""Losses of residual networks that think: SACT, PSACT by relaxed draws or by the score function, and none.
+"""Losses of residual networks: SACT, PSACT by relaxed samples or by the score function, and the task's alone.
 
-Units cost as in networks over sequences (`adaptive.sequence_objectives`), with τ / (H · W) for each position
-of a block's map: τ for a unit that runs everywhere. PSACT maximises E_q[ log p(y | x, z) + log p(z) ], the
-prior of each position's number of units a geometric one truncated at what the block has,
-p(n) ∝ exp(−τ n / (H · W)).
+Units cost as steps do in sequence networks (`adaptive.sequence_objectives`), with τ / (H · W) for each
+position of a block's map: τ for a unit that runs everywhere. PSACT maximises
+E_q[ log p(y | x, z) + log p(z) ], where the prior of each position's number of units is geometric and
+truncated at the number of the block's units, p(n) ∝ exp(−τ n / (H · W)).
 
 All are means over images.
 """
@@ -48,9 +48,10 @@ class Labelled(NamedTuple):
 
 
 class ResidualObjective(nn.Module):
-    """The loss of a network; its own state, if it has any, goes into checkpoints.
+    """The loss of a network; its state, if it has any, is saved in checkpoints.
 
-    kinds: the blocks' kinds, where they are not those of the network's settings; whose rules do not matter.
+    network: the network.  settings: of the objective.  kinds: the blocks' kinds, by default those of the
+    network's settings; their rules are replaced by the objective's.
     """
 
     def __init__(
@@ -61,18 +62,18 @@ class ResidualObjective(nn.Module):
         self.kinds = list(network.kinds(kinds))
 
     def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
-        """The scalar to minimise, and what to watch."""
+        """Compute the scalar to minimise, and values to log."""
         raise NotImplementedError
 
-    def _think(self, batch: Labelled, halting: Halting, generator: torch.Generator) -> NetworkOutput:
+    def _run(self, batch: Labelled, halting: Halting, generator: torch.Generator) -> NetworkOutput:
         return self.network(batch.images, [kind.by(halting) for kind in self.kinds], generator)
 
 
 class _Penalised(ResidualObjective):
-    """The task's loss, and what units cost."""
+    """The task's loss plus a cost of units."""
 
     def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
-        output = self._think(batch, self._halting(), generator)
+        output = self._run(batch, self._halting(), generator)
         task_loss = cross_entropy(output.logits, batch.classes)
         return task_loss + self._cost(output).mean(), _logged(output, task_loss)
 
@@ -88,7 +89,7 @@ class Plain(_Penalised):
 
 
 class Sact(_Penalised):
-    """The task's loss and τ / (H · W) Σ ρ, ρ = N + R at each position: ACT where a map halts as a whole."""
+    """The task's loss plus τ / (H · W) Σ ρ, ρ = N + R at each position: ACT where a map halts as a whole."""
 
     settings: ActObjective
 
@@ -97,7 +98,7 @@ class Sact(_Penalised):
 
 
 class RelaxedPsact(_Penalised):
-    """The likelihood of relaxed draws, and the expected log-prior."""
+    """The likelihood of relaxed samples, and the expected log-prior."""
 
     settings: RelaxedObjective
 
@@ -109,11 +110,11 @@ class RelaxedPsact(_Penalised):
 
 
 class ReinforcePsact(ResidualObjective):
-    """The score function: all draws of an image are blamed for its loss and cost, less what is usual.
+    """The score function: the learning signal of an image's samples is its loss and cost less a baseline.
 
-    The cost is what is to be expected of each unit, given what was drawn before it (`conditional_expected_steps`): later
-    halting probabilities depend on what was drawn, here and next to it.
-    baseline: moving average of loss and cost.
+    The cost is the expected one of each unit, given the samples before it (`conditional_expected_steps`), as
+    later halting probabilities depend on the samples at a position and its neighbours. The baseline is a
+    moving average of loss and cost.
     """
 
     settings: ReinforceObjective
@@ -128,11 +129,12 @@ class ReinforcePsact(ResidualObjective):
         self.register_buffer("initialised", torch.zeros(()))
 
     def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
-        """Its gradient is unbiased for τ E[N] less the expected log-likelihood, in evaluation mode.
+        """Compute a surrogate whose gradient is unbiased for τ E[N] less the expected log-likelihood.
 
-        In training, batch norm makes an image's loss depend on the others' draws.
+        This holds in evaluation mode; in training, batch norm makes an image's loss depend on the samples of
+        other images.
         """
-        output = self._think(batch, Discrete(), generator)
+        output = self._run(batch, Discrete(), generator)
         losses = cross_entropy(output.logits, batch.classes, reduction="none")
         total = losses + self.settings.time_penalty * summed_over_blocks(output, conditional_expected_steps)
         log_q = sum(
@@ -145,14 +147,14 @@ class ReinforcePsact(ResidualObjective):
         return (total + advantage * log_q).mean(), _logged(output, losses.mean())
 
     def update_baseline(self, total: Tensor) -> None:
-        """Move the baseline towards loss and cost of a batch, (), or begin there."""
+        """Move the baseline towards loss and cost of a batch, (); the first call sets it."""
         decay = self.settings.baseline_decay * self.initialised
         self.baseline.copy_(decay * self.baseline + (1 - decay) * total)
         self.initialised.fill_(1)
 
 
 def summed_over_blocks(output: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
-    """The mean cost of a block's positions, over its blocks: (B,).  cost: of a pondering, (B, h, w)."""
+    """Sum over blocks the mean cost of a block's positions: (B,).  cost: of a pondering, (B, h, w)."""
     each = [cost(block.pondering).mean((1, 2)) for block in output.blocks]
     return torch.stack(each).sum(0)
 
@@ -165,8 +167,8 @@ def _logged(output: NetworkOutput, task_loss: Tensor) -> LoggedValues:
 def build_residual_objective(
     network: ResidualNetwork, settings: AdaptiveObjectiveSettings, kinds: Kinds | None = None
 ) -> ResidualObjective:
-    """The objective of these settings."""
+    """Build the objective of some settings."""
     if isinstance(settings, ReinforceObjective):
         return ReinforcePsact(network, settings, kinds)
-    made = {ActObjective: Sact, RelaxedObjective: RelaxedPsact, PlainObjective: Plain}
-    return made[type(settings)](network, settings, kinds)
+    classes = {ActObjective: Sact, RelaxedObjective: RelaxedPsact, PlainObjective: Plain}
+    return classes[type(settings)](network, settings, kinds)
