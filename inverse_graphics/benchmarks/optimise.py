@@ -23,11 +23,12 @@ from torch import Tensor
 from inverse_graphics.benchmarks.render_sweeps import check_plot_name
 from inverse_graphics.errors import ModelError
 from inverse_graphics.evaluation.scene_images import FamiliarScenes, generator_of, judge
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.optimisation.ascent import log_likelihood, log_prior
 from inverse_graphics.optimisation.search import SceneSearch
@@ -154,9 +155,7 @@ class OptimiseBenchmark:
         pixels = np.stack(familiar.photograph(drawn, self.seed))
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
-        return _Exam(
-            images, drawn, self._explained(images, SceneLatents.from_sample(sample, self.search.space))
-        )
+        return _Exam(images, drawn, self._explained(images, sample.latents))
 
     def _explained(self, images: Tensor, scenes: SceneLatents) -> Explanations:
         with torch.inference_mode():
@@ -202,7 +201,7 @@ class OptimiseBenchmark:
         space = self.search.space
         found = self._explained(images, found.scenes)
         scenes = found.scenes
-        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        batch = space.scene(scenes)
         true = PredictedScenes.from_batch(drawn)
         verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
         return OptimiseRow(

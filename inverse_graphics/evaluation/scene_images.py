@@ -25,9 +25,8 @@ from inverse_graphics.data.out_of_distribution import FOREIGN, SIDE, Images
 from inverse_graphics.errors import ModelError
 from inverse_graphics.evaluation.suites import FamiliarImages, ForeignImages, Scores
 from inverse_graphics.families.family import SceneFamily
+from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.families.registry import build_family
-from inverse_graphics.families.single_object import SingleObjectSettings
-from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.documents import validated
@@ -95,8 +94,6 @@ def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
     return drawn
 
 
-FamilySettings = TableTopSettings | SingleObjectSettings
-
 NOISE_AND_PHOTOGRAPHS = ("uniform noise", "Gaussian noise", "salt noise", "photograph")
 OTHER_OBJECTS = {
     "primitives": ("primitives/cube", "primitives/sphere", "primitives/cylinder"),
@@ -150,13 +147,11 @@ def _other_objects(
     settings: FamilySettings, kinds: tuple[str, ...]
 ) -> Callable[[int, np.random.Generator], Images]:
     """Scenes of a family as they would be with other objects, at least one, standing as they should."""
-    weights = getattr(settings, "count_weights", None)
-    some = {} if weights is None else {"count_weights": (0.0, *weights[1:])}
-    family = build_family(settings.model_copy(update={"kinds": kinds, **some}))
+    family = build_family(settings.with_kinds(kinds))
 
     def draw(count: int, generator: np.random.Generator) -> Images:
         scenes = family.sample(count, generator_of(int(generator.integers(2**31)))).scene
-        if weights is not None:
+        if not family.floating:
             scenes = replace(scenes, objects=standing(scenes.objects, family.library))
         return pictures(scenes, family)
 

@@ -46,3 +46,9 @@ def project(points_world: Tensor, camera: CameraBatch) -> tuple[Tensor, Tensor]:
     homogeneous = points_camera @ camera.K.transpose(-1, -2)
     depth = points_camera[..., 2]
     return homogeneous[..., :2] / depth[..., None], depth
+
+
+def depth_before(points_world: Tensor, camera: CameraBatch) -> Tensor:
+    """Depth of points along the camera's z axis: (B, P), metres.  points_world: (B, P, 3), metres."""
+    pose = camera.T_world_camera[:, None]
+    return ((points_world - pose[..., :3, 3]) * pose[..., :3, 2]).sum(dim=-1)

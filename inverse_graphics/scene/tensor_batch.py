@@ -72,7 +72,7 @@ class TensorBatch:
     def where(self, mask: Tensor, others: Self) -> Self:
         """Take these elements where `mask` (B,) is true, and those of `others` elsewhere."""
 
-        def chosen(parts: Sequence[Tensor]) -> Tensor:
+        def chosen(parts: list[Tensor]) -> Tensor:
             return torch.where(mask.reshape(-1, *[1] * (parts[0].dim() - 1)), parts[0], parts[1])
 
         return self._combined([others], chosen)
@@ -88,7 +88,7 @@ class TensorBatch:
             raise ValueError("got no batches: expected at least one")
         return batches[0]._combined(batches[1:], torch.cat)
 
-    def _combined(self, others: Sequence[Self], function: Callable[[Sequence[Tensor]], Tensor]) -> Self:
+    def _combined(self, others: Sequence[Self], function: Callable[[list[Tensor]], Tensor]) -> Self:
         """Apply a function to the same tensor of this batch and of `others`."""
         fields: dict[str, Any] = {}
         for name, value in vars(self).items():

@@ -111,6 +111,7 @@ def test_a_function_reaches_every_tensor_and_gradients_flow_through():
     elements = batch(3).map(lambda part: part.double().requires_grad_())
     total = Elements.cat([elements, elements])[torch.tensor([0, 3])]
     (total.place.sum() + total.cameras.K.sum()).backward()
+    assert elements.place.grad is not None
     assert torch.equal(elements.place.grad, torch.zeros(3, 3, 2).index_fill(0, torch.tensor([0]), 2.0))
     assert not any(part.requires_grad for part in tensors(elements.map(Tensor.detach)))
 
@@ -123,15 +124,15 @@ def test_fields_are_replaced_by_name_and_unknown_ones_are_an_error():
     with pytest.raises(TypeError, match="colour"):
         elements.replace(colour=elements.place)
     with pytest.raises(FrozenInstanceError):
-        elements.kind = other.kind
+        elements.kind = other.kind  # type: ignore[misc]
     assert list(vars(other)) == ["kind", "place", "cameras", "note"]  # in the order of the constructor
 
 
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(TypeError, match=r"index 2 leaves no batch dimension: expected batch\[2:3\]"):
-        batch(3)[2]
+        batch(3)[2]  # type: ignore[index]
     with pytest.raises(TypeError, match="batch dimension"):
-        list(batch(3))  # a batch is not a tuple of its fields
+        list(batch(3))  # type: ignore[call-overload] # a batch is not a tuple of its fields
     with pytest.raises(ValueError, match="'height' is 7 in one batch and"):
         Elements.cat([batch(2), batch(2, height=8)])
     with pytest.raises(ValueError, match="at least one"):

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 
 FIRST_TURN, FIRST_MOVE = 0.12, 0.004
@@ -88,11 +88,16 @@ class Search(NamedTuple):
 
 
 def searched(
-    model: Air3D, images: Tensor, search: Search, temperature: float, generator: torch.Generator
+    model: Air3D,
+    images: Tensor,
+    search: Search,
+    temperature: float,
+    generator: torch.Generator,
+    K: Tensor | None = None,
 ) -> SceneLatents:
     """One scene for each of the images (B, 3, H, W), drawn by how well it explains it, tempered."""
     with compared_at(model, search.levels):
-        proposals = propose(model, images, search.tries, generator, search.defence)
+        proposals = propose(model, images, search.tries, generator, search.defence, K)
     scenes = proposals.resample_several(generator, temperature, search.kept)
     scenes = refined(scenes, images.repeat(search.kept, 1, 1, 1), model, search.steps, search.levels)
     log_joint = _log_joint(scenes, images.repeat(search.kept, 1, 1, 1), model).reshape(search.kept, -1)
@@ -152,5 +157,5 @@ def _log_joint(scenes: SceneLatents, images: Tensor, model: Air3D) -> Tensor:
     """log p(image, scene): (B,), nats."""
     drawn = draw_scenes(scenes, model.space, model.engine)
     log_likelihood = GaussianLikelihood(model.settings.sigma).log_prob(images, drawn)
-    log_prior = log_prior_of_prefixes(scenes, model.space)
+    log_prior = model.space.family.log_prob(scenes)
     return log_likelihood + log_prior.gather(1, scenes.counts[:, None])[:, 0]

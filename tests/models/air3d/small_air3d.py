@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
@@ -66,7 +66,7 @@ def loud_model(family, seed: int = 0, **settings) -> Air3D:
 
 def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
     """Scenes from the prior."""
-    return SceneLatents.from_sample(space.family.sample(count, seeded(seed)), space)
+    return space.family.sample(count, seeded(seed)).latents
 
 
 def filled(scenes: SceneLatents) -> SceneLatents:
