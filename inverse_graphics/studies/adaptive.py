@@ -169,7 +169,7 @@ def judge(trained: StudyRun) -> dict[str, Any]:
         assert isinstance(network, SequenceNetwork)
         assert isinstance(recipe, AdaptiveRecipe)
         batch = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
-        return thinking_figures(network, batch, recipe.objective.judged_by, recipe.evaluation.seed)
+        return thinking_figures(network, batch, recipe.objective.evaluation_halting, recipe.evaluation.seed)
 
     return judged_once(trained, VERSION, figures)
 

@@ -123,7 +123,7 @@ def judge(trained: StudyRun, draws: int) -> dict[str, Any]:
     def figures() -> dict[str, Any]:
         network, recipe = _network(trained), _recipe(trained)
         batch = _held_out(recipe, recipe.evaluation.size)
-        kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+        kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
         patch = recipe.model.patch
         return {
             "metrics": evaluate_images(network, batch, kind).metrics(),
@@ -234,7 +234,7 @@ def _summary(records: Sequence[dict[str, Any]], spreads: Sequence[LatentSpread],
 def _plot_computation(run: StudyRun, out: Path) -> None:
     recipe = _recipe(run)
     batch = _held_out(recipe, SHOWN)
-    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+    kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
     exam = evaluate_images(_network(run), batch, kind)
     plot_computation(batch.images, exam, 3, 3 * recipe.model.units, out / "computation")
 
