@@ -1,18 +1,17 @@
-"""Parity: is the number of ones in a vector odd?
-
-Logic: what a chain of gates makes of two bits.
-"""
+"""Problems of bits (Graves 2016, sections 3.1 and 3.2): parity, and chains of logical gates."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inverse_graphics.sequences.sequence_batch import (
     NO_TARGET,
+    PROBLEMS,
+    Problem,
     SequenceBatch,
     falling_lengths,
     hardest,
@@ -20,14 +19,15 @@ from inverse_graphics.sequences.sequence_batch import (
 )
 
 
-class Parity(BaseModel):
-    """Vectors of `bits` numbers of which some, anywhere, are 1 or −1 and the others 0: is the count of 1 odd?
+@PROBLEMS.register("parity")
+class Parity(Problem):
+    """Is the number of ones odd in a vector of `bits` numbers, each 1, −1 or 0?
 
-    How many are not zero is drawn first, from 1 to `bits`, all as probable; it is the difficulty.
+    The number of non-zero entries is drawn uniformly from 1 to `bits`; it is the difficulty.
     Source: Graves 2016, section 3.1, with 64 bits.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "bits that are not zero"
 
     kind: Literal["parity"] = "parity"
     bits: int = Field(default=64, ge=1, le=4096)
@@ -37,21 +37,6 @@ class Parity(BaseModel):
         """One for each bit."""
         return self.bits
 
-    @property
-    def answers(self) -> int:
-        """One: whether the number is odd."""
-        return 1
-
-    @property
-    def classes(self) -> int:
-        """Two: even and odd."""
-        return 2
-
-    @property
-    def difficulty(self) -> str:
-        """How many numbers are not zero."""
-        return "bits that are not zero"
-
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Draw `size` sequences of a single vector, up to a share of whose bits are not zero."""
         number = rng.integers(1, hardest(1, self.bits, share) + 1, (size, 1))
@@ -60,10 +45,6 @@ class Parity(BaseModel):
         vectors = np.where(rank < number, signs, 0).astype(np.float32)
         odd = (vectors == 1).sum(1, keepdims=True, dtype=np.int64) % 2
         return SequenceBatch(vectors[None], odd[None], np.ones(size, np.int64), number.T)
-
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: vectors hardly ever come twice."""
-        return self.draw(size, rng)
 
 
 GATES = {
@@ -78,16 +59,17 @@ TRUTH: NDArray[np.int64] = np.array(
 """(gate, P, Q)."""
 
 
-class Logic(BaseModel):
-    """Vectors of two bits and up to `gates` gates: the truth value b_{B+1}, b_{i+1} = T_i(b_i, b_{i−1}).
+@PROBLEMS.register("logic")
+class Logic(Problem):
+    """The truth value b_{B+1} of two bits and up to `gates` gates: b_{i+1} = T_i(b_i, b_{i−1}).
 
-    A vector holds b_0 and b_1, then a chunk of ten for each gate, one-hot, zeros where there is none. After
-    the first vector b_0 is the answer to the one before and is not shown. Sequences have 1 to `length`
+    A vector holds b_0 and b_1, then a one-hot chunk of ten for each gate, zeros where there is none. After
+    the first vector, b_0 is the previous answer and not part of the input. Sequences have 1 to `length`
     vectors of 1 to `gates` gates, which is the difficulty.
     Source: Graves 2016, section 3.2.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "gates"
 
     kind: Literal["logic"] = "logic"
     gates: int = Field(default=10, ge=1, le=100)
@@ -97,21 +79,6 @@ class Logic(BaseModel):
     def inputs(self) -> int:
         """The two bits, and a chunk for each gate."""
         return 2 + len(TRUTH) * self.gates
-
-    @property
-    def answers(self) -> int:
-        """One: the truth value."""
-        return 1
-
-    @property
-    def classes(self) -> int:
-        """Two: false and true."""
-        return 2
-
-    @property
-    def difficulty(self) -> str:
-        """How many gates the vector holds."""
-        return "gates"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Draw `size` sequences, of vectors with up to a share of the gates."""
@@ -128,10 +95,6 @@ class Logic(BaseModel):
         over = np.arange(shape[0])[:, None] >= lengths
         inputs[over], answers[over] = 0, NO_TARGET
         return SequenceBatch(inputs, answers[..., None], lengths, number)
-
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: sequences hardly ever come twice."""
-        return self.draw(size, rng)
 
 
 def _answers(bits: NDArray[np.int64], gates: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,18 +1,17 @@
-"""Addition: the sum of all numbers so far, digit by digit.
-
-Sort: in which order do the numbers rise?
-"""
+"""Problems of numbers (Graves 2016, sections 3.3 and 3.4): addition, digit by digit, and sorting."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from inverse_graphics.sequences.sequence_batch import (
     NO_TARGET,
+    PROBLEMS,
+    Problem,
     SequenceBatch,
     falling_lengths,
     hardest,
@@ -23,8 +22,9 @@ BEYOND = 10
 """The class of digits beyond the end of a number."""
 
 
-class Addition(BaseModel):
-    """Numbers of 1 to `digits` digits, any of which may be 0: after each but the first, the sum so far.
+@PROBLEMS.register("addition")
+class Addition(Problem):
+    """After each number of 1 to `digits` digits, any of which may be 0, but the first: the sum so far.
 
     A number is `digits` chunks of ten, its digits one-hot from the most significant, zeros beyond its end.
     A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the number's
@@ -32,7 +32,7 @@ class Addition(BaseModel):
     Source: Graves 2016, section 3.3.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "digits"
 
     kind: Literal["addition"] = "addition"
     digits: int = Field(default=5, ge=1, le=16)
@@ -53,11 +53,6 @@ class Addition(BaseModel):
         """Ten digits, and BEYOND."""
         return 11
 
-    @property
-    def difficulty(self) -> str:
-        """How many digits the number has."""
-        return "digits"
-
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Draw `size` sequences, of numbers of up to a share of the digits."""
         lengths = falling_lengths(1, self.length, size, rng)
@@ -73,28 +68,17 @@ class Addition(BaseModel):
         targets[0], targets[over] = NO_TARGET, NO_TARGET
         return SequenceBatch(one_hot(digits, 10).reshape(*shape, -1), targets, lengths, number)
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: sequences hardly ever come twice."""
-        return self.draw(size, rng)
 
-
-def written(numbers: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """The digits of numbers (...), the most significant first, then BEYOND: (..., width)."""
-    powers = 10 ** np.arange(1, width)
-    count = 1 + (numbers[..., None] >= powers).sum(-1)
-    place = count[..., None] - 1 - np.arange(width)
-    return np.where(place >= 0, numbers[..., None] // 10 ** np.maximum(place, 0) % 10, BEYOND)
-
-
-class Sort(BaseModel):
-    """Normal numbers one by one, then as many zeros: after each zero, the index of the next larger number.
+@PROBLEMS.register("sort")
+class Sort(Problem):
+    """Normally distributed numbers, then as many zeros: after each zero, the index of the next larger number.
 
     An input is a number and a flag, 1 with the last number. `shortest` to `longest` numbers are to be
     sorted; how many is the difficulty of all inputs of a sequence.
     Source: Graves 2016, section 3.4.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "numbers"
 
     kind: Literal["sort"] = "sort"
     shortest: int = Field(default=2, ge=1, le=1000)
@@ -112,19 +96,9 @@ class Sort(BaseModel):
         return 2
 
     @property
-    def answers(self) -> int:
-        """One: an index."""
-        return 1
-
-    @property
     def classes(self) -> int:
         """The indices."""
         return self.longest
-
-    @property
-    def difficulty(self) -> str:
-        """How many numbers are to be sorted."""
-        return "numbers"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Draw `size` sequences, of the shortest share of the lengths."""
@@ -139,6 +113,10 @@ class Sort(BaseModel):
             targets[number : 2 * number, row, 0] = values.argsort(kind="stable")
         return SequenceBatch(inputs, targets, 2 * numbers, np.broadcast_to(numbers, (total, size)).copy())
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: sequences never come twice."""
-        return self.draw(size, rng)
+
+def written(numbers: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The digits of numbers (...), the most significant first, then BEYOND: (..., width)."""
+    powers = 10 ** np.arange(1, width)
+    count = 1 + (numbers[..., None] >= powers).sum(-1)
+    place = count[..., None] - 1 - np.arange(width)
+    return np.where(place >= 0, numbers[..., None] // 10 ** np.maximum(place, 0) % 10, BEYOND)

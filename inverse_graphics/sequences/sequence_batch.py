@@ -1,21 +1,25 @@
-"""A batch of sequences of different lengths, with what is to be told of them."""
+"""Batches of sequences of different lengths with their targets, and the problems that they are drawn from."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from inverse_graphics.io.registry import Registry
 
 NO_TARGET = -1
 
 
 class SequenceBatch(NamedTuple):
-    """B sequences of at most T inputs, the longest first; beyond their ends stand zeros.
+    """B sequences of at most T inputs, the longest first; zeros beyond their ends.
 
-    inputs: (T, B, I) float32.  targets: (T, B, K) int64, K answers after each input, NO_TARGET where none
-    is asked.  lengths: (B,) int64, falling.  difficulty: (T, B) int64, of each input, as the problem says.
+    inputs: (T, B, I) float32.  targets: (T, B, K) int64, K answers after each input, NO_TARGET where there is
+    none.  lengths: (B,) int64, falling.  difficulty: (T, B) int64, of each input, as the problem defines it.
     """
 
     inputs: NDArray[np.float32]
@@ -35,33 +39,50 @@ class SequenceBatch(NamedTuple):
         return np.arange(len(self.inputs))[:, None] < self.lengths
 
 
-class Problem(Protocol):
-    """Something to be learnt about sequences."""
+class Problem(BaseModel, ABC):
+    """Settings of a problem over sequences, and its distribution.
+
+    difficulty: what makes an input difficult, in a few words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    difficulty: ClassVar[str]
 
     @property
+    @abstractmethod
     def inputs(self) -> int:
         """I, numbers in an input."""
 
     @property
     def answers(self) -> int:
-        """K, answers after each input."""
+        """K, answers after each input; default 1."""
+        return 1
 
     @property
     def classes(self) -> int:
-        """What each answer is one of."""
+        """Classes of each answer; default 2."""
+        return 2
 
-    @property
-    def difficulty(self) -> str:
-        """What makes an input difficult, in a few words."""
-
+    @abstractmethod
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences to learn from.
+        """Draw `size` sequences for training.
 
         share: in (0, 1], up to where in the range of difficulties they go.
         """
 
     def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences to be judged on."""
+        """Draw `size` sequences for evaluation; by default as for training, as hardly any comes twice."""
+        return self.draw(size, rng)
+
+
+PROBLEMS: Registry[type[Problem]] = Registry(
+    "problem",
+    "inverse_graphics.sequences.bits",
+    "inverse_graphics.sequences.numbers",
+    "inverse_graphics.sequences.text",
+)
+"""Problems by the names that recipes give them as `data.kind`."""
 
 
 def falling_lengths(shortest: int, longest: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,33 +1,34 @@
-"""Text: which byte comes next?"""
+"""The problem of the next byte of a text (Graves 2016, section 3.5)."""
 
 from __future__ import annotations
 
 import pydoc_data
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inverse_graphics.errors import DataError
-from inverse_graphics.sequences.sequence_batch import SequenceBatch, one_hot
+from inverse_graphics.sequences.sequence_batch import PROBLEMS, Problem, SequenceBatch, one_hot
 
 BYTES = 256
 HELD_OUT_SHARE = 10
-"""One byte in so many, at the end of the file, is never learnt from."""
+"""One byte in so many, at the end of the file, is held out."""
 
 
-class Text(BaseModel):
-    """Any file, byte by byte, one-hot: after each, the next. Sequences of `length` begin anywhere in it.
+@PROBLEMS.register("text")
+class Text(Problem):
+    """The next byte of any file, after each byte, one-hot. Sequences of `length` begin anywhere in it.
 
-    file: None for the reference that comes with Python, 0.7 MB of English and code. All inputs are as
-    difficult. The last tenth of the file is held out.
+    file: None for the language reference that comes with Python, 0.7 MB of English and code. All inputs are
+    equally difficult. The last tenth of the file is held out.
     Source: Graves 2016, section 3.5, with sequences of 500 bytes of Wikipedia.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "byte"
 
     kind: Literal["text"] = "text"
     file: Path | None = None
@@ -39,19 +40,9 @@ class Text(BaseModel):
         return BYTES
 
     @property
-    def answers(self) -> int:
-        """One: the next byte."""
-        return 1
-
-    @property
     def classes(self) -> int:
         """Every byte that there is."""
         return BYTES
-
-    @property
-    def difficulty(self) -> str:
-        """The byte itself."""
-        return "byte"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Draw `size` sequences from the first nine tenths of the file; no byte is harder than another.
@@ -60,7 +51,7 @@ class Text(BaseModel):
             DataError: the file cannot be read, or is too short.
         """
         del share
-        return self._from(self.content[: self._learnt], size, rng)
+        return self._from(self.content[: self._training_bytes], size, rng)
 
     def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
         """Draw `size` sequences from the last tenth of the file.
@@ -68,7 +59,7 @@ class Text(BaseModel):
         Raises:
             DataError: the file cannot be read, or is too short.
         """
-        return self._from(self.content[self._learnt :], size, rng)
+        return self._from(self.content[self._training_bytes :], size, rng)
 
     @cached_property
     def content(self) -> NDArray[np.uint8]:
@@ -91,7 +82,7 @@ class Text(BaseModel):
         return content
 
     @property
-    def _learnt(self) -> int:
+    def _training_bytes(self) -> int:
         return len(self.content) - len(self.content) // HELD_OUT_SHARE
 
     def _from(self, content: NDArray[np.uint8], size: int, rng: np.random.Generator) -> SequenceBatch:

@@ -20,7 +20,7 @@ from inverse_graphics.models.adaptive.sequence_objectives import (
     build_sequence_objective,
 )
 from inverse_graphics.models.weights import ModelDocument, save_model
-from inverse_graphics.sequences.problems import held_out_batch, learnt_batch
+from inverse_graphics.sequences.problems import held_out_batch, training_batch
 from inverse_graphics.training.model_card import adaptive_model_card
 from inverse_graphics.training.recipe import AdaptiveRecipe
 from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
@@ -59,7 +59,7 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
 
     def batch(step: int) -> Sequences:
         return Sequences.from_batch(
-            learnt_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
+            training_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
         )
 
     def evaluate() -> Evaluation:
