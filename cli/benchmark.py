@@ -59,9 +59,9 @@ def infer(
     out-of-distribution images; kinds whose files are not on this machine are left out.
     """
     from inverse_graphics.benchmarks.infer import benchmark_infer
-    from inverse_graphics.inference.parser import SceneParser
+    from inverse_graphics.inference.parser import load_parser
 
-    rows = list(benchmark_infer(SceneParser.load(model), images, digits, seed, progress=say))
+    rows = list(benchmark_infer(load_parser(model), images, digits, seed, progress=say))
     report(rows, json)
 
 

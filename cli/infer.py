@@ -75,7 +75,7 @@ def _infer_all(
     overlay: Path | None,
     scenes: Path | None,
 ) -> None:
-    from inverse_graphics.inference.parser import SceneParser
+    from inverse_graphics.inference.parser import load_parser
     from inverse_graphics.interchange.scene_files import SceneFolder
     from inverse_graphics.visualisation.overlay import overlay_writer
     from inverse_graphics.visualisation.parse_table import ParseLines
@@ -83,7 +83,7 @@ def _infer_all(
     with ExitStack() as stack:
         draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())
         file = stack.enter_context(json_lines(json) if json else nullcontext())
-        parser = SceneParser.load(model)
+        parser = load_parser(model)
         write_scene = SceneFolder(scenes) if scenes else None
         if model is None:
             say(f"model: {parser.name}, the default (--model chooses another)")

@@ -17,7 +17,7 @@ from .options import Images, JsonLines, Seed
 from .streams import STDOUT, advancing, console, json_lines, say
 
 if TYPE_CHECKING:
-    from inverse_graphics.optimisation.optimiser import Found, SceneOptimiser
+    from inverse_graphics.optimisation.optimiser import OptimiseResult, SceneOptimiser
     from inverse_graphics.optimisation.settings import OptimiseSettings
 
 EXAMPLES = """\
@@ -101,16 +101,17 @@ def optimise(
     1.
     """
     from inverse_graphics.io.images import expand_images
-    from inverse_graphics.optimisation.optimiser import SIGMA, SceneOptimiser
+    from inverse_graphics.optimisation.optimiser import DEFAULT_MODEL, SIGMA, SceneOptimiser
+    from inverse_graphics.optimisation.settings import settings_from
 
     _check(model, family, start, restarts, sigma)
     readable = ReadableImages(expand_images(images))
     if family is None:
-        optimiser = SceneOptimiser.of_model(model or "table_top", engine, workers)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers)
     else:
-        optimiser = SceneOptimiser.of_family(family, engine, workers, sigma or SIGMA)
+        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA)
     with optimiser:
-        settings = _settings(start, restarts, steps, exchanges)
+        settings = settings_from(start, restarts, steps, exchanges)
         _optimise_all(optimiser, readable, start, settings, out, json, seed)
     readable.exit_if_failed()
 
@@ -128,16 +129,6 @@ def _check(
         raise typer.BadParameter("the network gives one answer: leave out --restarts")
     if sigma is not None and family is None:
         raise typer.BadParameter("a model knows the noise of its images: leave out --sigma")
-
-
-def _settings(start: str, restarts: int | None, steps: int | None, exchanges: int | None) -> OptimiseSettings:
-    from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
-
-    given = {"restarts": restarts, "steps": steps, "exchanges": exchanges}
-    if exchanges == 0:
-        given["orientations"] = 0
-    changes = {name: value for name, value in given.items() if value is not None}
-    return (FROM_PRIOR if start == "prior" else FROM_ANSWER).model_copy(update=changes)
 
 
 def _optimise_all(
@@ -178,7 +169,7 @@ def _optimise_all(
 
 
 def _record(
-    found: Found, engine: str, start: str, settings: OptimiseSettings, seconds: float
+    found: OptimiseResult, engine: str, start: str, settings: OptimiseSettings, seconds: float
 ) -> dict[str, Any]:
     parse = found.parse.to_json()
     del parse["count_probabilities"], parse["warning"]  # a search knows neither
@@ -190,5 +181,5 @@ def _record(
         "seconds": seconds,
         "log_joint": float(found.search.best.log_joint),
         "log_joint_of_restarts": found.search.restarts[0].tolist(),
-        "log_likelihood_before": found.before,
+        "log_likelihood_before": found.log_likelihood_before,
     }

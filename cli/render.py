@@ -12,8 +12,7 @@ from .options import Engine, Json, Packs, parsed_size
 from .streams import say
 
 if TYPE_CHECKING:
-    from inverse_graphics.scene.scene import Scene
-    from inverse_graphics.visualisation.scene_picture import RenderedScene
+    from inverse_graphics.render.rendered_scene import RenderedScene
 
 EXAMPLES = """\
 inverse-graphics render breakfast -o breakfast.png
@@ -65,16 +64,13 @@ def render(
     """
     from inverse_graphics.io.images import write_depth, write_image, write_mask
     from inverse_graphics.packs.pack import load_pack
-    from inverse_graphics.scene.scene_file import read_scene
-    from inverse_graphics.visualisation.scene_picture import render_scene, with_size
+    from inverse_graphics.render.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
-    described = read_scene(scene)
-    if size is not None:
-        described = with_size(described, *parsed_size(size))
+    pixels = None if size is None else parsed_size(size)
     loaded = [load_pack(folder) for folder in packs or ()]
-    drawn = render_scene(described, Path(scene).stem, engine, loaded, supersample)
-    write_image(out, drawn.picture)
+    drawn = render_scene(scene, engine, size=pixels, packs=loaded, supersample=supersample)
+    drawn.save(out)
     if depth is not None:
         write_depth(depth, drawn.depth)
     if depth_preview is not None:
@@ -82,20 +78,20 @@ def render(
     if mask is not None:
         write_mask(mask, drawn.mask)
     written = ", ".join(str(file) for file in (out, depth, depth_preview, mask) if file)
-    answer(_facts(described, drawn), json, lambda: say(f"wrote {written}"))
+    answer(_facts(Path(scene).stem, drawn), json, lambda: say(f"wrote {written}"))
 
 
-def _facts(scene: Scene, drawn: RenderedScene) -> dict[str, Any]:
-    camera = scene.camera
+def _facts(name: str, drawn: RenderedScene) -> dict[str, Any]:
+    camera = drawn.scene.camera
     return {
-        "scene": drawn.name,
+        "scene": name,
         "width": camera.width_px,
         "height": camera.height_px,
         "camera": {"K": camera.K, "T_world_camera": camera.T_world_camera},
         "objects": [
-            {"asset": asset, "mask": number, "visible_px": pixels, "box_px": drawn.box(number)}
-            for number, (asset, pixels) in enumerate(
-                zip(drawn.objects, drawn.visible_pixels(), strict=True), start=1
+            {"asset": placed.asset, "mask": number, "visible_px": pixels, "box_px": drawn.box(number)}
+            for number, (placed, pixels) in enumerate(
+                zip(drawn.scene.objects, drawn.visible_pixels(), strict=True), start=1
             )
         ],
     }

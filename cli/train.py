@@ -34,12 +34,11 @@ def train(
     The weights, with a model card, end up in the run's folder, beside checkpoints and TensorBoard logs.
     Ctrl-C saves and says how to go on.
     """
-    from inverse_graphics.training.recipe import load_recipe
-    from inverse_graphics.training.run import run, run_folder
+    from inverse_graphics.training.run import train as train_recipe
 
-    loaded = load_recipe(recipe, overrides or ())
-    folder = run_dir or run_folder(loaded)
-    result = run(loaded, folder, resume=resume, how_to_resume=_with_resume(sys.argv))
+    result = train_recipe(
+        recipe, run_dir, overrides or (), resume=resume, how_to_resume=_with_resume(sys.argv)
+    )
     answer(
         {
             "folder": str(result.folder),

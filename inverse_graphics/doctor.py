@@ -1,4 +1,4 @@
-"""What of this installation works, what is missing, and how to get it."""
+"""Checks of this installation: what works, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Literal
 
 from inverse_graphics import __version__
-from inverse_graphics.errors import InverseGraphicsError
+from inverse_graphics.errors import EXTRAS, InverseGraphicsError, missing_packages
 
 State = Literal["works", "missing", "broken"]
 
@@ -32,10 +32,11 @@ REINSTALL = "install inverse-graphics again: pip install --force-reinstall inver
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
-    area: what kind of thing it is.  state: "missing" is something that is not needed, "broken" something
-    that is.  detail: what was found.  remedy: what to do, None where nothing need be done.
+    area: group of checks, such as "engines".  name: what was checked.  state: "works", "missing" if it is
+    optional and absent, or "broken" if it is required and unusable.  detail: what was found.
+    remedy: what to do, or None if nothing is required.
     """
 
     area: str
@@ -46,21 +47,22 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one thing after another; whatever fails is a finding, not an exception."""
+    """Run all checks, one after another; a check that fails is a finding, not an exception."""
     areas: dict[str, Callable[[], Iterable[Finding]]] = {
         "versions": _versions,
+        "extras": _extras,
         "devices": _devices,
         "engines": _engines,
         "data": _data,
         "packs": _packs,
         "models": _models,
     }
-    for area, look in areas.items():
+    for area, check in areas.items():
         try:
-            yield from look()
+            yield from check()
         except InverseGraphicsError as error:
             yield Finding(area, area, "broken", str(error), REINSTALL)
-        except Exception as error:  # a library that does not even import is what people ask the doctor about
+        except Exception as error:  # a library that cannot be imported is a finding as well
             yield Finding(area, area, "broken", f"{type(error).__name__}: {error}", REINSTALL)
 
 
@@ -72,6 +74,15 @@ def _versions() -> Iterator[Finding]:
             yield Finding("versions", name, "works", metadata.version(name))
         except metadata.PackageNotFoundError:
             yield Finding("versions", name, "broken", "not installed", f"pip install {name}")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, packages in EXTRAS.items():
+        if missing := missing_packages(extra):
+            remedy = f"pip install 'inverse-graphics[{extra}]'"
+            yield Finding("extras", extra, "missing", f"{', '.join(missing)}: not installed", remedy)
+        else:
+            yield Finding("extras", extra, "works", ", ".join(packages))
 
 
 def _devices() -> Iterator[Finding]:

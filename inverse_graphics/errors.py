@@ -1,12 +1,17 @@
-"""The project's own errors: what a person can mend, told in one line.
+"""The project's errors: problems that a user can fix, each with a message of one line.
 
-Each message says what came, what was expected and what to do. The command line turns any
-`InverseGraphicsError` into that one line on stderr and exit status 1; any other exception is a bug.
+Each message states what came, what was expected and what to do. The command line prints the message of any
+`InverseGraphicsError` to stderr and exits with status 1; any other exception is a bug.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
 
 
 class InverseGraphicsError(Exception):
-    """Base of every error that a user can mend; its text is one line."""
+    """Base of every error that a user can fix; its text is one line."""
 
 
 class SceneError(InverseGraphicsError):
@@ -18,7 +23,7 @@ class AssetError(InverseGraphicsError):
 
 
 class EngineError(InverseGraphicsError):
-    """A render engine that is unknown, not installed or asked for what it cannot do."""
+    """A render engine that is unknown, not installed or does not support what was requested."""
 
 
 class ImageError(InverseGraphicsError):
@@ -26,7 +31,7 @@ class ImageError(InverseGraphicsError):
 
 
 class DataError(InverseGraphicsError):
-    """A data set that is missing, incomplete or not what its checksum says."""
+    """A data set that is missing, incomplete or does not match its checksum."""
 
 
 class ModelError(InverseGraphicsError):
@@ -42,4 +47,37 @@ class StorageError(InverseGraphicsError):
 
 
 class TrainingError(InverseGraphicsError):
-    """A training run that cannot begin, go on or be resumed."""
+    """A training run that cannot start, continue or be resumed."""
+
+
+class MissingExtraError(InverseGraphicsError, ImportError):
+    """Packages that only some commands need and that are not installed."""
+
+
+EXTRAS: Mapping[str, Mapping[str, str]] = {
+    "train": {"scikit-learn": "sklearn", "tensorboard": "tensorboard"},
+    "plots": {"matplotlib": "matplotlib"},
+}
+"""By extra: the packages that inference does without, each with the name of the module that it installs."""
+
+
+def missing_packages(extra: str) -> list[str]:
+    """The packages of an extra that are not installed; none of them is imported."""
+    return [package for package, module in EXTRAS[extra].items() if find_spec(module) is None]
+
+
+def require_extras(purpose: str, *extras: str) -> None:
+    """Check that all packages of some extras are installed, before work begins that needs them at its end.
+
+    Args:
+        purpose: what needs them, the subject of the message.
+        extras: keys of `EXTRAS`.
+
+    Raises:
+        MissingExtraError: at least one is not; it names them and the command that installs them.
+    """
+    missing = {extra: packages for extra in extras if (packages := missing_packages(extra))}
+    if missing:
+        names = ", ".join(package for packages in missing.values() for package in packages)
+        command = f"pip install 'inverse-graphics[{','.join(missing)}]'"
+        raise MissingExtraError(f"{purpose} needs {names}, not installed here: {command}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from inverse_graphics.data.glyphs import Glyphs
@@ -13,6 +15,16 @@ from inverse_graphics.data.mnist import Part, load_digits, missing_files
 
 settings.register_profile("project", derandomize=True, deadline=None)  # alike on every run and machine
 settings.load_profile("project")
+
+# one thread for each of the workers that run side by side, and for the processes that tests start
+torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest come first, so that no worker waits for another at the end."""
+    learning = {item.path for item in items if item.get_closest_marker("learning")}
+    items.sort(key=lambda item: item.path not in learning)
+
 
 BESIDE_REPOSITORY = Path(__file__).parents[2] / "shared" / "data"
 

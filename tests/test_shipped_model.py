@@ -8,7 +8,7 @@ import torch
 
 from inverse_graphics.benchmarks.infer import InferRow, benchmark_infer
 from inverse_graphics.evaluation.scene_images import FamiliarScenes, marks, pictures
-from inverse_graphics.inference.parser import DEFAULT_MODEL, SceneParser
+from inverse_graphics.inference.parser import DEFAULT_MODEL, load_parser
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.scene.batch import CameraBatch
@@ -19,7 +19,7 @@ STRANGE_BUT_LIKE_DIGITS = {"Omniglot, inverted"}
 
 @pytest.fixture(scope="module")
 def rows(data_beside_repository: None) -> dict[str, InferRow]:
-    judged = benchmark_infer(SceneParser.load("multi_mnist"), number=2000, digits="shipped", seed=7)
+    judged = benchmark_infer(load_parser("multi_mnist"), number=2000, digits="shipped", seed=7)
     return {row.images: row for row in judged}
 
 
@@ -39,7 +39,7 @@ def test_familiar_images_get_no_warning_and_foreign_ones_do(rows):
 
 @pytest.fixture(scope="module")
 def table_rows() -> dict[str, InferRow]:
-    judged = benchmark_infer(SceneParser.load("table_top"), number=500, digits="shipped", seed=7)
+    judged = benchmark_infer(load_parser("table_top"), number=500, digits="shipped", seed=7)
     return {row.images: row for row in judged}
 
 
@@ -59,7 +59,7 @@ def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
 
 
 def test_larger_and_wider_pictures_of_tables_are_answered_as_well():
-    parser = SceneParser.load("table_top")
+    parser = load_parser("table_top")
     known = FamiliarScenes.from_document(parser.document)
     scenes = known.sample(100, 7)
     wider = torch.tensor([[3.0, 0, 32], [0, 3, 0], [0, 0, 1]]) @ scenes.camera.K
@@ -80,4 +80,4 @@ def test_the_card_states_recipe_figures_and_thresholds(name):
 
 
 def test_the_default_model_is_that_of_things_on_a_table():
-    assert SceneParser.load().name == DEFAULT_MODEL == "table_top"
+    assert load_parser().name == DEFAULT_MODEL == "table_top"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
-from inverse_graphics.observation.likelihood import PyramidLikelihood
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
@@ -68,8 +69,9 @@ def benchmark_gradients(
     samples of each pixel already.
 
     The loss is the inner product of the picture with what it lacks to a target whose objects and camera are
-    some 3 pixels away, both blurred by one pixel, or as `PyramidLikelihood` sees them. Differences are of
-    ±½ pixel, of pictures of the embedded engine drawn whole in 4 × 4 samples a pixel. float64.
+    some 3 pixels away, both blurred by one pixel, or as a `Pyramid` of Gaussian noise sees them.
+    Differences are of ±½ pixel, of pictures of the embedded engine drawn whole in 4 × 4 samples a pixel.
+    float64.
 
     Raises:
         EngineError: an unknown engine, or one that does not work here.
@@ -199,9 +201,10 @@ def blurred_product(one: Tensor, other: Tensor) -> Tensor:
 
 
 def pyramid_product(one: Tensor, other: Tensor) -> Tensor:
-    """Inner product (B,) in which `PyramidLikelihood` takes the square of a difference of pictures, σ = 1."""
-    likelihood = PyramidLikelihood(sigma=1.0)
-    return (likelihood.log_prob(one, other) - likelihood.log_prob(one, -other)) / 2
+    """Inner product (B,) in which a `Pyramid` takes the square of a difference of pictures, σ = 1."""
+    surrogate, image = GaussianModel(1.0).pyramid(4), Observation(one)
+    towards, away = (surrogate.log_prob(image, Rendered(render)) for render in (other, -other))
+    return (towards - away) / 2
 
 
 PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -23,13 +23,14 @@ from torch import Tensor
 from inverse_graphics.benchmarks.render_sweeps import check_plot_name
 from inverse_graphics.errors import ModelError
 from inverse_graphics.evaluation.scene_images import FamiliarScenes, generator_of, judge
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.models.weights import LoadedModel
-from inverse_graphics.optimisation.ascent import draw_scenes, log_likelihood, log_prior
+from inverse_graphics.optimisation.ascent import log_likelihood, log_prior
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Explanations
@@ -145,7 +146,7 @@ class OptimiseBenchmark:
             found.append(self.search.from_prior(images, generator, most))
         for number in restarts:
             few = settings.model_copy(update={"restarts": number})
-            answer = _together([one.of_first(number) for one in found])
+            answer = Explanations.cat([one.of_first(number) for one in found])
             seconds = self._alone(partial(self._from_prior, few), TIMED)
             yield self._row(method, number, settings.steps, answer, seconds)
 
@@ -154,9 +155,7 @@ class OptimiseBenchmark:
         pixels = np.stack(familiar.photograph(drawn, self.seed))
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
-        return _Exam(
-            images, drawn, self._explained(images, SceneLatents.from_sample(sample, self.search.space))
-        )
+        return _Exam(images, drawn, self._explained(images, sample.latents))
 
     def _explained(self, images: Tensor, scenes: SceneLatents) -> Explanations:
         with torch.inference_mode():
@@ -181,7 +180,9 @@ class OptimiseBenchmark:
 
     def _answers(self, answer: Answer, at_once: int) -> Explanations:
         generator = generator_of(self.seed + 2)
-        return _together([answer(images, generator) for images in torch.split(self.exam.images, at_once)])
+        return Explanations.cat(
+            [answer(images, generator) for images in torch.split(self.exam.images, at_once)]
+        )
 
     def _alone(self, answer: Answer, number: int) -> float:
         """Median processor seconds of one image by itself; the first one warms up and does not count."""
@@ -200,7 +201,7 @@ class OptimiseBenchmark:
         space = self.search.space
         found = self._explained(images, found.scenes)
         scenes = found.scenes
-        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        batch = space.scene(scenes)
         true = PredictedScenes.from_batch(drawn)
         verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
         return OptimiseRow(
@@ -214,12 +215,6 @@ class OptimiseBenchmark:
             seconds_alone=seconds,
             times_network=seconds / self._network_seconds,
         )  # fmt: skip
-
-
-def _together(parts: Sequence[Explanations]) -> Explanations:
-    scenes = SceneLatents(*(torch.cat(column) for column in zip(*(one.scenes for one in parts), strict=True)))
-    joint, likelihood = (torch.cat(column) for column in list(zip(*parts, strict=True))[1:])
-    return Explanations(scenes, joint, likelihood)
 
 
 def _share(right: Tensor) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +90,7 @@ def fuzz(
     for done in range(0, scenes, BATCH):
         count, number = min(BATCH, scenes - done), 1_000_000 * seed + done // BATCH
         batch = wild_scenes(BATCH, height, width, len(library.names), number)
-        seen, looked_at, wrong = _examined(engine, _first(batch, count).to(device))
+        seen, looked_at, wrong = _examined(engine, batch[:count].to(device))
         showing, values, bad = showing + seen, values + looked_at, bad + int(wrong.sum())
         offenders += [f"{number}:{index}" for index in wrong.nonzero()[:, 0].tolist()]
         progress(done + count)
@@ -169,14 +168,3 @@ def _leaves(scenes: SceneBatch) -> tuple[list[Tensor], SceneBatch]:
         light=LightBatch(leaf(light.direction), leaf(light.diffuse), leaf(light.ambient)),
     )
     return leaves, moving
-
-
-def _first(batch: Any, count: int) -> Any:
-    """The first scenes of a batch, or of a part of one."""
-
-    def cut(value: Any) -> Any:
-        if isinstance(value, int):
-            return value
-        return value[:count] if isinstance(value, Tensor) else _first(value, count)
-
-    return replace(batch, **{name: cut(value) for name, value in vars(batch).items()})

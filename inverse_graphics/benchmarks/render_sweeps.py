@@ -17,7 +17,7 @@ import numpy as np
 
 from inverse_graphics.benchmarks.render import RenderRow, measured_row
 from inverse_graphics.benchmarks.scenes import ball_library, ball_scenes
-from inverse_graphics.errors import StorageError
+from inverse_graphics.errors import StorageError, require_extras
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 
@@ -178,7 +178,9 @@ def check_plot_name(file: Path) -> str:
 
     Raises:
         StorageError: another ending.
+        MissingExtraError: what draws it is not installed.
     """
+    require_extras("a plot", "plots")
     kind = file.suffix.lower().lstrip(".")
     if kind not in FORMATS:
         raise StorageError(f"cannot draw {file.name}: expected a name that ends in .png, .svg or .pdf")

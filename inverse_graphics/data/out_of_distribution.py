@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from inverse_graphics.data.store import search_folders
+from inverse_graphics.errors import missing_packages
 
 Images = list[NDArray[np.float32]]
 SIDE = 50
@@ -37,8 +38,10 @@ def salt(count: int, generator: np.random.Generator) -> Images:
     return list((generator.random((count, SIDE, SIDE)) < 1 / 30).astype(np.float32))
 
 
-def photographs(count: int, generator: np.random.Generator) -> Images:
+def photographs(count: int, generator: np.random.Generator) -> Images | None:
     """Square cuts, 50 to 500 pixels, of the photograph that ships with matplotlib (public domain)."""
+    if missing_packages("plots"):
+        return None
     from matplotlib import cbook
 
     path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)

@@ -155,7 +155,7 @@ class Dataset:
     def _pixels(self, what: Literal["images", "masks", "depth"], index: int) -> NDArray[np.integer]:
         path = self.path(what, index)
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=("PNG",)) as image:
                 return np.asarray(image)
         except (OSError, SyntaxError, ValueError) as problem:
             raise DataError(f"cannot read {path}: {problem}; make the data set again") from problem

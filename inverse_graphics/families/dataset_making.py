@@ -40,6 +40,9 @@ from inverse_graphics.io.parts import (
     make_missing_parts,
     write_contact_sheet,
 )
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.model import ChannelsLast
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.pack import Pack, load_pack
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
@@ -180,7 +183,7 @@ class ScenePartMaker:
         with torch.inference_mode():
             rendering = render(scene, self.engine)
             alone = self._alone(scene)
-        for row in range(len(sample.orbit)):
+        for row in range(len(sample)):
             yield self._item(sample, rendering, alone, row, first + row)
 
     def _alone(self, scene: SceneBatch) -> torch.Tensor:
@@ -197,9 +200,9 @@ class ScenePartMaker:
         self, sample: SceneSample, rendering: Rendering, alone: torch.Tensor, row: int, index: int
     ) -> _Drawn:
         mask = (rendering.instance_mask[row] + 1).clamp(min=0).numpy().astype(np.uint8)
-        count = int(sample.count[row])
+        count = int(sample.latents.counts[row])
         seen = np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1]
-        azimuth, elevation, distance = sample.orbit[row].tolist()
+        azimuth, elevation, distance = sample.latents.orbit[row].tolist()
         truth = Truth(
             index=index,
             orbit=OrbitTruth(azimuth=azimuth, elevation=elevation, distance_m=distance),
@@ -207,16 +210,16 @@ class ScenePartMaker:
             alone_px=tuple(alone[row, :count].tolist()),
             scene=sample.scene.scene(row, self.family.library),
         )
-        clean = rendering.image[row].permute(1, 2, 0).numpy()
-        return _Drawn(self._observed(clean, index), mask, rendering.depth[row].numpy(), truth)
+        image = self._observed(Rendered(rendering.image[row]), index).rgb.permute(1, 2, 0).numpy()
+        return _Drawn(image, mask, rendering.depth[row].numpy(), truth)
 
-    def _observed(self, clean: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    def _observed(self, render: Rendered, index: int) -> Observation:
         """With observation noise, which depends on the seed and the image's number alone."""
         if self.settings.sigma == 0:
-            return clean
+            return Observation(render.rgb)
         key = np.array([self.settings.seed, index], np.uint64)
-        noise = np.random.Generator(np.random.Philox(key=key)).standard_normal(clean.shape, np.float32)
-        return clean + np.float32(self.settings.sigma) * noise
+        generator = ChannelsLast(np.random.Generator(np.random.Philox(key=key)))
+        return GaussianModel(self.settings.sigma).sample(render, generator)
 
 
 def _seed(seed: int, part: int) -> int:

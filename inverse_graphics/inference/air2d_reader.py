@@ -25,12 +25,12 @@ class Air2DReader:
         self.device = device
         self.network = model.module.to(device).eval()
 
-    def place(self, image: NDArray[np.floating]) -> tuple[Tensor, ImageResize]:
-        """Grey, on black: (1, S, S)."""
+    def resize(self, image: NDArray[np.float32]) -> tuple[Tensor, ImageResize]:
+        """To grey, on black: (1, S, S)."""
         return resize_to_grey(image, self.network.settings.image_size)
 
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
-        """Parse images, all at once, in their order."""
+        """Parse images as one batch, in their order."""
         observed = torch.stack([image.model_image for image in images])
         reading = Reading(*(part.cpu() for part in read_images(self.network, observed.to(self.device))))
         familiarity, parsed = self.familiarity, reading.parsed_images()

@@ -1,4 +1,4 @@
-"""What an image is parsed into: the answer that scripts read and people look at."""
+"""What an image is parsed into: the result that scripts read and people look at."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ Matrix = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class ParsedObject:
-    """One object that the network found; pose fields are None in 2D.
+    """One object that the network found; fields of the pose are None in 2D.
 
-    box_px: x, y of the top left corner, width, height, in pixels of the image as it was given: the
-    smallest box that holds what was drawn of the object; in 3D also what other objects hide of it, but
-    nothing beyond the image.  window_px: likewise, the attention window, which may reach beyond the image;
-    None in 3D.
-    identity: "pack/object"; identity_probability: given that there is an object.
-    position_m: x, y, z, world frame.  quaternion_xyzw: world from object.
-    T_camera_object: 4×4, rows.  position_std_m: posterior standard deviation of x, y, z, given the camera.
-    Of kinds that look the same however they are turned, the rotation is none.
+    Attributes:
+        box_px: x and y of the top left corner, width and height, pixels of the image as it was given: the
+            smallest box around the object's rendering; in 3D also around what other objects hide of it, but
+            never beyond the image.
+        identity: "pack/object".
+        identity_probability: Of this identity, given that there is an object.
+        position_m: x, y, z, metres, world frame.
+        quaternion_xyzw: Rotation from object to world; the identity for kinds that look the same from all
+            sides.
+        T_camera_object: 4×4 by rows, object to camera.
+        position_std_m: Posterior standard deviation of x, y, z, metres, given the camera.
+        window_px: The attention window, as `box_px`, which may reach beyond the image; None in 3D.
     """
 
     box_px: Box
@@ -38,29 +42,43 @@ class ParsedObject:
     position_std_m: tuple[float, float, float] | None = None
     window_px: Box | None = None
 
+    def __str__(self) -> str:
+        if self.position_m is None:
+            return "box ({:.0f}, {:.0f}, {:.0f}, {:.0f}) px".format(*self.box_px)
+        return "{} at ({:.3f}, {:.3f}, {:.3f}) m".format(self.identity, *self.position_m)
+
 
 @dataclass(frozen=True)
 class ParsedCamera:
-    """The camera that the image was seen from.
+    """The camera from which the image was taken.
 
-    K: 3×3, pixels of the image as it was given.  T_world_camera: 4×4, camera to world; both by rows.
+    Attributes:
+        K: 3×3 by rows, pixels of the image as it was given.
+        T_world_camera: 4×4 by rows, camera to world.
     """
 
     K: Matrix
     T_world_camera: Matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Parse:
     """One image's scene: how many objects, which, where, and how well that explains the image.
 
-    count_probabilities: probability of each count, index = count.
-    log_likelihood: log p(image | parse), nats, at the model's own resolution.
-    warning: one sentence when the image looks unlike what the model was trained on.
-    observation, reconstruction: (H, W, 3) float32 in [0, 1], at the model's own resolution.
-    prefixes: (count + 1, H, W, 3), the reconstruction after the first 0, 1, … objects.
-    scene: what was inferred as a scene that can be drawn, its picture as large as the image, or as large as
-    a scene's can be; None in 2D.
+    Attributes:
+        image: The image's name.
+        model: The model's name.
+        count: How many objects there are.
+        count_probabilities: The probability of each count, by index.
+        log_likelihood: log p(image | parse), nats, at the model's own resolution.
+        warning: One sentence if the image looks unlike what the model was trained on.
+        objects: The objects, in the order in which the network found them.
+        camera: The camera; None in 2D.
+        observation: (H, W, 3) float32 in [0, 1], the image at the model's own resolution.
+        reconstruction: The same size, the inferred scene rendered.
+        prefixes: (count + 1, H, W, 3), the reconstruction after the first 0, 1, … objects.
+        scene: The inferred scene, its picture as large as the image, or as large as a scene's can be; None in
+            2D.
     """
 
     image: str
@@ -76,8 +94,17 @@ class Parse:
     prefixes: NDArray[np.float32]
     scene: Scene | None = None
 
+    def __repr__(self) -> str:
+        return f"Parse({self.image!r}, count={self.count}, objects=[{', '.join(map(str, self.objects))}])"
+
+    def __str__(self) -> str:
+        objects = "1 object" if self.count == 1 else f"{self.count} objects"
+        lines = [f"{self.image}: {objects}, probability {self.count_probabilities[self.count]:.2f}"]
+        lines += [f"  {found}" for found in self.objects]
+        return "\n".join([*lines, f"  warning: {self.warning}"] if self.warning else lines)
+
     def to_json(self) -> dict[str, Any]:
-        """The fields that scripts lean on, as plain lists and numbers, without the pictures."""
+        """The fields that scripts rely on, as plain lists and numbers, without the images."""
         return {
             "image": self.image,
             "model": self.model,

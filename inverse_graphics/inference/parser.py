@@ -1,38 +1,46 @@
-"""Parses images with a trained model: what a robot script calls."""
+"""Parses images with a trained model: what a robot's script calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike, fspath
 from pathlib import Path
+from typing import cast, overload
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from inverse_graphics.errors import ModelError
+from inverse_graphics.errors import ImageError, ModelError
 from inverse_graphics.inference.air2d_reader import Air2DReader
 from inverse_graphics.inference.air3d_reader import Air3DReader
 from inverse_graphics.inference.image_resize import Reader, ResizedImage
 from inverse_graphics.inference.parse import Parse
+from inverse_graphics.io.images import ImageLike, as_image, is_one_image
 from inverse_graphics.models.weights import LoadedModel, load_model
 
 DEFAULT_MODEL = "table_top"
-BATCH = 64
+BATCH_SIZE = 64
 """Images that go through the network at once."""
 
 READERS: Mapping[str, Callable[[LoadedModel, torch.device], Reader]] = {
     "air2d": Air2DReader,
     "air3d": Air3DReader,
 }
-"""What reads images, by the kind of model."""
+"""Readers by the type of model."""
 
 
 class SceneParser:
-    """Says what is on images, with one loaded model.
+    """Parses images with one model.
 
-    >>> parser = SceneParser.load()                      # doctest: +SKIP
-    >>> parser.parse([image])[0].count                   # doctest: +SKIP
+    >>> parser = load_parser()                           # doctest: +SKIP
+    >>> parser.parse("table.png").count                  # doctest: +SKIP
     2
+
+    Args:
+        model: A loaded 2D or 3D model.
+        device: Where the network runs, such as "cpu" or "cuda".
+
+    Raises:
+        ModelError: The model is of a type that cannot parse images.
     """
 
     def __init__(self, model: LoadedModel, device: str | torch.device = "cpu") -> None:
@@ -44,36 +52,79 @@ class SceneParser:
         self.name, self.document = model.name, model.document
         self._reader = READERS[model.document.kind](model, torch.device(device))
 
-    @classmethod
-    def load(cls, model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
-        """The parser of a shipped model's name or of a model folder; without either, of the default model.
+    @overload
+    def parse(self, images: ImageLike, names: str | None = None) -> Parse: ...  # type: ignore[overload-overlap]
 
-        Raises:
-            ModelError: no such model, or its files are damaged.
-        """
-        return cls(load_model(DEFAULT_MODEL if model is None else model), device)
+    @overload
+    def parse(self, images: Iterable[ImageLike], names: Sequence[str] | None = None) -> list[Parse]: ...
 
     def parse(
-        self, images: Sequence[NDArray[np.floating]], names: Sequence[str] | None = None
-    ) -> list[Parse]:
-        """Parse images of any sizes.
+        self, images: ImageLike | Iterable[ImageLike], names: str | Sequence[str] | None = None
+    ) -> Parse | list[Parse]:
+        """Parse one image, or several of any sizes.
 
-        images: each (H, W) or (H, W, 3), floats in [0, 1].  names: what each answer calls its image;
-        without them, "0", "1", …
+        Args:
+            images: One image or an iterable of images, each a path, a Pillow image, an array or a tensor, as
+                `as_image` describes. An array is always one image: pass a batch (N, H, W, 3) as a list.
+            names: What `Parse.image` says: one name for one image, a sequence for several. Without it, an
+                image read from a path is called by its path, any other by its position: "0", "1", …
+
+        Returns:
+            One parse for one image, a list for several, in their order.
 
         Raises:
-            ImageError: an array is not an image.
+            ImageError: An image cannot be read or could mean two things, or there are not as many names as
+                images.
         """
-        named = names if names is not None else [str(index) for index in range(len(images))]
-        return list(self.parse_stream(zip(named, images, strict=True)))
+        one = is_one_image(images)
+        several = cast("list[ImageLike]", [images] if one else list(cast("Iterable[ImageLike]", images)))
+        if names is None:
+            names = [_name(index, image) for index, image in enumerate(several)]
+        elif isinstance(names, str):
+            names = [names]
+        if len(names) != len(several):
+            raise ImageError(f"got {len(names)} names for {len(several)} images: expected one for each")
+        parses = list(self.parse_stream(zip(names, several, strict=True)))
+        return parses[0] if one else parses
 
-    def parse_stream(self, images: Iterable[tuple[str, NDArray[np.floating]]]) -> Iterator[Parse]:
-        """Parse (name, image) pairs as they come, in batches, in order."""
+    def parse_stream(self, images: Iterable[tuple[str, ImageLike]]) -> Iterator[Parse]:
+        """Parse images as they come, in batches, in their order.
+
+        Args:
+            images: Pairs of a name and an image, as `parse` takes them.
+
+        Yields:
+            The parse of each image.
+
+        Raises:
+            ImageError: An image cannot be read or could mean two things.
+        """
         batch: list[ResizedImage] = []
         for name, image in images:
-            batch.append(ResizedImage(name, *self._reader.place(image)))
-            if len(batch) == BATCH:
+            pixels = as_image(image, f"image '{name}'")
+            batch.append(ResizedImage(name, *self._reader.resize(pixels)))
+            if len(batch) == BATCH_SIZE:
                 yield from self._reader.read(batch)
                 batch = []
         if batch:
             yield from self._reader.read(batch)
+
+
+def load_parser(model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
+    """Load a model that parses images.
+
+    Args:
+        model: A shipped model's name (see `list_models`) or a model's folder; "table_top" if not given.
+        device: Where the network runs, such as "cpu" or "cuda".
+
+    Returns:
+        The parser.
+
+    Raises:
+        ModelError: No such model, its files are damaged, or it cannot parse images.
+    """
+    return SceneParser(load_model(DEFAULT_MODEL if model is None else model), device)
+
+
+def _name(index: int, image: ImageLike) -> str:
+    return fspath(image) if isinstance(image, str | PathLike) else str(index)

@@ -10,7 +10,7 @@ from pathlib import Path
 from inverse_graphics.errors import ModelError
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.files import storage_error
-from inverse_graphics.scene.scene_file import write_scene
+from inverse_graphics.scene.scene_file import save_scene
 
 
 class FileNames:
@@ -59,4 +59,4 @@ class SceneFolder:
             raise ModelError(
                 f"model '{parse.model}' infers boxes in a picture and no scenes: choose a 3D model"
             )
-        write_scene(parse.scene, self._names.path_for(parse.image))
+        save_scene(parse.scene, self._names.path_for(parse.image))

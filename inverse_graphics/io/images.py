@@ -1,4 +1,4 @@
-"""Image files in and out.
+"""Images in and out: from files, Pillow images, arrays and tensors, and to files.
 
 Pixels are taken as they are stored, with no change of colour space: 0 becomes 0 and the largest value 1.
 """
@@ -6,11 +6,15 @@ Pixels are taken as they are stored, with no change of colour space: 0 becomes 0
 from __future__ import annotations
 
 import io
+import os
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +23,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from inverse_graphics.errors import ImageError
 from inverse_graphics.io.files import atomic_write
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor"
+"""What `as_image` converts: a path, a Pillow image, an array or a tensor."""
+
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP"}
 """The formats read and written, by suffix; reading goes by the contents, not by the name."""
 MIN_SIDE = 8
@@ -26,6 +36,8 @@ MAX_SIDE = 8192
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 256 * 2**20
 _BLOCK = 2**20
+_ROUNDING = 0.5 / 255
+"""How far floats may lie beyond [0, 1]: so little that they round to a level within it."""
 
 PALETTE = (
     (0, 0, 0), (230, 97, 1), (94, 60, 153), (27, 158, 119), (231, 41, 138), (102, 166, 30), (230, 171, 2),
@@ -36,41 +48,74 @@ PALETTE = (
 """Colours of a mask: black where there is no object, then one for each, repeated from the second."""
 
 
-def read_image(path: Path | str) -> NDArray[np.float32]:
-    """Read an image file as (H, W, 3) float32 in [0, 1], upright.
+def as_image(image: ImageLike, name: str = "the image") -> NDArray[np.float32]:
+    """Convert an image in any of the accepted forms to one.
 
-    8 and 16 bit, grey, palette and colour are accepted (Pillow reduces 16-bit colour to 8 bits); what is
-    transparent is laid over black; EXIF orientation is applied; of an animation the first frame counts.
+    The same image gives the same values as a file, a Pillow image, or an array of any accepted type.
+    Ambiguous input is refused. Only the order of the colours cannot be checked: arrays from OpenCV are BGR,
+    and `image[..., ::-1]` converts them to RGB.
+
+    Args:
+        image: A path (see `read_image`); a Pillow image of any mode, whose EXIF orientation is applied; or an
+            array or tensor, channels last: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, or (H, W, 4) RGBA, which
+            is composited over black. Its values are floats in [0, 1], booleans, or uint8 or uint16, which are
+            divided by 255 or 65535. It has 8 to 8192 pixels a side and at most 40 megapixels.
+        name: The name in error messages of an image that has no path.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], RGB.
 
     Raises:
-        ImageError: no such file, a folder, empty, not an image, damaged, or not between 8×8 pixels and
-            8192 pixels a side and 40 megapixels, which is checked before anything is decoded.
+        ImageError: It is none of these; one line says what came, what was expected and what to do.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        with _decoding(name):
+            return _from_pillow(image, name)
+    return _from_array(_array(image, name), name)
+
+
+def is_one_image(images: object) -> bool:
+    """Whether something is a single image, or at least no iterable of several."""
+    single = isinstance(images, str | bytes | os.PathLike | Image.Image) or hasattr(images, "__array__")
+    return single or not isinstance(images, Iterable)
+
+
+def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """Read an image file, with its EXIF orientation applied.
+
+    8 and 16 bit, grey, palette and colour are accepted (Pillow reduces 16-bit colour to 8 bits); transparent
+    pixels are composited over black; of an animation the first frame is read.
+
+    Args:
+        path: A PNG, JPEG, BMP or WebP file, whatever its suffix, of 8 to 8192 pixels a side and at most
+            40 megapixels, which is checked before anything is decoded.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], RGB.
+
+    Raises:
+        ImageError: No such file, a folder, empty, not an image, damaged, too small or too large.
     """
     path = Path(path)
     content = _read_bytes(path)
-    with warnings.catch_warnings():
+    with _decoding(str(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the bounds below are tighter than Pillow's warning
-        try:
-            with Image.open(io.BytesIO(content), formats=tuple(set(FORMATS.values()))) as image:
-                _check_size(image.size, path)
-                return _as_rgb(_upright(image))
-        except Image.DecompressionBombError as problem:
-            raise ImageError(f"{path} is too large: expected {_bounds()}; scale it down") from problem
-        except UnidentifiedImageError as problem:
-            raise ImageError(f"{path} is not an image: expected {_names()}") from problem
-        except ImageError:
-            raise
-        except Exception as problem:  # a decoder raises whatever it stumbles over
-            reason = " ".join(str(problem).split())[:120] or type(problem).__name__
-            raise ImageError(f"{path} is damaged or cut off: {reason}; provide a whole file") from problem
+        with Image.open(io.BytesIO(content), formats=tuple(set(FORMATS.values()))) as image:
+            return _from_pillow(image, str(path))
 
 
 def write_image(path: Path | str, image: NDArray[np.floating]) -> None:
-    """Write (H, W, 3) or (H, W) values in [0, 1], others clipped, as 8 bits in the format of the suffix.
+    """Write an image file of 8 bits a channel.
+
+    Args:
+        path: Its suffix chooses the format: .png, .jpg, .jpeg, .bmp or .webp.
+        image: (H, W, 3) or (H, W), values in [0, 1]; others are clipped.
 
     Raises:
-        ImageError: the suffix names no known format.
-        StorageError: the file cannot be written.
+        ImageError: The suffix names no known format.
+        StorageError: The file cannot be written.
     """
     save(path, Image.fromarray(to_bytes(image)))
 
@@ -102,7 +147,7 @@ def write_mask(path: Path | str, mask: NDArray[np.integer]) -> None:
 
 
 def save(path: Path | str, image: Image.Image) -> None:
-    """Write a Pillow image, whole or not at all, in the format of the suffix.
+    """Write a Pillow image atomically, in the format of the suffix.
 
     Raises:
         ImageError: the suffix names no known format.
@@ -133,15 +178,15 @@ def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
 
 
 def mask_colour(index: int) -> tuple[int, int, int]:
-    """The colour, 0…255, that stands for object number `index` in a mask, 1 being the first object."""
+    """The colour, 0…255, of object number `index` in a mask, where 1 is the first object."""
     return PALETTE[0] if index == 0 else PALETTE[1 + (index - 1) % (len(PALETTE) - 1)]
 
 
 def expand_images(paths: Iterable[Path | str]) -> list[Path]:
     """List image files in the order given, each folder replaced by the images in it, sorted by name.
 
-    Within a folder only files with a known suffix count; subfolders and hidden files do not. A path that is
-    no folder is passed on as it is: reading it will say what is wrong with it.
+    Within a folder only files with a known suffix count; subfolders and hidden files do not. Any other path
+    is returned unchanged: an error is raised when it is read.
 
     Raises:
         ImageError: a folder that cannot be read or holds no image.
@@ -183,13 +228,43 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _check_size(size: tuple[int, int], path: Path) -> None:
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Convert any exception of a decoder to an ImageError of one line."""
+    try:
+        yield
+    except Image.DecompressionBombError as problem:
+        raise ImageError(f"{name} is too large: expected {_bounds()}; scale it down") from problem
+    except UnidentifiedImageError as problem:
+        raise ImageError(f"{name} is not an image: expected {_names()}") from problem
+    except ImageError:
+        raise
+    except Exception as problem:  # decoders raise many kinds of exception
+        reason = " ".join(str(problem).split())[:120] or type(problem).__name__
+        raise ImageError(f"{name} is damaged or cut off: {reason}; provide a whole file") from problem
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
-    came = f"{path} has {width}×{height} pixels"
+    came = f"{name} has {width}×{height} pixels"
     if min(size) < MIN_SIDE:
         raise ImageError(f"{came}: expected at least {MIN_SIDE}×{MIN_SIDE}")
     if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
         raise ImageError(f"{came}: expected {_bounds()}; scale it down")
+
+
+def _from_pillow(image: Image.Image, name: str) -> NDArray[np.float32]:
+    _check_size(image.size, name)
+    upright = _upright(image)
+    if upright.mode == "I":  # 32 bits that hold 16
+        levels = np.asarray(upright)
+        if levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
+            came = f"{name} is a Pillow image of mode I with values from {levels.min()} to {levels.max()}"
+            raise ImageError(f"{came}: expected 0 to 65535; scale it to 16 bits")
+        return _from_array(levels.astype(np.uint16), name)
+    if upright.mode.startswith(("I", "F")):
+        return _from_array(np.asarray(upright), name)
+    return _from_array(np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB")), name)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -197,18 +272,65 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         return ImageOps.exif_transpose(image) or image
-    except Exception:  # a picture is not lost for a damaged note about it
+    except Exception:  # damaged metadata must not make the image unusable
         return image
 
 
-def _as_rgb(image: Image.Image) -> NDArray[np.float32]:
-    if image.mode.startswith(("I", "F")):
-        grey = np.asarray(image).astype(np.float32) / np.float32(65535)
-        return np.repeat(grey.clip(0, 1)[..., None], 3, axis=-1)
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB")).astype(np.float32) / np.float32(255)
-    rgba = np.asarray(image.convert("RGBA")).astype(np.float32) / np.float32(255)
-    return rgba[..., :3] * rgba[..., 3:]
+def _array(image: object, name: str) -> NDArray[Any]:
+    """An array or a tensor as an array; torch is not imported for this."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(image, torch.Tensor):
+        tensor = image.detach().cpu()
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if not hasattr(image, "__array__"):
+        raise ImageError(
+            f"{name} is a {type(image).__name__}: expected a path, a Pillow image, an array or a tensor"
+        )
+    return np.asarray(image)
+
+
+def _from_array(pixels: NDArray[Any], name: str) -> NDArray[np.float32]:
+    came = f"{name} is an array of shape {pixels.shape} and type {pixels.dtype}"
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+        raise ImageError(f"{came}: expected (H, W), (H, W, 3) or (H, W, 4); {_advice(pixels.shape)}")
+    height, width, channels = pixels.shape
+    _check_size((width, height), name)
+    values = _scaled(pixels, came)
+    if channels == 4:
+        values = values[..., :3] * values[..., 3:]
+    return np.ascontiguousarray(np.repeat(values, 3, axis=2) if channels == 1 else values)
+
+
+def _advice(shape: tuple[int, ...]) -> str:
+    if len(shape) == 4:
+        return "pass the images of a batch as a list, such as list(images)"
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return "move its channels to the end, such as by np.moveaxis(image, 0, -1) or image.permute(1, 2, 0)"
+    return "pass one image, or a list of images"
+
+
+def _scaled(pixels: NDArray[Any], came: str) -> NDArray[np.float32]:
+    """Values of any accepted type as floats in [0, 1], the same shape."""
+    kind, size = pixels.dtype.kind, pixels.dtype.itemsize
+    if kind == "b":
+        return pixels.astype(np.float32)
+    if kind == "u" and size <= 2:
+        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    if kind != "f":
+        raise ImageError(
+            f"{came}: expected floats in [0, 1], uint8 or uint16; convert it, as image.astype(np.uint8) does"
+        )
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageError(f"{came} with values that are not finite: expected floats in [0, 1]; replace them")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ImageError(
+            f"{came} with values from {low:.4g} to {high:.4g}: expected floats in [0, 1], uint8 or uint16; "
+            "divide it by its largest possible value, or clip it"
+        )
+    return pixels.clip(0, 1).astype(np.float32, copy=False)
 
 
 def _require_png(path: Path | str, what: str) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Enumerated, Halting, Step, ponder
+from inverse_graphics.observation.model import Likelihood
 
 
 class ObjectStep(NamedTuple):
@@ -42,20 +43,28 @@ class InitialState(NamedTuple):
 
 
 class AirModel(Protocol):
-    """What the loop needs of a model."""
+    """What the loop needs of a model.
+
+    What it observes is of the model's own type: images (B, C, H, W) in [0, 1], or an `Observation` of them.
+    """
 
     @property
     def max_objects(self) -> int:
         """N, the number of steps."""
 
-    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
+    def begin(self, observation: Any, sampler: Sampler) -> InitialState:
         """Infer what all objects share, and give the recurrent state before the first step."""
 
     def step(self, state: Any, sampler: Sampler) -> Step[Any, ObjectStep]:
         """Infer one more object.  The step's halting logit is that of *no* further object: −logit(π_i)."""
 
-    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
-        """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
+    def prefix_log_likelihoods(
+        self, observation: Any, objects: list[ObjectStep], likelihood: Likelihood | None = None
+    ) -> Tensor:
+        """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats.
+
+        likelihood: what compares images with renders, the model's own unless given.
+        """
 
 
 class Inference(NamedTuple):
@@ -82,18 +91,23 @@ class Inference(NamedTuple):
 
 def attend_infer_repeat(
     model: AirModel,
-    images: Tensor,
+    observation: Any,
     sampler: Sampler,
     halting: Halting | None = None,
     initial: InitialState | None = None,
+    likelihood: Likelihood | None = None,
 ) -> Inference:
     """Infer the objects of B images.
 
-    images: (B, C, H, W) in [0, 1].  sampler: how latents are taken from their posteriors.
-    halting: `Enumerated` unless given, and then all N steps run.  initial: where to start from, if what the
-    model would begin with is known already.
+    Args:
+        model: what infers.
+        observation: B images, as the model takes them.
+        sampler: how latents are taken from their posteriors.
+        halting: `Enumerated` unless given, and then all N steps run.
+        initial: where to start from, if what the model would begin with is known already.
+        likelihood: a surrogate that compares images with renders in place of the model's own.
     """
-    initial = initial or model.begin(images, sampler)
+    initial = initial or model.begin(observation, sampler)
     pondering = ponder(
         lambda state, *_: model.step(state, sampler),
         initial.state,
@@ -108,5 +122,5 @@ def attend_infer_repeat(
         log_present=pondering.log_keep,
         kl=torch.stack([step.kl for step in objects], dim=-1),
         kl_shared=initial.kl,
-        log_likelihood=model.prefix_log_likelihoods(images, objects),
+        log_likelihood=model.prefix_log_likelihoods(observation, objects, likelihood),
     )

@@ -11,14 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes, overlap
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 from inverse_graphics.optimisation.settings import OptimiseSettings
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.pictures import render
 
 
 class Poses(NamedTuple):
@@ -49,7 +47,7 @@ class Poses(NamedTuple):
             orientation = scenes.orientation + self.orientation[..., 0]
         else:
             orientation = scenes.orientation @ matrix_from_rotation_vector(self.orientation)
-        return SceneLatents(orbit, scenes.asset, self.position, orientation)
+        return scenes.replace(orbit=orbit, position=self.position, orientation=orientation)
 
     def confine(self, space: SceneSpace) -> None:
         """Move what has left the family's extent back to its border; what is fixed stays where it is."""
@@ -87,11 +85,6 @@ NATS_PER_METRE = 6000.0
 """What objects that come too close to each other cost while they are moved, so that they part."""
 
 
-def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
-    """Pictures of whole scenes: (B, 3, H, W), differentiable where the engine is."""
-    return render(space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation), engine).image
-
-
 def log_likelihood(images: Tensor, pictures: Tensor, sigma: float) -> Tensor:
     """log p(image | scene) at the image's own scale: (B,), nats."""
     return GaussianLikelihood(sigma).log_prob(images, pictures)
@@ -101,12 +94,12 @@ def log_prior(scenes: SceneLatents, space: SceneSpace) -> Tensor:
     """log p(scene), objects in any slots: (B,), nats; not differentiable."""
     with torch.no_grad():
         ordered = nearest_first(scenes, space)
-        return log_prior_of_prefixes(ordered, space).gather(1, ordered.counts[:, None])[:, 0]
+        return space.family.log_prob(ordered).gather(1, ordered.counts[:, None])[:, 0]
 
 
 def surrogate(
     images: Tensor, pictures: Tensor, scenes: SceneLatents, space: SceneSpace, sigma: float, levels: int
 ) -> Tensor:
     """What gradients are taken of: likelihood at `levels` scales, less what crowding costs: (B,)."""
-    crowding = NATS_PER_METRE * overlap(scenes, space)[:, -1]
+    crowding = NATS_PER_METRE * space.family.overlap(scenes)[:, -1]
     return PyramidLikelihood(sigma, levels).log_prob(images, pictures) - crowding

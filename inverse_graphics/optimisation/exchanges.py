@@ -15,9 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.families.quantities import uniform
 from inverse_graphics.geometry.transforms import random_rotations
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 
 Score = Callable[[SceneLatents, Tensor], Tensor]
@@ -60,10 +61,10 @@ def exchanged(
 
 def _best(trials: list[SceneLatents], score: Score) -> SceneLatents:
     count = len(trials[0].asset)
-    flat = SceneLatents(*(torch.cat(parts) for parts in zip(*trials, strict=True)))
+    flat = SceneLatents.cat(trials)
     value = score(flat, torch.arange(count).repeat(len(trials))).reshape(len(trials), count)
-    chosen = value.argmax(dim=0) * count + torch.arange(count)  # the first of equal ones: what it was
-    return SceneLatents(*(part[chosen] for part in flat))
+    first = value.argmax(dim=0)  # of equally good ones, so that scenes stay as they were
+    return flat.reshape(len(trials), count)[first, torch.arange(count)]
 
 
 def _other_kinds(scenes: SceneLatents, space: SceneSpace, slot: int) -> list[SceneLatents]:
@@ -104,7 +105,7 @@ def _places(
         return
     error = unexplained(_with(scenes, slot, asset=torch.full_like(scenes.asset[:, slot], -1)))
     drawn = torch.multinomial(error.flatten(1) + 1e-9, count, replacement=True, generator=generator)
-    cameras = space.cameras(scenes.orbit)
+    cameras = space.cameras(scenes.orbit, scenes.K)
     for index, pixels in enumerate(drawn.unbind(1)):
         if index % 2:
             yield uniform(-space.reach, space.reach, (len(pixels), 2), generator)
@@ -130,7 +131,7 @@ def _with(scenes: SceneLatents, slot: int, **parts: Tensor) -> SceneLatents:
         whole[:, slot] = value
         return whole
 
-    return scenes._replace(**{name: put(name, value) for name, value in parts.items()})
+    return scenes.replace(**{name: put(name, value) for name, value in parts.items()})
 
 
 @torch.no_grad()
@@ -144,19 +145,10 @@ def draw_starts(
         scenes = best if index == 0 else _drawn(searches, space, generator)
         worth = score(scenes, number)
         better = worth > value
-        best = merged(better, scenes, best)
+        best = scenes.where(better, best)
         value = torch.where(better, worth, value)
     return best
 
 
-def merged(chosen: Tensor, scenes: SceneLatents, others: SceneLatents) -> SceneLatents:
-    """Of each pair the first where `chosen` (B,), else the second."""
-
-    def pick(one: Tensor, other: Tensor) -> Tensor:
-        return torch.where(chosen.reshape(-1, *[1] * (one.dim() - 1)), one, other)
-
-    return SceneLatents(*(pick(*pair) for pair in zip(scenes, others, strict=True)))
-
-
 def _drawn(count: int, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
-    return SceneLatents.from_sample(space.family.sample(count, generator), space)
+    return space.family.sample(count, generator).latents

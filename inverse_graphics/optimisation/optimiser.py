@@ -1,55 +1,68 @@
-"""Optimises the scene of an image file's pixels: what a script and the command line call."""
+"""Searches for the scene of an image: what scripts and the command line call."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from inverse_graphics.errors import ModelError
 from inverse_graphics.families.registry import read_family
 from inverse_graphics.inference.image_resize import resize_to_colour
 from inverse_graphics.inference.parse import Parse
+from inverse_graphics.io.images import ImageLike, as_image
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.optimisation.answer import Answers
 from inverse_graphics.optimisation.search import Progress, SceneSearch
-from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
+from inverse_graphics.optimisation.settings import (
+    FROM_ANSWER,
+    FROM_PRIOR,
+    OptimiseSettings,
+    Start,
+    settings_from,
+)
 from inverse_graphics.optimisation.trace import Optimised
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_differentiable_engine
 
-Start = Literal["prior", "network"]
+DEFAULT_MODEL = "table_top"
 SIGMA = 0.05
-"""Noise of images, grey levels, where no model says it."""
+"""Standard deviation of the noise of images in [0, 1], where no model states it."""
 
 
-class Found(NamedTuple):
-    """What was found of one image.
+class OptimiseResult(NamedTuple):
+    """What a search found for one image.
 
-    parse: the best scene.  search: how it was found.  before: log p(x | the network's answer), None without.
+    Attributes:
+        parse: The best scene, in the form in which parsers answer.
+        search: Every restart: its best scene, its history and its path.
+        log_likelihood_before: log p(image | the network's answer), nats; None where the search did not start
+            from it.
     """
 
     parse: Parse
     search: Optimised
-    before: float | None
+    log_likelihood_before: float | None
 
 
 @dataclass(frozen=True)
 class SceneOptimiser:
-    """Searches the scenes of images; ends with a `with` statement where worker processes draw.
+    """Searches for the scenes of images; a context manager, which ends the worker processes that draw.
 
-    name: of the model or the family.  network: None where only a family is known.
-
-    >>> with SceneOptimiser.of_model() as optimiser:                                  # doctest: +SKIP
-    ...     optimiser.optimise(image, "table.png", torch.Generator()).parse.count
+    >>> with SceneOptimiser.from_model() as optimiser:                                # doctest: +SKIP
+    ...     optimiser.optimise("table.png", "table.png", torch.Generator()).parse.count
     2
+
+    Attributes:
+        name: The model's or the family's.
+        search: The search over a family's scenes through an engine.
+        network: The model's network; None where only a family is known.
     """
 
     name: str
@@ -57,14 +70,22 @@ class SceneOptimiser:
     network: Air3D | None = None
 
     @classmethod
-    def of_model(
-        cls, model: str | Path = "table_top", engine: str = DEFAULT_ENGINE, workers: int = 0
+    def from_model(
+        cls, model: str | Path = DEFAULT_MODEL, engine: str = DEFAULT_ENGINE, workers: int = 0
     ) -> SceneOptimiser:
-        """With the scenes that a 3D model knows, and its noise.  workers: of engines without gradients.
+        """Search the scenes of a 3D model's family, with the model's noise.
+
+        Args:
+            model: A shipped model's name or a model's folder.
+            engine: An engine's name (see `available_engines`); one without gradients is differenced.
+            workers: Processes that draw the differences, 0 for none but this one.
+
+        Returns:
+            The optimiser, which may also start from the network's answer.
 
         Raises:
-            ModelError: no such model, or none of scenes in space.
-            EngineError: no such engine, or it does not work here.
+            ModelError: No such model, or it is not a 3D model.
+            EngineError: No such engine, or it does not work here.
         """
         loaded = load_model(model)
         network = loaded.module
@@ -74,14 +95,23 @@ class SceneOptimiser:
         return cls(loaded.name, SceneSearch(network.space, drawing, network.settings.sigma), network)
 
     @classmethod
-    def of_family(
+    def from_family(
         cls, family: str | Path, engine: str = DEFAULT_ENGINE, workers: int = 0, sigma: float = SIGMA
     ) -> SceneOptimiser:
-        """With the scenes of a family, by a shipped one's name or from a file; no network is needed.
+        """Search the scenes of a family, for which no network is needed.
+
+        Args:
+            family: A shipped family's name or a file.
+            engine: An engine's name (see `available_engines`); one without gradients is differenced.
+            workers: Processes that draw the differences, 0 for none but this one.
+            sigma: Standard deviation of the noise of pixels in [0, 1].
+
+        Returns:
+            The optimiser.
 
         Raises:
-            SceneError: no such family, or settings that are not valid.
-            EngineError: no such engine, or it does not work here.
+            SceneError: No such family, or settings that are not valid.
+            EngineError: No such engine, or it does not work here.
         """
         space = SceneSpace(read_family(family))
         drawing = make_differentiable_engine(engine, space.family.library, workers=workers)
@@ -103,24 +133,34 @@ class SceneOptimiser:
 
     def optimise(
         self,
-        image: NDArray[np.floating],
+        image: ImageLike,
         name: str,
         generator: torch.Generator,
         start: Start = "prior",
         settings: OptimiseSettings | None = None,
         progress: Progress = lambda _: None,
-    ) -> Found:
-        """Search the scene of one image.
+    ) -> OptimiseResult:
+        """Search for the scene of one image.
 
-        image: (H, W) or (H, W, 3), floats in [0, 1]; its middle square is looked at.  start: "prior", scenes
-        drawn from the family, or "network", the network's answer, which the result is never worse than.
-        settings: `FROM_PRIOR` or `FROM_ANSWER` unless given.
+        Args:
+            image: A path, a Pillow image, an array or a tensor, as `as_image` describes; its middle square is
+                used.
+            name: What `Parse.image` says.
+            generator: The source of randomness.
+            start: "prior", scenes drawn from the family, or "network", the network's answer; the result is
+                never worse than that.
+            settings: How long and how far; by default what suits the start.
+            progress: Called with the number of steps done.
+
+        Returns:
+            The best scene, and how it was found.
 
         Raises:
-            ImageError: the array is not an image.
+            ImageError: The image cannot be read or could mean two things.
             ModelError: "network", where there is none.
         """
-        model_image, resize = resize_to_colour(image, self.search.space.family.image_size)
+        pixels = as_image(image, f"image '{name}'")
+        model_image, resize = resize_to_colour(pixels, self.search.space.family.image_size)
         before = None
         if start == "prior":
             found = self.search.from_prior(model_image[None], generator, settings or FROM_PRIOR, progress)
@@ -129,7 +169,7 @@ class SceneOptimiser:
             chosen = settings or FROM_ANSWER
             found = self.search.from_scenes(model_image[None], reading.scenes, generator, chosen, progress)
             before = float(reading.log_likelihood)
-        return Found(
+        return OptimiseResult(
             Answers(self.name, self.search).parse(found.best, name, model_image, resize), found, before
         )
 
@@ -139,3 +179,54 @@ class SceneOptimiser:
                 f"scene family '{self.name}' has no network: start from the prior, or name a model"
             )
         return self.network
+
+
+def optimise(
+    image: ImageLike,
+    model: str | Path | None = None,
+    *,
+    family: str | Path | None = None,
+    start: Start = "prior",
+    restarts: int | None = None,
+    steps: int | None = None,
+    exchanges: int | None = None,
+    engine: str = DEFAULT_ENGINE,
+    seed: int = 0,
+) -> OptimiseResult:
+    """Search for the scene of one image through a renderer.
+
+    Args:
+        image: A path, a Pillow image, an array or a tensor, as `as_image` describes; its middle square is
+            used.
+        model: The 3D model whose scenes are searched, a shipped one's name or a folder; "table_top" if
+            neither a model nor a family is given.
+        family: The scene family that is searched instead, a shipped one's name or a file.
+        start: "prior", scenes drawn from the family, or "network", the model's answer; the result is never
+            worse than that.
+        restarts: Searches from the prior, of which the best is kept; 16 if not given.
+        steps: Gradient steps; 150 from the prior and 60 from the network if not given.
+        exchanges: Objects tried elsewhere now and then, besides other kinds and orientations; 0 for gradients
+            alone; 12 from the prior and 6 from the network if not given.
+        engine: An engine's name (see `available_engines`); one without gradients is differenced.
+        seed: The same seed finds the same scene.
+
+    Returns:
+        The best scene as a parse, and how it was found.
+
+    Raises:
+        ImageError: The image cannot be read or could mean two things.
+        ModelError: No such 3D model, or a model and a family, or "network" without a model.
+        SceneError: No such family, or settings that are not valid.
+        EngineError: No such engine, or it does not work here.
+    """
+    if model is not None and family is not None:
+        raise ModelError(f"got the model '{model}' and the family '{family}': expected one of them")
+    name = fspath(image) if isinstance(image, str | PathLike) else "0"
+    settings = settings_from(start, restarts, steps, exchanges)
+    generator = torch.Generator().manual_seed(seed)
+    if family is None:
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine)
+    else:
+        optimiser = SceneOptimiser.from_family(family, engine)
+    with optimiser:
+        return optimiser.optimise(image, name, generator, start, settings)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.families.family import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import draw_scenes, nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.optimisation.ascent import (
     Ascent,
     Poses,
-    draw_scenes,
     log_likelihood,
     log_prior,
     surrogate,
@@ -133,7 +133,7 @@ class SceneSearch:
             ascent.step(surrogate(images, pictures, current, self.space, self.sigma, levels), over)
             poses.confine(self.space)
             progress(step + 1)
-        return SceneLatents(*(part.detach() for part in poses.put(scenes)))
+        return poses.put(scenes).map(Tensor.detach)
 
     def _note(self, trace: Trace, images: Tensor, scenes: SceneLatents, pictures: Tensor) -> None:
         likelihood = log_likelihood(images, pictures, self.sigma)
@@ -155,7 +155,7 @@ class SceneSearch:
             return value + log_prior(scenes, self.space)
 
         def score_in_turn(scenes: SceneLatents, number: Tensor) -> Tensor:
-            parts = zip(*(torch.split(part, BATCH_SIZE) for part in (*scenes, number)), strict=True)
-            return torch.cat([score(SceneLatents(*some), own) for *some, own in parts])
+            parts = zip(scenes.split(BATCH_SIZE), torch.split(number, BATCH_SIZE), strict=True)
+            return torch.cat([score(some, own) for some, own in parts])
 
         return score_in_turn

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from inverse_graphics.errors import InverseGraphicsError
+from inverse_graphics.io.documents import validated
+
+Start = Literal["prior", "network"]
 
 
 class OptimiseSettings(BaseModel):
@@ -65,3 +71,20 @@ FROM_ANSWER = OptimiseSettings.model_validate(
     }
 )
 """From a scene that is nearly right: the steps are short."""
+
+
+def settings_from(
+    start: Start, restarts: int | None = None, steps: int | None = None, exchanges: int | None = None
+) -> OptimiseSettings:
+    """Settings that suit a start, some of them changed; without exchanges no orientations are tried either.
+
+    Raises:
+        InverseGraphicsError: A number is out of its range.
+    """
+    given = {"restarts": restarts, "steps": steps, "exchanges": exchanges}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if exchanges == 0:
+        changes["orientations"] = 0
+    default = FROM_PRIOR if start == "prior" else FROM_ANSWER
+    document = default.model_dump() | changes
+    return validated(OptimiseSettings, document, "settings of the search", InverseGraphicsError)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.families.family import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
-from inverse_graphics.optimisation.exchanges import merged
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
-class Explanations(NamedTuple):
+@dataclass(frozen=True)
+class Explanations(TensorBatch):
     """Scenes of images, objects nearest first, and how good they are at the images' own scale.
 
     log_joint: (B,), log p(x, scene).  log_likelihood: (B,), log p(x | scene); nats.
@@ -21,11 +24,6 @@ class Explanations(NamedTuple):
     scenes: SceneLatents
     log_joint: Tensor
     log_likelihood: Tensor
-
-    def at(self, chosen: Tensor) -> Explanations:
-        """Some of them.  chosen: (C,) int64."""
-        scenes = SceneLatents(*(part[chosen] for part in self.scenes))
-        return Explanations(scenes, self.log_joint[chosen], self.log_likelihood[chosen])
 
 
 class Optimised(NamedTuple):
@@ -57,7 +55,7 @@ class Optimised(NamedTuple):
 
     def of_first(self, restarts: int) -> Explanations:
         """The best of each image had there been only so many searches of it: B."""
-        return self.searches.at(self._winners(restarts))
+        return self.searches[self._winners(restarts)]
 
     def _winners(self, restarts: int) -> Tensor:
         images, searches = self.history.shape[:2]
@@ -75,26 +73,16 @@ class Trace:
 
     def add(self, scenes: SceneLatents, log_joint: Tensor, log_likelihood: Tensor) -> None:
         """Take note of where all searches are.  log_joint, log_likelihood: (B · r,), nats."""
-        here = Explanations(
-            SceneLatents(*(part.detach().clone() for part in scenes)), log_joint, log_likelihood
-        )
+        here = Explanations(scenes.map(lambda part: part.detach().clone()), log_joint, log_likelihood)
         self._path.append(here.scenes)
         self._joint.append(log_joint)
-        self._best = here if self._best is None else _better(here, self._best)
+        best = self._best
+        self._best = here if best is None else here.where(log_joint > best.log_joint, best)
 
     def found(self, space: SceneSpace) -> Optimised:
         """All that was seen."""
         assert self._best is not None
         history = torch.stack(self._joint, dim=-1)
         history = history.reshape(-1, self._restarts, history.shape[-1])
-        ordered = self._best._replace(scenes=nearest_first(self._best.scenes, space))
+        ordered = self._best.replace(scenes=nearest_first(self._best.scenes, space))
         return Optimised(ordered, history, tuple(self._path))
-
-
-def _better(new: Explanations, old: Explanations) -> Explanations:
-    taken = new.log_joint > old.log_joint
-    return Explanations(
-        merged(taken, new.scenes, old.scenes),
-        torch.where(taken, new.log_joint, old.log_joint),
-        torch.where(taken, new.log_likelihood, old.log_likelihood),
-    )

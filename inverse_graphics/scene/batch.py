@@ -1,6 +1,6 @@
 """The padded tensor form of a batch of scenes: what engines render and networks infer.
 
-A batch of B scenes holds N object slots each; a slot that is empty has `asset` −1 and is never drawn.
+A batch has B scenes of N object slots each; an empty slot has `asset` −1 and is never rendered.
 All tensors of a batch share one device and, where real-valued, one dtype. Frames and units: world is
 right-handed, metres, Z up; cameras are OpenCV (x right, y down, z forward) with K in pixels, where pixel
 (row r, column c) has its centre at (c + 0.5, r + 0.5).
@@ -9,8 +9,8 @@ right-handed, metres, Z up; cameras are OpenCV (x right, y down, z forward) with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -21,11 +21,12 @@ from inverse_graphics.geometry.transforms import matrix_from_quaternion, quatern
 from inverse_graphics.io.documents import describe
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.scene.scene import Background, Camera, Light, Scene, SceneObject, Table
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
 @dataclass(frozen=True)
-class ObjectBatch:
-    """Objects: what they are and where they are.
+class ObjectBatch(TensorBatch):
+    """Objects: their assets and poses.
 
     asset: (B, N) int64, index into a `MeshLibrary`, −1 where the slot is empty.
     position: (B, N, 3), metres, world frame.  rotation: (B, N, 3, 3), world from object.
@@ -38,13 +39,9 @@ class ObjectBatch:
     scale: Tensor
     tint: Tensor
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> ObjectBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class CameraBatch:
+class CameraBatch(TensorBatch):
     """Pinhole cameras.
 
     K: (B, 3, 3), pixels.  T_world_camera: (B, 4, 4), camera to world.  height, width: pixels.
@@ -55,13 +52,9 @@ class CameraBatch:
     height: int
     width: int
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> CameraBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class LightBatch:
+class LightBatch(TensorBatch):
     """One directional light and an ambient one.
 
     direction: (B, 3), unit, world frame, *towards* the light.  diffuse, ambient: (B, 3), linear RGB;
@@ -72,13 +65,9 @@ class LightBatch:
     diffuse: Tensor
     ambient: Tensor
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> LightBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class TableBatch:
+class TableBatch(TensorBatch):
     """Rectangular table tops in the plane z = 0, centred at the origin, sides along x and y.
 
     size: (B, 2), metres, full length along x and y; (0, 0) where a scene has no table.
@@ -88,14 +77,14 @@ class TableBatch:
     size: Tensor
     colour: Tensor
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> TableBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
 
 @dataclass(frozen=True)
-class SceneBatch:
-    """Everything an image depends on.  background: (B, 3), the colour behind everything."""
+class SceneBatch(TensorBatch):
+    """A batch of complete scenes.
+
+    objects: N slots per scene.  camera: one per scene.  light: one per scene.  table: one per scene.
+    background: (B, 3), colour of the background.
+    """
 
     objects: ObjectBatch
     camera: CameraBatch
@@ -112,10 +101,13 @@ class SceneBatch:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> SceneBatch:
-        """Pad scenes to the same number of slots, those of the fullest one unless `slots` says more.
+        """Convert scenes to one batch, padded to the same number of slots.
+
+        scenes: at least one, all with one image size.  library: contains every asset of the scenes.
+        slots: N, by default the largest number of objects of a scene.
 
         Raises:
-            SceneError: no scenes, pictures of different sizes, more objects than slots, or an asset that the
+            SceneError: no scenes, images of different sizes, more objects than slots, or an asset that the
                 library does not have.
         """
         _check_batch(scenes, library, slots)
@@ -145,12 +137,8 @@ class SceneBatch:
             background=stack([scene.background.colour for scene in scenes]),
         )
 
-    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> SceneBatch:
-        """The same batch on another device, its real-valued tensors in `dtype`."""
-        return _moved(self, device, dtype)
-
     def scene(self, index: int, library: MeshLibrary) -> Scene:
-        """Give one element as a `Scene`, without its empty slots.
+        """Convert one element to a `Scene`, without its empty slots.
 
         Raises:
             SceneError: an asset index that the library does not have, or values outside a scene's bounds,
@@ -200,7 +188,7 @@ class SceneBatch:
 
 
 def _objects(scenes: Sequence[Scene], library: MeshLibrary, slots: int) -> ObjectBatch:
-    """Slots filled in the order of the scenes' lists; an empty one has the identity pose."""
+    """Slots in the order of each scene's objects; an empty slot has the identity pose."""
     number = {name: index for index, name in enumerate(library.names)}
     asset = torch.full((len(scenes), slots), -1, dtype=torch.int64)
     position = torch.zeros(len(scenes), slots, 3, dtype=torch.float64)
@@ -223,7 +211,7 @@ def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | Non
     sizes = sorted({(scene.camera.width_px, scene.camera.height_px) for scene in scenes})
     if len(sizes) > 1:
         shown = ", ".join(f"{width}×{height}" for width, height in sizes[:4])
-        raise SceneError(f"scenes have pictures of {shown}: expected one size in a batch, resize the cameras")
+        raise SceneError(f"scenes have images of {shown}: expected one size in a batch, resize the cameras")
     fullest = max(len(scene.objects) for scene in scenes)
     if slots is not None and fullest > slots:
         raise SceneError(f"a scene has {fullest} objects: expected at most {slots}")
@@ -233,19 +221,19 @@ def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | Non
         raise SceneError(f"unknown asset '{min(unknown)}': the library has {known or 'no meshes'}")
 
 
-Moved = TypeVar("Moved", bound="ObjectBatch | CameraBatch | LightBatch | TableBatch | SceneBatch")
+def depth_order(asset: Tensor, depth: Tensor) -> Tensor:
+    """Compute a stable order of slots by depth, empty ones last: (B, N) int64; see `take_slots`.
+
+    asset: (B, N), −1 for empty slots.  depth: (B, N), metres in front of the camera.
+    """
+    return depth.masked_fill(asset < 0, torch.inf).argsort(dim=1, stable=True)
 
 
-def _moved(batch: Moved, device: torch.device | str, dtype: torch.dtype) -> Moved:
-    fields: dict[str, Any] = {}
-    for name, value in vars(batch).items():
-        if isinstance(value, Tensor):
-            fields[name] = value.to(device, dtype) if value.is_floating_point() else value.to(device)
-        elif not isinstance(value, int):
-            fields[name] = _moved(value, device, dtype)
-    return replace(batch, **fields)
+def take_slots(values: Tensor, order: Tensor) -> Tensor:
+    """Reorder slots.  values: (B, N, ...).  order: (B, N), for each new slot the old one."""
+    return torch.take_along_dim(values, order.reshape(*order.shape, *[1] * (values.dim() - 2)), dim=1)
 
 
 def _values(tensor: Tensor) -> Any:
-    """Numbers out of a tensor, nested as it is."""
+    """A tensor as nested lists of numbers."""
     return tensor.detach().tolist()

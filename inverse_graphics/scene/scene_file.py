@@ -1,4 +1,4 @@
-"""Scenes in files: YAML or JSON by suffix, read back exactly as written; shipped ones by name."""
+"""Scene files: YAML or JSON by suffix, with an exact round trip; shipped scenes by name."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def shipped_scenes() -> tuple[str, ...]:
-    """Names of the example scenes that come with the package."""
+    """List the names of the example scenes that come with the package."""
     return tuple(sorted(path.stem for path in _shipped_folder().glob("*.yaml")))
 
 
 def find_scene(name_or_path: str | Path) -> Path:
-    """The file of a shipped scene, if it is the name of one, or else the path itself.
+    """Find the file of a scene.
+
+    Args:
+        name_or_path: A shipped scene's name, or a path.
+
+    Returns:
+        The shipped scene's file, or the path itself.
 
     Raises:
-        SceneError: neither a shipped scene nor a path with a suffix that scenes have.
+        SceneError: Neither a shipped scene nor a path with a suffix that scenes have.
     """
     if str(name_or_path) in shipped_scenes():
         return _shipped_folder() / f"{name_or_path}.yaml"
@@ -36,11 +42,17 @@ def find_scene(name_or_path: str | Path) -> Path:
     return path
 
 
-def read_scene(name_or_path: str | Path) -> Scene:
-    """Read a scene from a file, or a shipped one by its name.
+def load_scene(name_or_path: str | Path) -> Scene:
+    """Load a scene from a file, or a shipped one by its name.
+
+    Args:
+        name_or_path: A .yaml, .yml or .json file, or a shipped scene's name (see `shipped_scenes`).
+
+    Returns:
+        The scene, validated.
 
     Raises:
-        SceneError: no such file, not a document, or not a scene; one line: file, field, what came, what was
+        SceneError: No such file, not a document, or not a scene; one line: file, field, what came, what was
             expected.
     """
     path = find_scene(name_or_path)
@@ -51,16 +63,20 @@ def read_scene(name_or_path: str | Path) -> Scene:
     return validated(Scene, document, str(path), SceneError)
 
 
-def write_scene(scene: Scene, path: str | Path) -> None:
-    """Write a scene to a .yaml, .yml or .json file; `read_scene` gives back an equal one.
+def save_scene(scene: Scene, path: str | Path) -> None:
+    """Save a scene to a file from which `load_scene` loads an equal one.
+
+    Args:
+        scene: The scene.
+        path: A file that ends in .yaml, .yml or .json.
 
     Raises:
-        SceneError: another suffix.
-        StorageError: the file cannot be written; what was there before is untouched.
+        SceneError: Another suffix.
+        StorageError: The file cannot be written; what was there before is untouched.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise SceneError(f"cannot write a scene to '{path}': expected the suffix .yaml, .yml or .json")
+        raise SceneError(f"cannot save a scene to '{path}': expected the suffix .yaml, .yml or .json")
     document = scene.model_dump(mode="json")
     if path.suffix.lower() == ".json":
         text = json.dumps(document, indent=2, allow_nan=False) + "\n"

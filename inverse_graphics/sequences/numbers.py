@@ -1,4 +1,4 @@
-"""Problems of numbers (Graves 2016, sections 3.3 and 3.4): addition, digit by digit, and sorting."""
+"""Addition (the sum of all numbers so far, digit by digit) and sorting (the order of increasing numbers)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from inverse_graphics.sequences.sequence_batch import (
     PROBLEMS,
     Problem,
     SequenceBatch,
-    falling_lengths,
-    hardest,
+    descending_lengths,
+    max_difficulty,
     one_hot,
 )
 
@@ -26,9 +26,9 @@ BEYOND = 10
 class Addition(Problem):
     """After each number of 1 to `digits` digits, any of which may be 0, but the first: the sum so far.
 
-    A number is `digits` chunks of ten, its digits one-hot from the most significant, zeros beyond its end.
-    A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the number's
-    digits are the difficulty.
+    A number is encoded as ten values for each of `digits` digits, one-hot from the most significant, zeros
+    beyond its end. A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the
+    number of digits is the difficulty.
     Source: Graves 2016, section 3.3.
     """
 
@@ -40,12 +40,12 @@ class Addition(Problem):
 
     @property
     def inputs(self) -> int:
-        """A chunk of ten for each digit."""
+        """Ten values per digit."""
         return 10 * self.digits
 
     @property
     def answers(self) -> int:
-        """The sum's digits: one more, for there are fewer than ten numbers."""
+        """The digits of the sum: one more, as there are fewer than ten numbers."""
         return self.digits + 1
 
     @property
@@ -54,10 +54,10 @@ class Addition(Problem):
         return 11
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences, of numbers of up to a share of the digits."""
-        lengths = falling_lengths(1, self.length, size, rng)
+        """Sample `size` sequences, of numbers of up to `share` of the digits."""
+        lengths = descending_lengths(1, self.length, size, rng)
         shape = (int(lengths[0]), size)
-        number = rng.integers(1, hardest(1, self.digits, share) + 1, shape)
+        number = rng.integers(1, max_difficulty(1, self.digits, share) + 1, shape)
         digits = rng.integers(0, 10, (*shape, self.digits))
         place = number[..., None] - 1 - np.arange(self.digits)
         values = np.where(place >= 0, digits * 10 ** np.maximum(place, 0), 0).sum(-1)
@@ -73,8 +73,8 @@ class Addition(Problem):
 class Sort(Problem):
     """Normally distributed numbers, then as many zeros: after each zero, the index of the next larger number.
 
-    An input is a number and a flag, 1 with the last number. `shortest` to `longest` numbers are to be
-    sorted; how many is the difficulty of all inputs of a sequence.
+    An input is a number and a flag, which is 1 at the last number. There are `shortest` to `longest` numbers;
+    how many is the difficulty of all inputs of a sequence.
     Source: Graves 2016, section 3.4.
     """
 
@@ -101,8 +101,10 @@ class Sort(Problem):
         return self.longest
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences, of the shortest share of the lengths."""
-        numbers = falling_lengths(self.shortest, hardest(self.shortest, self.longest, share), size, rng)
+        """Sample `size` sequences, of the shortest `share` of the lengths."""
+        numbers = descending_lengths(
+            self.shortest, max_difficulty(self.shortest, self.longest, share), size, rng
+        )
         total = 2 * int(numbers[0])
         inputs = np.zeros((total, size, 2), np.float32)
         targets = np.full((total, size, 1), NO_TARGET, np.int64)

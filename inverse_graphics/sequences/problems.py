@@ -1,4 +1,4 @@
-"""All problems over sequences as one type for recipes, and the streams of batches that they give."""
+"""The union of all sequence problems, for recipes; training and test batches by seed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ if TYPE_CHECKING:
 else:
     SequenceProblem = Annotated[Union[tuple(PROBLEMS.values())], Field(discriminator="kind")]  # noqa: UP007
 
-_TRAINING, _HELD_OUT = 0, 1
+_TRAIN, _TEST = 0, 1
 
 
 def training_batch(
     problem: Problem, size: int, seed: int, index: int, curriculum_steps: int = 0
 ) -> SequenceBatch:
-    """Batch `index` of the training stream of a seed; it depends on nothing else.
+    """Sample training batch `index` of a stream; it depends on nothing else.
 
     Args:
         problem: what the sequences are drawn from.
         size: sequences in the batch.
         seed: of the stream.
-        index: of the batch.
-        curriculum_steps: batches over which the greatest difficulty grows from the least to the greatest.
+        index: of the batch, from 0.
+        curriculum_steps: batches over which the largest difficulty grows from the smallest to the full one; 0
+            for no curriculum.
     """
     share = min(1.0, (index + 1) / curriculum_steps) if curriculum_steps else 1.0
-    return problem.draw(size, np.random.default_rng((seed, _TRAINING, index)), share)
+    return problem.draw(size, np.random.default_rng((seed, _TRAIN, index)), share)
 
 
-def held_out_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:
-    """The held-out sequences of a seed; no training stream holds them."""
-    return problem.draw_held_out(size, np.random.default_rng((seed, _HELD_OUT)))
+def evaluation_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:
+    """Sample the test sequences of a stream, which no training batch contains."""
+    return problem.draw_test(size, np.random.default_rng((seed, _TEST)))

@@ -24,7 +24,7 @@ from inverse_graphics.errors import RecipeError
 from inverse_graphics.halting import Accumulated, Discrete, Halting, Thresholded, log_weights
 from inverse_graphics.models.adaptive.sequence_evaluation import SequenceScores, evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, Sequences
-from inverse_graphics.sequences.problems import held_out_batch
+from inverse_graphics.sequences.problems import evaluation_batch
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 from inverse_graphics.studies.adaptive_plots import plot_curves, plot_difficulty, plot_halting, plot_penalties
 from inverse_graphics.studies.adaptive_tables import AdaptiveRow, adaptive_rows, summarise
@@ -73,7 +73,7 @@ class AdaptiveStudy(Study):
             assert isinstance(network, SequenceNetwork)
             assert isinstance(recipe, AdaptiveRecipe)
             size, seed = recipe.evaluation.size, recipe.evaluation.seed
-            batch = held_out_batch(recipe.data, size, seed)
+            batch = evaluation_batch(recipe.data, size, seed)
             return adaptive_figures(network, batch, recipe.objective.judged_by, seed)
 
         return evaluated_once(run, VERSION, figures)

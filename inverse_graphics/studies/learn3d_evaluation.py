@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.io.images import save
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
@@ -99,7 +100,7 @@ class _InferredScenes:
             scenes.append(reading.scenes)
             drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
             log_likelihood.append(reading.log_likelihood)
-        together = SceneLatents(*(torch.cat(part) for part in zip(*scenes, strict=True)))
+        together = SceneLatents.cat(scenes)
         return cls(held_out, together, torch.cat(drawn), torch.cat(log_likelihood))
 
     def figures(self, samples: int) -> dict[str, Any]:
@@ -144,10 +145,10 @@ class _InferredScenes:
     def log_likelihood_of_truth(self) -> Tensor:
         """Of the images, given the true scenes: (M,), nats."""
         network, parts = self.network, []
-        blocks = zip(*(torch.split(part, BATCH_SIZE) for part in self.held_out.scenes), strict=True)
-        for images, block in zip(torch.split(self.held_out.images, BATCH_SIZE), blocks, strict=True):
-            drawn = draw_prefixes(SceneLatents(*block), network.space, network.engine).images[:, -1]
-            parts.append(network.likelihood.log_prob(images, drawn))
+        images = torch.split(self.held_out.images, BATCH_SIZE)
+        for image, block in zip(images, self.held_out.scenes.split(BATCH_SIZE), strict=True):
+            drawn = draw_prefixes(block, network.space, network.engine).images[:, -1]
+            parts.append(network.likelihood.log_prob(image, drawn))
         return torch.cat(parts)
 
     def _log_evidence(self, samples: int) -> Tensor:
@@ -158,7 +159,7 @@ class _InferredScenes:
         )
 
     def _placed(self, scenes: SceneLatents) -> PredictedScenes:
-        placed = self.network.space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        placed = self.network.space.scene(scenes)
         return PredictedScenes.from_batch(placed)
 
 

@@ -11,6 +11,7 @@ from inverse_graphics.errors import RecipeError, TrainingError
 from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
 from inverse_graphics.studies.variants import Variant, varied_recipe
 from inverse_graphics.training.checkpoint import checkpoints
+from inverse_graphics.training.precision import resolve_precision
 from inverse_graphics.training.progress import HISTORY
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe
 from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, BuildTask, run
@@ -148,7 +149,7 @@ def _check_is_the_same(planned: StudyRun) -> None:
     if type(before) is not type(planned.recipe):
         changed = ["model.kind"]
     else:
-        keys = differences(before, planned.recipe)
+        keys = differences(before, resolve_precision(planned.recipe, before)[0])
         changed = [key for key in keys if key.partition(".")[0] not in RESUMABLE]
     if changed:
         raise TrainingError(

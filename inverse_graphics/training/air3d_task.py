@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inverse_graphics.families.single_object import SingleObject
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_from_prior
+from inverse_graphics.models.air3d.scene_latents import draw_from_prior
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.render.engines import make_differentiable_engine
@@ -158,7 +158,7 @@ class HeldOutScenes:
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""
         readings = [read_scenes(self.network, block) for block in torch.split(self.images, BATCH)]
-        inferred = SceneLatents(*(torch.cat(p) for p in zip(*(r.scenes for r in readings), strict=True)))
+        inferred = SceneLatents.cat([reading.scenes for reading in readings])
         log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
         metrics = {
             **self.compare(inferred).flat(),
@@ -181,11 +181,11 @@ class HeldOutScenes:
             self._comparable(self.scenes),
             family.symmetries,
             family.kinds,
-            visible_width_m=family.visible_width_m if isinstance(family, SingleObject) else None,
+            visible_width_m=family.visible_width_m,
         )
 
     def _comparable(self, scenes: SceneLatents) -> PredictedScenes:
-        placed = self.network.space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        placed = self.network.space.scene(scenes)
         return PredictedScenes.from_batch(placed)
 
     def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:

@@ -10,19 +10,20 @@ runs/<recipe>-seed<k>/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from inverse_graphics.errors import TrainingError
+from inverse_graphics.errors import TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
+from inverse_graphics.training.precision import resolve_precision
 from inverse_graphics.training.progress import Display, RunLog, display_for
-from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, recipe_class
+from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
 from inverse_graphics.training.tasks import build_task as build_any_task
@@ -37,8 +38,13 @@ BuildTask = Callable[[Recipe], Task]
 class TrainingResult:
     """How a run ended.
 
-    finished: False if it was asked to stop before the last step.  history: one row per evaluation.
-    weights: the model folder, None unless finished.
+    Attributes:
+        folder: The run's folder.
+        step: Steps done.
+        seconds: Seconds of training, evaluations not counted.
+        finished: False if it was asked to stop before the last step.
+        history: One row per evaluation: step, seconds, and figures of training and on held-out data.
+        weights: The model's folder, which `load_model` and `load_parser` take; None unless finished.
     """
 
     folder: Path
@@ -50,8 +56,45 @@ class TrainingResult:
 
 
 def run_folder(recipe: Recipe, parent: Path = Path("runs")) -> Path:
-    """Where a run lies unless another place is named."""
+    """The folder of a run unless another is given."""
     return parent / f"{recipe.name}-seed{recipe.seed}"
+
+
+def train(
+    recipe: str | Path | Recipe,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    how_to_resume: str | None = None,
+) -> TrainingResult:
+    """Train a model.
+
+    Progress goes to stderr. Ctrl-C ends the run after the current step, with a checkpoint.
+
+    Args:
+        recipe: A shipped recipe's name, a .yaml file, or a recipe.
+        out: The run's folder, for checkpoints, logs and the trained model; runs/NAME-seedN if not given.
+        overrides: Settings of a named recipe or a file that are changed, such as "steps=500" or
+            "optimiser.learning_rate=5e-4".
+        resume: Continue from the latest checkpoint in the folder.
+        how_to_resume: The command that continues a run, for the message of one that was stopped.
+
+    Returns:
+        The model's folder and the history of the run.
+
+    Raises:
+        RecipeError: No such recipe, or it or an override is not valid.
+        DataError: Data is missing and cannot be fetched.
+        TrainingError: The folder already holds a run, or none to resume, or another recipe's; or the training
+            diverged.
+        MissingExtraError: What training needs beyond inference is not installed.
+        StorageError: Something could not be written; the latest checkpoint stands.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    folder = run_folder(recipe) if out is None else Path(out)
+    return run(recipe, folder, resume=resume, how_to_resume=how_to_resume)
 
 
 def run(
@@ -63,19 +106,22 @@ def run(
     console: Console | None = None,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
-    """Train a recipe in `folder`, beginning anew or, with `resume`, from its latest checkpoint.
+    """Train a recipe in `folder`, from the beginning or, with `resume`, from its latest checkpoint.
 
-    Ctrl-C and SIGTERM end the run after the step in hand, with a checkpoint. build_task: makes of the
-    recipe what is trained. console: where progress is told, stderr unless given. how_to_resume: the
-    command that goes on, for the message of a run that was stopped.
+    Ctrl-C and SIGTERM end the run after the current step, with a checkpoint. build_task: makes the task of
+    the recipe. console: where progress is printed, stderr unless given. how_to_resume: the command that
+    continues, for the message of a run that was stopped.
 
     Raises:
+        MissingExtraError: what training needs beyond inference is not installed.
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
         StorageError: something could not be written; the latest checkpoint stands.
     """
+    require_extras("training", "train")
     console = console or Console(stderr=True)
-    latest = _latest(recipe, folder, resume)
+    latest, before = _latest(recipe, folder, resume)
+    recipe, precision = resolve_precision(recipe, before)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     task = build_task(recipe)
@@ -89,6 +135,8 @@ def run(
         StopRequest() as stop,
     ):
         display.say(_opening(recipe, folder, state))
+        if precision is not None:
+            display.say(precision)
         finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
         if finished:
             _export(task, state, folder, display)
@@ -98,8 +146,8 @@ def run(
     return _result(folder, state, finished)
 
 
-def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from, None where the run is to begin."""
+def _latest(recipe: Recipe, folder: Path, resume: bool) -> tuple[Path, Recipe] | tuple[None, None]:
+    """The checkpoint to go on from and its recipe, None where the run is to begin."""
     found = checkpoints(folder / CHECKPOINTS)
     if found and not resume:
         raise TrainingError(
@@ -109,7 +157,7 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
     if resume and not found:
         raise TrainingError(f"{folder} holds no checkpoint to resume: leave out --resume to begin")
     if not found:
-        return None
+        return None, None
     document = read_document_of(found[-1])
     if document.counters.step > recipe.steps:
         raise TrainingError(
@@ -119,13 +167,14 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> Path | None:
     if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
         raise TrainingError(f"{folder} was trained with another kind of model: choose another folder")
     before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
-    changed = [key for key in differences(before, recipe) if not {key, key.partition(".")[0]} & RESUMABLE]
+    keys = differences(before, resolve_precision(recipe, before)[0])
+    changed = [key for key in keys if not {key, key.partition(".")[0]} & RESUMABLE]
     if changed:
         raise TrainingError(
             f"{folder} was trained with another recipe (other {', '.join(changed)}): resume it with the "
             "same, or choose another folder"
         )
-    return found[-1]
+    return found[-1], before
 
 
 def _write_recipe(recipe: Recipe, folder: Path) -> None:

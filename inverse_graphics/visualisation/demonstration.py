@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inverse_graphics import __version__
 from inverse_graphics.data.mnist import load_digits
 from inverse_graphics.data.multi_object import MultiObjectImages
 from inverse_graphics.evaluation.scene_images import FamiliarScenes, pictures
-from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.io.files import storage_error
 from inverse_graphics.io.images import write_depth, write_image, write_mask
-from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.render.rendered_scene import RenderedScene
+from inverse_graphics.render.rendered_scene import render as render_scene
 from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sheet
-from inverse_graphics.visualisation.scene_picture import RenderedScene, render_scene, with_size
 
 SCENES = ("breakfast", "primitives", "row", "crowded")
 UNKNOWN_SCENE = "primitives"
@@ -48,7 +50,7 @@ class Demonstration:
     """
 
     galleries: tuple[Gallery, ...]
-    scenes: tuple[RenderedScene, ...]
+    scenes: Mapping[str, RenderedScene]
     seconds: float
 
     @property
@@ -64,8 +66,8 @@ def demonstrate(count: int, seed: int) -> Demonstration:
         InverseGraphicsError: something of this installation is broken.
     """
     start = perf_counter()
-    scenes = tuple(render_scene(with_size(read_scene(name), *SIZE), name) for name in SCENES)
-    unknown = scenes[SCENES.index(UNKNOWN_SCENE)]
+    scenes = {name: render_scene(name, size=SIZE) for name in SCENES}
+    unknown = scenes[UNKNOWN_SCENE].image
     galleries = (
         Gallery("Image to scene: things on a table", SPACE_TEXT, _things(count, seed, unknown)),
         Gallery("Image to scene: digits", DIGIT_TEXT, _digits(count, seed, unknown)),
@@ -73,14 +75,14 @@ def demonstrate(count: int, seed: int) -> Demonstration:
     return Demonstration(galleries, scenes, perf_counter() - start)
 
 
-def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
-    parser = SceneParser.load(SPACE_MODEL)
+def _things(count: int, seed: int, unknown: NDArray[np.float32]) -> list[InferredImage]:
+    parser = load_parser(SPACE_MODEL)
     known = FamiliarScenes.from_document(parser.document)
     batch, library = known.sample(count, seed), known.family.library
     scenes = [batch.scene(index, library) for index in range(count)]
     truths = [tuple(placed.asset for placed in scene.objects) for scene in scenes]
-    images = [*pictures(batch, known.family, ENLARGED), unknown.picture]
-    names = [*(f"table-{index}.png" for index in range(1, count + 1)), f"{unknown.name}.png"]
+    images = [*pictures(batch, known.family, ENLARGED), unknown]
+    names = [*(f"table-{index}.png" for index in range(1, count + 1)), f"{UNKNOWN_SCENE}.png"]
     parses = parser.parse(images, names)
     inferred = [
         InferredImage(image, parse, len(truth), truth)
@@ -89,12 +91,12 @@ def _things(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage
     return [*inferred, InferredImage(images[-1], parses[-1])]
 
 
-def _digits(count: int, seed: int, unknown: RenderedScene) -> list[InferredImage]:
+def _digits(count: int, seed: int, unknown: NDArray[np.float32]) -> list[InferredImage]:
     digits = MultiObjectImages(load_digits("test", "shipped")).fixed_set(count, seed)
     images = [np.repeat(image[..., None], 3, axis=-1) for image in digits.images]
-    images.append(unknown.picture)
-    names = [*(f"digits-{index}.png" for index in range(1, count + 1)), f"{unknown.name}.png"]
-    parses = SceneParser.load(DIGIT_MODEL).parse(images, names)
+    images.append(unknown)
+    names = [*(f"digits-{index}.png" for index in range(1, count + 1)), f"{UNKNOWN_SCENE}.png"]
+    parses = load_parser(DIGIT_MODEL).parse(images, names)
     return list(map(InferredImage, images, parses, [*digits.counts.tolist(), None]))
 
 
@@ -108,10 +110,10 @@ def write_demonstration(shown: Demonstration, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(folder, error) from error
-    for scene in shown.scenes:
-        write_image(folder / f"{scene.name}.png", scene.picture)
-        write_depth(folder / f"{scene.name}-depth.png", scene.depth)
-        write_mask(folder / f"{scene.name}-mask.png", scene.mask)
+    for name, scene in shown.scenes.items():
+        scene.save(folder / f"{name}.png")
+        write_depth(folder / f"{name}-depth.png", scene.depth)
+        write_mask(folder / f"{name}-mask.png", scene.mask)
     for inferred in shown.inferred:
         if inferred.true_count is not None:
             write_image(folder / inferred.parse.image, inferred.image)

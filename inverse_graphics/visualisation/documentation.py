@@ -21,10 +21,10 @@ from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines, make_engine
+from inverse_graphics.render.rendered_scene import render as render_scene
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
-from inverse_graphics.scene.scene_file import read_scene
-from inverse_graphics.visualisation.scene_picture import render_scene, with_size
+from inverse_graphics.scene.scene_file import load_scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def draw_pictures(folder: Path) -> None:
 
 def layers_and_prefixes(side: int = 120) -> tuple[list[Floats], list[Floats]]:
     """Draw each object of a shipped scene alone, on checks where it is clear, and the scene's prefixes."""
-    scene = read_scene("breakfast")
+    scene = load_scene("breakfast")
     camera = scene.camera.resized(round(side * scene.camera.width_px / scene.camera.height_px), side)
     scene = scene.model_copy(update={"camera": camera})
     scene = scene.model_copy(update={"objects": scene.objects[:3]})
@@ -105,7 +105,7 @@ def mug_and_slopes(side: int = SIDE) -> tuple[Floats, Floats, Floats, Floats]:
 
     Returns image (side, side, 3), alpha, gradient and central difference of ± ½ pixel, each (side, side).
     """
-    scene = read_scene("single_mug")
+    scene = load_scene("single_mug")
     camera = scene.camera.resized(round(side * scene.camera.width_px / scene.camera.height_px), side)
     scene = scene.model_copy(update={"camera": camera, "objects": scene.objects[:1]})
     layers, batch = _layers(scene)
@@ -204,4 +204,4 @@ def draw_engines(file: Path, engines: Sequence[str] | None = None) -> None:
 
 def pictured(engine: str, side: int) -> NDArray[np.float32]:
     """The scene as an engine draws it, (side, side, 3)."""
-    return render_scene(with_size(read_scene(SCENE), side, side), SCENE, engine).picture
+    return render_scene(SCENE, engine, size=(side, side)).image

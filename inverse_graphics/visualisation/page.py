@@ -5,7 +5,7 @@ One image and what was inferred of it, as a card of a page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from inverse_graphics.inference.parse import Box, Parse, ParsedObject
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import mask_colour
-from inverse_graphics.visualisation.scene_picture import RenderedScene, draw_scene
+from inverse_graphics.render.rendered_scene import RenderedScene
+from inverse_graphics.visualisation.scene_picture import draw_scene
 from inverse_graphics.visualisation.svg import (
     count_chart,
     depth_colours,
@@ -135,7 +136,7 @@ def write_sheet(
     path: Path | str,
     title: str,
     galleries: Sequence[Gallery],
-    scenes: Sequence[RenderedScene],
+    scenes: Mapping[str, RenderedScene],
     footer: str = "",
 ) -> None:
     """Write the page as one HTML file, pictures within it.
@@ -147,14 +148,14 @@ def write_sheet(
         file.write(_page(title, galleries, scenes, footer))
 
 
-def _page(title: str, galleries: Sequence[Gallery], scenes: Sequence[RenderedScene], footer: str) -> str:
+def _page(title: str, galleries: Sequence[Gallery], scenes: Mapping[str, RenderedScene], footer: str) -> str:
     style = (resources.files("inverse_graphics.visualisation") / "page.css").read_text(encoding="utf-8")
     body = [f"<h1>{escape(title)}</h1>"]
     for gallery in galleries:
         cards = "".join(map(parse_card, gallery.inferred))
         body.append(f"<h2>{escape(gallery.title)}</h2><p>{escape(gallery.text)}</p>{cards}")
     if scenes:
-        cards = "".join(map(_scene_card, scenes))
+        cards = "".join(_scene_card(name, scene) for name, scene in scenes.items())
         body.append(
             "<h2>Scene to image</h2><p>Drawn by the embedded engine: the picture, the depth from the camera, "
             f'and which object is seen in each pixel.</p><div class="scenes">{cards}</div>'
@@ -167,20 +168,20 @@ def _page(title: str, galleries: Sequence[Gallery], scenes: Sequence[RenderedSce
     )
 
 
-def _scene_card(scene: RenderedScene) -> str:
+def _scene_card(name: str, scene: RenderedScene) -> str:
     near, far = depth_range(scene.depth)
     coloured = np.array([mask_colour(index) for index in range(256)], np.float32)[scene.mask] / 255
     figures = (
-        figure(picture(scene.picture, smooth=True), "picture")
+        figure(picture(scene.image, smooth=True), "picture")
         + figure(picture(depth_colours(scene.depth), smooth=True), f"depth, {near:.2f} to {far:.2f} m")
         + figure(picture(coloured, smooth=True), "objects")
     )
     legend = "".join(
         f'<span class="key"><i style="background:rgb{mask_colour(index)}"></i>'
-        f"{escape(name.rpartition('/')[2])}</span> "
-        for index, name in enumerate(scene.objects, start=1)
+        f"{escape(placed.asset.rpartition('/')[2])}</span> "
+        for index, placed in enumerate(scene.scene.objects, start=1)
     )
     return (
-        f'<div class="card"><h3>{escape(scene.name)}</h3><div class="triple">{figures}</div>'
+        f'<div class="card"><h3>{escape(name)}</h3><div class="triple">{figures}</div>'
         f'<div class="legend">{legend}</div></div>'
     )

@@ -19,9 +19,8 @@ from inverse_graphics.inference.parse import Parse
 from inverse_graphics.interchange.scene_files import FileNames, SceneFolder
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save, to_bytes
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
-from inverse_graphics.optimisation.ascent import draw_scenes
-from inverse_graphics.optimisation.optimiser import Found
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
+from inverse_graphics.optimisation.optimiser import OptimiseResult
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Optimised
 from inverse_graphics.visualisation.overlay import draw_parse
@@ -53,8 +52,7 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
     steps = frame_steps(len(found.path))
     winner = found.winners[:1]
     with torch.inference_mode():
-        shown = [SceneLatents(*(part[winner] for part in found.path[step])) for step in steps]
-        drawn = [draw_scenes(one, search.space, search.engine)[0] for one in shown]
+        drawn = [draw_scenes(found.path[step][winner], search.space, search.engine)[0] for step in steps]
     pictures = [picture.clamp(0, 1).permute(1, 2, 0).numpy() for picture in drawn]
     frames = [
         _frame(parse.observation, picture, f"step {step}: log p(x, scene) = {value:,.0f}")
@@ -113,7 +111,7 @@ class SearchFolder:
         self._write_scene = SceneFolder(folder)
         self._pictures, self._animations = FileNames(folder, ".png"), FileNames(folder, ".gif")
 
-    def __call__(self, image: NDArray[np.float32], found: Found, search: SceneSearch) -> None:
+    def __call__(self, image: NDArray[np.float32], found: OptimiseResult, search: SceneSearch) -> None:
         """Write those of one image, (H, W, 3), as it was given to the search."""
         parse = found.parse
         self._write_scene(parse)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from inverse_graphics.benchmarks import gradients
 from inverse_graphics.benchmarks.gradients import benchmark_gradients, blurred, nudged, pyramid_product
 from inverse_graphics.benchmarks.scenes import table_top_scenes
-from inverse_graphics.observation.likelihood import PyramidLikelihood
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.engines import make_engine
@@ -103,7 +104,8 @@ def test_a_product_of_pyramids_is_what_their_likelihood_differentiates():
     generator = torch.Generator().manual_seed(0)
     image, render, way = torch.rand(3, 2, 3, 16, 24, generator=generator, dtype=torch.float64)
     render.requires_grad_()
-    (slope,) = torch.autograd.grad(PyramidLikelihood(1.0).log_prob(image, render).sum(), render)
+    log_prob = GaussianModel(1.0).pyramid(4).log_prob(Observation(image), Rendered(render))
+    (slope,) = torch.autograd.grad(log_prob.sum(), render)
     found = pyramid_product(image - render.detach(), way)
     torch.testing.assert_close(found, (slope * way).sum(dim=(1, 2, 3)))
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from inverse_graphics.packs.pack import load_pack, shipped_packs
-from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.training import air2d_task
 
 RECIPE = """\
@@ -85,7 +85,7 @@ def test_a_rendered_scene_s_files_agree_with_each_other(run, tmp_path):
     assert arrays["picture"].shape == arrays["preview"].shape == (60, 80, 3)
     assert arrays["depth"].shape == arrays["mask"].shape == (60, 80)
     assert [found["asset"] for found in facts["objects"]] == [
-        o.asset for o in read_scene("breakfast").objects
+        o.asset for o in load_scene("breakfast").objects
     ]
     for found in facts["objects"]:
         seen = arrays["mask"] == found["mask"]

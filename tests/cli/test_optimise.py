@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inverse_graphics.io.images import read_image
-from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.scene.scene_file import load_scene
 
 QUICK = ["--steps", "4", "--exchanges", "1"]
 FEW = [*QUICK, "--restarts", "2"]
@@ -61,7 +61,7 @@ def test_files_for_people_and_for_render_are_written(run, pictures, tmp_path):
     assert {file.name for file in (tmp_path / "found").iterdir()} == {
         f"{name}.{kind}" for name in "ab" for kind in ("yaml", "png", "gif")
     }
-    scene = read_scene(tmp_path / "found" / "b.yaml")
+    scene = load_scene(tmp_path / "found" / "b.yaml")
     assert (scene.camera.width_px, scene.camera.height_px) == (80, 48)
     assert run("render", tmp_path / "found" / "b.yaml", "-o", tmp_path / "again.png").status == 0
     assert read_image(tmp_path / "found" / "a.png").shape[1] > 1000

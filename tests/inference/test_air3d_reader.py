@@ -12,7 +12,7 @@ from inverse_graphics.render.engines import make_engine
 from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
-from inverse_graphics.scene.scene_file import read_scene, write_scene
+from inverse_graphics.scene.scene_file import load_scene, save_scene
 
 TABLE = {
     "kind": "table_top",
@@ -100,8 +100,8 @@ def test_the_scene_drawn_again_is_the_reconstruction(read, tmp_path):
     off = np.abs(drawn(parse.scene).permute(1, 2, 0).numpy() - parse.reconstruction)
     assert off.mean() < 0.002  # the edges of a plate's polygon lie otherwise, as its turn is told as none
     assert (off > 0.02).mean() < 0.02
-    write_scene(parse.scene, tmp_path / "scene.yaml")
-    assert read_scene(tmp_path / "scene.yaml") == parse.scene
+    save_scene(parse.scene, tmp_path / "scene.yaml")
+    assert load_scene(tmp_path / "scene.yaml") == parse.scene
 
 
 def test_the_scene_of_a_larger_image_shows_the_same_in_more_pixels(read):
@@ -122,7 +122,7 @@ def test_of_an_oblong_image_the_middle_is_read_and_the_rest_drawn_too(read):
 
 def test_kinds_without_a_visible_turn_have_none(read):
     _, network, _, parses = read
-    turns = dict(zip(network.space.family.kinds, network.space.turns.tolist(), strict=True))
+    turns = dict(zip(network.space.family.kinds, network.space.orientation_observable.tolist(), strict=True))
     seen = {found.identity: found.quaternion_xyzw for parse in parses for found in parse.objects}
     for identity, quaternion in seen.items():
         assert (quaternion == (0, 0, 0, 1)) == (not turns[identity])

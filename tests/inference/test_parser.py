@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inverse_graphics.errors import ImageError, ModelError
-from inverse_graphics.inference.parser import BATCH, SceneParser
+from inverse_graphics.inference.parser import BATCH_SIZE, SceneParser
 from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
 from inverse_graphics.models.weights import LoadedModel, ModelDocument
 
@@ -39,10 +39,10 @@ def test_what_is_no_image_is_refused(parser, image):
 
 def test_answers_do_not_depend_on_the_batch(parser):
     rng = np.random.default_rng(1)
-    images = [rng.random((50, 50)).astype(np.float32) for _ in range(BATCH + 3)]
+    images = [rng.random((50, 50)).astype(np.float32) for _ in range(BATCH_SIZE + 3)]
     together = parser.parse(images)
-    assert [parse.image for parse in together] == [str(index) for index in range(BATCH + 3)]
-    for index in (0, BATCH - 1, BATCH, BATCH + 2):
+    assert [parse.image for parse in together] == [str(index) for index in range(BATCH_SIZE + 3)]
+    for index in (0, BATCH_SIZE - 1, BATCH_SIZE, BATCH_SIZE + 2):
         (alone,) = parser.parse([images[index]], ["alone"])
         assert alone.count == together[index].count
         assert alone.log_likelihood == pytest.approx(together[index].log_likelihood, rel=1e-4)

@@ -29,7 +29,7 @@ def model(request):
         torch.manual_seed(1)
         network = Air2D(Air2DSettings.model_validate(SIZES | {"max_objects": 4} | request.param)).double()
         with torch.no_grad():  # presences of all kinds, on either side of one half
-            nn.init.normal_(network.see.weight, std=0.5)
+            nn.init.normal_(network.encoder.weight, std=0.5)
             nn.init.normal_(network.presence.weight, std=9.0)
             network.presence.bias.add_(torch.stack(halting_logits(network, random_images(50))).median())
     return network

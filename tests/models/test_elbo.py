@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from toy_air import LIKELIHOOD, LOG_COUNT_PRIOR, PRIOR, FromNodes, ToyAir
+from toy_air import LOG_COUNT_PRIOR, PRIOR, FromNodes, ToyAir, log_likelihood
 
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds, warmed_up_objective
@@ -34,15 +34,15 @@ def enumerated_bound(model, image, cells=401, reach=9.0):
     present1, present2 = torch.sigmoid(logit1), torch.sigmoid(logit2)
 
     none = 1 - present1[0]
-    total = none * (LOG_COUNT_PRIOR[0] + LIKELIHOOD.log_prob(image, model.draw([]))[0] - none.log())
+    total = none * (LOG_COUNT_PRIOR[0] + log_likelihood(image, model.draw([]))[0] - none.log())
     one = present1 * (1 - present2)
-    log_joint = LOG_COUNT_PRIOR[1] + log_p1 + LIKELIHOOD.log_prob(images, model.draw([grid]))
+    log_joint = LOG_COUNT_PRIOR[1] + log_p1 + log_likelihood(images, model.draw([grid]))
     total = total + (cell * one * log_q1.exp() * (log_joint - one.log() - log_q1)).sum()
     two = present1 * present2
     for z2 in grid:
         second = z2.expand(cells, 1)
         log_q2, log_p2 = q2.log_prob(second), PRIOR.log_prob(second)
-        likelihood = LIKELIHOOD.log_prob(images, model.draw([grid, second]))
+        likelihood = log_likelihood(images, model.draw([grid, second]))
         log_joint = LOG_COUNT_PRIOR[2] + log_p1 + log_p2 + likelihood
         weight = cell**2 * two * (log_q1 + log_q2).exp()
         total = total + (weight * (log_joint - two.log() - log_q1 - log_q2)).sum()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from toy_air import LIKELIHOOD, LOG_COUNT_PRIOR, PRIOR, FromNodes, ToyAir
+from toy_air import LOG_COUNT_PRIOR, PRIOR, FromNodes, ToyAir, log_likelihood
 
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
@@ -131,7 +131,7 @@ def posterior_grid(model, cells=241, reach=6.0):
     z1, z2 = (z.reshape(-1, 1) for z in torch.meshgrid(grid, grid, indexing="ij"))
     pictures = [model.draw(latents) for latents in ([], [z1], [z1, z2])]
     log_p = (
-        torch.stack([LIKELIHOOD.log_prob(IMAGE, picture).expand(len(z1)) for picture in pictures], -1)
+        torch.stack([log_likelihood(IMAGE, picture).expand(len(z1)) for picture in pictures], -1)
         + LOG_COUNT_PRIOR
     )
     both = PRIOR.log_prob(z1) + PRIOR.log_prob(z2)  # those beyond the count keep the prior
@@ -149,7 +149,7 @@ def gradient_of_wake_phase(model):
     one = q1.log_prob(z1)
     log_q = torch.stack([halt1, keep1 + halt2 + one, keep1 + keep2 + one + q2.log_prob(z2)], -1)
     pictures = [model.draw(latents) for latents in ([], [z1], [z1, z2])]
-    log_p = torch.stack([LIKELIHOOD.log_prob(images, picture) for picture in pictures], -1)
+    log_p = torch.stack([log_likelihood(images, picture) for picture in pictures], -1)
     return torch.autograd.grad((weights * (log_q + log_p)).sum(), model.theta)[0]
 
 

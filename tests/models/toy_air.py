@@ -9,10 +9,11 @@ from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.distributions.normal import Gaussian
 from inverse_graphics.halting import Step
 from inverse_graphics.models.air import InitialState, ObjectStep
-from inverse_graphics.observation.likelihood import GaussianLikelihood
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
 
 PRIOR = Gaussian(torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
-LIKELIHOOD = GaussianLikelihood(0.7)
+OBSERVATION_MODEL = GaussianModel(0.7)
 LOG_COUNT_PRIOR = truncated_geometric(-0.8, 2).double()
 
 
@@ -30,7 +31,7 @@ class ToyAir(nn.Module):
     """
 
     max_objects = 2
-    likelihood = LIKELIHOOD
+    observation_model = OBSERVATION_MODEL
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -75,8 +76,13 @@ class ToyAir(nn.Module):
         latents = [step.latents.value for step in objects]
         return [self.draw(latents[:n]).expand(len(latents[0]), 1, 1, 2) for n in range(len(latents) + 1)]
 
-    def prefix_log_likelihoods(self, images, objects):
-        return torch.stack([LIKELIHOOD.log_prob(images, drawn) for drawn in self.prefixes(objects)], dim=-1)
+    def prefix_log_likelihoods(self, images, objects, likelihood=None):
+        return torch.stack([log_likelihood(images, drawn) for drawn in self.prefixes(objects)], dim=-1)
+
+
+def log_likelihood(images, drawn):
+    """log p(images | drawn), leading axes broadcast."""
+    return OBSERVATION_MODEL.log_prob(Observation(images), Rendered(drawn))
 
 
 class FromNodes:

@@ -17,7 +17,6 @@ from inverse_graphics.render.compositing import (
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.pictures import render
-from inverse_graphics.scene.batch import ObjectBatch
 
 
 def random_layers(layers, seed, bare=0.5):
@@ -75,7 +74,7 @@ def test_prefixes_are_the_pictures_of_the_truncated_scenes():
         asset[:, count:] = -1
         shorter = replace(scenes, objects=replace(scenes.objects, asset=asset))
         torch.testing.assert_close(prefixes[:, count], render(shorter, engine).image)
-        cut = ObjectBatch(**{name: value[:, :count] for name, value in vars(scenes.objects).items()})
+        cut = scenes.objects[:, :count]
         torch.testing.assert_close(prefixes[:, count], render(replace(scenes, objects=cut), engine).image)
     assert (prefixes[:, 1:] - prefixes[:, :-1]).abs().amax(dim=(2, 3, 4)).min() > 0.01
 
@@ -85,7 +84,7 @@ def test_the_order_of_slots_does_not_matter():
     engine = EmbeddedEngine(meshes)
     scenes = random_scenes(meshes, 4, 3, 32, seed=9, distance=0.45)
     order = torch.tensor([2, 0, 1])
-    shuffled = ObjectBatch(**{name: value[:, order] for name, value in vars(scenes.objects).items()})
+    shuffled = scenes.objects[:, order]
     first, second = render(scenes, engine), render(replace(scenes, objects=shuffled), engine)
     torch.testing.assert_close(first.image, second.image)
     torch.testing.assert_close(first.depth, second.depth)

@@ -14,7 +14,8 @@ from torch import Tensor
 from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.errors import EngineError
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, random_rotations
-from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.engine import Layers, RenderEngine
@@ -150,12 +151,13 @@ def test_any_likelihood_gets_its_gradient():
     """The Jacobian of the picture is what is given back, whatever is made of the picture."""
     camera = looking_down(2, 32)
     image = blob(placed(torch.full((2, 3), 0.02, dtype=torch.float64)), camera).rgb[:, 0]
-    for likelihood in (GaussianLikelihood(0.1), PyramidLikelihood(0.1)):
+    for likelihood in (GaussianModel(0.1), GaussianModel(0.1).pyramid(4)):
         found = []
         for draw in (FiniteDifference(Blob(), MESHES, SHORT).layers, lambda o, c, _: blob(o, c)):
             offset = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
             drawn = draw(placed(offset), camera, light(2)).rgb[:, 0]
-            found.append(torch.autograd.grad(likelihood.log_prob(image, drawn).sum(), offset)[0])
+            log_prob = likelihood.log_prob(Observation(image), Rendered(drawn))
+            found.append(torch.autograd.grad(log_prob.sum(), offset)[0])
         torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-5)
 
 

@@ -104,7 +104,7 @@ def test_where_it_is_missing_the_error_says_how_to_get_it(name, monkeypatch):
 @needs_pytorch3d
 @pytest.mark.parametrize("engine", [SharedEngine, NativeEngine])
 def test_an_asset_that_the_library_does_not_have_is_refused(engine):
-    scenes = random_scenes(library(), 1, 2, 16, seed=0).to("cpu")
+    scenes = random_scenes(library(), 1, 2, 16, seed=0).to("cpu", torch.float32)
     wrong = replace(scenes.objects, asset=scenes.objects.asset + 5)
     with pytest.raises(EngineError, match="is not in the library of 5 meshes"):
         engine(library()).layers(wrong, scenes.camera, scenes.light)
@@ -174,7 +174,7 @@ def moved(scenes: SceneBatch, seed: int) -> SceneBatch:
 
 def occluded_scenes(count: int, side: int, seed: int) -> SceneBatch:
     """Four objects each, seen from so low that some hide others."""
-    scenes = random_scenes(library(), count, 4, side, seed).to("cpu")
+    scenes = random_scenes(library(), count, 4, side, seed).to("cpu", torch.float32)
     generator = torch.Generator().manual_seed(seed)
     angle = 6.3 * torch.rand(count, generator=generator)
     low = torch.stack([angle.cos(), angle.sin(), torch.full((count,), 0.35)], dim=1)

@@ -141,7 +141,9 @@ def test_meshes_without_faces_and_meshes_of_three_corners_are_drawn_as_what_they
     areas = [
         float(
             engine.layers(
-                one_object(place, asset=m), looking_down(1, 48).to("cpu"), light(1, torch.float32)
+                one_object(place, asset=m),
+                looking_down(1, 48).to("cpu", torch.float32),
+                light(1, torch.float32),
             ).alpha.sum()
         )
         for m in range(3)

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from inverse_graphics.errors import AssetError, SceneError
 from inverse_graphics.io.documents import parse_yaml, validated
 from inverse_graphics.packs.pack import Manifest, load_pack
@@ -37,3 +39,14 @@ def test_the_manifest(tmp_path):
     validated(Manifest, document, "assets.md", AssetError)
     (tmp_path / "pack.yaml").write_text(str(document), encoding="utf-8")  # a mapping in flow style
     assert len(load_pack(tmp_path).symmetry("block").discrete) == 4
+
+
+def test_the_tutorials(tmp_path):
+    (scene,) = yaml_blocks("tutorials/render.md")
+    assert validated(Scene, scene, "render.md", SceneError).objects
+    text = (DOCS / "tutorials" / "pack.md").read_text(encoding="utf-8")
+    for name, language in (("box.obj", "text"), ("pack.yaml", "yaml")):
+        (block,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+        (tmp_path / name).write_text(block, encoding="utf-8")
+    corners = load_pack(tmp_path).mesh("box").vertices
+    assert (corners.max(0) - corners.min(0)).tolist() == pytest.approx([0.12, 0.08, 0.05])

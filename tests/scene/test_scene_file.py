@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inverse_graphics.errors import SceneError, StorageError
 from inverse_graphics.packs.pack import load_library
 from inverse_graphics.scene.scene import Background, Camera, Light, Scene, SceneObject, Table
-from inverse_graphics.scene.scene_file import find_scene, read_scene, shipped_scenes, write_scene
+from inverse_graphics.scene.scene_file import find_scene, load_scene, save_scene, shipped_scenes
 
 shares = st.floats(0, 1)
 colours = st.tuples(shares, shares, shares)
@@ -72,15 +72,15 @@ scenes = st.builds(
 @given(scene=scenes)
 def test_what_is_written_is_read_back_exactly(tmp_path_factory, suffix, scene):
     path = tmp_path_factory.mktemp("scene") / f"scene.{suffix}"
-    write_scene(scene, path)
-    assert read_scene(path) == scene
+    save_scene(scene, path)
+    assert load_scene(path) == scene
 
 
 def test_shipped_scenes_are_found_by_name_and_use_shipped_assets():
     assert {"breakfast", "single_mug", "primitives", "crowded", "calibrated", "row"} == set(shipped_scenes())
     for name in shipped_scenes():
-        scene = read_scene(name)
-        assert scene == read_scene(find_scene(name))
+        scene = load_scene(name)
+        assert scene == load_scene(find_scene(name))
         assert len(load_library(item.asset for item in scene.objects).names) >= 1
         assert find_scene(name).read_text().startswith("#")
 
@@ -88,7 +88,7 @@ def test_shipped_scenes_are_found_by_name_and_use_shipped_assets():
 def test_a_file_of_the_same_name_does_not_hide_a_shipped_scene(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "breakfast").mkdir()
-    assert len(read_scene("breakfast").objects) == 4
+    assert len(load_scene("breakfast").objects) == 4
 
 
 BOMB = "a: &a0 [x, x]\n" + "".join(f"b{i}: &a{i + 1} [*a{i}, *a{i}]\n" for i in range(60))
@@ -136,7 +136,7 @@ def test_broken_and_hostile_files_are_refused_with_one_line(tmp_path, monkeypatc
     (tmp_path / name).write_bytes(content)
     start = time.perf_counter()
     with pytest.raises(SceneError) as caught:
-        read_scene(name)
+        load_scene(name)
     assert time.perf_counter() - start < 2
     line = str(caught.value)
     assert expected in line
@@ -152,7 +152,7 @@ def test_large_files_are_refused_before_they_are_read(tmp_path):
         file.truncate(100 * 2**20)
     start = time.perf_counter()
     with pytest.raises(SceneError, match="larger than"):
-        read_scene(path)
+        load_scene(path)
     assert time.perf_counter() - start < 0.5
 
 
@@ -161,7 +161,7 @@ def test_random_damage_never_ends_in_anything_but_a_scene_or_one_line(tmp_path):
     lines = []
     for suffix in (".yaml", ".json"):
         path = tmp_path / f"scene{suffix}"
-        write_scene(read_scene("row"), path)
+        save_scene(load_scene("row"), path)
         good = path.read_bytes()
         for _ in range(60):
             damaged = bytearray(good)
@@ -169,7 +169,7 @@ def test_random_damage_never_ends_in_anything_but_a_scene_or_one_line(tmp_path):
                 damaged[rng.randrange(len(damaged))] = rng.choice(b"\0\n:{}[]&*!'\"#-9x\xff ")
             path.write_bytes(damaged)
             try:
-                read_scene(path)
+                load_scene(path)
             except SceneError as problem:
                 lines.append(str(problem))
     assert len(lines) > 50
@@ -181,7 +181,7 @@ def test_files_that_are_none(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(SceneError) as caught:
-        read_scene(name)
+        load_scene(name)
     assert name in str(caught.value)
     if name == "breakfst":
         assert "or one of breakfast, calibrated" in str(caught.value)
@@ -196,20 +196,20 @@ def test_writing_leaves_all_or_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(StorageError, match="disk is full"):
-        write_scene(read_scene("breakfast"), path)
+        save_scene(load_scene("breakfast"), path)
     assert path.read_text() == "what was there before"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_unknown_suffix_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(SceneError, match=r"expected the suffix \.yaml, \.yml or \.json"):
-        write_scene(read_scene("breakfast"), tmp_path / "scene.png")
+        save_scene(load_scene("breakfast"), tmp_path / "scene.png")
     assert not list(tmp_path.iterdir())
 
 
 def test_files_are_plain_yaml_and_json_for_others_to_read(tmp_path):
     for suffix, load in ((".yaml", yaml.safe_load), (".json", json.loads)):
         path = tmp_path / f"scene{suffix}"
-        write_scene(read_scene("breakfast"), path)
+        save_scene(load_scene("breakfast"), path)
         document = load(path.read_text())
         assert document["objects"][0]["asset"] == "crockery/plate"

@@ -34,6 +34,7 @@ model:
     image_size: 32
   channels: [8, 8, 8]
   hidden: 32
+  precision: float32
 objective: {kind: sleep}
 steps: 6
 batch_size: 4

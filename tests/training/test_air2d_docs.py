@@ -55,6 +55,6 @@ def test_tables_are_the_codes(page, heading, kinds):
 
 
 def test_the_page_on_estimators_names_each():
-    rows = re.findall(r"^\| `(\w+)`", (DOCS / "air.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)`", (DOCS / "how" / "air.md").read_text(encoding="utf-8"), re.MULTILINE)
     kinds = [get_args(kind.model_fields["kind"].annotation)[0] for kind in OBJECTIVES]
     assert rows == kinds

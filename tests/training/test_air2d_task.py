@@ -52,7 +52,7 @@ def test_the_network_depends_on_the_seed_alone(recipe: Air2DRecipe) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert torch.equal(torch.random.get_rng_state(), before)
     third = build_air2d_task(recipe.model_copy(update={"seed": 1})).trainable.module.state_dict()
-    assert not torch.equal(one["see.weight"], third["see.weight"])
+    assert not torch.equal(one["encoder.weight"], third["see.weight"])
 
 
 def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
@@ -98,9 +98,9 @@ def test_every_estimator_trains_stops_and_goes_on(
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
     assert not any("helpers" in name for name in weights[1])
     assert not torch.equal(
-        weights[1]["see.weight"],
+        weights[1]["encoder.weight"],
         build_air2d_task(whole).trainable.module.state_dict()[
-            "network.see.weight" if objective == OBJECTIVES[0] else "see.weight"
+            "network.encoder.weight" if objective == OBJECTIVES[0] else "encoder.weight"
         ],
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training import air3d_task
 from inverse_graphics.training.air3d_task import build_air3d_task, summarise_fresh
@@ -42,7 +42,7 @@ def test_thresholds_begin_at_the_fewest_objects_and_are_on_the_card(exported: Pa
 
 def test_the_parser_warns_as_the_document_says(exported: Path) -> None:
     noise = np.random.default_rng(0).random((20, 32, 32, 3), dtype=np.float32)
-    assert all(parse.warning for parse in SceneParser.load(exported).parse(list(noise)))
+    assert all(parse.warning for parse in load_parser(exported).parse(list(noise)))
 
 
 def test_where_counts_are_never_found_there_is_no_warning(tmp_path: Path, monkeypatch) -> None:

@@ -1,6 +1,8 @@
 """Seconds of training on the digits that ship, and the network counts digits it has never seen."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -9,8 +11,9 @@ from inverse_graphics.data.glyphs import Glyphs
 from inverse_graphics.data.mnist import Part
 from inverse_graphics.data.multi_object import MultiObjectImages
 from inverse_graphics.evaluation.suites import intersection_over_union
-from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.weights import load_model
+from inverse_graphics.training import air2d_task
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run
 from inverse_graphics.training.state import TrainingState
@@ -18,10 +21,10 @@ from inverse_graphics.training.tasks import build_task
 
 QUICK = (
     "data.digits=shipped",
-    "steps=450",
+    "steps=350",
     "optimiser.learning_rate=1e-3",
     "optimiser.decay=constant",
-    "evaluation.every=450",
+    "evaluation.every=350",
     "evaluation.size=600",
 )
 
@@ -35,24 +38,36 @@ TINY_DAIR = (
 )
 
 
+pytestmark = pytest.mark.learning
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    result = run(load_recipe("multi_mnist", QUICK), tmp_path_factory.mktemp("learning") / "run")
-    assert result.weights is not None
-    return result.weights
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
+    """The median of three networks: the accuracy of its counts, and its weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(air2d_task, "CALIBRATION_SIZE", 600)
+        folders = [tmp_path_factory.mktemp("learning") / f"seed{seed}" for seed in range(3)]
+        results = [
+            run(load_recipe("multi_mnist", [*QUICK, f"seed={seed}"]), folder)
+            for seed, folder in enumerate(folders)
+        ]
+    weights = [result.weights for result in results if result.weights is not None]
+    return sorted((load_model(one).document.metrics["count_accuracy"], one) for one in weights)[1]
 
 
-def test_it_counts_digits_it_has_never_seen(trained: Path) -> None:
+def test_it_counts_digits_it_has_never_seen(trained: tuple[float, Path]) -> None:
     """A third would be right by chance, and by counting the objects of an untrained network."""
-    metrics = load_model(trained).document.metrics
-    assert metrics["count_accuracy"] > 0.85
+    # MARGIN-DIGITS
+    assert trained[0] > 0.8
 
 
-def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: dict[Part, Glyphs]) -> None:
+def test_what_it_finds_is_where_the_digits_are(
+    trained: tuple[float, Path], shipped_digits: dict[Part, Glyphs]
+) -> None:
     batch = MultiObjectImages(shipped_digits["test"]).fixed_set(200, seed=5)
     overlaps = []
     for parse, boxes, count in zip(
-        SceneParser.load(trained).parse(list(batch.images)), batch.boxes, batch.counts, strict=True
+        load_parser(trained[1]).parse(list(batch.images)), batch.boxes, batch.counts, strict=True
     ):
         if parse.count == count:
             overlaps += [
@@ -60,19 +75,26 @@ def test_what_it_finds_is_where_the_digits_are(trained: Path, shipped_digits: di
                 for box in boxes[:count].tolist()
             ]
     assert len(overlaps) > 100
-    assert sorted(overlaps)[len(overlaps) // 2] > 0.8
+    # MARGIN-OVERLAP
+    assert median(overlaps) > 0.7
 
 
 def test_difference_air_counts_one_more_than_it_was_taught() -> None:
     """Taught 0, 1 and 2 digits by a small network; of 3 it has seen none, and is often right even so."""
-    recipe = load_recipe("multi_mnist_dair", TINY_DAIR)
+    # MARGIN-DAIR
+    train = [taught_to_two(seed) for seed in range(3)]
+    assert median(one["count_accuracy"] for one in train) > 0.65
+    assert median(one["count_2_accuracy"] for one in train) > 0.4
+    assert median(one["count_3_accuracy"] for one in train) > 0.4
+
+
+def taught_to_two(seed: int) -> Mapping[str, float]:
+    """Held-out figures after seconds of learning."""
+    recipe = load_recipe("multi_mnist_dair", [*TINY_DAIR, f"seed={seed}"])
     task = build_task(recipe)
     state = TrainingState.begin(task.trainable, recipe.optimiser, recipe.steps, recipe.seed)
-    for step in range(300):
+    for step in range(250):
         loss, _ = task.trainable.loss(task.batch(step), step, state.generator)
         state.optimiser.apply(loss, step)
     with torch.no_grad():
-        metrics = task.evaluate().metrics
-    assert metrics["count_accuracy"] > 0.7
-    assert metrics["count_2_accuracy"] > 0.6
-    assert metrics["count_3_accuracy"] > 0.25
+        return task.evaluate().metrics

@@ -1,7 +1,9 @@
 """Residual networks that think learn from a recipe in seconds, skip work, and come back from the disk."""
 
+from dataclasses import replace
+from statistics import median
+
 import pytest
-import torch
 
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.errors import RecipeError
@@ -9,6 +11,7 @@ from inverse_graphics.models.residual.block import block_kind
 from inverse_graphics.models.residual.compaction import CompactedNetwork
 from inverse_graphics.models.residual.evaluation import evaluate_images
 from inverse_graphics.models.residual.network import ResidualNetwork
+from inverse_graphics.models.residual.objectives import Labelled
 from inverse_graphics.models.weights import load_model, read_card
 from inverse_graphics.training.recipe import ResidualRecipe, load_recipe
 from inverse_graphics.training.residual_task import build_residual_task, labelled
@@ -18,40 +21,58 @@ QUICK = (
     "data={kind: sprites, size: 24, count_weights: [0, 1]}",
     "model={kind: residual, image_size: 24, classes: 3, units: 2, widths: [6, 8, 12], block: psact, "
     "halting_bias: -1}",
-    "optimiser={learning_rate: 0.01}",
+    "optimiser={learning_rate: 0.01, decay: linear, decay_from: 0.3, gradient_clip: 1, average: 0.9}",
     "objective.time_penalty=0.1",
     "batch_size=32",
-    "steps=150",
-    "evaluation={every: 150, size: 400}",
-    "checkpoint_every=150",
+    "steps=120",
+    "evaluation={every: 120, size: 400}",
+    "checkpoint_every=120",
 )
+
+
+def of_other_images(recipe):
+    """The task with every class that of another image, from which nothing can be learnt."""
+    task = build_residual_task(recipe)
+
+    def batch(step):
+        images, classes = task.batch(step)
+        return Labelled(images, classes.roll(1))
+
+    return replace(task, batch=batch)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    torch.set_num_threads(1)
+    """The recipe and the run of the first seed."""
     recipe = load_recipe("psact_digits", QUICK)
     return recipe, run(recipe, tmp_path_factory.mktemp("residual") / "run")
 
 
-def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained):
-    """A third would be right by chance, as of an untrained network, which also runs nearly all units."""
+@pytest.mark.learning
+def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained, tmp_path):
+    """A third would be right by chance, as of an untrained network, which also runs all units."""
     recipe, result = trained
-    told = result.history[-1]["held_out"]
-    assert told["accuracy"] > 0.75
-    assert told["active_share"] < 0.9
-    assert set(told) == {
+    seeds = [recipe.model_copy(update={"seed": seed}) for seed in (1, 2)]
+    results = [result, *(run(one, tmp_path / f"seed{one.seed}") for one in seeds)]
+    told = [one.history[-1]["held_out"] for one in results]
+    # MARGIN-RESIDUAL
+    assert median(one["accuracy"] for one in told) > 0.75
+    assert median(one["active_share"] for one in told) < 0.6
+    assert set(told[0]) == {
         "accuracy", "loss", "units_1", "units_2", "units_3", "active_share", "multiply_adds",
     }  # fmt: skip
+    misled = run(recipe, tmp_path / "misled", build_task=of_other_images).history[-1]["held_out"]
+    assert misled["accuracy"] < 0.6
     task = build_residual_task(recipe)
     task.trainable.module.eval()
     untrained = task.evaluate()
     assert untrained.metrics["accuracy"] < 0.55
     assert untrained.metrics["active_share"] == 1
-    assert untrained.metrics["multiply_adds"] > told["multiply_adds"]
+    assert untrained.metrics["multiply_adds"] > told[0]["multiply_adds"]
     assert untrained.pictures["computation"].shape == (48, 8 * 24, 3)
 
 
+@pytest.mark.learning
 def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained):
     recipe, result = trained
     assert isinstance(recipe, ResidualRecipe)
@@ -64,7 +85,8 @@ def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained
     masked = evaluate_images(network, batch, kind)
     assert masked.metrics() == pytest.approx(loaded.document.metrics)
     compacted = evaluate_images(network, batch, kind, think=CompactedNetwork(network))
-    assert compacted.metrics() == pytest.approx(masked.metrics(), rel=1e-3)
+    # a halting logit within rounding of the threshold may fall to either side, in an image or two of 400
+    assert compacted.metrics() == pytest.approx(masked.metrics(), rel=1e-3, abs=2.5 / 400)
     as_sact = evaluate_images(network, batch, block_kind("sact")).metrics()
     assert as_sact["accuracy"] > 0.6
     assert "blocks of kind `psact`" in read_card(result.weights)

@@ -26,7 +26,7 @@ OBJECTIVES = (
     objectives.RelaxedObjective,
     objectives.ReinforceObjective,
 )
-PAGE = (DOCS / "adaptive.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "how" / "adaptive.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ PAGE = (DOCS / "adaptive.md").read_text(encoding="utf-8")
     [
         ("`model.`, over sequences", (AdaptiveSettings,)),
         ("`model.`, residual", (ResidualSettings,)),
-        ("`objective.`, of networks that think", OBJECTIVES),
+        ("`objective.`, adaptive computation", OBJECTIVES),
     ],
 )
 def test_tables_are_the_codes(heading, kinds):

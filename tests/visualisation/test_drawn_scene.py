@@ -5,11 +5,12 @@ import pytest
 from PIL import Image, ImageColor, ImageDraw
 
 from inverse_graphics.inference.parse import Parse, ParsedObject
+from inverse_graphics.render.rendered_scene import render as render_scene
 from inverse_graphics.scene.scene import Scene
-from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.visualisation import scene_picture
 from inverse_graphics.visualisation.overlay import _room, draw_parse
-from inverse_graphics.visualisation.scene_picture import draw_scene, outline, render_scene
+from inverse_graphics.visualisation.scene_picture import draw_scene, outline
 from inverse_graphics.visualisation.svg import step_colour
 
 
@@ -25,12 +26,12 @@ def filled(lines, width, height):
 
 @pytest.fixture(scope="module")
 def breakfast() -> Scene:
-    return read_scene("breakfast")
+    return load_scene("breakfast")
 
 
 def test_outlines_hold_what_a_mask_shows_of_each_object(breakfast):
     camera = breakfast.camera.resized(320, 240)
-    mask = render_scene(breakfast.model_copy(update={"camera": camera}), "breakfast").mask
+    mask = render_scene(breakfast.model_copy(update={"camera": camera})).mask
     drawn = draw_scene(breakfast, 320, 240)
     assert len(drawn.outlines) == len(breakfast.objects) >= 3
     for number, lines in enumerate(drawn.outlines, start=1):
@@ -42,8 +43,8 @@ def test_outlines_hold_what_a_mask_shows_of_each_object(breakfast):
 
 def test_the_picture_is_that_of_the_scene(breakfast):
     camera = breakfast.camera.resized(160, 120)
-    rendered = render_scene(breakfast.model_copy(update={"camera": camera}), "breakfast")
-    np.testing.assert_allclose(draw_scene(breakfast, 160, 120).picture, rendered.picture, atol=1e-5)
+    rendered = render_scene(breakfast.model_copy(update={"camera": camera}))
+    np.testing.assert_allclose(draw_scene(breakfast, 160, 120).picture, rendered.image, atol=1e-5)
 
 
 def test_what_is_hidden_has_no_outline(breakfast):
@@ -102,7 +103,7 @@ def test_a_label_too_large_for_the_picture_does_not_fail():
 def test_the_overlay_has_each_object_s_colour_and_the_reconstruction_beside_it(breakfast):
     camera = breakfast.camera.resized(400, 300)
     scene = breakfast.model_copy(update={"camera": camera})
-    image = render_scene(scene, "breakfast").picture
+    image = render_scene(scene).image
     objects = tuple(
         ParsedObject(box_px=(10.0, 10.0, 20.0, 20.0), identity=placed.asset, identity_probability=0.5)
         for placed in scene.objects

@@ -1,4 +1,4 @@
-"""The picture of docs/engines.md shows what each engine draws."""
+"""The picture of docs/how/engines.md shows what each engine draws."""
 
 import numpy as np
 import pytest

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from inverse_graphics.inference.parse import Parse, ParsedObject
-from inverse_graphics.scene.scene_file import read_scene
+from inverse_graphics.render.rendered_scene import RenderedScene
+from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sheet
-from inverse_graphics.visualisation.scene_picture import RenderedScene, draw_scene
+from inverse_graphics.visualisation.scene_picture import draw_scene
 from inverse_graphics.visualisation.svg import count_chart, share
 
 VOID = {"meta", "image", "rect", "line", "path"}
@@ -57,7 +58,7 @@ def inferred(image: np.ndarray, name: str, boxes, true_count) -> InferredImage:
 
 
 def in_space() -> InferredImage:
-    scene = read_scene("single_mug")
+    scene = load_scene("single_mug")
     image = np.full((96, 128, 3), 0.5, np.float32)
     found = ParsedObject(
         box_px=(40.0, 30.0, 20.0, 20.0),
@@ -73,16 +74,20 @@ def in_space() -> InferredImage:
 def page(tmp_path) -> str:
     image = np.random.default_rng(0).random((20, 30, 3), np.float32)
     depth = np.where(np.arange(600).reshape(20, 30) < 90, np.inf, 0.8)
-    scene = RenderedScene(
-        "<script>alert(1)</script>", image, depth, np.eye(20, 30, dtype=np.int64), ("mug & co",)
-    )
+    scene = RenderedScene(load_scene("single_mug"), image, depth, np.eye(20, 30, dtype=np.int64))
     images = [
         inferred(image, "<img src=x>", [(4.0, 6.0, 8.0, 10.0)], 1),
         inferred(image, "b", [(4.0, 6.0, 8.0, 10.0)], 2),
         inferred(image, "c", [], None),
     ]
     galleries = [Gallery("Things & digits", "<i>Text</i>", images), Gallery("Space", "", [in_space()])]
-    write_sheet(tmp_path / "sheet.html", "Title & more", galleries, [scene], "made <today>")
+    write_sheet(
+        tmp_path / "sheet.html",
+        "Title & more",
+        galleries,
+        {"<script>alert(1)</script> & co": scene},
+        "made <today>",
+    )
     return (tmp_path / "sheet.html").read_text(encoding="utf-8")
 
 
@@ -102,7 +107,7 @@ def test_names_are_shown_as_text_and_never_as_markup(tmp_path):
     assert "<script" not in text
     assert "<img" not in text
     assert "<b>" not in text
-    assert "mug &amp; co" in text
+    assert "/script&gt; &amp; co" in text
     assert "Things &amp; digits" in text
     assert "<i>Text" not in text
     assert "truly mug, &lt;bowl&gt;" in text
@@ -143,7 +148,7 @@ def test_the_truth_stands_beside_the_answer(tmp_path):
 
 def test_objects_in_space_are_outlined_named_and_placed(tmp_path):
     text = page(tmp_path)
-    outlined = draw_scene(read_scene("single_mug"), 128, 96).outlines[0]
+    outlined = draw_scene(load_scene("single_mug"), 128, 96).outlines[0]
     paths = re.findall(r'<path d="([^"]*)"', text)
     assert len(paths) == 2  # a shade, and the line over it
     corners = np.array(

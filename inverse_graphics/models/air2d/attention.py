@@ -1,23 +1,19 @@
-"""Spatial-transformer windows: where the network looks, and where it draws.
+"""Attention of the 2D model: spatial-transformer windows, the map that places them, their correction.
 
 A window is an axis-aligned square of the image, z_where = (s, x, y): its centre (x, y) in [−1, 1], x to the
 right and y down, and its inverse scale s, so that it spans 2 / s of the image's extent of 2. Bilinear
 sampling of such a window separates into one small matrix per axis, which is faster than a general sampler
 and has the same values.  Source: Jaderberg et al. 2015, "Spatial Transformer Networks", equations 1 and 5.
 
-Where to look next, by a map of what is where.
+Location map: dense layers learn the appearance of an object at each position separately; a convolutional map
+shares weights between positions. Two convolutions compute features at each position, a step attends to the
+position with the highest score and its neighbours, and the window's centre is the mean position under that
+attention.  Sources: Levine et al. 2016, "End-to-End Training of Deep Visuomotor Policies", the spatial soft
+arg-max; Lee et al. 2019, "SFNet", whose kernel about the best position avoids an average of two modes.
 
-A network of dense layers learns for each place anew what an object there looks like. A map shares that: two
-convolutions say of each place what is seen there, a step attends to the place it wants most and those next
-to it, and the window's centre is the mean place under that attention.  Sources: Levine et al. 2016,
-"End-to-End Training of Deep Visuomotor Policies", the spatial soft arg-max; Lee et al. 2019, "SFNet", which
-keeps it from answering between two things alike by a kernel about the best place.
-
-How a window should have been laid, by what is seen in it.
-
-A window is first laid by what is seen of the whole, which tells roughly where an object is. What it shows
-tells better: an object off its centre, or half of each of two. Source: the idea of Dollár et al. 2010,
-"Cascaded pose regression", that a pose is improved by features that are read by that pose.
+Window correction: the first window is predicted from the whole image, which locates an object roughly. The
+glimpse itself locates it better: it shows an object off its centre, or halves of two.  Source: Dollár et al.
+2010, "Cascaded pose regression", where a pose is refined from features indexed by that pose.
 """
 
 from __future__ import annotations
@@ -75,22 +71,23 @@ def _hat(coordinates: Tensor, cells: int) -> Tensor:
 
 
 CELL = 4
-"""Pixels from place to place; what is seen at one are the two by two cells about its centre, and around it
-those of its neighbours."""
+"""Pixels between neighbouring positions of the map. The first convolution sees the 2 × 2 cells about a
+position,
+the second those of its neighbours."""
 
 LEAST = 1e-4
-"""Mean square of pixels, grey levels², that a place has at least in its `salience`: one per cent of white."""
+"""Lower bound of the mean squared pixel of a position in `salience`, grey levels²: one per cent of white."""
 
 
 class Place(NamedTuple):
-    """What a step attends to.  centre: (B, 2), x and y in [−1, 1].  seen: (B, S), what is there."""
+    """The position that a step attends to.  centre: (B, 2), x and y in [−1, 1].  features: (B, S), there."""
 
     centre: Tensor
-    seen: Tensor
+    features: Tensor
 
 
-class AimMap(nn.Module):
-    """Maps (B, C, P) of images (B, H, W): what is seen at each of P places, row after row.
+class LocationMap(nn.Module):
+    """Convolutional features (B, C, P) of images (B, H, W) at P positions, row by row.
 
     channels: C.
     """
@@ -101,53 +98,53 @@ class AimMap(nn.Module):
         self.around = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """What is seen where."""
+        """Features (B, C, P) of images (B, H, W)."""
         return torch.relu(self.around(torch.relu(self.near(_in_cells(images))))).flatten(2)
 
 
 def salience(images: Tensor) -> Tensor:
-    """How much there is at each place, the logarithm of the mean square of its pixels: (B, P) of (B, H, W).
+    """Logarithm of the mean squared pixel at each position: (B, P) of images (B, H, W).
 
-    No less than log `LEAST`, for places with nothing in them.
+    At least log `LEAST`, which is that of empty positions.
     """
     squares = _in_cells(images).square().mean(1)
     return torch.log(avg_pool2d(squares, 2, 1).flatten(1) + LEAST)
 
 
-class PlaceAttention(nn.Module):
-    """Attention to one place of a map.
+class LocationAttention(nn.Module):
+    """Attention to one position of a map.
 
-    size: height and width of the images.  channels: C.  wanted: numbers that say what is wanted.
+    size: height and width of the images.  channels: C.  query: size Q of the query.
     """
 
     places: Tensor
 
-    def __init__(self, size: int, channels: int, wanted: int) -> None:
+    def __init__(self, size: int, channels: int, query: int) -> None:
         super().__init__()
-        self.want = nn.Linear(wanted, channels + 2)
+        self.query = nn.Linear(query, channels + 2)
         self.cell = CELL * 2 / size
         centres = self.cell * (torch.arange(_cells(size) - 1, device="cpu") + 0.5) - 1
         grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
         self.register_buffer("places", grid, persistent=False)
 
     def forward(
-        self, maps: Tensor, wanted: Tensor, seen: Tensor | None = None, bias: Tensor | float = 0.0
+        self, maps: Tensor, query: Tensor, features: Tensor | None = None, bias: Tensor | float = 0.0
     ) -> Place:
-        """The place that is wanted most.
+        """The position with the highest score.
 
-        The score of a place is linear in its features and its coordinates, so that of things alike one may
-        be nearer to where a step likes to begin. Gradients are those of the mean over the best place and
-        its eight neighbours; over all places it would lie between two things that are wanted alike.
-        maps: (B, C, P).  wanted: (B, W).  seen: (B, S, P), what is to be told of the place, else the maps.
+        A score is linear in the features and the coordinates of a position; coordinates break ties between
+        objects that look the same. The centre is the mean over the best position and its eight neighbours;
+        a mean over all positions would lie between two objects of equal score.
+        maps: (B, C, P).  query: (B, Q).  features: (B, S, P), read at the position; the maps if not given.
         bias: (B, P), added to the scores.
         """
-        what, direction = self.want(wanted).split([maps.shape[1], 2], -1)
+        what, direction = self.query(query).split([maps.shape[1], 2], -1)
         scores = (what[:, None] @ maps)[:, 0] + direction @ self.places + bias
         best = self.places.mT[scores.argmax(-1)]
         apart = (self.places - best[..., None]).abs().amax(1)
         attention = torch.softmax(scores.masked_fill(apart > 1.5 * self.cell, -torch.inf), -1)
-        seen = maps if seen is None else seen
-        return Place(attention @ self.places.mT, (seen @ attention[..., None])[..., 0])
+        features = maps if features is None else features
+        return Place(attention @ self.places.mT, (features @ attention[..., None])[..., 0])
 
 
 def _cells(size: int) -> int:
@@ -165,9 +162,9 @@ def _in_cells(images: Tensor) -> Tensor:
 
 
 class WindowCorrection(nn.Module):
-    """Pictures (B, G, G) seen in windows to changes of the windows' posteriors (B, 2 W), at first none.
+    """From glimpses (B, G, G) to changes of the windows' posterior parameters (B, 2 W), zero at the start.
 
-    size: G.  hidden: units.  where: W, numbers that lay a window; means come before standard deviations.
+    size: G.  hidden: units.  where: W, parameters of a window; means come before standard deviations.
     """
 
     def __init__(self, size: int, hidden: int, where: int) -> None:
@@ -178,5 +175,5 @@ class WindowCorrection(nn.Module):
         nn.init.zeros_(self.change.bias)
 
     def forward(self, glimpses: Tensor) -> Tensor:
-        """What is to be added to a window's mean and to what its standard deviation is made from."""
+        """What is added to the mean and to the unconstrained standard deviation of a window: (B, 2 W)."""
         return self.change(torch.relu(self.hidden(glimpses.flatten(1))))

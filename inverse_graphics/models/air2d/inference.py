@@ -19,6 +19,7 @@ from inverse_graphics.models.air2d.attention import window_box
 from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.early_stop import EarlyStoppedInference, infer_until_absent
 from inverse_graphics.models.outlier_detector import ParsedImages
+from inverse_graphics.observation.observation import Observation, Rendered
 
 INK = 0.1
 """The grey level from which a pixel counts as ink."""
@@ -131,7 +132,7 @@ def read_images(network: Air2D, images: Tensor) -> Reading:
     return Reading(
         counts=counts,
         count_probabilities=findings.log_count.exp(),
-        log_likelihoods=network.likelihood.log_prob(images, picture[:, None]),
+        log_likelihoods=network.observation_model.log_prob(Observation(images), Rendered(picture[:, None])),
         prefixes=prefixes.clamp(0, 1),
         windows=pad(windows, (0, 0, 0, unused)),
         boxes=pad(torch.where(boxes[..., 2:3] > 0, boxes, windows), (0, 0, 0, unused)),
@@ -141,7 +142,7 @@ def read_images(network: Air2D, images: Tensor) -> Reading:
 
 def _prefixes(findings: EarlyStoppedInference) -> Tensor:
     """The pictures of the first 0 … L objects, and of all where there are fewer: (B, L + 1, H, W)."""
-    nothing: Tensor = findings.initial.picture
+    nothing: Tensor = findings.initial.reconstruction
     pictures = [nothing]
     for rows, step in findings.objects:
         pictures.append(pictures[-1].index_copy(0, rows, step.latents.after))

@@ -1,7 +1,7 @@
 """AIR for images of objects in the plane: multi-MNIST and its like.
 
-An object is a window (where) and what is seen in it (what), drawn by a decoder; objects add up, or cover what
-is behind them. A step sees the image, or what is left of it to explain (difference-AIR).
+An object is a window (where) and its appearance (what), decoded to a glimpse; objects add up, or occlude what
+is behind them. A step sees the image, or its difference from the reconstruction so far (difference-AIR).
 Source: Eslami et al. 2016, sections 2.2 and 3.1; for DAIR, the paragraph on strong generalisation.
 """
 
@@ -19,16 +19,19 @@ from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.halting import Step
 from inverse_graphics.models.air import InitialState, ObjectStep
 from inverse_graphics.models.air2d.attention import (
-    AimMap,
+    LocationAttention,
+    LocationMap,
     Place,
-    PlaceAttention,
     WindowCorrection,
     read_window,
     salience,
     write_window,
 )
 from inverse_graphics.models.air2d.vae import Background, BackgroundSettings, GlimpseDecoder, GlimpseEncoder
-from inverse_graphics.observation.likelihood import GaussianLikelihood
+from inverse_graphics.observation.gaussian import GaussianNoise
+from inverse_graphics.observation.model import Likelihood
+from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.observation.registry import AnyNoise
 
 WHERE = 3  # inverse scale and the two coordinates of the centre
 SMALLEST_INVERSE_SCALE = 0.5  # a window is at most twice as wide as the image
@@ -38,15 +41,15 @@ INITIAL_WHERE_STD = 0.3
 class Air2DSettings(BaseModel):
     """Sizes and priors of the 2D model.
 
-    aim: how a step finds where the next object is: from what it knows of the whole, or also by a map of what
-    is where, on which it attends to one place; what is there also tells whether there is an object.
-    salience: of a place on the map, how much it counts what there is left to explain, beside what is learnt.
-    corrections: how often what is seen in the window moves it before the object is read.
-    sees: what a step looks at and reads its glimpse from: the image; its difference from the picture so far
-    (DAIR); or "both", where it looks at both and reads from the difference.
-    memory: whether a step knows of the steps before it, or only what it sees.
-    drawing: objects add to the picture, or cover it, as white paint does.
-    background: of what lies behind the objects; black where there is none.
+    aim: how a step locates the next object: from features of the whole image ("whole"), or also by attention
+    to one position of a convolutional map ("map"), whose features there also predict presence.
+    salience: weight of the residual's log energy at a position in the attention's scores.
+    corrections: how many times the window is corrected from its own glimpse before the object is encoded.
+    sees: the input of a step and of its glimpse: the image; its difference from the reconstruction so far
+    (DAIR); or "both", where the step sees both and the glimpse is read from the difference.
+    memory: whether a step has a recurrent state, or only its input.
+    drawing: objects add to the reconstruction, or occlude it like white paint.
+    background: a VAE of what lies behind the objects; black without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,21 +58,24 @@ class Air2DSettings(BaseModel):
     image_size: int = Field(50, ge=8, le=512, description="height and width of an image, pixels")
     glimpse_size: int = Field(28, ge=4, le=128, description="height and width of a glimpse, pixels")
     max_objects: int = Field(3, ge=1, le=16)
-    features: int = Field(256, ge=1, le=4096, description="units that see the whole image")
+    features: int = Field(256, ge=1, le=4096, description="units that encode the whole image")
     hidden: int = Field(256, ge=1, le=4096, description="units of the recurrent network")
-    head: int = Field(200, ge=1, le=4096, description="units between it and presence and window")
+    head: int = Field(200, ge=1, le=4096, description="units between it and the heads of presence and window")
     what: int = Field(50, ge=1, le=1024, description="dimensions of an object's appearance")
     glimpse_hidden: int = Field(200, ge=1, le=4096, description="units of the glimpse coder and decoder")
-    sigma: float = Field(0.3, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    sigma: float = Field(0.3, gt=0, le=10, description="scale of pixel noise, grey levels")
+    noise: AnyNoise = Field(GaussianNoise(), description="kind of pixel noise")
     inverse_scale_mean: float = Field(3.0, ge=SMALLEST_INVERSE_SCALE, le=64, description="prior")
     inverse_scale_std: float = Field(0.2, gt=0, le=64, description="prior")
     centre_std: float = Field(1.0, gt=0, le=64, description="prior, half image widths")
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
     decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
     aim: Literal["whole", "map"] = "whole"
-    map_channels: int = Field(24, ge=1, le=1024, description="numbers that the map holds for each place")
-    salience: float = Field(0.0, ge=0, le=10, description="how much a place with more left to explain counts")
-    corrections: int = Field(0, ge=0, le=8, description="looks into a window that move it before it is read")
+    map_channels: int = Field(24, ge=1, le=1024, description="channels of the location map")
+    salience: float = Field(
+        0.0, ge=0, le=10, description="weight of the residual's log energy in the attention"
+    )
+    corrections: int = Field(0, ge=0, le=8, description="corrections of a window before it is encoded")
     sees: Literal["image", "difference", "both"] = "image"
     memory: Literal["recurrent", "none"] = "recurrent"
     drawing: Literal["adding", "covering"] = "adding"
@@ -87,15 +93,15 @@ class Air2DSettings(BaseModel):
 class State(NamedTuple):
     """What the network carries from step to step.
 
-    images, picture: (B, H, W), what is to be explained and what has been drawn so far.  seen: (B, F), what
-    was seen of the image.  hidden, cell: (B, H).  previous: (B, 3 + D), the last latents.
-    places: (B, C, P), the image's map, where steps see the image.
-    behind: the code of the background, and what it was drawn from; None where there is no background.
+    images, reconstruction: (B, H, W).  features: (B, F), of the image.  hidden, cell: (B, H), recurrent
+    state.
+    previous: (B, 3 + D), the last latents.  places: (B, C, P), the image's map, where steps see the image.
+    behind: the code of the background, and its posterior; None without a background.
     """
 
     images: Tensor
-    picture: Tensor
-    seen: Tensor
+    reconstruction: Tensor
+    features: Tensor
     hidden: Tensor
     cell: Tensor
     previous: Tensor
@@ -104,10 +110,10 @@ class State(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """What a step knows before it looks closer.
+    """The first half of a step: presence, before the object is read.
 
-    source: (B, H, W), what the glimpse is read from.  head, hidden, cell: (B, ·), what is known.
-    place: of the map, where there is one, what is attended.  halt_logit: (B,), that there is no more object.
+    source: (B, H, W), from which the glimpse is read.  head, hidden, cell: (B, ·), units.
+    place: the attended position of the map, where there is one.  halt_logit: (B,), of no further object.
     """
 
     source: Tensor
@@ -121,8 +127,8 @@ class Glance(NamedTuple):
 class Latents(NamedTuple):
     """One object of each image.
 
-    where: (B, 3), its window.  what: (B, D), its appearance.  glimpse: (B, G, G), its picture.
-    before, after: (B, H, W), the picture without it and with it.  q_where, q_what: their posteriors.
+    where: (B, 3), its window.  what: (B, D), its appearance.  glimpse: (B, G, G), decoded.
+    before, after: (B, H, W), the reconstruction without it and with it.  q_where, q_what: their posteriors.
     """
 
     where: Tensor
@@ -135,7 +141,7 @@ class Latents(NamedTuple):
 
 
 class Air2D(nn.Module):
-    """Infers objects one by one, each by looking into a window; an `AirModel`."""
+    """Infers objects one by one, each from a glimpse; an `AirModel`."""
 
     prior_where_mean: Tensor
     prior_where_std: Tensor
@@ -143,29 +149,29 @@ class Air2D(nn.Module):
     def __init__(self, settings: Air2DSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.likelihood = GaussianLikelihood(settings.sigma)
-        self.see = nn.Linear(settings.image_size**2, settings.features)
-        self.recur = _recurrence(settings)
+        self.observation_model = settings.noise.model(settings.sigma)
+        self.encoder = nn.Linear(settings.image_size**2, settings.features)
+        self.state_update = _recurrence(settings)
         self.head = nn.Linear(settings.hidden, settings.head)
         self.presence = nn.Linear(settings.head, 1)
         self.where = nn.Linear(settings.head, 2 * WHERE)
         if settings.aim == "map":
             channels = settings.map_channels
-            self.map = AimMap(channels)
-            self.aim = PlaceAttention(settings.image_size, channels, settings.head)
+            self.map = LocationMap(channels)
+            self.location_attention = LocationAttention(settings.image_size, channels, settings.head)
             if settings.sees == "both":
-                self.map_image = AimMap(channels)
+                self.image_map = LocationMap(channels)
                 channels *= 2
-            self.where_there = nn.Linear(channels, 2 * WHERE, bias=False)
-            self.presence_there = nn.Linear(channels, 1, bias=False)
+            self.location_where = nn.Linear(channels, 2 * WHERE, bias=False)
+            self.location_presence = nn.Linear(channels, 1, bias=False)
         glimpse = (settings.glimpse_size, settings.glimpse_hidden, settings.what)
         if settings.corrections:
             units = max(1, settings.glimpse_hidden // 2)
-            self.correct = WindowCorrection(settings.glimpse_size, units, WHERE)
-        self.encode = GlimpseEncoder(*glimpse)
-        self.decode = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
+            self.window_correction = WindowCorrection(settings.glimpse_size, units, WHERE)
+        self.glimpse_encoder = GlimpseEncoder(*glimpse)
+        self.glimpse_decoder = GlimpseDecoder(*glimpse, bias=settings.decoder_bias)
         if settings.sees == "both":
-            self.see_difference = nn.Linear(settings.image_size**2, settings.features, bias=False)
+            self.difference_encoder = nn.Linear(settings.image_size**2, settings.features, bias=False)
         if settings.background is not None:
             self.background = Background(settings.background, settings.image_size)
         scale, spread = settings.inverse_scale_mean, settings.centre_std
@@ -179,78 +185,81 @@ class Air2D(nn.Module):
         return self.settings.max_objects
 
     def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
-        """The state before the first step; what objects share is the background.  images: (B, 1, H, W)."""
+        """The state before the first step; the background is shared by all objects.  images: (B, 1, H, W)."""
         nothing = images.new_zeros(len(images), self.settings.hidden)
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
-        seen = nothing if self.settings.sees == "difference" else self.see(images.flatten(1))
-        behind, picture, kl = self._behind(images[:, 0], sampler)
+        features = nothing if self.settings.sees == "difference" else self.encoder(images.flatten(1))
+        behind, reconstruction, kl = self._behind(images[:, 0], sampler)
         places = self._map_of(images[:, 0]) if self.settings.aim == "map" else None
         return InitialState(
-            State(images[:, 0], picture, seen, nothing, nothing, previous, places, behind), kl
+            State(images[:, 0], reconstruction, features, nothing, nothing, previous, places, behind), kl
         )
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
-        """Infer one more object: whether there is one, where it is, and what."""
+        """Infer one more object: its presence, window and appearance."""
         glance = self.glance(state)
         return Step(glance.halt_logit, *self.attend(state, glance, sampler))
 
     def glance(self, state: State) -> Glance:
-        """Say whether there is one more object: the cheaper half of a step."""
+        """Predict the presence of one more object: the cheaper half of a step."""
         source, features = self._look(state)
-        hidden, cell = self._remember(features, state)
+        hidden, cell = self._update_state(features, state)
         head = torch.relu(self.head(hidden))
         present, place = self.presence(head), None
         if self.settings.aim == "map":
             place = self._aim(state.places, source, head)
-            present = present + self.presence_there(place.seen)
+            present = present + self.location_presence(place.features)
         return Glance(source, head, hidden, cell, place, -present[:, 0])
 
     def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
-        """Look closer, and draw: the other half."""
+        """Infer the object and add it to the reconstruction: the other half."""
         q_where = self._where_posterior(glance)
         where = _bounded(sampler(q_where))
-        q_what = self.encode(read_window(glance.source, where, self.settings.glimpse_size))
+        q_what = self.glimpse_encoder(read_window(glance.source, where, self.settings.glimpse_size))
         what = sampler(q_what)
 
         p_where, p_what = self._priors(what)
         kl = q_where.kl_to(p_where) + q_what.kl_to(p_what)
-        glimpse = self.decode(what)
-        after = self._draw(state.picture, glimpse, where)
-        objects = ObjectStep(Latents(where, what, glimpse, state.picture, after, q_where, q_what), kl)
+        glimpse = self.glimpse_decoder(what)
+        after = self._draw(state.reconstruction, glimpse, where)
+        objects = ObjectStep(Latents(where, what, glimpse, state.reconstruction, after, q_where, q_what), kl)
         previous = torch.cat([where, what], -1)
-        carried = state._replace(picture=after, hidden=glance.hidden, cell=glance.cell, previous=previous)
+        carried = state._replace(
+            reconstruction=after, hidden=glance.hidden, cell=glance.cell, previous=previous
+        )
         return objects, carried
 
     def log_ratio(self, step: ObjectStep) -> Tensor:
-        """log q(z | x, …) − log p(z) of a step's latents as they were drawn: (B,), nats."""
+        """log q(z | x, …) − log p(z) at a step's sampled latents: (B,), nats."""
         z = step.latents
         p_where, p_what = self._priors(z.what)
         log_q = z.q_where.log_prob(z.where) + z.q_what.log_prob(z.what)
         return log_q - p_where.log_prob(z.where) - p_what.log_prob(z.what)
 
     def log_ratio_shared(self, initial: State) -> Tensor:
-        """log q − log p of what all objects share, the background's code, as it was drawn: (B,), nats."""
+        """log q − log p at the sampled code of the background, which all objects share: (B,), nats."""
         if initial.behind is None:
             return torch.zeros_like(initial.images[:, 0, 0])
         code, posterior = initial.behind
         return posterior.log_prob(code) - _unit(code).log_prob(code)
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
-        """The pictures of the first 0 … N objects: N + 1 of (B, 1, H, W)."""
-        pictures = [objects[0].latents.before, *(step.latents.after for step in objects)]
-        return [picture[:, None] for picture in pictures]
+        """Reconstructions from the first 0 … N objects: N + 1 of (B, 1, H, W)."""
+        images = [objects[0].latents.before, *(step.latents.after for step in objects)]
+        return [image[:, None] for image in images]
 
-    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
+    def prefix_log_likelihoods(
+        self, images: Tensor, objects: list[ObjectStep], likelihood: Likelihood | None = None
+    ) -> Tensor:
         """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
-        images_of_objects = self.prefixes(objects)
-        return torch.stack(
-            [self.likelihood.log_prob(images, reconstruction) for reconstruction in images_of_objects], dim=-1
-        )
+        observation, scored_by = Observation(images), likelihood or self.observation_model
+        each = [scored_by.log_prob(observation, Rendered(one)) for one in self.prefixes(objects)]
+        return torch.stack(each, dim=-1)
 
     def _behind(
         self, images: Tensor, sampler: Sampler
     ) -> tuple[tuple[Tensor, Gaussian] | None, Tensor, Tensor]:
-        """What the background is drawn from, the picture without objects, and its KL."""
+        """The background's code and posterior, the reconstruction without objects, and the KL divergence."""
         if self.settings.background is None:
             return None, torch.zeros_like(images), images.new_zeros(len(images))
         posterior = self.background.posterior(images)
@@ -258,53 +267,59 @@ class Air2D(nn.Module):
         return (code, posterior), self.background.draw(code), posterior.kl_to(_unit(code))
 
     def _look(self, state: State) -> tuple[Tensor, Tensor]:
-        """What the glimpse is read from (B, H, W), and what is seen of the whole (B, F)."""
+        """The source of the glimpse (B, H, W), and features of the whole image (B, F)."""
         if self.settings.sees == "image":
-            return state.images, torch.relu(state.seen)
-        difference = state.images - state.picture
+            return state.images, torch.relu(state.features)
+        difference = state.images - state.reconstruction
         if self.settings.sees == "both":
-            return difference, torch.relu(state.seen + self.see_difference(difference.flatten(1)))
-        return difference, torch.relu(self.see(difference.flatten(1)))
+            return difference, torch.relu(state.features + self.difference_encoder(difference.flatten(1)))
+        return difference, torch.relu(self.encoder(difference.flatten(1)))
 
     def _map_of(self, images: Tensor) -> Tensor | None:
-        """What is where on the images, for all steps; None where steps do not see them."""
+        """The images' map for all steps; None where steps do not see the images."""
         if self.settings.sees == "difference":
             return None
-        return self.map(images) if self.settings.sees == "image" else self.map_image(images)
+        return self.map(images) if self.settings.sees == "image" else self.image_map(images)
 
     def _aim(self, places: Tensor | None, source: Tensor, head: Tensor) -> Place:
-        """Where to look, by what is left to explain; what is there is also told of the image."""
+        """The position that the step attends to on the map of its source."""
         bias = self.settings.salience * salience(source) if self.settings.salience else 0.0
         if self.settings.sees == "image" and places is not None:
-            return self.aim(places, head, bias=bias)
+            return self.location_attention(places, head, bias=bias)
         left = self.map(source)
-        return self.aim(left, head, left if places is None else torch.cat([left, places], 1), bias)
+        return self.location_attention(
+            left, head, left if places is None else torch.cat([left, places], 1), bias
+        )
 
-    def _remember(self, features: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """What is known in this step, and what is kept for the next: (B, H) each."""
+    def _update_state(self, features: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """The recurrent state after this step: hidden and cell, (B, H) each."""
         if self.settings.memory == "none":
-            return torch.relu(self.recur(features)), state.cell
-        hidden, cell = self.recur(torch.cat([features, state.previous], -1), (state.hidden, state.cell))
+            return torch.relu(self.state_update(features)), state.cell
+        hidden, cell = self.state_update(
+            torch.cat([features, state.previous], -1), (state.hidden, state.cell)
+        )
         return hidden, cell
 
-    def _draw(self, picture: Tensor, glimpse: Tensor, where: Tensor) -> Tensor:
-        """The picture with one object more: (B, H, W)."""
+    def _draw(self, reconstruction: Tensor, glimpse: Tensor, where: Tensor) -> Tensor:
+        """The reconstruction with one object more: (B, H, W)."""
         drawn = write_window(glimpse, where, self.settings.image_size, self.settings.image_size)
-        return picture + (drawn if self.settings.drawing == "adding" else (1 - picture) * drawn)
+        return reconstruction + (drawn if self.settings.drawing == "adding" else (1 - reconstruction) * drawn)
 
     def _priors(self, what: Tensor) -> tuple[Gaussian, Gaussian]:
-        """Of windows and of appearances."""
+        """Priors of windows and of appearances."""
         return Gaussian(self.prior_where_mean, self.prior_where_std), _unit(what)
 
     def _where_posterior(self, glance: Glance) -> Gaussian:
-        says, mean = self.where(glance.head), self.prior_where_mean
+        parameters, mean = self.where(glance.head), self.prior_where_mean
         if glance.place is not None:
-            says = says + self.where_there(glance.place.seen)
+            parameters = parameters + self.location_where(glance.place.features)
             mean = mean + pad(glance.place.centre, (1, 0))
         for _ in range(self.settings.corrections):
-            window = _bounded(mean + says[:, :WHERE])
-            says = says + self.correct(read_window(glance.source, window, self.settings.glimpse_size))
-        offset, raw_std = says.chunk(2, -1)
+            window = _bounded(mean + parameters[:, :WHERE])
+            parameters = parameters + self.window_correction(
+                read_window(glance.source, window, self.settings.glimpse_size)
+            )
+        offset, raw_std = parameters.chunk(2, -1)
         return Gaussian(mean + offset, softplus(raw_std))
 
     def _fix(self, name: str, values: list[float]) -> None:
@@ -312,7 +327,7 @@ class Air2D(nn.Module):
 
     @torch.no_grad()
     def _start_near_the_prior(self) -> None:
-        """Objects are present, in the middle and of the prior's size, until the network learns better."""
+        """At the start objects are present, in the middle and of the prior's size."""
         self.presence.bias.fill_(self.settings.presence_bias)
         std = torch.tensor(INITIAL_WHERE_STD, device="cpu")  # expm1 on "meta" would import a compiler
         self.where.weight.mul_(0.1)

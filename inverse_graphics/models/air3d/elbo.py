@@ -34,19 +34,14 @@ from torch import Tensor
 
 from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.identity import Score, expected_over_kinds
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D, Latents
-from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import encode_once, sampled_latents
 from inverse_graphics.models.air3d.replay import ReplayBuffer
-from inverse_graphics.models.air3d.scene_latents import (
-    SceneLatents,
-    draw_from_prior,
-    draw_step_inputs,
-    nearest_first,
-)
+from inverse_graphics.models.air3d.scene_latents import draw_from_prior, draw_step_inputs, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.models.estimators.exact import mixed_weights
@@ -185,7 +180,7 @@ class BoundAscent:
             log_likelihood = likelihood.log_prob(images[:, None], pictures) / divisor
             if settings.overlap_nats_per_m == 0:
                 return log_likelihood
-            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.space)
+            return log_likelihood - settings.overlap_nats_per_m * model.space.family.overlap(scenes)
 
         return score
 
@@ -278,7 +273,7 @@ class ElboObjective:
             self.replay.add(images, scenes)
             again, known = self.replay.sample(settings.replay_ratio * len(images), generator)
             images = torch.cat([images, again])
-            scenes = SceneLatents(*(torch.cat(pair) for pair in zip(scenes, known, strict=True)))
+            scenes = SceneLatents.cat([scenes, known])
         with torch.no_grad():
             prefixes = draw_step_inputs(scenes, space, self.model.engine)
         uniform_mixture_weight = DefensiveMixture(rest=settings.uniform_mixture_weight)

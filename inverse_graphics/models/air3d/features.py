@@ -9,11 +9,14 @@ The scene so far, drawn: what a step of a network with a renderer knows of the s
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu, silu
+
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 STRIDE = 4
 """Pixels per cell of the finer map, on which objects are located."""
@@ -21,7 +24,8 @@ CONTRAST = 4.0
 """By what grey levels are multiplied: things differ from what is behind them by about a quarter."""
 
 
-class Maps(NamedTuple):
+@dataclass(frozen=True)
+class Maps(TensorBatch):
     """fine: (B, C2, H/4, W/4).  coarse: (B, C3, H/8, W/8)."""
 
     fine: Tensor

@@ -8,22 +8,24 @@ familiar one would; its colours, and where the errors are, differ.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.outlier_detector import ParsedImages
 from inverse_graphics.render.pictures import render
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
-class SceneReading(NamedTuple):
+@dataclass(frozen=True)
+class SceneReading(TensorBatch):
     """Of B images.
 
     scenes: of the most probable count, kinds and poses at the posteriors' centres.  count_probabilities:
@@ -41,15 +43,20 @@ class SceneReading(NamedTuple):
 
 
 @torch.no_grad()
-def read_scenes(model: Air3D, images: Tensor) -> SceneReading:
-    """Parse images.  images: (B, 3, H, W) in [0, 1], as large as the model was made for."""
-    inference = attend_infer_repeat(model, images, PointEstimate())
+def read_scenes(model: Air3D, images: Tensor, K: Tensor | None = None) -> SceneReading:
+    """Infer the scenes of images.
+
+    images: (B, 3, H, W) in [0, 1], of the size that the model was made for.  K: (B, 3, 3), pixels, their
+    intrinsics; the family's unless given.
+    """
+    sampler = PointEstimate()
+    inference = attend_infer_repeat(model, images, sampler, initial=model.begin(images, sampler, K))
     latents: list[Latents] = [step.latents for step in inference.objects]
     count = inference.most_probable_count
     found = sampled_latents(inference)
     there = torch.arange(model.max_objects, device=images.device) < count[:, None]
     return SceneReading(
-        scenes=found._replace(asset=found.asset.where(there, -1)),
+        scenes=found.replace(asset=found.asset.where(there, -1)),
         count_probabilities=inference.log_count.exp(),
         identity_probability=torch.stack([one.posterior.identity.amax(-1).exp() for one in latents], 1),
         position_std=torch.stack([one.posterior.position.std for one in latents], 1),
@@ -116,7 +123,7 @@ def _drawn(reading: SceneReading) -> Tensor:
 def _visible(model: Air3D, reading: SceneReading) -> Tensor:
     """Where each object is what is seen most: (B, N, H, W), one or zero."""
     found = reading.scenes
-    scene = model.space.scene(found.orbit, found.asset, found.position, found.rotation)
+    scene = model.space.scene(found)
     seen = render(scene, model.engine).instance_mask
     slots = torch.arange(found.asset.shape[1], device=seen.device)
     return (seen[:, None] == slots[:, None, None]).to(found.position)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.features import Maps, Reconstruction
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.recurrent_state import Hidden, ObjectEncoding
-from inverse_graphics.models.air3d.scene_latents import Prefixes, SceneLatents, depths
+from inverse_graphics.models.air3d.scene_latents import Prefixes, depths
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 
 
@@ -91,7 +92,7 @@ def _shown(
     """All steps of a network that sees the canvas, at once.  counts: (B,), objects of each image."""
     image, step = _steps_taken(counts, model.max_objects)
     before = Reconstruction(prefixes.images[image, step], prefixes.explained[image, step])
-    camera = model.space.cameras(orbit[image])
+    camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
     yield _Steps(image, step, model.posterior(maps.fine[image], images[image], before, orbit[image], camera))
 
 
@@ -109,14 +110,14 @@ def _encodings(
             asset, position, orientation = (
                 part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.orientation)
             )
-            camera = model.space.cameras(orbit[image])
+            camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
             said = ObjectEncoding.from_latents(
                 asset, position, orientation, orbit[image], camera, model.space
             )
             before = model.update_hidden(known, maps.fine[image], said)
         if not len(image):
             return
-        camera = model.space.cameras(orbit[image])
+        camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
         posterior = model.posterior(maps.fine[image], images[image], before, orbit[image], camera)
         yield _Steps(image, torch.full_like(image, step), posterior)
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.normal import TruncatedNormal
 from inverse_graphics.distributions.sampler import Sampler
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.families.registry import AnyFamilySettings
-from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.halting import Step
 from inverse_graphics.models.air import InitialState, ObjectStep
 from inverse_graphics.models.air3d import features, recurrent_state
@@ -45,7 +45,7 @@ from inverse_graphics.render.backdrop import Backdrop, table_and_background
 from inverse_graphics.render.compositing import composite
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.scene.batch import CameraBatch, SceneBatch
+from inverse_graphics.scene.batch import CameraBatch
 
 Channels = Annotated[int, Field(ge=4, le=1024)]
 
@@ -68,7 +68,9 @@ class Air3DSettings(BaseModel):
     activation: Literal["relu", "silu"] = Field(
         "relu", description="of what a glimpse tells; silu, behind the norm, cannot die: rotations need it"
     )
-    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of convolutions in training")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of convolutions in training; a run resolves auto, which elsewhere is float32"
+    )
 
 
 CERTAIN = 30.0
@@ -101,13 +103,12 @@ class Latents(NamedTuple):
     """One object of each image, as sampled.
 
     asset: (B,).  position: (B, 2), metres on the stage's plane.  orientation: (B,) or (B, 3, 3).
-    rotation: (B, 3, 3).  posterior: where they came from.  before, after: the pictures without and with it.
+    posterior: where they came from.  before, after: the pictures without and with it.
     """
 
     asset: Tensor
     position: Tensor
     orientation: Tensor
-    rotation: Tensor
     posterior: ObjectPosterior
     before: Tensor
     after: Tensor
@@ -175,18 +176,24 @@ class Air3D(nn.Module):
     def engine(self, engine: RenderEngine) -> None:
         self._engine = engine
 
-    def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
-        """See the image and choose a camera.  images: (B, 3, H, W) in [0, 1]."""
-        return self.begin_from(images, self.features(images), sampler)
+    def begin(self, images: Tensor, sampler: Sampler, K: Tensor | None = None) -> InitialState:
+        """Encode the images and choose their cameras.
 
-    def begin_from(self, images: Tensor, maps: Maps, sampler: Sampler) -> InitialState:
-        """Choose a camera for images of which the features are known."""
+        images: (B, 3, H, W) in [0, 1].  K: (B, 3, 3), pixels, their intrinsics; the family's unless given.
+        """
+        return self.begin_from(images, self.features(images), sampler, K)
+
+    def begin_from(
+        self, images: Tensor, maps: Maps, sampler: Sampler, K: Tensor | None = None
+    ) -> InitialState:
+        """Choose cameras for images whose features are known."""
         posterior = self.camera(maps)
         if posterior is None:
             orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
-        scene = self._empty(orbit)
+        K = (self.space.K if K is None else K).expand(len(images), 3, 3)
+        scene = self.space.scene(self.space.without_objects(orbit, K))
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         empty = Reconstruction(backdrop.rgb, torch.zeros_like(images[:, :1]))
         hidden = None if self.state_update is None else self.state_update.begin(images)
@@ -197,17 +204,14 @@ class Air3D(nn.Module):
         posterior = self.look(state)
         position, asset = sampler(posterior.position), sampler(Categorical(posterior.identity)).long()
         orientation = sampler(posterior.visible_orientation(asset, self.space))
-        rotation = orientation if self.space.floating else matrix_from_yaw(orientation)
-        after, carried = self._add(state, asset, position, rotation)
+        after, carried = self._add(state, asset, position, orientation)
         if state.hidden is not None:
             encoding = ObjectEncoding.from_latents(
                 asset, position, orientation, state.orbit, state.camera, self.space
             )
             encoding = encoding if self.reconstruction_gradient else encoding.detached()
             carried = carried._replace(hidden=self.update_hidden(state.hidden, state.maps.fine, encoding))
-        latents = Latents(
-            asset, position, orientation, rotation, posterior, state.reconstruction.image, after.image
-        )
+        latents = Latents(asset, position, orientation, posterior, state.reconstruction.image, after.image)
         return Step(
             -posterior.presence, ObjectStep(latents, self._kl(posterior, asset, orientation)), carried
         )
@@ -222,7 +226,8 @@ class Air3D(nn.Module):
     def features(self, images: Tensor) -> Maps:
         """What is seen of whole images."""
         with self._autocast(images):
-            return Maps(*self.encoder(images))
+            maps: Maps = self.encoder(images)
+            return maps
 
     def camera(self, maps: Maps) -> TruncatedNormal | None:
         """The camera's posterior over what is free of its orbit, None if nothing is."""
@@ -281,16 +286,13 @@ class Air3D(nn.Module):
         turned = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
         return named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * turned
 
-    def _empty(self, orbit: Tensor) -> SceneBatch:
-        batch = len(orbit)
-        none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
-        return self.space.scene(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0, 3, 3))
-
     def _add(
-        self, state: State, asset: Tensor, position: Tensor, rotation: Tensor
+        self, state: State, asset: Tensor, position: Tensor, orientation: Tensor
     ) -> tuple[Reconstruction, State]:
         """Draw one more object over what there is."""
-        one = self.space.scene(state.orbit, asset[:, None], position[:, None], rotation[:, None])
+        one = self.space.scene(
+            SceneLatents(state.orbit, asset[:, None], position[:, None], orientation[:, None], state.camera.K)
+        )
         new = self.engine.layers(one.objects, one.camera, one.light)
         layers = (
             new

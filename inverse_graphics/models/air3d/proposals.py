@@ -15,12 +15,10 @@ from inverse_graphics.distributions.sampler import (
     Sampler,
     log_prob_mixture,
 )
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference, InitialState, attend_infer_repeat
-from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 
 
 class Proposals(NamedTuple):
@@ -65,9 +63,9 @@ class Proposals(NamedTuple):
         gumbel = -torch.empty_like(flat).exponential_(generator=generator).log()
         chosen = (flat + gumbel).topk(kept).indices.T.flatten()
         index = chosen // counts * batch + torch.arange(batch, device=chosen.device).repeat(kept)
-        scenes = SceneLatents(*(part[index] for part in self.scenes))
+        scenes = self.scenes[index]
         slots = torch.arange(scenes.asset.shape[1], device=chosen.device)
-        return scenes._replace(asset=scenes.asset.where(slots < (chosen % counts)[:, None], -1))
+        return scenes.replace(asset=scenes.asset.where(slots < (chosen % counts)[:, None], -1))
 
 
 @torch.no_grad()
@@ -77,18 +75,19 @@ def propose(
     samples: int,
     generator: torch.Generator,
     defence: DefensiveMixture = NO_MIXTURE,
+    K: Tensor | None = None,
 ) -> Proposals:
-    """Draw `samples` scenes for each image.  images: (B, 3, H, W).
+    """Draw `samples` scenes for each image.  images: (B, 3, H, W).  K: (B, 3, 3), as `Air3D.begin` takes it.
 
     defence: with which probability latents are drawn from the prior instead of the posterior.
     """
     sampler = DefensiveSampler(generator, defence)
     repeated = images.repeat(samples, 1, 1, 1)
     inference = attend_infer_repeat(
-        model, repeated, sampler, initial=encode_once(model, images, repeated, sampler)
+        model, repeated, sampler, initial=encode_once(model, images, repeated, sampler, K)
     )
     scenes = sampled_latents(inference)
-    log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.space)
+    log_joint = inference.log_likelihood + model.space.family.log_prob(scenes)
     log_r = _log_density_of_prefixes(model, inference, defence)
     log_q = _log_density_of_prefixes(model, inference) if any(defence) else log_r
     shape = (samples, len(images), -1)
@@ -97,14 +96,18 @@ def propose(
     )
 
 
-def encode_once(model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler) -> InitialState:
-    """See each image once for all its samples; if the camera is known, take the first step once, too."""
+def encode_once(
+    model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler, K: Tensor | None = None
+) -> InitialState:
+    """Encode each image once for all its samples; with a known camera, take the first step once, too."""
     samples = len(repeated) // len(images)
     maps = model.features(images)
-    initial = model.begin_from(repeated, Maps(*(part.repeat(samples, 1, 1, 1) for part in maps)), sampler)
+    initial = model.begin_from(
+        repeated, maps.repeat(samples), sampler, None if K is None else K.repeat(samples, 1, 1)
+    )
     if len(model.space.free):
         return initial
-    first = model.look(model.begin_from(images, maps, sampler).state)
+    first = model.look(model.begin_from(images, maps, sampler, K).state)
     return initial._replace(state=initial.state._replace(precomputed_posterior=_repeated(first, samples)))
 
 
@@ -131,6 +134,7 @@ def sampled_latents(inference: Inference) -> SceneLatents:
         torch.stack([one.asset for one in latents], 1),
         torch.stack([one.position for one in latents], 1),
         torch.stack([one.orientation for one in latents], 1),
+        inference.shared.camera.K,
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 
 DARKEST, BRIGHTEST = -0.5, 1.5
 """Grey levels between which images are kept, in 256 steps: far finer than their noise."""
@@ -24,6 +24,7 @@ class ReplayBuffer(nn.Module):
     asset: Tensor
     position: Tensor
     orientation: Tensor
+    K: Tensor
     seen: Tensor
 
     def __init__(self, model: Air3D, size: int) -> None:
@@ -35,6 +36,7 @@ class ReplayBuffer(nn.Module):
         self.register_buffer("asset", torch.full((size, slots), -1))
         self.register_buffer("position", torch.zeros(size, slots, 2))
         self.register_buffer("orientation", torch.zeros(size, slots, *orientation))
+        self.register_buffer("K", model.space.K.repeat(size, 1, 1))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def add(self, images: Tensor, scenes: SceneLatents) -> None:
@@ -43,7 +45,7 @@ class ReplayBuffer(nn.Module):
         at = (self.seen + torch.arange(len(images), device=images.device)) % size
         share = (images - DARKEST) / (BRIGHTEST - DARKEST)
         self.images[at] = (255 * share).round().clamp(0, 255).to(torch.uint8)
-        for name, part in scenes._asdict().items():
+        for name, part in vars(scenes).items():
             getattr(self, name)[at] = part
         self.seen += len(images)
 
@@ -52,4 +54,6 @@ class ReplayBuffer(nn.Module):
         filled = min(int(self.seen), len(self.images))
         at = torch.randint(filled, (count,), generator=generator, device=self.images.device)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()
-        return images, SceneLatents(self.orbit[at], self.asset[at], self.position[at], self.orientation[at])
+        return images, SceneLatents(
+            self.orbit[at], self.asset[at], self.position[at], self.orientation[at], self.K[at]
+        )

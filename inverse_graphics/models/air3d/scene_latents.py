@@ -1,52 +1,25 @@
-"""Whole scenes as the network speaks of them, and their first n objects drawn."""
+"""Rendering of scene latents: whole scenes and those of their first n objects."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from inverse_graphics.families.family import SceneSample
-from inverse_graphics.geometry.transforms import matrix_from_yaw
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.pictures import render
+from inverse_graphics.scene.batch import depth_order
+from inverse_graphics.scene.camera_batch import depth_before
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
-class SceneLatents(NamedTuple):
-    """B scenes of up to N objects, in the order in which they are to be inferred.
-
-    orbit: (B, 3).  asset: (B, N), −1 beyond each scene's count.  position: (B, N, 2), metres on the stage's
-    plane.  orientation: (B, N) yaws in radians, or (B, N, 3, 3) rotations where objects float.
-    """
-
-    orbit: Tensor
-    asset: Tensor
-    position: Tensor
-    orientation: Tensor
-
-    @classmethod
-    def from_sample(cls, sample: SceneSample, space: SceneSpace) -> SceneLatents:
-        """Scenes drawn from the stage's family, nearest object first."""
-        objects = sample.scene.objects
-        orientation = objects.rotation if space.floating else sample.yaw
-        return cls(sample.orbit, objects.asset, space.plane(objects.position), orientation)
-
-    @property
-    def counts(self) -> Tensor:
-        """(B,) int64."""
-        return (self.asset >= 0).sum(-1)
-
-    @property
-    def rotation(self) -> Tensor:
-        """(B, N, 3, 3), world from object."""
-        return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
-
-
-class Prefixes(NamedTuple):
+@dataclass(frozen=True)
+class Prefixes(TensorBatch):
     """What scenes look like with their first 0 … N objects.
 
     images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
@@ -60,7 +33,7 @@ class Prefixes(NamedTuple):
 
 def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
     """Draw all prefixes of each scene from one rendering of all its objects; the last is the whole scene."""
-    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    scene = space.scene(scenes)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     nothing = torch.ones_like(backdrop.coverage)[:, None]
@@ -70,44 +43,41 @@ def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine)
 
 def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
     """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
-    most = scenes.asset.shape[1] - 1
-    first = (scenes.asset[:, :most], scenes.position[:, :most], scenes.orientation[:, :most])
-    return draw_prefixes(SceneLatents(scenes.orbit, *first), space, engine)._replace(scenes=scenes)
+    steps = scenes.asset.shape[1]
+    return draw_prefixes(scenes.first_slots(steps - 1), space, engine).replace(scenes=scenes)
 
 
-def draw_whole(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
-    """Draw whole scenes: (B, 3, H, W)."""
-    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
+    """Draw whole scenes: (B, 3, H, W), differentiable where the engine is."""
+    scene = space.scene(scenes)
     return render(scene, engine).image
 
 
 def draw_from_prior(
     space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
 ) -> tuple[SceneLatents, Tensor]:
-    """Scenes of the stage's family, nearest object first, and images of them without noise, lit as it says.
+    """Scenes of the family, nearest object first, and images of them without noise, lit as the family says.
 
     Returns `count` scenes, and (count, 3, H, W).
     """
     sample = space.family.sample(count, generator)
     with torch.no_grad():
-        return SceneLatents.from_sample(sample, space), render(sample.scene, engine).image
+        return sample.latents, render(sample.scene, engine).image
 
 
-def reordered(scenes: SceneLatents, order: Tensor) -> SceneLatents:
-    """Objects in another order.  order: (B, N), slots."""
-
-    def take(part: Tensor) -> Tensor:
-        return torch.take_along_dim(part, order.reshape(*order.shape, *[1] * (part.dim() - 2)), dim=1)
-
-    return SceneLatents(scenes.orbit, take(scenes.asset), take(scenes.position), take(scenes.orientation))
+def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
+    """The same with rotations for orientations, and the identity for kinds that look the same in all."""
+    observable = space.orientation_observable[scenes.asset.clamp(min=0)][..., None, None]
+    return scenes.replace(orientation=torch.where(observable, scenes.rotation, torch.eye(3).to(scenes.orbit)))
 
 
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
     """Objects in the order in which families give them: by depth before the camera, empty slots last."""
-    return reordered(scenes, depths(scenes, space).argsort(dim=1, stable=True))
+    return scenes.take_slots(depth_order(scenes.asset, depths(scenes, space)))
 
 
 def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:
     """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
-    depth = space.family.surroundings.depth(space.world(scenes.position), scenes.orbit)
+    camera = space.cameras(scenes.orbit, scenes.K)
+    depth = depth_before(space.world(scenes.position), camera)
     return depth.masked_fill(scenes.asset < 0, torch.inf)

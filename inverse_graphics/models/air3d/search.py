@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_whole
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
 
 FIRST_TURN, FIRST_MOVE = 0.12, 0.004
@@ -46,7 +46,7 @@ def refined(scenes: SceneLatents, images: Tensor, model: Air3D, steps: int, leve
     for step in range(steps):
         for group, first in zip(adam.param_groups, (FIRST_MOVE, FIRST_TURN), strict=True):
             group["lr"] = first * (1 - 0.8 * step / steps)
-        picture = draw_whole(_moved(scenes, move, orientation, model), model.space, model.engine)
+        picture = draw_scenes(_moved(scenes, move, orientation, model), model.space, model.engine)
         if step == 0:
             before = exact.log_prob(images, picture.detach())
         explained = scales.log_prob(images, picture)
@@ -54,26 +54,17 @@ def refined(scenes: SceneLatents, images: Tensor, model: Air3D, steps: int, leve
         adam.step()
     with torch.no_grad():
         after = _moved(scenes, move, orientation, model)
-        gained = exact.log_prob(images, draw_whole(after, model.space, model.engine)) > before
-        return either(gained, after, scenes)
-
-
-def either(first: Tensor, scenes: SceneLatents, others: SceneLatents) -> SceneLatents:
-    """Of each pair of scenes one: the first where `first` (B,) says so."""
-
-    def chosen(one: Tensor, other: Tensor) -> Tensor:
-        return torch.where(first.reshape(-1, *[1] * (one.dim() - 1)), one, other)
-
-    return SceneLatents(*(chosen(*pair) for pair in zip(scenes, others, strict=True)))
+        gained = exact.log_prob(images, draw_scenes(after, model.space, model.engine)) > before
+        return after.where(gained, scenes)
 
 
 def _moved(scenes: SceneLatents, move: Tensor, orientation: Tensor, model: Air3D) -> SceneLatents:
     position = (scenes.position + move).clamp(-model.space.reach, model.space.reach)
     if model.space.floating:
-        return scenes._replace(
+        return scenes.replace(
             position=position, orientation=scenes.orientation @ matrix_from_rotation_vector(orientation)
         )
-    return scenes._replace(position=position, orientation=scenes.orientation + orientation[..., 0])
+    return scenes.replace(position=position, orientation=scenes.orientation + orientation[..., 0])
 
 
 TURNS = 4
@@ -97,11 +88,16 @@ class Search(NamedTuple):
 
 
 def searched(
-    model: Air3D, images: Tensor, search: Search, temperature: float, generator: torch.Generator
+    model: Air3D,
+    images: Tensor,
+    search: Search,
+    temperature: float,
+    generator: torch.Generator,
+    K: Tensor | None = None,
 ) -> SceneLatents:
     """One scene for each of the images (B, 3, H, W), drawn by how well it explains it, tempered."""
     with compared_at(model, search.levels):
-        proposals = propose(model, images, search.tries, generator, search.defence)
+        proposals = propose(model, images, search.tries, generator, search.defence, K)
     scenes = proposals.resample_several(generator, temperature, search.kept)
     scenes = refined(scenes, images.repeat(search.kept, 1, 1, 1), model, search.steps, search.levels)
     log_joint = _log_joint(scenes, images.repeat(search.kept, 1, 1, 1), model).reshape(search.kept, -1)
@@ -121,11 +117,10 @@ def turned(model: Air3D, images: Tensor, scenes: SceneLatents, slot: int, search
     rows = ((asset >= 0) & model.space.orientation_observable[asset]).nonzero()[:, 0]
     if not len(rows):
         return scenes
-    some = _rows(scenes, rows)
-    tried, shown = _in_all_ways(some, slot), images[rows].repeat(TURNS, 1, 1, 1)
+    tried, shown = _in_all_ways(scenes[rows], slot), images[rows].repeat(TURNS, 1, 1, 1)
     tried = refined(tried, shown, model, search.turned, search.levels)
     best = _taken(tried, _log_joint(tried, shown, model).reshape(TURNS, -1).argmax(0))
-    return SceneLatents(*(part.index_copy(0, rows, new) for part, new in zip(scenes, best, strict=True)))
+    return scenes.index_copy(rows, best)
 
 
 @contextmanager
@@ -140,30 +135,27 @@ def compared_at(model: Air3D, levels: int) -> Iterator[None]:
 
 def _in_all_ways(scenes: SceneLatents, slot: int) -> SceneLatents:
     """B scenes as they are, and with one object turned otherwise: TURNS · B, the b-th's w-th at w · B + b."""
-    many = SceneLatents(*(part.repeat(TURNS, *[1] * (part.dim() - 1)) for part in scenes))
+    many = scenes.repeat(TURNS)
     orientation = many.orientation.clone()
-    ways = torch.arange(TURNS, device=orientation.device).repeat_interleave(len(scenes.orbit))
+    ways = torch.arange(TURNS, device=orientation.device).repeat_interleave(len(scenes))
     if orientation.dim() == 2:
         orientation[:, slot] += ways * (2 * math.pi / TURNS)
     else:
         half = torch.cat([torch.zeros(1, 3), math.pi * torch.eye(3)]).to(orientation)
         orientation[:, slot] = orientation[:, slot] @ matrix_from_rotation_vector(half)[ways]
-    return many._replace(orientation=orientation)
+    return many.replace(orientation=orientation)
 
 
 def _taken(scenes: SceneLatents, chosen: Tensor) -> SceneLatents:
     """One of several scenes for each image.  scenes: S · B.  chosen: (B,), below S."""
-    return _rows(scenes, chosen * len(chosen) + torch.arange(len(chosen), device=chosen.device))
-
-
-def _rows(scenes: SceneLatents, rows: Tensor) -> SceneLatents:
-    return SceneLatents(*(part[rows] for part in scenes))
+    images = len(chosen)
+    return scenes.reshape(-1, images)[chosen, torch.arange(images, device=chosen.device)]
 
 
 @torch.no_grad()
 def _log_joint(scenes: SceneLatents, images: Tensor, model: Air3D) -> Tensor:
     """log p(image, scene): (B,), nats."""
-    drawn = draw_whole(scenes, model.space, model.engine)
+    drawn = draw_scenes(scenes, model.space, model.engine)
     log_likelihood = GaussianLikelihood(model.settings.sigma).log_prob(images, drawn)
-    log_prior = log_prior_of_prefixes(scenes, model.space)
+    log_prior = model.space.family.log_prob(scenes)
     return log_likelihood + log_prior.gather(1, scenes.counts[:, None])[:, 0]

@@ -21,11 +21,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import sampled_latents
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_step_inputs, reordered
+from inverse_graphics.models.air3d.scene_latents import draw_step_inputs
 from inverse_graphics.models.air3d.wake_sleep import SleepBatch, StatePerturbation, sample_sleep_batch
 
 
@@ -65,7 +66,7 @@ class SupervisedObjective:
             model.space, model.engine, model.settings.sigma, exact, size, generator
         )
         if self.settings.order == "shuffled":
-            return sleep_batch._replace(scenes=shuffled(sleep_batch.scenes, generator))
+            return sleep_batch.replace(scenes=shuffled(sleep_batch.scenes, generator))
         return sleep_batch
 
     def loss(
@@ -87,13 +88,13 @@ class SupervisedObjective:
 def by_kind(scenes: SceneLatents) -> SceneLatents:
     """Objects in the order of their kinds, those of one kind as they were; empty slots last."""
     kinds = int(scenes.asset.max()) + 1 if scenes.asset.numel() else 0
-    return reordered(scenes, scenes.asset.where(scenes.asset >= 0, kinds).argsort(dim=1, stable=True))
+    return scenes.take_slots(scenes.asset.where(scenes.asset >= 0, kinds).argsort(dim=1, stable=True))
 
 
 def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
     """Objects in a random order; empty slots last."""
     place = torch.rand(scenes.asset.shape, generator=generator) + (scenes.asset < 0).to(torch.float32)
-    return reordered(scenes, place.argsort(dim=1))
+    return scenes.take_slots(place.argsort(dim=1))
 
 
 @torch.no_grad()
@@ -105,4 +106,4 @@ def as_matched(model: Air3D, images: Tensor, scenes: SceneLatents) -> SceneLaten
     for image, count in enumerate(scenes.counts.tolist()):
         _, columns = linear_sum_assignment(distance[image, :count, :count].numpy())
         order[image, :count] = torch.from_numpy(columns)
-    return reordered(scenes, order)
+    return scenes.take_slots(order)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,20 +22,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import (
     Prefixes,
-    SceneLatents,
     depths,
     draw_from_prior,
     draw_step_inputs,
     nearest_first,
-    reordered,
 )
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
 class StatePerturbation(BaseModel):
@@ -53,7 +54,8 @@ class StatePerturbation(BaseModel):
     wrong_kind: float = Field(0.05, ge=0, le=1)
 
 
-class SleepBatch(NamedTuple):
+@dataclass(frozen=True)
+class SleepBatch(TensorBatch):
     """B scenes and what there is to see of them.
 
     images: (B, 3, H, W), drawn, with noise.  scenes: the truth.  prefixes: of the scenes as misjudged, drawn
@@ -83,7 +85,7 @@ def sample_sleep_batch(
     scenes, images = draw_from_prior(space, engine, count, generator)
     if tie_m:
         apart = depths(scenes, space) + tie_m * torch.rand(scenes.asset.shape, generator=generator)
-        scenes = reordered(scenes, apart.argsort(dim=1, stable=True))
+        scenes = scenes.take_slots(apart.argsort(dim=1, stable=True))
     with torch.no_grad():
         perturbed = misjudge(scenes, space, state_perturbation, generator)
         prefixes = draw_step_inputs(perturbed, space, engine)
@@ -113,7 +115,8 @@ def misjudge(
     turned = scenes.orientation
     if not space.floating:
         turned = turned + orientation * share * noise(slots)
-    return SceneLatents(orbit, asset, moved.clamp(-space.reach, space.reach), turned)
+    position = moved.clamp(-space.reach, space.reach)
+    return scenes.replace(orbit=orbit, asset=asset, position=position, orientation=turned)
 
 
 class SleepSettings(BaseModel):

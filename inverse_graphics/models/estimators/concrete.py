@@ -17,17 +17,18 @@ from inverse_graphics.halting import Relaxed
 from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
 from inverse_graphics.models.estimators.exact import Estimate
-from inverse_graphics.observation.likelihood import Likelihood
+from inverse_graphics.observation.model import Likelihood
+from inverse_graphics.observation.observation import Observation, Rendered
 
 NOTHING = 1e-30
 """No presence is ever cut short."""
 
 
 class DrawingModel(AirModel, Protocol):
-    """A model whose prefixes are pictures under one likelihood."""
+    """A model whose prefixes are pictures that one likelihood compares with the image."""
 
     @property
-    def likelihood(self) -> Likelihood:
+    def observation_model(self) -> Likelihood:
         """How probable an image is, given its picture."""
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
@@ -74,4 +75,5 @@ class Concrete:
         """log p(x | mean picture) − Σ weight of object i · KL_i: (B,), nats."""
         picture = (weights[..., None, None, None] * pictures).sum(1)
         present = 1 - weights.cumsum(-1)[:, :-1]
-        return self.model.likelihood.log_prob(images, picture) - (present * kl).sum(-1)
+        explained = self.model.observation_model.log_prob(Observation(images), Rendered(picture))
+        return explained - (present * kl).sum(-1)

@@ -96,18 +96,18 @@ class NeuralBaseline(nn.Module):
 
     def __init__(self, pixels: int, latents: int, hidden: int) -> None:
         super().__init__()
-        self.see = nn.Linear(pixels, hidden)
-        self.recur = nn.LSTMCell(hidden + latents, hidden)
+        self.encoder = nn.Linear(pixels, hidden)
+        self.state_update = nn.LSTMCell(hidden + latents, hidden)
         self.predict = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
         self.latents = latents
 
     def forward(self, images: Tensor, inference: Inference) -> Tensor:
         """Rewards predicted before each step: (B, N), nats.  Learns nothing through the latents."""
-        seen = torch.relu(self.see(images.flatten(1)))
+        features = torch.relu(self.encoder(images.flatten(1)))
         before = images.new_zeros(len(images), self.latents)
         state, predictions = None, []
         for step in inference.objects:
-            state = self.recur(torch.cat([seen, before], -1), state)
+            state = self.state_update(torch.cat([features, before], -1), state)
             predictions.append(REWARD_SCALE * self.predict(state[0])[:, 0])
             before = torch.cat([step.latents.where, step.latents.what], -1).detach()
         return torch.stack(predictions, dim=-1)

@@ -22,7 +22,6 @@ from inverse_graphics.render.conformance.measures import (
 )
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.pictures import render
-from inverse_graphics.scene.batch import ObjectBatch
 from inverse_graphics.scene.camera import look_at_pose
 
 RED, GREEN = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
@@ -89,15 +88,13 @@ def check_batch_equals_loop(make_engine: EngineFactory, tolerance: Tolerance) ->
     with torch.no_grad():
         together = engine.layers(placed, view.camera(3), shine)
         for b, n in np.ndindex(3, 3):
-            one = engine.layers(_one(placed, b, n), view.camera(1), light(1, (0.3, -0.5, -1.0), 0.6, 0.3))
+            one = engine.layers(
+                placed[b : b + 1, n : n + 1], view.camera(1), light(1, (0.3, -0.5, -1.0), 0.6, 0.3)
+            )
             for name, alone, among in zip(Layers._fields, one, together, strict=True):
                 gap = torch.where(alone[0, 0] == among[b, n], 0.0, (alone[0, 0] - among[b, n]).abs()).max()
                 what = f"{name} of an object alone and in a batch"
                 require_near(float(gap), 0.0, tolerance.repeat, what)
-
-
-def _one(placed: ObjectBatch, b: int, n: int) -> ObjectBatch:
-    return ObjectBatch(*(part[b : b + 1, n : n + 1] for part in vars(placed).values()))
 
 
 SCENE_CHECKS: tuple[Check, ...] = (

@@ -16,6 +16,7 @@ from inverse_graphics.models.air2d.vae import BackgroundSettings
 from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.estimators.exact import ExactCount
+from inverse_graphics.observation.observation import Observation, Rendered
 
 SMALL = Air2DSettings(
     image_size=16, glimpse_size=8, features=12, hidden=10, head=9, what=4, glimpse_hidden=11, max_objects=3
@@ -97,7 +98,7 @@ def test_prefixes_grow_and_have_the_likelihoods_reported(variant):
         assert (more >= fewer).all()
     if variant.drawing == "covering":
         assert prefixes[-1].max() <= 1
-    direct = [model.likelihood.log_prob(images, prefix) for prefix in prefixes]
+    direct = [model.observation_model.log_prob(Observation(images), Rendered(prefix)) for prefix in prefixes]
     assert torch.allclose(inference.log_likelihood, torch.stack(direct, -1))
 
 
@@ -218,7 +219,7 @@ def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_mov
         seen.append(glimpses)
         return torch.tensor([0, 0.1, 0, 0, -1, 0], dtype=torch.float64).expand(len(glimpses), -1)
 
-    model.correct.forward = right_and_surer
+    model.window_correction.forward = right_and_surer
     moved = attend_infer_repeat(model, images, PointEstimate()).objects[0].latents
     right = torch.tensor([0, 0.1, 0], dtype=torch.float64)
     assert torch.allclose(moved.q_where.mean, first.q_where.mean + 2 * right)
@@ -234,10 +235,10 @@ def test_what_the_map_says_of_the_place_tells_whether_there_is_an_object():
     state = model.begin(random_images(), PointEstimate()).state
     before = model.glance(state)
     with torch.no_grad():
-        model.presence_there.weight.add_(1.0)
+        model.location_presence.weight.add_(1.0)
     after = model.glance(state)
-    assert torch.allclose(before.halt_logit - after.halt_logit, before.place.seen.sum(-1))
-    assert before.place.seen.sum(-1).std() > 0
+    assert torch.allclose(before.halt_logit - after.halt_logit, before.place.features.sum(-1))
+    assert before.place.features.sum(-1).std() > 0
 
 
 @pytest.mark.parametrize("sees", ["image", "difference", "both"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.scene.tensor_batch import TensorBatch
 
 ANYWHERE = {
     "azimuth_degrees": (-135, -45),
@@ -65,12 +66,22 @@ def loud_model(family, seed: int = 0, **settings) -> Air3D:
 
 def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
     """Scenes from the prior."""
-    return SceneLatents.from_sample(space.family.sample(count, seeded(seed)), space)
+    return space.family.sample(count, seeded(seed)).latents
 
 
 def filled(scenes: SceneLatents) -> SceneLatents:
     """The same with something in the empty slots."""
-    return scenes._replace(asset=scenes.asset.clamp(min=0))
+    return scenes.replace(asset=scenes.asset.clamp(min=0))
+
+
+def same(one: TensorBatch, other: TensorBatch) -> bool:
+    """Whether two batches are equal to the last bit, batches within them too."""
+    return all(
+        same(part, getattr(other, name))
+        if isinstance(part, TensorBatch)
+        else torch.equal(part, getattr(other, name))
+        for name, part in vars(one).items()
+    )
 
 
 class Replayed:

@@ -43,7 +43,7 @@ def test_the_worth_of_each_kind_is_that_of_a_scene_drawn_anew(model):
         for kind in range(kinds):
             asset = scenes.asset.clone()
             asset[:, slot] = kind
-            other = scenes._replace(asset=asset)
+            other = scenes.replace(asset=asset)
             with torch.no_grad():
                 expected = score(draw_prefixes(other, model.space, model.engine).images, other)
             torch.testing.assert_close(worth[:, slot, kind], expected, rtol=1e-4, atol=1e-2)

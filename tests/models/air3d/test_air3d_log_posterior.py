@@ -19,7 +19,7 @@ CASES = {**FAMILIES, "three": THREE, "at least one": table(counts=(0, 1, 1))}
 
 def may_be_named(truth, space, image, slot, tie_m):
     """Of the objects left at a step, those no farther behind the nearest of them than `tie_m`."""
-    depth = project(space.world(truth.position), space.cameras(truth.orbit))[1][image].tolist()
+    depth = project(space.world(truth.position), space.cameras(truth.orbit, truth.K))[1][image].tolist()
     left = range(slot, int(truth.counts[image]))
     return [other for other in left if depth[other] <= min(depth[i] for i in left) + tie_m]
 
@@ -122,7 +122,7 @@ def test_counts_of_one_scenes_prefixes_have_probabilities_that_sum_to_one(model)
     total = torch.zeros(10)
     for count in range(model.max_objects + 1):
         slots = torch.arange(model.max_objects)
-        first = full._replace(asset=full.asset.where(slots < count, -1))
+        first = full.replace(asset=full.asset.where(slots < count, -1))
         said = log_posterior(model, images, first, prefixes)
         total = total + said.presence.exp()
         if count == 0:
@@ -134,10 +134,10 @@ def test_only_what_is_said_of_a_scene_is_taught(model):
     """Scenes without objects teach nothing of kinds and places; an empty slot's contents are never read."""
     space = model.space
     scenes = drawn(space, 8, seed=7)
-    empty = scenes._replace(asset=torch.full_like(scenes.asset, -1))
+    empty = scenes.replace(asset=torch.full_like(scenes.asset, -1))
     images, prefixes = seen(model, empty), draw_prefixes(empty, space, model.engine)
     log_posterior(model, images, empty, prefixes).objects.sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
-    elsewhere = empty._replace(position=empty.position * 0 + torch.nan)
+    elsewhere = empty.replace(position=empty.position * 0 + torch.nan)
     one, other = (log_posterior(model, images, s, prefixes) for s in (empty, elsewhere))
     assert torch.equal(one.total, other.total)

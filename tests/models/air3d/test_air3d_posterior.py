@@ -34,7 +34,7 @@ def random(*shape, seed=0, scale=1.0):
 def cameras(space, count, seed=0):
     share = torch.rand(count, 3, generator=seeded(seed), dtype=torch.float64)
     orbit = space.orbit_low + (space.orbit_high - space.orbit_low) * share
-    return space.cameras(orbit), orbit[:, 0]
+    return space.cameras(orbit, space.K), orbit[:, 0]
 
 
 def some_numbers(space, count, seed=0):
@@ -231,7 +231,7 @@ def test_where_a_rotation_lies_learns_no_faster_the_surer_it_is():
 
     slowed, std = slopes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(posterior_module, "_slowed", lambda value, rate: value)
+        patch.setattr(posterior_module, "scale_gradient", lambda value, rate: value)
         exact, _ = slopes()
     rate = (std / MAX_ROTATION_STD).square()[..., None]
     torch.testing.assert_close(slowed[..., 1:4], exact[..., 1:4] * rate)
@@ -242,7 +242,7 @@ def test_where_a_rotation_lies_learns_no_faster_the_surer_it_is():
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
 def test_slopes_of_an_objects_density_are_those_of_its_differences(family, monkeypatch):
     """But for how fast the locations of rotations learn."""
-    monkeypatch.setattr(posterior_module, "_slowed", lambda value, rate: value)
+    monkeypatch.setattr(posterior_module, "scale_gradient", lambda value, rate: value)
     space = space_of(family).double()
     count = 4
     camera, azimuth = cameras(space, count)

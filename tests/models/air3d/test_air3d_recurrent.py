@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from small_air3d import BEFORE_IT, FAMILIES, Replayed, drawn, filled, fresh_mode
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.sampler import PointEstimate
-from inverse_graphics.inference.parser import SceneParser
+from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
@@ -74,7 +75,7 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
     """Kind, place, turn where it is seen, and nothing of what comes later."""
     model = loud_model(table(kinds=("plate", "mug"), counts=(0, 0, 0, 1)), state="recurrent")
     plate, mug = 0, 1
-    scenes = drawn(model.space, 6)._replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
+    scenes = drawn(model.space, 6).replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
     images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
 
     def said(changed):
@@ -82,7 +83,7 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
         return [step.latents.posterior for step in steps]
 
     def first_difference(**changed):
-        pairs = enumerate(zip(said(scenes), said(scenes._replace(**changed)), strict=True))
+        pairs = enumerate(zip(said(scenes), said(scenes.replace(**changed)), strict=True))
         return next((i for i, (a, b) in pairs if not torch.equal(tensors_of(a)[1], tensors_of(b)[1])), None)
 
     def other(part, slot, by):
@@ -111,7 +112,7 @@ def test_a_turn_of_scene_and_camera_together_says_the_same():
 
     def said(orbit, position, orientation):
         return ObjectEncoding.from_latents(
-            scenes.asset[:, 0], position, orientation, orbit, space.cameras(orbit), space
+            scenes.asset[:, 0], position, orientation, orbit, space.cameras(orbit, scenes.K), space
         )
 
     orbit, position, orientation = scenes.orbit, scenes.position[:, 0], scenes.orientation[:, 0]
@@ -142,38 +143,47 @@ def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
     document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256=packs)
     save_model(tmp_path / "model", model, document, "a card\n")
     images = draw_prefixes(drawn(model.space, 2), model.space, model.engine).images[:, -1]
-    parser = SceneParser.load(tmp_path / "model")
+    parser = load_parser(tmp_path / "model")
     parses = parser.parse([image.permute(1, 2, 0).numpy() for image in images])
     assert [len(parse.objects) for parse in parses] == [2, 2]
 
 
-def labels_told(images_of: str, steps: int) -> float:
-    """Mean log q of the labels of new images, nats, after steps with labels of the same images or others."""
-    family = table(BEFORE_IT, kinds=("plate", "mug"), counts=(0, 1, 1))
-    model = fresh_model(family, channels=(12, 16, 24), hidden=48, state="recurrent").train()
+def labels_told(seed: int) -> tuple[float, float, float]:
+    """Learn for seconds whether there is a plate on the table, and where.
+
+    Returns:
+        Mean log q of the labels of new images, nats: at the start, after learning, and after learning where
+        each image is that of another scene.
+    """
+    family = table(BEFORE_IT, kinds=("plate",), counts=(1, 1))
+    model = fresh_model(family, seed, channels=(12, 16, 24), hidden=48, state="recurrent")
     objective = SupervisedObjective(model, SupervisedSettings())
-    adam = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for step in range(steps):
-        batch = objective.batch(24, seeded(step))
-        if images_of == "others":
-            batch = batch._replace(images=batch.images.roll(1, dims=0))
-        loss, _ = objective.loss(batch, step, seeded(0))
+    adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+    new = objective.batch(100, seeded(10_000))
+
+    @torch.no_grad()
+    def update_hidden(images):
+        loss, _ = objective.loss(new.replace(images=images), 0, seeded(0))
+        return -float(loss)
+
+    fresh = update_hidden(new.images)
+    model.train()
+    for step in range(160):
+        loss, _ = objective.loss(objective.batch(24, seeded(step + 1000 * seed)), step, seeded(0))
         adam.zero_grad()
         loss.backward()
         adam.step()
     model.eval()
-    with torch.no_grad():
-        loss, _ = objective.loss(objective.batch(200, seeded(10_000)), 0, seeded(0))
-    return -float(loss)
+    return fresh, update_hidden(new.images), update_hidden(new.images.roll(1, dims=0))
 
 
+@pytest.mark.learning
 def test_a_recurrent_network_learns_its_labels_from_images():
-    """Told those of other images, it learns no more than how they are distributed."""
-    fresh, update_hidden, misled = (
-        labels_told(*a) for a in (("its own", 0), ("its own", 120), ("others", 120))
-    )
-    assert update_hidden > misled + 1.5
-    assert update_hidden > fresh + 2
+    """Whoever learns no more than how labels are distributed does not ask whose image it is."""
+    # MARGIN-RECURRENT
+    update_hidden = [labels_told(seed) for seed in range(3)]
+    assert median(after - fresh for fresh, after, _ in update_hidden) > 1.5
+    assert median(after - misled for _, after, misled in update_hidden) > 2
 
 
 @torch.no_grad()
@@ -185,6 +195,6 @@ def test_more_than_is_told_of_a_scene_is_not_read():
     prefixes = draw_prefixes(filled(scenes), model.space, model.engine)
     one = log_posterior(model, images, scenes, prefixes)
     empty = (scenes.asset < 0)[..., None]
-    elsewhere = scenes._replace(position=scenes.position.masked_fill(empty, torch.nan))
-    other = log_posterior(model, images, elsewhere, prefixes._replace(scenes=elsewhere))
+    elsewhere = scenes.replace(position=scenes.position.masked_fill(empty, torch.nan))
+    other = log_posterior(model, images, elsewhere, prefixes.replace(scenes=elsewhere))
     assert torch.equal(one.total, other.total)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, seeded, table
+from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, same, seeded, table
 from torch.nn.functional import normalize
 
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
@@ -41,13 +41,9 @@ def put_off(scenes, degrees, metres):
         orientation = scenes.orientation + angle * direction(*slots, 1, seed=5)[..., 0]
     else:
         orientation = scenes.orientation @ matrix_from_rotation_vector(angle * direction(*slots, 3, seed=5))
-    return scenes._replace(
+    return scenes.replace(
         orientation=orientation, position=scenes.position + metres * direction(*slots, 2, seed=6)
     )
-
-
-def same(one, other):
-    return all(torch.equal(*pair) for pair in zip(one, other, strict=True))
 
 
 def explained(model, images, scenes):
@@ -113,7 +109,7 @@ def test_things_on_a_table_find_their_place_and_visible_ones_their_yaw():
 def test_counts_kinds_and_cameras_stay_and_rotations_are_rotations(model):
     truth = drawn(model.space, 24, seed=2)
     start = put_off(truth, 15, 0.004)
-    kept = [part.clone() for part in start]
+    kept = start.map(torch.clone)
     result = refined(start, noisy(model, truth), model, 5)
     assert same(start, kept)  # and what was given is not written to
     assert torch.equal(result.asset, truth.asset)
@@ -126,16 +122,16 @@ def test_counts_kinds_and_cameras_stay_and_rotations_are_rotations(model):
     turned = result.rotation
     torch.testing.assert_close(turned @ turned.transpose(-1, -2), identity, rtol=0, atol=1e-5)
     assert (torch.linalg.det(turned) > 0).all()
-    assert not any(part.requires_grad for part in result)
+    assert not any(part.requires_grad for part in vars(result).values())
 
 
 def test_places_stay_within_reach(model):
     """Of images whose objects lie beyond it, everything is drawn to the edge and no further."""
     reach = model.space.reach
     inside = drawn(model.space, 16, seed=2)
-    edge = inside._replace(position=reach * torch.ones_like(inside.position))
-    images = pictures(model, edge._replace(position=1.15 * edge.position))
-    result = refined(edge._replace(position=0.98 * edge.position), images, model, 12)
+    edge = inside.replace(position=reach * torch.ones_like(inside.position))
+    images = pictures(model, edge.replace(position=1.15 * edge.position))
+    result = refined(edge.replace(position=0.98 * edge.position), images, model, 12)
     assert (result.position.abs() <= reach).all()
     assert (result.position == reach).any()
 

@@ -4,16 +4,15 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, seeded, space_of, table
+from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, same, seeded, space_of, table
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_latents import (
-    SceneLatents,
     depths,
     draw_prefixes,
+    draw_scenes,
     draw_step_inputs,
-    draw_whole,
     nearest_first,
-    reordered,
 )
 from inverse_graphics.models.air3d.wake_sleep import (
     SleepObjective,
@@ -49,7 +48,7 @@ def test_prefixes_are_scenes_of_their_own(model):
     assert prefixes.explained.shape == (12, slots + 1, 1, 32, 32)
     for count in range(slots + 1):
         asset = scenes.asset.where(torch.arange(slots) < count, -1)
-        alone = space.scene(scenes.orbit, asset, scenes.position, scenes.rotation)
+        alone = space.scene(scenes.replace(asset=asset))
         picture = picture_of_layers(alone, engine)
         torch.testing.assert_close(prefixes.images[:, count], picture.image, rtol=0, atol=1e-6)
         torch.testing.assert_close(prefixes.explained[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
@@ -67,13 +66,13 @@ def test_what_steps_are_shown_and_whole_scenes_are_prefixes(model):
     torch.testing.assert_close(shown.images, prefixes.images[:, :-1], rtol=0, atol=1e-6)
     torch.testing.assert_close(shown.explained, prefixes.explained[:, :-1], rtol=0, atol=1e-6)
     assert shown.scenes is scenes
-    pictures = draw_whole(scenes, model.space, model.engine)
+    pictures = draw_scenes(scenes, model.space, model.engine)
     torch.testing.assert_close(pictures, prefixes.images[:, -1], rtol=0, atol=1e-6)
 
 
 def shuffled(scenes, seed=0):
     """The same objects in any order, empty slots among them."""
-    return reordered(scenes, torch.rand(scenes.asset.shape, generator=seeded(seed)).argsort(dim=1))
+    return scenes.take_slots(torch.rand(scenes.asset.shape, generator=seeded(seed)).argsort(dim=1))
 
 
 def test_scenes_shuffled_come_back_nearest_first(model):
@@ -93,7 +92,7 @@ def test_objects_just_as_near_keep_their_order_and_leave_empty_slots_to_the_end(
     space = space_of(table(BEFORE_IT, counts=(1, 1, 1, 1, 1)))
     asset = torch.tensor([[2, -1, 1, 0]])
     side_by_side = torch.tensor([[[0.2, 0.1], [0.0, -0.2], [-0.1, 0.1], [0.0, -0.1]]])
-    scenes = SceneLatents(space.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None])
+    scenes = SceneLatents(space.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None], space.K[None])
     ordered = nearest_first(scenes, space)
     assert ordered.asset.tolist() == [[0, 2, 1, -1]]
     assert ordered.orientation.tolist() == [[3, 0, 2, 1]]
@@ -103,7 +102,7 @@ def test_an_order_moves_whole_objects(model):
     """And a picture of all of them stays as it is."""
     scenes = drawn(model.space, 8)
     order = torch.rand(scenes.asset.shape, generator=seeded(1)).argsort(dim=1)
-    moved = reordered(scenes, order)
+    moved = scenes.take_slots(order)
     for image, slots in enumerate(order.tolist()):
         for new, old in enumerate(slots):
             for part in ("asset", "position", "orientation", "rotation"):
@@ -130,15 +129,13 @@ def test_what_is_misjudged_stays_on_the_stage(model, size):
 
 def test_without_misjudgement_scenes_are_what_they_are(model):
     scenes = drawn(model.space, 50)
-    for before, after in zip(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)), strict=True):
-        assert torch.equal(before, after)
+    assert same(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)))
 
 
 def test_misjudgements_are_as_large_as_stated():
     """Standard deviations times a share that is uniform over images, the same for all of an image."""
     space = space_of(table(kinds=("glass", "mug"), counts=(0, 0, 1)))
-    scenes = drawn(space, 1)
-    scenes = SceneLatents(*(part.expand(8000, *part.shape[1:]) for part in scenes))
+    scenes = drawn(space, 1).repeat(8000)
     size = StatePerturbation(
         position_m=0.01, orientation_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4
     )
@@ -159,11 +156,7 @@ def test_dreams_are_the_generators_alone(model):
     first, again, other = (
         sample_sleep_batch(model.space, model.engine, 0.05, USUAL, 6, seeded(s)) for s in (1, 1, 2)
     )
-    assert torch.equal(first.images, again.images)
-    assert all(torch.equal(a, b) for a, b in zip(first.scenes, again.scenes, strict=True))
-    assert torch.equal(first.prefixes.images, again.prefixes.images)
-    assert torch.equal(first.prefixes.explained, again.prefixes.explained)
-    assert torch.equal(first.seen_orbit, again.seen_orbit)
+    assert same(first, again)
     assert not torch.equal(first.images, other.images)
 
 
@@ -178,11 +171,11 @@ def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
     space = model.space
     sleep_batch = sample_sleep_batch(space, model.engine, 0.05, MUCH, 10, seeded(4))
     none = drawn(space, 10)
-    nothing = none._replace(orbit=sleep_batch.seen_orbit, asset=torch.full_like(none.asset, -1))
+    nothing = none.replace(orbit=sleep_batch.seen_orbit, asset=torch.full_like(none.asset, -1))
     empty = draw_prefixes(nothing, space, model.engine)
     torch.testing.assert_close(sleep_batch.prefixes.images[:, 0], empty.images[:, 0], rtol=0, atol=1e-6)
     assert (sleep_batch.prefixes.explained[:, 0] == 0).all()
-    scene = space.scene(sleep_batch.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
+    scene = space.scene(space.without_objects(sleep_batch.seen_orbit, none.K))
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     torch.testing.assert_close(sleep_batch.prefixes.images[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
 

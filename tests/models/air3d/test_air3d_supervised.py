@@ -54,7 +54,7 @@ def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_dista
     model = fresh_model(THREE)
     scenes, other = (drawn(model.space, 40, seed) for seed in (0, 1))
     found = other.position
-    monkeypatch.setattr(supervised, "inferred_scenes", lambda inference: other)
+    monkeypatch.setattr(supervised, "sampled_latents", lambda inference: other)
     images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
     matched = as_matched(model, images, scenes)
     moved = 0
@@ -109,9 +109,7 @@ def test_shuffled_labels_are_told_kind_by_kind_and_in_any_order_within_one():
 
 def test_every_order_of_objects_is_as_likely():
     scenes = drawn(space_of(table(counts=(0, 0, 0, 1))), 1)
-    many = scenes._replace(
-        **{name: part.repeat(6000, *[1] * (part.dim() - 1)) for name, part in scenes._asdict().items()}
-    )
+    many = scenes.repeat(6000)
     first = shuffled(many, seeded(1)).position[:, :, 0]
     orders = [
         (first == scenes.position[0, list(order), 0]).all(-1).float().mean()
@@ -130,7 +128,7 @@ def turned_as_it_looks(model, scenes, seed):
         scenes.asset.shape
     )
     by = torch.take_along_dim(symmetry_group, which[..., None, None, None], dim=2)[:, :, 0]
-    return scenes._replace(orientation=scenes.orientation @ by)
+    return scenes.replace(orientation=scenes.orientation @ by)
 
 
 @torch.no_grad()
@@ -140,7 +138,7 @@ def test_labels_that_look_alike_are_one_only_modulo_symmetry(modulo_symmetry):
     objective = SupervisedObjective(model, SupervisedSettings(modulo_symmetry=modulo_symmetry))
     batch = objective.batch(30, seeded(1))
     loss, _ = objective.loss(batch, 0, seeded(0))
-    other, _ = objective.loss(batch._replace(scenes=turned_as_it_looks(model, batch.scenes, 2)), 0, seeded(0))
+    other, _ = objective.loss(batch.replace(scenes=turned_as_it_looks(model, batch.scenes, 2)), 0, seeded(0))
     assert (abs(float(loss - other)) < 1e-3) == modulo_symmetry
 
 

@@ -1,5 +1,7 @@
 """Wake-sleep: when it cools, and that the wake phase teaches what explains images."""
 
+from statistics import median
+
 import pytest
 import torch
 from small_air3d import BEFORE_IT, drawn, fresh_model, seeded, table
@@ -38,27 +40,43 @@ def test_before_waking_it_is_sleep_and_after_it_both_in_their_shares():
     assert watched["temperature"] == 1
 
 
+@pytest.mark.learning
 def test_the_wake_phase_learns_where_things_are_from_images_alone():
     """A plate on a known table, images without labels: the density at the truth rises, in nats.
 
     And so it does not where the images are of other scenes: nothing but they tell.
     """
-    model = fresh_model(table(BEFORE_IT, kinds=("plate",), counts=(0, 1), size=16), sigma=0.1)
+    # MARGIN-WAKE
+    learnt = [learnt_awake(seed) for seed in range(3)]
+    assert median(own for own, _ in learnt) > 1.5
+    assert median(others for _, others in learnt) < 0
+
+
+def learnt_awake(seed: int) -> tuple[float, float]:
+    """How much the density at the truth has risen after learning, for the scenes' images and for others.
+
+    Each is a median over the second half of the steps, which are noisy.
+    """
+    family = table(BEFORE_IT, kinds=("plate",), counts=(0, 1), size=16)
+    model = fresh_model(family, seed, sigma=0.1)
     space = model.space
-    scenes = drawn(space, 12)
+    scenes = drawn(space, 12, seed)
     prefixes = draw_prefixes(scenes, space, model.engine)
-    images = prefixes.images[:, -1] + 0.1 * torch.randn(prefixes.images[:, -1].shape, generator=seeded(1))
+    clean = prefixes.images[:, -1]
+    images = clean + 0.1 * torch.randn(clean.shape, generator=seeded(seed + 1))
 
     @torch.no_grad()
     def at_the_truth(images):
         return float(log_posterior(model, images, scenes, prefixes).objects.mean())
 
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
-    before = at_the_truth(images)
-    for step in range(100):
-        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step), DefensiveMixture(rest=0.2))
+    before, own, others = at_the_truth(images), [], []
+    for step in range(60):
+        loss, _ = wake_loss(model, images, 8, 1.0, seeded(step + 1000 * seed), DefensiveMixture(rest=0.2))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert at_the_truth(images) > before + 1.5
-    assert at_the_truth(images.roll(1, 0)) < before
+        if step >= 30 and step % 5 == 4:
+            own.append(at_the_truth(images) - before)
+            others.append(at_the_truth(images.roll(1, 0)) - before)
+    return median(own), median(others)

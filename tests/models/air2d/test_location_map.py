@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, pad
 
-from inverse_graphics.models.air2d.attention import CELL, LEAST, AimMap, PlaceAttention, salience
+from inverse_graphics.models.air2d.attention import CELL, LEAST, LocationAttention, LocationMap, salience
 
 
 @pytest.fixture(params=[50, 16, 29, 8])
@@ -12,10 +12,10 @@ def size(request):
     return request.param
 
 
-def made(size, channels=5, wanted=7):
+def made(size, channels=5, query=7):
     with torch.random.fork_rng():
         torch.manual_seed(size)
-        return AimMap(channels).double(), PlaceAttention(size, channels, wanted).double()
+        return LocationMap(channels).double(), LocationAttention(size, channels, query).double()
 
 
 def random_images(size):
@@ -54,8 +54,8 @@ def test_attention_gives_the_place_that_is_wanted_and_what_is_seen_there():
     with torch.no_grad():
         seen[:, 0] = 0
         seen[0, 0, 17] = seen[1, 0, 60] = seen[2, 0, 100] = 1
-        attention.want.weight.zero_()
-        attention.want.bias.copy_(torch.tensor([1000.0, 0, 0, 0, 0, 0, 0]))
+        attention.query.weight.zero_()
+        attention.query.bias.copy_(torch.tensor([1000.0, 0, 0, 0, 0, 0, 0]))
     centre, there = attention(seen, torch.zeros(3, 7).double())
     rows, chosen = torch.arange(3), torch.tensor([17, 60, 100])
     torch.testing.assert_close(centre, attention.places[:, chosen].T)
@@ -65,8 +65,8 @@ def test_attention_gives_the_place_that_is_wanted_and_what_is_seen_there():
 def test_of_things_alike_the_one_in_the_wanted_direction_is_attended():
     _, attention = made(50)
     with torch.no_grad():
-        attention.want.weight.zero_()
-        attention.want.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, -1000, 0]))
+        attention.query.weight.zero_()
+        attention.query.bias.copy_(torch.tensor([0.0, 0, 0, 0, 0, -1000, 0]))
     centre, _ = attention(torch.zeros(1, 5, attention.places.shape[1]).double(), torch.zeros(1, 7).double())
     torch.testing.assert_close(centre[0, 0], attention.places[0].min(), rtol=0, atol=1e-6)
 
@@ -77,8 +77,8 @@ def test_of_things_alike_one_is_attended_and_not_what_lies_between():
     one, other = 2 * 12 + 3, 9 * 12 + 8  # in rows of twelve
     seen[0, 0, [one, other]] = 1
     with torch.no_grad():
-        attention.want.weight.zero_()
-        attention.want.bias.copy_(torch.tensor([5.0, 0, 0, 0, 0, 0, 0]))
+        attention.query.weight.zero_()
+        attention.query.bias.copy_(torch.tensor([5.0, 0, 0, 0, 0, 0, 0]))
     centre, there = attention(seen, torch.zeros(1, 7).double())
     nearest = (attention.places.mT - centre).abs().amax(1).argmin()
     assert nearest in (one, other)
@@ -94,7 +94,7 @@ def test_a_place_is_told_as_a_mean_over_its_neighbours_only():
     centre, there = attention(seen, wanted)
     side = round(seen.shape[-1] ** 0.5)
     for row in range(3):
-        what, direction = attention.want(wanted[row]).split([5, 2])
+        what, direction = attention.query(wanted[row]).split([5, 2])
         scores = what @ seen[row] + direction @ attention.places
         best_y, best_x = divmod(int(scores.argmax()), side)
         near = [
@@ -136,5 +136,5 @@ def test_of_the_place_something_else_than_what_it_was_chosen_by_may_be_told():
     seen = model(images)
     chosen, told = attention(seen, wanted), attention(seen, wanted, torch.cat([seen, seen.square()], 1))
     assert torch.equal(chosen.centre, told.centre)
-    torch.testing.assert_close(told.seen[:, :5], chosen.seen)
-    assert not torch.allclose(told.seen[:, 5:], told.seen[:, :5])
+    torch.testing.assert_close(told.features[:, :5], chosen.features)
+    assert not torch.allclose(told.features[:, 5:], told.features[:, :5])

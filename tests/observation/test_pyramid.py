@@ -1,21 +1,18 @@
-"""The pixel likelihood against torch.distributions, and the pyramid against sums written out."""
+"""The surrogate that compares images at several scales, against sums written out."""
 
 import math
 
 import pytest
 import torch
 from torch.autograd import gradcheck
-from torch.distributions import Normal
 
-from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.observation.student_t import StudentTModel
 
 
-def test_equals_the_sum_of_pixel_densities():
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(3, 1, 2, 4, 5, generator=generator, dtype=torch.float64)
-    renders = torch.rand(3, 6, 2, 4, 5, generator=generator, dtype=torch.float64)
-    expected = Normal(renders, 0.3).log_prob(image).sum((-1, -2, -3))
-    assert torch.allclose(GaussianLikelihood(0.3).log_prob(image, renders), expected)
+def pyramid(sigma, levels, image, render):
+    return GaussianModel(sigma).pyramid(levels).log_prob(Observation(image), Rendered(render))
 
 
 def pictures(*shape, seed=0):
@@ -46,20 +43,33 @@ def test_a_pyramid_is_the_mean_over_levels_weighed_by_the_size_of_their_pixels(l
         off = halved(off) if level else off
         exponent += 4**level * float(off.square().sum()) / levels
     expected = -exponent / (2 * 0.3**2) - 3 * 16 * 8 * math.log(0.3 * math.sqrt(2 * math.pi))
-    assert float(PyramidLikelihood(0.3, levels).log_prob(image, render)) == pytest.approx(expected, rel=1e-12)
+    assert float(pyramid(0.3, levels, image, render)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_pyramid_of_one_level_is_the_likelihood():
-    image, renders = pictures(4, 1, 3, 8, 8), pictures(4, 5, 3, 8, 8, seed=1)
-    one, other = (a.log_prob(image, renders) for a in (PyramidLikelihood(0.2, 1), GaussianLikelihood(0.2)))
+@pytest.mark.parametrize("model", [GaussianModel(0.2), StudentTModel(0.2, 3.0)])
+def test_a_pyramid_of_one_level_is_the_models_own_log_probability(model):
+    observation, renders = Observation(pictures(4, 1, 3, 8, 8)), Rendered(pictures(4, 5, 3, 8, 8, seed=1))
+    one, other = (a.log_prob(observation, renders) for a in (model.pyramid(1), model))
     assert one.shape == (4, 5)
     torch.testing.assert_close(one, other)
+
+
+def test_heavy_tails_are_heavy_at_every_level():
+    """Where a block of the image is another thing altogether, the loss grows with its logarithm."""
+    image, model = pictures(3, 16, 16), StudentTModel(0.05, 2.0)
+    hidden = image.clone()
+    hidden[:, :8, :8] += 1
+    observation, off = Observation(image), []
+    for surrogate in (model.pyramid(3), GaussianModel(0.05).pyramid(3)):
+        right, wrong = (surrogate.log_prob(observation, Rendered(render)) for render in (image, hidden))
+        off.append(float(right - wrong))
+    assert off[0] < 0.1 * off[1]
 
 
 def test_all_levels_weigh_as_much_as_one():
     """An error that is the same everywhere costs the same at every level."""
     image = pictures(3, 16, 16)
-    values = [PyramidLikelihood(0.1, levels).log_prob(image, image + 0.05) for levels in range(1, 6)]
+    values = [pyramid(0.1, levels, image, image + 0.05) for levels in range(1, 6)]
     torch.testing.assert_close(torch.stack(values), values[0].expand(5))
 
 
@@ -78,7 +88,9 @@ def pulls(likelihood, apart):
         angle = 2 * math.pi * torch.rand((), generator=generator, dtype=torch.float64)
         direction = torch.stack([angle.cos(), angle.sin()])
         centre = start.requires_grad_()
-        value = likelihood.log_prob(disc(start.detach() + apart * direction), disc(centre))
+        value = likelihood.log_prob(
+            Observation(disc(start.detach() + apart * direction)), Rendered(disc(centre))
+        )
         (slope,) = torch.autograd.grad(value, centre)
         found.append(float(slope @ direction / slope.norm()))
     return torch.tensor(found)
@@ -86,10 +98,10 @@ def pulls(likelihood, apart):
 
 def test_a_pyramid_pulls_from_afar_to_where_things_should_be():
     """From three radii off, wherever that is among the pixels; pixels alone let nothing be felt there."""
-    assert (pulls(PyramidLikelihood(0.05, 4), apart=13) > 0.9).all()
-    assert (pulls(GaussianLikelihood(0.05), apart=13) < 0.5).any()
+    assert (pulls(GaussianModel(0.05).pyramid(4), apart=13) > 0.9).all()
+    assert (pulls(GaussianModel(0.05), apart=13) < 0.5).any()
 
 
 def test_slopes_of_a_pyramid_are_those_of_its_differences():
     image, render = pictures(2, 1, 1, 8, 8), pictures(2, 2, 1, 8, 8, seed=1).requires_grad_()
-    assert gradcheck(lambda drawn: PyramidLikelihood(0.5, 3).log_prob(image, drawn), (render,))
+    assert gradcheck(lambda drawn: pyramid(0.5, 3, image, drawn), (render,))

@@ -1,0 +1,188 @@
+"""Observation models: how noisy an observation of a scene is, and so how probable, given what was rendered.
+
+One object does both: it samples the noise and it scores it. Everything that trains, searches, evaluates or
+makes data sets takes its noise and its log-probabilities from here. Surrogates of a log-probability wrap a
+model, and leave it as it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from inverse_graphics.observation.observation import Observation, Rendered
+
+
+@dataclass(frozen=True)
+class ChannelsLast:
+    """A generator whose numbers go to images in the order of a file: pixel by pixel, channels together."""
+
+    generator: torch.Generator | np.random.Generator
+
+
+Generator = torch.Generator | ChannelsLast
+"""What noise is drawn from; numbers of a `torch.Generator` go to images channel by channel."""
+
+
+def standard_normal(like: Tensor, generator: Generator) -> Tensor:
+    """Numbers of N(0, 1), shaped (..., C, H, W) like a tensor."""
+    return _drawn(like, generator, torch.randn, "standard_normal")
+
+
+def uniform(like: Tensor, generator: Generator) -> Tensor:
+    """Numbers uniform in [0, 1), shaped (..., C, H, W) like a tensor."""
+    return _drawn(like, generator, torch.rand, "random")
+
+
+class Likelihood(Protocol):
+    """Anything that says how well a render explains an observation."""
+
+    def log_prob(self, observation: Observation, render: Rendered) -> Tensor:
+        """log p(observation | render), or what stands for it.
+
+        Args:
+            observation: images (..., C, H, W).
+            render: images (..., C, H, W); leading axes broadcast against the observation's.
+
+        Returns:
+            (...), nats, summed over each image.
+        """
+
+
+class ObservationModel(Likelihood, Protocol):
+    """How observations come of scenes."""
+
+    def sample(self, render: Rendered, generator: Generator) -> Observation:
+        """Draw an observation of what was rendered: add the sensor's noise, and clip nothing."""
+
+    def pyramid(self, levels: int) -> Likelihood:
+        """A training surrogate that compares at `levels` scales, from the image's own on; see `Pyramid`."""
+
+    def entropy(self, observation: Observation) -> float:
+        """−E log p of noise alone, on one of these images: nats."""
+
+
+@dataclass(frozen=True)
+class PixelNoise(ABC):
+    """Base of models whose noise is added to the render, pixel by pixel, and alike everywhere.
+
+    A kind of noise is given by its loss ρ(e) = 2σ² [log p(0) − log p(e)], which robust statistics sums in
+    place of squares: e² under Gaussian noise.
+    sigma: the noise's scale, grey levels in [0, 1].
+    """
+
+    sigma: float
+
+    @abstractmethod
+    def noise(self, like: Tensor, generator: Generator) -> Tensor:
+        """Noise of images (..., C, H, W), grey levels."""
+
+    @abstractmethod
+    def loss(self, error: Tensor) -> Tensor:
+        """Σ ρ(e) over each image's errors (..., C, H, W): (...), grey levels squared."""
+
+    @abstractmethod
+    def log_peak(self, channels: int) -> float:
+        """log p of no error, a mean over a pixel's C channels: nats per channel."""
+
+    @abstractmethod
+    def entropy_per_value(self, channels: int) -> float:
+        """−E log p, a mean over a pixel's C channels: nats per channel."""
+
+    def sample(self, render: Rendered, generator: Generator) -> Observation:
+        """Draw an observation of what was rendered."""
+        return Observation(render.rgb + self.noise(render.rgb, generator))
+
+    def log_prob(self, observation: Observation, render: Rendered) -> Tensor:
+        """log p(observation | render): (...), nats; see `Likelihood`."""
+        error = observation.residual(render)
+        return -self.loss(error) / (2 * self.sigma**2) + self.log_prob_without_error(error.shape)
+
+    def log_prob_without_error(self, shape: torch.Size) -> float:
+        """log p of images (..., C, H, W) that equal their renders: nats."""
+        return shape[-3:].numel() * self.log_peak(shape[-3])
+
+    def pyramid(self, levels: int) -> Likelihood:
+        """See `Pyramid`."""
+        return Pyramid(self, levels)
+
+    def entropy(self, observation: Observation) -> float:
+        """−E log p of noise alone, on one of these images: nats."""
+        shape = observation.rgb.shape[-3:]
+        return shape.numel() * self.entropy_per_value(shape[0])
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Compares at every scale: a training surrogate whose gradient reaches far, and no likelihood.
+
+    Each level is half as wide as the one before, its pixels being means of 4 × 4 of those, and level l weighs
+    4ˡ, as a quarter of the pixels have a quarter of the sum of squares; all levels together weigh as much as
+    one, so that one level is the model's own log-probability. Windows overlap: with blocks that do not, where
+    an object stands among the blocks matters more than where it should stand, and from two radii off it is
+    pulled anywhere.
+    levels: at least 1, the image itself.
+    """
+
+    model: PixelNoise
+    levels: int = 4
+
+    def log_prob(self, observation: Observation, render: Rendered) -> Tensor:
+        """The surrogate's value: (...), nats; see `Likelihood`."""
+        error = observation.residual(render)
+        leading, image = error.shape[:-3], error.shape[-3:]
+        level, total = error.reshape(-1, *image), error.new_zeros(())
+        for index in range(self.levels):
+            level = avg_pool2d(level, 4, 2, padding=1, count_include_pad=False) if index else level
+            total = total - 4**index * self.model.loss(level)
+        scale = 2 * self.model.sigma**2 * self.levels
+        return total.reshape(leading) / scale + self.model.log_prob_without_error(image)
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """A log-probability divided by a temperature: a training surrogate.
+
+    temperature: above 0, broadcast against the log-probabilities.
+    """
+
+    likelihood: Likelihood
+    temperature: float | Tensor
+
+    def log_prob(self, observation: Observation, render: Rendered) -> Tensor:
+        """The surrogate's value: (...), nats; see `Likelihood`."""
+        return self.likelihood.log_prob(observation, render) / self.temperature
+
+
+class NoiseSettings(BaseModel, ABC):
+    """Which noise a recipe chooses, beside its scale sigma: a `kind`, and what that kind needs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @abstractmethod
+    def model(self, sigma: float) -> ObservationModel:
+        """The observation model.  sigma: the noise's scale, grey levels."""
+
+
+def _drawn(
+    like: Tensor,
+    generator: Generator,
+    torch_draw: Callable[..., Tensor],
+    numpy_draw: Literal["standard_normal", "random"],
+) -> Tensor:
+    if isinstance(generator, torch.Generator):
+        return torch_draw(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like)
+    shape, source = like.movedim(-3, -1).shape, generator.generator
+    if isinstance(source, torch.Generator):
+        drawn = torch_draw(shape, generator=source, dtype=like.dtype, device=source.device)
+    else:
+        drawn = torch.from_numpy(getattr(source, numpy_draw)(tuple(shape), np.float32))
+    return drawn.movedim(-1, -3).to(like)

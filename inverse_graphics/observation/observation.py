@@ -1,0 +1,102 @@
+"""What a sensor gives, and what a renderer predicts of it: what an observation model compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inverse_graphics.errors import ImageError
+from inverse_graphics.render.compositing import Composite
+from inverse_graphics.render.pictures import Rendering
+from inverse_graphics.scene.tensor_batch import TensorBatch
+
+
+@dataclass(frozen=True)
+class Rendered(TensorBatch):
+    """What a renderer predicts of B images, without noise; further axes may follow the first, as of prefixes.
+
+    rgb: (B, 3, H, W), linear colour; (B, 1, H, W) where images are grey.
+    coverage: (B, 1, H, W), the share of each pixel that objects cover, in [0, 1]; None where nobody needs it.
+    depth: (B, 1, H, W), metres along the camera's z axis, +inf where only the background is seen; or None.
+    """
+
+    rgb: Tensor
+    coverage: Tensor | None = None
+    depth: Tensor | None = None
+
+    @classmethod
+    def from_rendering(cls, rendering: Rendering | Composite) -> Self:
+        """What a renderer gives, as observation models take it; differentiable where the renderer is."""
+        return cls(rendering.image, rendering.alpha[:, None], rendering.depth[:, None])
+
+
+@dataclass(frozen=True)
+class Observation(TensorBatch):
+    """B images, and what else is known of them; further axes may follow the first, to compare with prefixes.
+
+    rgb: (B, 3, H, W), grey levels, within [0, 1] but for noise; (B, 1, H, W) where images are grey.
+    depth: (B, 1, H, W), metres along the camera's z axis, NaN where it is missing; None without a sensor.
+    K: (B, 3, 3), intrinsics, pixels.  T_world_camera: (B, 4, 4), camera to world.  None where unknown.
+    """
+
+    rgb: Tensor
+    depth: Tensor | None = None
+    K: Tensor | None = None
+    T_world_camera: Tensor | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Sequence[NDArray[np.floating]] | NDArray[np.floating],
+        depth: Sequence[NDArray[np.floating]] | NDArray[np.floating] | None = None,
+        K: NDArray[np.floating] | None = None,
+        T_world_camera: NDArray[np.floating] | None = None,
+    ) -> Self:
+        """Observations from arrays as files hold them, channels last.
+
+        Args:
+            images: B of (H, W, 3) or grey (H, W, 1), floats in [0, 1].
+            depth: B of (H, W), metres, NaN where missing.
+            K: (B, 3, 3), pixels.
+            T_world_camera: (B, 4, 4).
+
+        Raises:
+            ImageError: shapes that do not belong together.
+        """
+        rgb = torch.from_numpy(np.stack([np.asarray(image, np.float32) for image in images]))
+        if rgb.dim() != 4 or rgb.shape[-1] not in (1, 3):
+            raise ImageError(f"images of shape {tuple(rgb.shape[1:])}: expected (H, W, 3) or (H, W, 1)")
+        parts: dict[str, Tensor] = {"rgb": rgb.permute(0, 3, 1, 2).contiguous()}
+        known = {
+            "depth": (None if depth is None else np.stack(list(depth))[:, None], (1, *rgb.shape[1:3])),
+            "K": (K, (3, 3)),
+            "T_world_camera": (T_world_camera, (4, 4)),
+        }
+        for name, (array, shape) in known.items():
+            if array is None:
+                continue
+            if array.shape != (len(rgb), *shape):
+                raise ImageError(
+                    f"{name} of shape {array.shape} for images of shape {tuple(rgb.shape)}: "
+                    f"expected {(len(rgb), *shape)}"
+                )
+            parts[name] = torch.from_numpy(np.ascontiguousarray(array, np.float32))
+        return cls(**parts)
+
+    def to_arrays(self) -> NDArray[np.float32]:
+        """The images as files hold them: (B, H, W, 3), clipped to [0, 1], as a file cannot hold more."""
+        return self.rgb.clamp(0, 1).movedim(-3, -1).cpu().numpy()
+
+    def clipped(self) -> Self:
+        """The same with grey levels clipped to [0, 1], as an image file holds them."""
+        return self.replace(rgb=self.rgb.clamp(0, 1))
+
+    def residual(self, render: Rendered) -> Tensor:
+        """What the render leaves unexplained of the images: (B, 3, H, W), grey levels, broadcast."""
+        return self.rgb - render.rgb

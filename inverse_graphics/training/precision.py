@@ -1,0 +1,44 @@
+"""`model.precision: auto` of a recipe: resolved once, when a run begins, and kept from then on.
+
+Measured, one step of the recipe `table_top` on one thread, processor seconds in float32 and in bfloat16:
+0.40 and 0.26 on a CPU with AVX512_BF16, 0.5 and 4.5 on one with AVX2, which emulates bfloat16.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from inverse_graphics.training.recipe import Air3DRecipe, Recipe
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16, and PyTorch may use them."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older versions of PyTorch lack some
+    native = any(getattr(torch.cpu, check, bool)() for check in checks)
+    allowed = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return native and allowed and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def resolve_precision(
+    recipe: Recipe, before: Recipe | None = None, *, bfloat16: bool | None = None
+) -> tuple[Recipe, str | None]:
+    """Replace `auto` by a precision.
+
+    Args:
+        recipe: whatever it trains; one that states its precision, or has none to state, stays as it is.
+        before: the recipe of the run that is resumed, whose precision is kept.
+        bfloat16: whether to compute in bfloat16; what is faster on this CPU if not given.
+
+    Returns:
+        The recipe to run, and one line that says what was chosen, None where nothing was.
+    """
+    if not isinstance(recipe, Air3DRecipe) or recipe.model.precision != "auto":
+        return recipe, None
+    if isinstance(before, Air3DRecipe) and before.model.precision != "auto":
+        chosen, why = before.model.precision, "as the run began"
+    elif computes_in_bfloat16() if bfloat16 is None else bfloat16:
+        chosen, why = "bfloat16", "auto: this CPU computes in it"
+    else:
+        chosen, why = "float32", "auto: this CPU does not compute in bfloat16"
+    model = recipe.model.model_copy(update={"precision": chosen})
+    return recipe.model_copy(update={"model": model}), f"precision: {chosen} ({why})"
