@@ -124,10 +124,10 @@ def summarise_fresh(
     """
     blocks = []
     for first in range(0, count, BATCH):
-        _, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
+        scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
         strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
         noise = network.observation_model.sample(render, generator).residual(render)
-        observation = Observation(render.rgb + strength * noise).clipped()
+        observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
     return concatenated(blocks)
 
@@ -153,7 +153,8 @@ class HeldOutScenes:
         """Draw `count` of them."""
         generator = stream(HELD_OUT, seed)
         scenes, render = draw_from_prior(network.space, network.engine, count, generator)
-        return cls(network, network.observation_model.sample(render, generator), scenes)
+        observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
+        return cls(network, observation, scenes)
 
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""

@@ -191,7 +191,7 @@ class Air3D(nn.Module):
         """Choose a camera for images of which the features are known.
 
         Args:
-            observation: B images; without their K, the family's.
+            observation: B images; those without K have the family's.
             maps: their features.
             sampler: how latents are taken from their posteriors.
             reconstruction_gradient: whether steps learn through what earlier ones put into their input: the
@@ -202,7 +202,7 @@ class Air3D(nn.Module):
             orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
-        K = (self.space.K if observation.K is None else observation.K).expand(len(images), 3, 3)
+        K = self.space.K.expand(len(images), 3, 3) if observation.K is None else observation.K
         scene = self.space.scene(self.space.without_objects(orbit, K))
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         empty = Rendered.from_backdrop(backdrop)
