@@ -82,6 +82,8 @@ def network_of(task: Task) -> Air3D:
 
 def tensors_of(batch: Any) -> list[Tensor]:
     """All tensors of a batch, whatever it is made of."""
+    if batch is None:
+        return []
     if isinstance(batch, Tensor):
         return [batch]
     parts = vars(batch).values() if isinstance(batch, TensorBatch) else batch
@@ -212,11 +214,13 @@ def documented(heading: str) -> dict[str, Any]:
 
 
 def settings_of(kind: type[BaseModel]) -> dict[str, Any]:
-    """Dotted names with their defaults; `kind` itself is none of them."""
+    """Dotted names with defaults, `kind` itself not among them; what has kinds to choose from as a whole."""
     found: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         inner = field.get_default()
-        if isinstance(inner, BaseModel):
+        if isinstance(inner, BaseModel) and "kind" in type(inner).model_fields:
+            found[name] = inner.model_dump()
+        elif isinstance(inner, BaseModel):
             found |= {f"{name}.{key}": value for key, value in settings_of(type(inner)).items()}
         elif name != "kind":
             found[name] = "required" if field.is_required() else inner
