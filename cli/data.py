@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from inverse_graphics.data.published import FoundFile
     from inverse_graphics.families.dataset import DatasetDocument
-    from inverse_graphics.families.registry import AnyFamilySettings
+    from inverse_graphics.families.quantities import FamilySettings
 
 
 MULTI_OBJECT_KINDS = ("multi_mnist", "sprites", "multi_dsprites", "omniglot")
@@ -240,10 +240,8 @@ def _refuse(of: str, options: dict[str, object]) -> None:
         raise typer.BadParameter(f"is for {of} only", param_hint=given[0])
 
 
-def _counts(settings: AnyFamilySettings) -> str:
-    if settings.kind == "single_object":
-        return "1"
-    possible = [count for count, weight in enumerate(settings.count_weights) if weight > 0]
+def _counts(settings: FamilySettings) -> str:
+    possible = settings.possible_counts
     return f"{possible[0]} to {possible[-1]}" if len(possible) > 1 else str(possible[0])
 
 

@@ -1,4 +1,4 @@
-"""What of this installation works, what is missing, and how to get it."""
+"""Checks of this installation: what works, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ REINSTALL = "install inverse-graphics again: pip install --force-reinstall inver
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
-    area: what kind of thing it is.  state: "missing" is something that is not needed, "broken" something
-    that is.  detail: what was found.  remedy: what to do, None where nothing need be done.
+    area: group of checks, such as "engines".  name: what was checked.  state: "works", "missing" if it is
+    optional and absent, or "broken" if it is required and unusable.  detail: what was found.
+    remedy: what to do, or None if nothing is required.
     """
 
     area: str
@@ -46,7 +47,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one thing after another; whatever fails is a finding, not an exception."""
+    """Run all checks, one after another; a check that fails is a finding, not an exception."""
     areas: dict[str, Callable[[], Iterable[Finding]]] = {
         "versions": _versions,
         "extras": _extras,
@@ -56,12 +57,12 @@ def examine() -> Iterator[Finding]:
         "packs": _packs,
         "models": _models,
     }
-    for area, look in areas.items():
+    for area, check in areas.items():
         try:
-            yield from look()
+            yield from check()
         except InverseGraphicsError as error:
             yield Finding(area, area, "broken", str(error), REINSTALL)
-        except Exception as error:  # a library that does not even import is what people ask the doctor about
+        except Exception as error:  # a library that cannot be imported is a finding as well
             yield Finding(area, area, "broken", f"{type(error).__name__}: {error}", REINSTALL)
 
 

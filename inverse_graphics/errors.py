@@ -1,7 +1,7 @@
-"""The project's own errors: what a person can mend, told in one line.
+"""The project's errors: problems that a user can fix, each with a message of one line.
 
-Each message says what came, what was expected and what to do. The command line turns any
-`InverseGraphicsError` into that one line on stderr and exit status 1; any other exception is a bug.
+Each message states what came, what was expected and what to do. The command line prints the message of any
+`InverseGraphicsError` to stderr and exits with status 1; any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 
 class InverseGraphicsError(Exception):
-    """Base of every error that a user can mend; its text is one line."""
+    """Base of every error that a user can fix; its text is one line."""
 
 
 class SceneError(InverseGraphicsError):
@@ -23,7 +23,7 @@ class AssetError(InverseGraphicsError):
 
 
 class EngineError(InverseGraphicsError):
-    """A render engine that is unknown, not installed or asked for what it cannot do."""
+    """A render engine that is unknown, not installed or does not support what was requested."""
 
 
 class ImageError(InverseGraphicsError):
@@ -31,7 +31,7 @@ class ImageError(InverseGraphicsError):
 
 
 class DataError(InverseGraphicsError):
-    """A data set that is missing, incomplete or not what its checksum says."""
+    """A data set that is missing, incomplete or does not match its checksum."""
 
 
 class ModelError(InverseGraphicsError):
@@ -47,7 +47,7 @@ class StorageError(InverseGraphicsError):
 
 
 class TrainingError(InverseGraphicsError):
-    """A training run that cannot begin, go on or be resumed."""
+    """A training run that cannot start, continue or be resumed."""
 
 
 class MissingExtraError(InverseGraphicsError, ImportError):

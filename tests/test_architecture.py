@@ -30,6 +30,7 @@ LEVELS = {
     "benchmarks": 8, "studies": 8,
     "assets": 9, "scenes": 9, "train": 9, "cli": 9,
 }  # fmt: skip
+FAMILY = f"{PACKAGE}.families.family"
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 
@@ -119,6 +120,22 @@ def test_siblings_within_the_command_line_are_imported_relatively():
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}.cli")
     ]
     assert absolute == []
+
+
+def test_no_module_outside_families_knows_a_particular_family():
+    """What depends on the family goes through `SceneFamily` or `FamilySettings`."""
+    particular = {
+        name
+        for name, file in MODULES.items()
+        if part(name) == "families" and "register_family(" in file.read_text() and name != FAMILY
+    }
+    assert particular == {f"{PACKAGE}.families.{name}" for name in ("single_object", "table_top")}
+    known = [
+        f"{name} imports {target}"
+        for name, target in project_imports()
+        if part(name) != "families" and any(f"{target}.".startswith(f"{one}.") for one in particular)
+    ]
+    assert known == []
 
 
 def test_an_upward_import_would_be_noticed(tmp_path):

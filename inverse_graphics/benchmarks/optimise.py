@@ -23,11 +23,12 @@ from torch import Tensor
 from inverse_graphics.benchmarks.render_sweeps import check_plot_name
 from inverse_graphics.errors import ModelError
 from inverse_graphics.evaluation.scene_images import FamiliarScenes, generator_of, judge
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.observation.observation import Observation
 from inverse_graphics.optimisation.ascent import log_prior
@@ -154,7 +155,7 @@ class OptimiseBenchmark:
         drawn = familiar.sample(count, self.seed)
         observation = familiar.observe(drawn, self.seed)
         sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
-        truth = self._explained(observation, SceneLatents.from_sample(sample, self.search.space))
+        truth = self._explained(observation, sample.latents)
         return _Exam(observation, drawn, truth)
 
     def _explained(self, observation: Observation, scenes: SceneLatents) -> Explanations:
@@ -200,7 +201,7 @@ class OptimiseBenchmark:
         space = self.search.space
         found = self._explained(observation, found.scenes)
         scenes = found.scenes
-        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        batch = space.scene(scenes)
         true = PredictedScenes.from_batch(drawn)
         verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
         return OptimiseRow(

@@ -1,1 +1,1 @@
-"""Distributions of what a scene is made of: priors and posteriors, their samples and divergences."""
+"""Distributions of scene quantities (priors and posteriors): samples, densities and divergences."""

@@ -1,9 +1,4 @@
-"""One of K kinds.
-
-The prior over how many objects a scene holds.
-
-What mixtures share, whatever their components are.
-"""
+"""Discrete distributions: categorical, the prior of the number of objects, and the component of a mixture."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ from torch import Tensor
 
 
 class Categorical(NamedTuple):
-    """log_probs: (..., K), normalised, nats."""
+    """Distribution over K kinds.  log_probs: (..., K), normalised, nats."""
 
     log_probs: Tensor
 
@@ -23,18 +18,18 @@ class Categorical(NamedTuple):
         return self.log_probs.gather(-1, value[..., None])[..., 0]
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw one kind: (...), int64; carries no gradient."""
+        """Sample one kind: (...), int64; carries no gradient."""
         flat = self.log_probs.detach().exp().reshape(-1, self.log_probs.shape[-1])
-        drawn = torch.multinomial(flat, 1, generator=generator)[:, 0]
-        return drawn.reshape(self.log_probs.shape[:-1])
+        sample = torch.multinomial(flat, 1, generator=generator)[:, 0]
+        return sample.reshape(self.log_probs.shape[:-1])
 
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
-        """Draw any kind, all alike: (...), int64."""
+        """Sample from the uniform distribution over the kinds: (...), int64."""
         shape, kinds = self.log_probs.shape[:-1], self.log_probs.shape[-1]
         return torch.randint(kinds, shape, generator=generator, device=self.log_probs.device)
 
     def log_uniform(self) -> Tensor:
-        """Log-probability of each kind where all are alike: (), nats."""
+        """Log-probability of each kind under the uniform distribution: (), nats."""
         return -torch.log(self.log_probs.new_tensor(float(self.log_probs.shape[-1])))
 
     def centre(self) -> Tensor:
@@ -45,25 +40,25 @@ class Categorical(NamedTuple):
 def truncated_geometric(log_odds: float, max_count: int) -> Tensor:
     """Log-probabilities of the counts 0 … max_count: p(n) ∝ exp(n · log_odds).
 
-    log_odds: by how many nats each further object is more probable; 0 is the uniform prior, negative
-    values prefer few objects.  Returns (max_count + 1,), nats.
+    log_odds: log-ratio of the probabilities of n + 1 and n objects, nats; 0 is the uniform prior, negative
+    values prefer few objects.  max_count: the largest count.  Returns (max_count + 1,), nats.
     Source: Eslami et al. 2016, section 2.1 (a geometric prior), truncated at `max_count`.
     """
     return torch.log_softmax(log_odds * torch.arange(max_count + 1, dtype=torch.float64), dim=0).float()
 
 
 def mixture_log_prob(logits: Tensor, log_prob_of_components: Tensor) -> Tensor:
-    """Log density of a mixture from those of its components.
+    """Log density of a mixture from the log densities of its components.
 
     logits: (..., M), of the weights, unnormalised.  log_prob_of_components: (..., M), nats.  Returns (...).
     """
     return torch.logsumexp(torch.log_softmax(logits, -1) + log_prob_of_components, -1)
 
 
-def drawn_component(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw the index of a component.  logits: (..., M).  Returns (..., 1), int64, to gather by.
+def sample_component(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Sample the index of a component.  logits: (..., M).  Returns (..., 1), int64, an index for `gather`.
 
-    The largest of logits with Gumbel noise is distributed by their softmax (Gumbel 1954).
+    The argmax of logits plus Gumbel noise is distributed by their softmax (Gumbel 1954).
     """
     uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     gumbel = -(-(uniform + torch.finfo(logits.dtype).tiny).log()).log()

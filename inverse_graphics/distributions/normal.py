@@ -1,7 +1,4 @@
-"""Gaussians with independent components, reparameterised.
-
-Normals cut off at the ends of an interval, with independent components: where a bounded thing stands.
-"""
+"""Normal and truncated normal distributions with independent components, reparameterised."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ class Gaussian(NamedTuple):
         return (-0.5 * standard.square() - self.std.log() - 0.5 * _LOG_TWO_PI).sum(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw mean + std · ε, (..., D), so that gradients reach mean and std."""
+        """Sample mean + std · ε, (..., D); gradients reach mean and std."""
         mean = self.mean
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return mean + self.std * noise
@@ -41,8 +38,6 @@ class Gaussian(NamedTuple):
 
 
 _LOG_TWO_PI = 1.8378770664093453
-
-
 _LOG_SQRT_TWO_PI = 0.5 * math.log(2 * math.pi)
 _SQRT_HALF = math.sqrt(0.5)
 
@@ -50,9 +45,10 @@ _SQRT_HALF = math.sqrt(0.5)
 class TruncatedNormal(NamedTuple):
     """Independent normal components, each conditioned to lie between its bounds.
 
-    mean: (..., D), within [low, high]; it is the mode, and the mean of the normal before it was cut.
-    std: (..., D), > 0, of the normal before it was cut; 1e-3 to 100 times the interval's width is safe.
-    low < high: broadcast to (..., D). As std grows, the distribution becomes the uniform one.
+    mean: (..., D), within [low, high]; the mode, and the mean of the normal before truncation.
+    std: (..., D), > 0, of the normal before truncation; 1e-3 to 100 times the interval's width is safe.
+    low: broadcasts to (..., D).
+    high: broadcasts to (..., D), > low. As std grows, the distribution tends to the uniform one.
     Source: Johnson, Kotz & Balakrishnan 1994, "Continuous univariate distributions" 1, section 13.10.1.
     """
 
@@ -67,14 +63,14 @@ class TruncatedNormal(NamedTuple):
         return (-0.5 * standard.square() - self._log_scale()).sum(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw one value (..., D), strictly inside, by the inverse of the distribution function.
+        """Sample one value (..., D), strictly inside, by the inverse of the distribution function.
 
         Gradients reach mean, std and the bounds.
         """
         below, above = self._masses()
         u = torch.rand(below.shape, generator=generator, dtype=below.dtype, device=below.device)
-        # the inverse error function keeps small numbers exact, so a std beyond the width costs no digits; at
-        # ±1 it is infinite, which only rounding reaches
+        # the inverse error function is exact for small arguments, so a std beyond the width loses no digits;
+        # at ±1, which only rounding reaches, it is infinite
         almost_one = 1 - torch.finfo(below.dtype).eps
         centred = (u * above - (1 - u) * below).clamp(-almost_one, almost_one)
         value = self.mean + self.std * torch.erfinv(centred) / _SQRT_HALF
@@ -94,7 +90,7 @@ class TruncatedNormal(NamedTuple):
         return self.mean
 
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
-        """Draw uniformly between the bounds: (..., D)."""
+        """Sample uniformly between the bounds: (..., D)."""
         u = torch.rand(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
         return self.low + (self.high - self.low) * u
 
@@ -103,16 +99,16 @@ class TruncatedNormal(NamedTuple):
         return -(self.high - self.low).log().sum(-1)
 
     def _ends(self) -> tuple[Tensor, Tensor]:
-        """The bounds in standard deviations from the mean: never above zero, and never below."""
+        """The bounds in standard deviations from the mean: the first ≤ 0, the second ≥ 0."""
         return (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
 
     def _masses(self) -> tuple[Tensor, Tensor]:
-        """Twice the uncut normal's mass from each bound to the mean: sums of these do not cancel."""
+        """Twice the untruncated normal's mass from each bound to the mean: their sum has no cancellation."""
         start, end = self._ends()
         return torch.erf(-start * _SQRT_HALF), torch.erf(end * _SQRT_HALF)
 
     def _log_scale(self) -> Tensor:
-        """By how much the density falls short of exp(−z²/2), in nats."""
+        """Log of the normaliser: −z²/2 − log density, nats."""
         below, above = self._masses()
         return self.std.log() + (0.5 * (below + above)).log() + _LOG_SQRT_TWO_PI
 

@@ -1,4 +1,4 @@
-"""How values are taken from posteriors: drawn, or at their centre."""
+"""Samplers: how a value is taken from a posterior, by a random sample or as its centre."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ class Posterior(Protocol):
     """A distribution that can be sampled and that has a centre."""
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw one value, reparameterised where that is possible."""
+        """Sample one value, reparameterised where that is possible."""
 
     def centre(self) -> Tensor:
-        """The one value that stands for all: mean, mode or most probable choice."""
+        """A point estimate: mean, mode or most probable value."""
 
 
 class Sampler(Protocol):
-    """How a value is taken from a posterior."""
+    """Takes a value from a posterior."""
 
     def __call__(self, posterior: Posterior) -> Tensor:
         """Take one value."""
 
 
 class Reparameterised:
-    """Draws with a given generator, so that gradients reach the posterior's parameters."""
+    """Samples with a given generator; gradients reach the posterior's parameters."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
 
     def __call__(self, posterior: Posterior) -> Tensor:
-        """Draw one value."""
+        """Sample one value."""
         return posterior.sample(self.generator)
 
 
 class PointEstimate:
-    """Takes the centre: what `infer` reports."""
+    """Takes the centre, which `infer` reports."""
 
     def __call__(self, posterior: Posterior) -> Tensor:
         """The centre."""
@@ -54,20 +54,23 @@ class Bounded(Posterior, Protocol):
         """Log density of `value`: (B,), nats."""
 
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
-        """Draw from the uniform distribution."""
+        """Sample from the uniform distribution."""
 
     def log_uniform(self) -> Tensor:
-        """Its log density, nats."""
+        """Log density of the uniform distribution, nats."""
 
 
 class DefensiveMixture(NamedTuple):
-    """With which probability a value is drawn from anywhere.  kinds: choices.  rest: all that is not one."""
+    """Weights of the uniform component of a proposal.
+
+    kinds: weight for categorical values, in [0, 1].  rest: weight for all other values, in [0, 1].
+    """
 
     kinds: float = 0.0
     rest: float = 0.0
 
     def share(self, posterior: Bounded) -> float:
-        """That of a value of this posterior."""
+        """The weight that applies to values of this posterior."""
         return self.kinds if isinstance(posterior, Categorical) else self.rest
 
 
@@ -75,9 +78,9 @@ NO_MIXTURE = DefensiveMixture()
 
 
 class DefensiveSampler:
-    """Draws from the posterior, or by chance from anywhere: a proposal that misses nothing.
+    """Samples from a mixture of the posterior and the uniform distribution, so that no value is excluded.
 
-    Each value of each row is drawn from anywhere or not by itself.
+    Each value of each row chooses its component independently.
     Source: Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions".
     """
 
@@ -86,18 +89,18 @@ class DefensiveSampler:
         self.defence = defence
 
     def __call__(self, posterior: Any) -> Tensor:
-        """Draw one value (B, …) of a `Bounded` posterior."""
-        drawn: Tensor = posterior.sample(self.generator)
+        """Sample one value (B, …) of a `Bounded` posterior."""
+        sample: Tensor = posterior.sample(self.generator)
         share = self.defence.share(posterior)
         if share == 0:
-            return drawn
-        u = torch.rand(len(drawn), generator=self.generator, device=drawn.device)
-        elsewhere = (u < share).reshape(-1, *[1] * (drawn.dim() - 1))
-        return torch.where(elsewhere, posterior.sample_uniform(self.generator), drawn)
+            return sample
+        u = torch.rand(len(sample), generator=self.generator, device=sample.device)
+        from_uniform = (u < share).reshape(-1, *[1] * (sample.dim() - 1))
+        return torch.where(from_uniform, posterior.sample_uniform(self.generator), sample)
 
 
 def log_prob_mixture(posterior: Bounded, value: Tensor, defence: DefensiveMixture) -> Tensor:
-    """Log density with which `DefensiveSampler` draws `value`: (B,), nats."""
+    """Log density of `value` under the mixture that `DefensiveSampler` samples: (B,), nats."""
     log_prob, share = posterior.log_prob(value), defence.share(posterior)
     if share == 0:
         return log_prob

@@ -1,7 +1,4 @@
-"""Mixtures of von Mises distributions: beliefs about an angle.
-
-The inverse of the von Mises distribution function, differentiable in the concentration.
-"""
+"""Mixtures of von Mises distributions, reparameterised by the inverse of the distribution function."""
 
 from __future__ import annotations
 
@@ -13,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.special import i0e, i1e
 
-from inverse_graphics.distributions.discrete import drawn_component, mixture_log_prob
+from inverse_graphics.distributions.discrete import mixture_log_prob, sample_component
 
 _CELLS = 64
 _NODES, _WEIGHTS = ((0.5 * x).tolist() for x in np.polynomial.legendre.leggauss(32))
-_REACH = 3.6  # beyond sin(t/2) = 3.6/√κ the density has fallen by e^−26, and 1e-12 of its mass is left
+_REACH = 3.6  # beyond sin(t/2) = 3.6/√κ the density has fallen by e^−26; 1e-12 of the mass lies there
 
 
 def von_mises_quantile(u: Tensor, concentration: Tensor) -> Tensor:
-    """Give the angle below which a share u of a von Mises distribution about 0 lies.
+    """Compute the quantile u of the von Mises distribution with mean 0.
 
     u: (...), float64, in [0, 1].  concentration: (...), > 0.  Returns (...), radians in [−π, π], of the dtype
-    of `concentration`, to whose rounding it is exact. The gradient in the concentration κ is that of implicit
+    of `concentration`, exact to its rounding. The gradient in the concentration κ is that of implicit
     reparameterisation, −(∂F/∂κ)/p (Figurnov et al. 2018, eq. 5); none flows into u.
     """
     with torch.no_grad():
@@ -35,11 +32,11 @@ def von_mises_quantile(u: Tensor, concentration: Tensor) -> Tensor:
 
 def _solve(centred: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor]:
     """The angle whose distribution function is (1 + centred)/2, and its derivative in κ: float64."""
-    share = centred.abs().clamp_max(1 - 1e-11)  # the share of |t| below the angle sought
+    share = centred.abs().clamp_max(1 - 1e-11)  # the probability that |t| is below the angle sought
     reach = 2 * torch.asin((_REACH / kappa.sqrt()).clamp_max(1.0))
     target = share * math.pi * i0e(kappa)  # of ∫ exp(κ (cos t − 1)) dt from 0
     angle = _first_guess(share, kappa, reach)
-    # Halley's step takes the guess's error of 1e-2 standard deviations below 1e-6, Newton's the rest
+    # Halley's step reduces the guess's error from 1e-2 to 1e-6 standard deviations, Newton's to rounding
     area, height, _ = _integrals(angle, kappa)
     newton = (target - area) / height
     angle = torch.minimum(angle + newton / (1 - 0.5 * newton * kappa * angle.sin()).clamp_min(0.5), reach)
@@ -58,7 +55,7 @@ def _first_guess(share: Tensor, kappa: Tensor, reach: Tensor) -> Tensor:
     cell = torch.searchsorted(areas, wanted).clamp_max(_CELLS - 1)
     start, end = density.gather(-1, cell), density.gather(-1, cell + 1)
     rest = wanted - areas.gather(-1, cell) + 0.5 * (start + end)
-    # the density is taken as linear within the cell, which makes its area a parabola
+    # the density is interpolated linearly within the cell, so its integral is a parabola
     root = (start.square() + 2 * rest * (end - start)).clamp_min(0).sqrt()
     within = (2 * rest / (start + root)).clamp(0, 1)
     return ((cell + within) / _CELLS).squeeze(-1) * reach
@@ -98,38 +95,38 @@ class VonMisesMixture(NamedTuple):
     concentration: Tensor
 
     def log_prob(self, angle: Tensor) -> Tensor:
-        """Log density of `angle` (...), radians, any turn of it: (...), nats."""
+        """Log density of `angle` (...), radians, modulo 2π: (...), nats."""
         return mixture_log_prob(self.logits, self.log_prob_of_components(angle))
 
     def log_prob_of_components(self, angle: Tensor) -> Tensor:
-        """Log density of `angle` (...) under each component alone, without its weight: (..., M), nats."""
-        half_turn = 0.5 * (angle[..., None] - self.location)
+        """Log density of `angle` (...) under each component, without its weight: (..., M), nats."""
+        half_difference = 0.5 * (angle[..., None] - self.location)
         # κ (cos d − 1), without the cancellation near d = 0
-        exponent = -2 * self.concentration * half_turn.sin().square()
+        exponent = -2 * self.concentration * half_difference.sin().square()
         return exponent - i0e(self.concentration).log() - _LOG_TWO_PI
 
     def sample_components(self, generator: torch.Generator) -> Tensor:
-        """Draw one angle from every component: (..., M), in [−π, π]; gradients reach location, concentration.
+        """Sample an angle from every component: (..., M), in [−π, π].
 
-        Where the circle is cut open the angle jumps by 2π; its gradient does not.
+        Gradients reach location and concentration. At ±π the angle jumps by 2π; its gradient does not.
         """
         shape, device = self.location.shape, self.location.device
         u = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
-        turned = self.location + von_mises_quantile(u, self.concentration)
-        return torch.remainder(turned + math.pi, 2 * math.pi) - math.pi
+        angle = self.location + von_mises_quantile(u, self.concentration)
+        return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw an angle: (...), in [−π, π]; no gradient reaches the logits."""
-        chosen = drawn_component(self.logits, generator)
+        """Sample an angle: (...), in [−π, π]; no gradient reaches the logits."""
+        chosen = sample_component(self.logits, generator)
         return self.sample_components(generator).gather(-1, chosen).squeeze(-1)
 
     def centre(self) -> Tensor:
-        """The location at which the mixture is densest: (...), radians."""
+        """The location of largest density: (...), radians."""
         best = self._at_components(self.location).argmax(-1, keepdim=True)
         return self.location.gather(-1, best).squeeze(-1)
 
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
-        """Draw any angle: (...), in [−π, π)."""
+        """Sample from the uniform distribution: (...), in [−π, π)."""
         like = self.location[..., 0]
         u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
         return math.pi * (2 * u - 1)
@@ -139,11 +136,11 @@ class VonMisesMixture(NamedTuple):
         return self.location.new_tensor(-_LOG_TWO_PI)
 
     def kl_to_uniform(self, angle: Tensor) -> Tensor:
-        """The integrand log q(angle) − log(1/2π) (...), nats, whose mean over draws is KL(self ‖ uniform)."""
+        """The integrand log q(angle) − log(1/2π) (...), nats; its mean over samples is KL(self ‖ uniform)."""
         return self.log_prob(angle) + _LOG_TWO_PI
 
     def enumerated_kl_to_uniform(self, angles: Tensor) -> Tensor:
-        """Estimate KL(self ‖ uniform) from one draw of every component, weighted: (...), nats.
+        """Estimate KL(self ‖ uniform) from one weighted sample of every component: (...), nats.
 
         angles: (..., M), as from `sample_components`. Unbiased; gradients reach the logits too.
         """

@@ -25,9 +25,8 @@ from inverse_graphics.data.out_of_distribution import FOREIGN, SIDE, Images
 from inverse_graphics.errors import ModelError
 from inverse_graphics.evaluation.suites import FamiliarImages, ForeignImages, Scores
 from inverse_graphics.families.family import SceneFamily
+from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.families.registry import build_family
-from inverse_graphics.families.single_object import SingleObjectSettings
-from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.documents import validated
@@ -80,7 +79,8 @@ class FamiliarScenes:
         """The same, as models take them."""
         model = self.settings.noise.model(self.settings.sigma)
         render = Rendered(Observation.from_arrays(pictures(scenes, self.family)).rgb)
-        return model.sample(render, ChannelsLast(generator_of(seed + 1))).clipped()
+        observation = model.sample(render, ChannelsLast(generator_of(seed + 1)))
+        return observation.clipped().replace(K=scenes.camera.K)
 
 
 def generator_of(seed: int) -> torch.Generator:
@@ -100,8 +100,6 @@ def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
             drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).numpy())
     return drawn
 
-
-FamilySettings = TableTopSettings | SingleObjectSettings
 
 NOISE_AND_PHOTOGRAPHS = ("uniform noise", "Gaussian noise", "salt noise", "photograph")
 OTHER_OBJECTS = {
@@ -156,13 +154,11 @@ def _other_objects(
     settings: FamilySettings, kinds: tuple[str, ...]
 ) -> Callable[[int, np.random.Generator], Images]:
     """Scenes of a family as they would be with other objects, at least one, standing as they should."""
-    weights = getattr(settings, "count_weights", None)
-    some = {} if weights is None else {"count_weights": (0.0, *weights[1:])}
-    family = build_family(settings.model_copy(update={"kinds": kinds, **some}))
+    family = build_family(settings.with_kinds(kinds))
 
     def draw(count: int, generator: np.random.Generator) -> Images:
         scenes = family.sample(count, generator_of(int(generator.integers(2**31)))).scene
-        if weights is not None:
+        if not family.floating:
             scenes = replace(scenes, objects=standing(scenes.objects, family.library))
         return pictures(scenes, family)
 
@@ -268,7 +264,7 @@ class Verdicts(NamedTuple):
 
 def judge(predicted: PredictedScenes, truth: PredictedScenes, symmetries: Sequence[Symmetry]) -> Verdicts:
     """Compare image by image."""
-    predicted, truth = predicted.measured(), truth.measured()
+    predicted, truth = predicted.to_float64(), truth.to_float64()
     slots = matched_slots(predicted, truth, WITHIN_M)
     errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
     image = (truth.asset >= 0).nonzero()[:, 0]

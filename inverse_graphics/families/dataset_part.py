@@ -95,7 +95,7 @@ class PartMaker:
         with torch.inference_mode():
             rendering = render(scene, self.engine)
             alone = self._alone(scene)
-        for row in range(len(sample.orbit)):
+        for row in range(len(sample)):
             yield self._item(sample, rendering, alone, row, first + row)
 
     def _alone(self, scene: SceneBatch) -> torch.Tensor:
@@ -112,9 +112,9 @@ class PartMaker:
         self, sample: SceneSample, rendering: Rendering, alone: torch.Tensor, row: int, index: int
     ) -> _Drawn:
         mask = (rendering.instance_mask[row] + 1).clamp(min=0).numpy().astype(np.uint8)
-        count = int(sample.count[row])
+        count = int(sample.latents.counts[row])
         seen = np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1]
-        azimuth, elevation, distance = sample.orbit[row].tolist()
+        azimuth, elevation, distance = sample.latents.orbit[row].tolist()
         truth = Truth(
             index=index,
             orbit=OrbitTruth(azimuth=azimuth, elevation=elevation, distance_m=distance),

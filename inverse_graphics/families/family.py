@@ -1,31 +1,40 @@
-"""What a family of scenes is: a distribution over scenes of known kinds of objects.
+"""The interface of scene families, and the registry that settings and recipes build them from.
 
-Where the scenes of a family take place, and what of them varies.
+A family is a distribution over scenes of known kinds of objects: it samples scenes and cameras, and gives the
+probability density of a scene's latents. To add one, write its settings and its class in one file, register
+the class there with `register_family`, and import that file in `registry.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 
-from inverse_graphics.families.surroundings import Surroundings
+from inverse_graphics.families.quantities import FamilySettings
+from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.packs.pack import Pack
 from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch, take_slots
 from inverse_graphics.scene.tensor_batch import TensorBatch
+
+IMPOSSIBLE = -60.0
+"""Log-probability of what never occurs: finite, so that no weight times it is undefined."""
 
 
 class Extent(NamedTuple):
-    """The plane on which objects stand or float, its reach, and the cameras before it.
+    """The plane on which objects stand or float, its reach, and the cameras that occur.
 
-    Origins lie within ±`reach` (2,) metres of `origin` (3,) along `axes` (2, 3), unit and orthogonal. The
-    camera's orbit (azimuth, elevation in radians, distance in metres) lies between `orbit_low` and
-    `orbit_high`, (3,); equal numbers are fixed.  orientation_observable: (K,) bool, the kinds on which a turn
-    can be seen.
+    origin: (3,), metres.  axes: (2, 3), unit and orthogonal.  reach: (2,), metres: the origins of objects lie
+    within ±reach of `origin` along the axes.
+    orbit_low, orbit_high: (3,), bounds of the camera's azimuth and elevation, radians, and distance, metres;
+    equal numbers are fixed.
+    K: (3, 3), pixels, the intrinsics of images that come without their own.
+    orientation_observable: (M,) bool, for each of M kinds whether a rotation of an object is visible.
     """
 
     origin: Tensor
@@ -33,27 +42,62 @@ class Extent(NamedTuple):
     reach: Tensor
     orbit_low: Tensor
     orbit_high: Tensor
+    K: Tensor
     orientation_observable: Tensor
 
 
 @dataclass(frozen=True)
-class SceneSample(TensorBatch):
-    """B scenes of a family, with what a pose matrix does not show.
+class SceneLatents(TensorBatch):
+    """What a scene's image depends on beside what the family fixes: B scenes of up to N objects, and cameras.
 
-    scene: assets count through the family's kinds; objects are ordered by the depth of their origins, nearest
-    first, and empty slots (asset −1) come last.  orbit: (B, 3), azimuth and elevation in radians, distance in
-    metres, of the camera.  yaw: (B, N), radians in [−π, π); 0 in empty slots, for kinds that look the same
-    from all sides, and in families whose objects turn freely.
+    orbit: (B, 3), the camera's azimuth and elevation, radians, and distance, metres.
+    asset: (B, N) int64, the objects' kinds, −1 beyond each scene's count.
+    position: (B, N, 2), metres, on the plane of the family's `Extent`.
+    orientation: (B, N) yaws, radians, or (B, N, 3, 3) rotations where objects turn freely.
+    K: (B, 3, 3), the camera's intrinsics, pixels: known, not inferred.
+    """
+
+    orbit: Tensor
+    asset: Tensor
+    position: Tensor
+    orientation: Tensor
+    K: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        """(B,) int64."""
+        return (self.asset >= 0).sum(-1)
+
+    @property
+    def rotation(self) -> Tensor:
+        """(B, N, 3, 3), world from object."""
+        return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
+
+    def take_slots(self, order: Tensor) -> SceneLatents:
+        """The objects in another order.  order: (B, N), for each new slot the old one."""
+        return self._of_slots(lambda values: take_slots(values, order))
+
+    def first_slots(self, count: int) -> SceneLatents:
+        """The first `count` objects of each scene."""
+        return self._of_slots(lambda values: values[:, :count])
+
+    def _of_slots(self, function: Callable[[Tensor], Tensor]) -> SceneLatents:
+        asset, position, orientation = map(function, (self.asset, self.position, self.orientation))
+        return self.replace(asset=asset, position=position, orientation=orientation)
+
+
+@dataclass(frozen=True)
+class SceneSample(TensorBatch):
+    """B scenes of a family.
+
+    scene: as engines render it, with the camera and the light that were drawn.  latents: what a model infers
+    of it.  Assets are indices of the family's kinds; objects are ordered by the depth of their origins,
+    nearest first, and empty slots (asset −1) come last. Yaws lie in [−π, π), and are 0 in empty slots and for
+    kinds that look the same from all sides.
     """
 
     scene: SceneBatch
-    orbit: Tensor
-    yaw: Tensor
-
-    @property
-    def count(self) -> Tensor:
-        """(B,) int64, how many objects each scene has."""
-        return (self.scene.objects.asset >= 0).sum(dim=1)
+    latents: SceneLatents
 
 
 @runtime_checkable
@@ -61,7 +105,7 @@ class SceneFamily(Protocol):
     """A distribution over scenes."""
 
     @property
-    def settings(self) -> BaseModel:
+    def settings(self) -> FamilySettings:
         """All that the distribution depends on; its `kind` names the family."""
 
     @property
@@ -90,27 +134,95 @@ class SceneFamily(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side of the square pictures, pixels."""
-
-    @property
-    def surroundings(self) -> Surroundings:
-        """What all scenes share; it places the cameras."""
+        """Side of the square images that it renders, pixels."""
 
     @property
     def extent(self) -> Extent:
-        """Where its scenes take place."""
+        """Where its scenes take place, and which cameras occur."""
 
     @property
     def floating(self) -> bool:
         """Whether objects turn freely; otherwise they stand upright, with a yaw."""
 
+    @property
+    def visible_width_m(self) -> float | None:
+        """Width of the objects' plane that an image shows, metres; None where it is not seen straight on."""
+
+    def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
+        """Place cameras on orbits about what this family's cameras look at; differentiable.
+
+        orbit: (B, 3), see `SceneLatents`.  K: (B, 3, 3), pixels.
+        """
+
     def scenes(
-        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
+        self, objects: ObjectBatch, camera: CameraBatch, light_direction: Tensor | None = None
     ) -> SceneBatch:
         """Put given objects before given cameras, in this family's surroundings; differentiable.
 
-        orbit: (B, 3).  light_direction: (B, 3), unit, towards the light; the settings' own if not given.
+        light_direction: (B, 3), unit, towards the light; the settings' own if not given.
         """
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
         """Draw `count` scenes, on the CPU; the same state of `generator` gives the same scenes."""
+
+    def log_prob(self, scenes: SceneLatents) -> Tensor:
+        """Log density of the camera, the first n objects, and of there being n: (B, N + 1), n = 0 … N, nats.
+
+        The density is of objects in the order given, which may be any: those of a scene are interchangeable.
+        Where they must not intersect, positions are uniform over the placements that fit, and the density is
+        not normalised for that: with several objects it is too small by the factor by which objects of their
+        kinds fit.
+
+        scenes: all N slots filled. What an empty slot holds counts only in prefixes that include it.
+        """
+
+    def overlap(self, scenes: SceneLatents) -> Tensor:
+        """By how much the first n objects come too close to each other: (B, N + 1), metres, differentiable.
+
+        Summed over pairs; 0 where the family allows the scene. Empty slots take part as `log_prob` says.
+        """
+
+
+def log_prob_of_prefixes(family: SceneFamily, objects: Tensor) -> Tensor:
+    """Combine the objects' log densities with those of camera and count, as `SceneFamily.log_prob` does.
+
+    The camera is uniform over what is free of its orbit.  objects: (B, N), nats.  Returns (B, N + 1), nats.
+    """
+    extent = family.extent
+    width = extent.orbit_high - extent.orbit_low
+    camera = -width[width > 0].log().sum().to(objects)
+    counts = torch.tensor(family.count_probabilities).log().clamp(min=IMPOSSIBLE).to(objects)
+    return torch.cat([camera.expand(len(objects), 1), objects], dim=-1).cumsum(-1) + counts
+
+
+class BuildsFamily(Protocol):
+    """A class of families that settings of one type describe."""
+
+    @classmethod
+    def build(cls, settings: Any, packs: Sequence[Pack] = ()) -> SceneFamily:
+        """Load the objects that settings name.  packs: the caller's own; shipped ones need not be given."""
+
+
+class FamilyEntry(NamedTuple):
+    """A registered family: the type of its settings, and the class that they build."""
+
+    settings: type[FamilySettings]
+    family: type[BuildsFamily]
+
+
+FAMILIES: dict[str, FamilyEntry] = {}
+"""Registered families by the `kind` of their settings."""
+
+Family = TypeVar("Family", bound=BuildsFamily)
+
+
+def register_family(settings: type[FamilySettings]) -> Callable[[type[Family]], type[Family]]:
+    """Register a class of families under the default of its settings' field `kind`."""
+
+    def register(family: type[Family]) -> type[Family]:
+        kind = settings.model_fields["kind"].default
+        assert kind not in FAMILIES, f"family '{kind}' is registered twice"
+        FAMILIES[kind] = FamilyEntry(settings, family)
+        return family
+
+    return register

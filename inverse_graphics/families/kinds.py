@@ -1,7 +1,4 @@
-"""The kinds of objects that a family draws from.
-
-What all families have that put kinds of objects into surroundings.
-"""
+"""The kinds of objects that a family draws from, and what follows from them and the family's surroundings."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack, load_library, load_pack
 from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Kinds:
 
     @classmethod
     def load(cls, assets: Sequence[str], packs: Sequence[Pack] = ()) -> Kinds:
-        """Read the assets named, each once, in this order.  packs: one's own; shipped ones need not be given.
+        """Read the assets named, each once, in this order.  packs: the caller's own, beside the shipped ones.
 
         Raises:
             AssetError: an unknown pack or object, or files that cannot be used.
@@ -47,7 +44,7 @@ class Kinds:
 
     @property
     def has_yaw(self) -> Tensor:
-        """(K,) bool: whether a turn about z can be seen."""
+        """(M,) bool: whether an object of each kind looks different when it is turned about z."""
         return torch.tensor([not _round(symmetry) for symmetry in self.symmetries])
 
 
@@ -55,7 +52,7 @@ def _round(symmetry: Symmetry) -> bool:
     return symmetry.spherical or (symmetry.axis is not None and abs(float(symmetry.axis[2])) > 1 - 1e-9)
 
 
-class StagedKinds:
+class KindsInSurroundings:
     """The part of a `SceneFamily` that follows from its kinds and its surroundings."""
 
     parts: Kinds
@@ -83,11 +80,15 @@ class StagedKinds:
 
     @property
     def image_size(self) -> int:
-        """Side of the pictures, pixels."""
+        """Side of the images, pixels."""
         return self.surroundings.image_size
 
+    def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
+        """Place cameras on orbits about the target; differentiable."""
+        return self.surroundings.cameras(orbit, K)
+
     def scenes(
-        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
+        self, objects: ObjectBatch, camera: CameraBatch, light_direction: Tensor | None = None
     ) -> SceneBatch:
         """Put given objects before given cameras; differentiable in all that is real-valued."""
-        return self.surroundings.scenes(objects, orbit, light_direction)
+        return self.surroundings.scenes(objects, camera, light_direction)

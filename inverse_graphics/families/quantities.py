@@ -1,9 +1,10 @@
-"""What families' settings are made of: weights of counts, lists of kinds, values that are fixed or free."""
+"""What families' settings are made of: weights of counts, lists of kinds, fixed values and ranges."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,14 +14,31 @@ from inverse_graphics.scene.numbers import Number
 
 
 class FamilySettings(BaseModel):
-    """Base of all families' settings: frozen, and nothing unknown is taken.
+    """Base of all families' settings: frozen, and unknown fields are refused.
 
     description: a line about the family for people.
+    Every family also has these fields, each with its own type and default:
+    kind: the family's name, a `Literal`.  kinds: asset names of its objects.  image_size: of its square
+    images, pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: Annotated[str, Field(max_length=200)] = ""
+
+    if TYPE_CHECKING:
+        kind: str
+        kinds: tuple[str, ...]
+        image_size: int
+
+    @property
+    @abstractmethod
+    def possible_counts(self) -> tuple[int, ...]:
+        """How many objects a scene may have, ascending."""
+
+    @abstractmethod
+    def with_kinds(self, kinds: tuple[str, ...]) -> Self:
+        """The same family with objects of other kinds, and at least one of them in every scene."""
 
 
 def _some_count_possible(weights: tuple[float, ...]) -> tuple[float, ...]:
@@ -59,7 +77,7 @@ CountWeights = Annotated[
 FixedOrRange = Annotated[
     Number | tuple[Number, Number], BeforeValidator(_number_or_range), AfterValidator(_ascending)
 ]
-"""Fixed, by a number, or free, by the range [low, high] over which it is uniform."""
+"""A number, which fixes it, or the range [low, high] over which it is uniform."""
 
 
 def bounds(freedom: float | tuple[float, float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Families by their settings, and settings by name or file."""
+"""Builds families from settings, and reads settings by name or from a file."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field, RootModel
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.families.family import SceneFamily
-from inverse_graphics.families.single_object import SingleObject, SingleObjectSettings
-from inverse_graphics.families.table_top import TableTop, TableTopSettings
+from inverse_graphics.families import single_object, table_top  # noqa: F401 - importing registers them
+from inverse_graphics.families.family import FAMILIES, SceneFamily
+from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.packs.pack import Pack
 
-AnyFamilySettings = Annotated[TableTopSettings | SingleObjectSettings, Field(discriminator="kind")]
-"""The settings of some family; `kind` tells which."""
+if TYPE_CHECKING:
+    AnyFamilySettings = FamilySettings
+else:
+    AnyFamilySettings = Annotated[
+        Union[tuple(FAMILIES[kind].settings for kind in sorted(FAMILIES))],  # noqa: UP007 - of a tuple
+        Field(discriminator="kind"),
+    ]
+    """The settings of a registered family; `kind` names it."""
 
 
 class _Document(RootModel[AnyFamilySettings]):
     pass
 
 
-def build_family(
-    settings: TableTopSettings | SingleObjectSettings, packs: Sequence[Pack] = ()
-) -> SceneFamily:
-    """Load a family's objects.  packs: one's own; shipped ones are found by name and need not be given.
+def build_family(settings: FamilySettings, packs: Sequence[Pack] = ()) -> SceneFamily:
+    """Load a family's objects.  packs: the caller's own; shipped ones are found by name.
 
     Raises:
         AssetError: an unknown pack or object, or files that cannot be used.
-        SceneError: an object is larger than the picture.
+        SceneError: an object is larger than the image.
     """
-    if isinstance(settings, TableTopSettings):
-        return TableTop.build(settings, packs)
-    return SingleObject.build(settings, packs)
+    return FAMILIES[settings.kind].family.build(settings, packs)
 
 
 def shipped_families() -> tuple[str, ...]:
@@ -44,7 +46,7 @@ def shipped_families() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
 
 
-def read_family(name_or_path: str | Path) -> TableTopSettings | SingleObjectSettings:
+def read_family(name_or_path: str | Path) -> FamilySettings:
     """Read settings from a .yaml, .yml or .json file, or a shipped family's by its name.
 
     Raises:

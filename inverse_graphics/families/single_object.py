@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.families.family import Extent, SceneSample
-from inverse_graphics.families.kinds import Kinds, StagedKinds
+from inverse_graphics.families.family import (
+    Extent,
+    SceneLatents,
+    SceneSample,
+    log_prob_of_prefixes,
+    register_family,
+)
+from inverse_graphics.families.kinds import Kinds, KindsInSurroundings
 from inverse_graphics.families.quantities import FamilySettings, KindNames, uniform
 from inverse_graphics.families.surroundings import Surroundings
 from inverse_graphics.geometry.transforms import random_rotations
@@ -25,14 +32,14 @@ from inverse_graphics.scene.scene import Background, Light
 
 PRIMITIVES = ("primitives/cube", "primitives/sphere", "primitives/cylinder")
 BEFORE = -math.pi / 2
-"""The camera's azimuth: it looks along +y, so that x points right and z up in the picture."""
+"""The camera's azimuth: it looks along +y, so that x points right and z up in the image."""
 
 
 class SingleObjectSettings(FamilySettings):
     """What single-object scenes look like; lengths in metres, angles in degrees.
 
     kinds: assets whose origin is their centre.  distance_m: of the camera from the plane y = 0, in which
-    origins lie.  field_of_view_degrees: over the picture's height.
+    origins lie.  field_of_view_degrees: over the image's height.
     """
 
     kind: Literal["single_object"] = "single_object"
@@ -43,13 +50,23 @@ class SingleObjectSettings(FamilySettings):
     background: Background = Background()
     light: Light = Light(direction=(0.4, -0.7, 0.6))
 
+    @property
+    def possible_counts(self) -> tuple[int, ...]:
+        """One."""
+        return (1,)
 
+    def with_kinds(self, kinds: tuple[str, ...]) -> Self:
+        """The same with objects of other kinds."""
+        return self.model_copy(update={"kinds": kinds})
+
+
+@register_family(SingleObjectSettings)
 @dataclass(frozen=True)
-class SingleObject(StagedKinds):
-    """Scenes of exactly one object, uniform in kind, in place within the picture, and in orientation.
+class SingleObject(KindsInSurroundings):
+    """Scenes of exactly one object, uniform in kind, in place within the image, and in orientation.
 
-    reach: metres; x and z of its origin are uniform in [−reach, reach], so that the largest kind is seen
-    whole however it is turned.
+    reach: metres; x and z of its origin are uniform in [−reach, reach], so that the largest kind is wholly
+    visible in any orientation.
     """
 
     settings: SingleObjectSettings
@@ -59,11 +76,11 @@ class SingleObject(StagedKinds):
 
     @classmethod
     def build(cls, settings: SingleObjectSettings, packs: Sequence[Pack] = ()) -> SingleObject:
-        """Load what `settings` name.  packs: one's own; shipped ones need not be given.
+        """Load what `settings` name.  packs: the caller's own; shipped ones are found by name.
 
         Raises:
             AssetError: an unknown pack or object, or files that cannot be used.
-            SceneError: an object is larger than the picture.
+            SceneError: an object is larger than the image.
         """
         parts = Kinds.load(settings.kinds, packs)
         surroundings = Surroundings.from_settings(
@@ -88,7 +105,7 @@ class SingleObject(StagedKinds):
 
     @property
     def visible_width_m(self) -> float:
-        """How much of the plane in which origins lie the picture shows from side to side, metres."""
+        """Width of the plane of the objects' origins that an image shows, metres."""
         half = math.radians(self.settings.field_of_view_degrees) / 2
         return 2 * self.settings.distance_m * math.tan(half)
 
@@ -97,27 +114,22 @@ class SingleObject(StagedKinds):
         """Objects turn freely."""
         return True
 
-    @property
+    @cached_property
     def extent(self) -> Extent:
-        """The plane y = 0, seen from one place; a turn of all but balls can be seen."""
-        right, _, up = torch.eye(3)
-        orbit = self.orbit(1)[0]
-        orientation_observable = torch.tensor([not symmetry.spherical for symmetry in self.symmetries])
+        """The plane y = 0, seen from one place; a rotation of any kind but balls is visible."""
+        orbit = torch.tensor([BEFORE, 0.0, self.settings.distance_m])
         return Extent(
-            torch.zeros(3),
-            torch.stack([right, up]),
-            torch.full((2,), self.reach),
-            orbit,
-            orbit,
-            orientation_observable,
+            origin=torch.zeros(3),
+            axes=torch.eye(3)[[0, 2]],
+            reach=torch.full((2,), self.reach),
+            orbit_low=orbit,
+            orbit_high=orbit,
+            K=self.surroundings.K,
+            orientation_observable=torch.tensor([not symmetry.spherical for symmetry in self.symmetries]),
         )
 
-    def orbit(self, count: int) -> Tensor:
-        """The one camera of this family, (B, 3)."""
-        return torch.tensor([BEFORE, 0.0, self.settings.distance_m]).repeat(count, 1)
-
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
-        """Draw scenes: which object, where, how turned."""
+        """Draw scenes: the kind, the place, the orientation."""
         asset = torch.randint(len(self.kinds), (count, 1), generator=generator)
         reach = torch.tensor(self.reach)
         right_and_up = uniform(-reach, reach, (count, 1, 2), generator)
@@ -125,19 +137,32 @@ class SingleObject(StagedKinds):
         rotation = random_rotations((count, 1), generator)
         ones = torch.ones(count, 1)
         objects = ObjectBatch(asset, position, rotation, ones, ones[..., None].repeat(1, 1, 3))
-        orbit = self.orbit(count)
-        return SceneSample(self.scenes(objects, orbit), orbit, torch.zeros(count, 1))
+        orbit = self.extent.orbit_low.repeat(count, 1)
+        camera = self.cameras(orbit, self.surroundings.K.expand(count, 3, 3))
+        latents = SceneLatents(orbit, asset, right_and_up, rotation, camera.K)
+        return SceneSample(self.scenes(objects, camera), latents)
+
+    def log_prob(self, scenes: SceneLatents) -> Tensor:
+        """Uniform kinds and places; the density of rotations is relative to the uniform one."""
+        place = -(2 * self.extent.reach.to(scenes.position)).log().sum()
+        objects = place + torch.full(scenes.asset.shape, -math.log(len(self.kinds))).to(scenes.position)
+        return log_prob_of_prefixes(self, objects)
+
+    def overlap(self, scenes: SceneLatents) -> Tensor:
+        """None: a single object has no neighbours."""
+        count, slots = scenes.asset.shape
+        return scenes.position.new_zeros(count, slots + 1)
 
 
 def _reach(settings: SingleObjectSettings, library: MeshLibrary) -> float:
-    """How far aside a ball about the largest kind can go and still touch no edge of the picture."""
+    """How far from the centre a ball about the largest kind can lie and touch no edge of the image."""
     half = math.radians(settings.field_of_view_degrees) / 2
     largest = float(library.radius.max())
     reach = settings.distance_m * math.tan(half) - largest / math.cos(half)
     if not reach > 0:
         name = library.names[int(library.radius.argmax())]
         raise SceneError(
-            f"asset '{name}' reaches {largest:.3g} m from its origin, more than a picture "
+            f"asset '{name}' reaches {largest:.3g} m from its origin, more than an image "
             f"{settings.field_of_view_degrees:g} degrees wide shows at {settings.distance_m:g} m: "
             "raise distance_m or field_of_view_degrees"
         )

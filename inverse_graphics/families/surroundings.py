@@ -16,9 +16,10 @@ from inverse_graphics.scene.scene import Background, Light, Table
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What stays when objects and cameras change.
+    """What stays the same when objects and cameras change.
 
-    K: (3, 3), pixels.  target: (3,) and table_size: (2,), metres.  Colours and the light's direction: (3,).
+    K: (3, 3), pixels, of the cameras that families draw scenes with.  target: (3,) and table_size: (2,),
+    metres.  Colours and the light's direction: (3,).
     """
 
     image_size: int
@@ -41,7 +42,7 @@ class Surroundings:
         field_of_view_degrees: float,
         image_size: int,
     ) -> Surroundings:
-        """Take them from settings; no table is one of size (0, 0)."""
+        """Take them from settings; without a table its size is (0, 0)."""
         K = pinhole_intrinsics(math.radians(field_of_view_degrees), image_size, image_size)
         return cls(
             image_size=image_size,
@@ -55,35 +56,30 @@ class Surroundings:
             background=torch.tensor(background.colour),
         )
 
-    def cameras(self, orbit: Tensor) -> CameraBatch:
-        """Cameras that look at the target.  orbit: (B, 3)."""
-        return orbit_cameras(orbit, self.target.to(orbit), self.K.to(orbit), self.image_size, self.image_size)
-
-    def depth(self, position: Tensor, orbit: Tensor) -> Tensor:
-        """How far before the camera points lie.  position: (B, N, 3), metres.  Returns (B, N), metres."""
-        T_world_camera = self.cameras(orbit).T_world_camera
-        return ((position - T_world_camera[:, None, :3, 3]) * T_world_camera[:, None, :3, 2]).sum(dim=-1)
+    def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
+        """Place cameras that look at the target.  orbit: (B, 3).  K: (B, 3, 3), pixels."""
+        return orbit_cameras(orbit, self.target.to(orbit), K.to(orbit), self.image_size, self.image_size)
 
     def scenes(
-        self, objects: ObjectBatch, orbit: Tensor, light_direction: Tensor | None = None
+        self, objects: ObjectBatch, camera: CameraBatch, light_direction: Tensor | None = None
     ) -> SceneBatch:
-        """Put objects here.  orbit: (B, 3).  light_direction: (B, 3), unit, or the middle one."""
-        count = len(orbit)
+        """Put objects here.  light_direction: (B, 3), unit; `self.light_direction` if not given."""
+        pose = camera.T_world_camera
 
         def each(value: Tensor) -> Tensor:
-            return value.to(orbit).expand(count, *value.shape)
+            return value.to(pose).expand(len(pose), *value.shape)
 
         direction = each(self.light_direction) if light_direction is None else light_direction
         return SceneBatch(
             objects=objects,
-            camera=self.cameras(orbit),
+            camera=camera,
             light=LightBatch(direction, each(self.diffuse), each(self.ambient)),
             table=TableBatch(each(self.table_size), each(self.table_colour)),
             background=each(self.background),
         )
 
     def draw_light(self, count: int, range_degrees: float, generator: torch.Generator) -> Tensor:
-        """Draw directions uniform on the sphere within an angle of the middle one; (B, 3), unit."""
+        """Draw directions uniform on the sphere within an angle of `light_direction`: (B, 3), unit."""
         lowest = math.cos(math.radians(range_degrees))
         cosine = lowest + (1 - lowest) * torch.rand(count, generator=generator)
         around = 2 * math.pi * torch.rand(count, generator=generator)

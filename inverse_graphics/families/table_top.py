@@ -1,18 +1,26 @@
-"""Crockery on a table: a few things that stand apart, seen from before it."""
+"""Crockery on a table: a few objects that stand apart, seen by a camera in front of the table."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from inverse_graphics.families.family import Extent, SceneSample
-from inverse_graphics.families.kinds import Kinds, StagedKinds
+from inverse_graphics.families.family import (
+    IMPOSSIBLE,
+    Extent,
+    SceneLatents,
+    SceneSample,
+    log_prob_of_prefixes,
+    register_family,
+)
+from inverse_graphics.families.kinds import Kinds, KindsInSurroundings
 from inverse_graphics.families.object_placement import ObjectPlacement
 from inverse_graphics.families.quantities import (
     CountWeights,
@@ -28,6 +36,7 @@ from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.packs.footprint import Footprints
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.scene.batch import ObjectBatch, depth_order, take_slots
+from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.numbers import FieldOfView, Length, Number, Point
 from inverse_graphics.scene.scene import Background, Light, Table
 
@@ -41,8 +50,8 @@ class TableTopSettings(FamilySettings):
     repeats: whether a kind may come more than once in a scene.  reach_m: items' origins are uniform over
     |x| ≤ reach_m[0], |y| ≤ reach_m[1].  clearance_m: least gap between two items' footprints.
     azimuth_degrees, elevation_degrees, distance_m: of the camera seen from target_m (azimuth −90 stands
-    before the table, looking along +y): a number where it is known, [low, high] where it is uniform.
-    field_of_view_degrees: over the picture's height.  light_range_degrees: the light's direction is uniform
+    in front of the table, looking along +y): a number where it is known, [low, high] where it is uniform.
+    field_of_view_degrees: over the image's height.  light_range_degrees: the light's direction is uniform
     over the directions within this angle of `light.direction`.
     """
 
@@ -88,8 +97,17 @@ class TableTopSettings(FamilySettings):
     @property
     def camera_known(self) -> bool:
         """Whether azimuth, elevation and distance are all fixed."""
-        freedoms = (self.azimuth_degrees, self.elevation_degrees, self.distance_m)
-        return not any(isinstance(freedom, tuple) for freedom in freedoms)
+        values = (self.azimuth_degrees, self.elevation_degrees, self.distance_m)
+        return not any(isinstance(value, tuple) for value in values)
+
+    @property
+    def possible_counts(self) -> tuple[int, ...]:
+        """Those of positive weight."""
+        return tuple(count for count, weight in enumerate(self.count_weights) if weight > 0)
+
+    def with_kinds(self, kinds: tuple[str, ...]) -> Self:
+        """The same table with items of other kinds, at least one in every scene."""
+        return self.model_copy(update={"kinds": kinds, "count_weights": (0.0, *self.count_weights[1:])})
 
     def with_known_camera(self) -> Self:
         """The same scenes from one place: each free value of the camera fixed at its middle."""
@@ -104,8 +122,9 @@ class TableTopSettings(FamilySettings):
         return low, high
 
 
+@register_family(TableTopSettings)
 @dataclass(frozen=True)
-class TableTop(StagedKinds):
+class TableTop(KindsInSurroundings):
     """Scenes of items that stand on a table and do not cut into each other."""
 
     settings: TableTopSettings
@@ -115,7 +134,7 @@ class TableTop(StagedKinds):
 
     @classmethod
     def build(cls, settings: TableTopSettings, packs: Sequence[Pack] = ()) -> TableTop:
-        """Load what `settings` name.  packs: one's own; shipped ones need not be given.
+        """Load what `settings` name.  packs: the caller's own; shipped ones are found by name.
 
         Raises:
             AssetError: an unknown pack or object, or files that cannot be used.
@@ -137,13 +156,8 @@ class TableTop(StagedKinds):
         )
 
     @property
-    def has_yaw(self) -> Tensor:
-        """(K,) bool: whether a kind's turn about z can be seen."""
-        return self.parts.has_yaw
-
-    @property
     def footprints(self) -> Footprints:
-        """By which items are kept apart."""
+        """The outlines by which items are kept apart."""
         return self.placement.footprints
 
     @property
@@ -163,12 +177,22 @@ class TableTop(StagedKinds):
         return False
 
     @property
+    def visible_width_m(self) -> None:
+        """None: the table is seen at an angle."""
+
+    @cached_property
     def extent(self) -> Extent:
-        """The table's top, and the cameras before it."""
-        right, forth, _ = torch.eye(3)
+        """The table's top, and the cameras in front of it."""
         low, high = self.settings.orbit_bounds()
-        reach = torch.tensor(self.settings.reach_m)
-        return Extent(torch.zeros(3), torch.stack([right, forth]), reach, low, high, self.has_yaw)
+        return Extent(
+            origin=torch.zeros(3),
+            axes=torch.eye(3)[:2],
+            reach=torch.tensor(self.settings.reach_m),
+            orbit_low=low,
+            orbit_high=high,
+            K=self.surroundings.K,
+            orientation_observable=self.parts.has_yaw,
+        )
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
         """Draw scenes: how many items, of which kinds, where; then the camera, then the light.
@@ -183,16 +207,41 @@ class TableTop(StagedKinds):
         low, high = self.settings.orbit_bounds()
         orbit = uniform(low, high, (count, 3), generator)
         light = self.surroundings.draw_light(count, self.settings.light_range_degrees, generator)
+        camera = self.cameras(orbit, self.surroundings.K.expand(count, 3, 3))
+        order = depth_order(asset, depth_before(position, camera))
+        asset, position, yaw = (take_slots(values, order) for values in (asset, position, yaw))
         ones = torch.ones(*asset.shape)
         objects = ObjectBatch(asset, position, matrix_from_yaw(yaw), ones, ones[..., None].repeat(1, 1, 3))
-        order = depth_order(asset, self.surroundings.depth(position, orbit))
-        objects = objects.map(lambda values: take_slots(values, order))
-        return SceneSample(self.scenes(objects, orbit, light), orbit, take_slots(yaw, order))
+        latents = SceneLatents(orbit, asset, position[..., :2], yaw, camera.K)
+        return SceneSample(self.scenes(objects, camera, light), latents)
+
+    def log_prob(self, scenes: SceneLatents) -> Tensor:
+        """Uniform cameras, kinds, places and visible yaws; prefixes that intersect are `IMPOSSIBLE`."""
+        reach, has_yaw = self.extent.reach.to(scenes.position), self.extent.orientation_observable
+        place = -(2 * reach).log().sum()
+        yaw = -math.log(2 * math.pi) * has_yaw.to(scenes.asset.device)[scenes.asset].to(place)
+        objects = place + yaw + self._log_prob_of_kinds(scenes.asset)
+        intersecting = torch.where(self.overlap(scenes) > 0, IMPOSSIBLE, 0.0)
+        return log_prob_of_prefixes(self, objects) + intersecting
+
+    def overlap(self, scenes: SceneLatents) -> Tensor:
+        """How far the gaps between footprints fall short of the clearance."""
+        gaps = self.footprints.separation(scenes.asset, scenes.position, scenes.orientation)
+        short = (self.settings.clearance_m - gaps).clamp(min=0).tril(-1)
+        return torch.cat([short.new_zeros(len(short), 1), short.sum(-1).cumsum(-1)], dim=-1)
 
     def acceptance_rate(self, count: int, generator: torch.Generator) -> float:
         """Estimate, from `count` scenes, how often a first placement fits."""
         asset = self._draw_kinds(count, generator)
         return float(self.placement.fits(asset, *self.placement.propose(asset, generator)).float().mean())
+
+    def _log_prob_of_kinds(self, asset: Tensor) -> Tensor:
+        """Log-probability of each item's kind, given those before it: (B, N), nats."""
+        kinds, slots = len(self.kinds), torch.arange(asset.shape[1], device=asset.device)
+        if self.settings.repeats:
+            return torch.full(asset.shape, -math.log(kinds), device=asset.device)
+        again = (asset[:, :, None] == asset[:, None, :]).tril(-1).any(-1)
+        return torch.where(again, IMPOSSIBLE, -torch.log(kinds - slots))
 
     def _draw_kinds(self, count: int, generator: torch.Generator) -> Tensor:
         """(B, N) int64, −1 beyond each scene's count."""

@@ -1,9 +1,8 @@
-"""Rotations in three forms: matrices, unit quaternions (xyzw) and rotation vectors.
+"""Rotations (matrices, unit quaternions in xyzw order, rotation vectors) and rigid transforms (4×4 matrices).
 
-Everything is batched over leading dimensions, works in float32 and float64, and has finite gradients
-everywhere, the identity and half turns included.
-
-Rigid transforms as 4×4 matrices; `T_a_b` takes coordinates in frame b to coordinates in frame a.
+All functions are batched over leading dimensions, work in float32 and float64, and have finite gradients
+everywhere, including at the identity and at rotations by π. `T_a_b` maps coordinates in frame b to
+coordinates in frame a.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from torch import Tensor
 
 
 def matrix_from_quaternion(quaternion_xyzw: Tensor) -> Tensor:
-    """Turn quaternions into rotation matrices.
+    """Convert quaternions to rotation matrices.
 
-    quaternion_xyzw: (..., 4), of any length but zero; q and −q are the same rotation.  Returns (..., 3, 3).
+    quaternion_xyzw: (..., 4), of any non-zero length; q and −q are the same rotation.  Returns (..., 3, 3).
     """
     x, y, z, w = (quaternion_xyzw / quaternion_xyzw.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = [
@@ -29,11 +28,11 @@ def matrix_from_quaternion(quaternion_xyzw: Tensor) -> Tensor:
 
 
 def quaternion_from_matrix(rotation: Tensor) -> Tensor:
-    """Turn rotation matrices into unit quaternions with w ≥ 0.
+    """Convert rotation matrices to unit quaternions with w ≥ 0.
 
     rotation: (..., 3, 3).  Returns (..., 4), xyzw. The entries of a rotation give the rank-one matrix 4 q qᵀ
     (Shepperd 1978, "Quaternion from rotation matrix"); every row of it is a multiple of q. The row with the
-    largest diagonal, whose norm is at least 2, is read: no other is safe near a half turn.
+    largest diagonal entry, whose norm is at least 2, is used: the others are inaccurate near an angle of π.
     """
     (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotation.unbind(-2))
     four_q_q = torch.stack(
@@ -52,7 +51,7 @@ def quaternion_from_matrix(rotation: Tensor) -> Tensor:
 
 
 def matrix_from_rotation_vector(vector: Tensor) -> Tensor:
-    """Turn rotation vectors (axis times angle in radians) into matrices: Rodrigues' formula.
+    """Convert rotation vectors (axis times angle in radians) to matrices by Rodrigues' formula.
 
     vector: (..., 3).  Returns (..., 3, 3).
     """
@@ -73,7 +72,7 @@ def matrix_from_rotation_vector(vector: Tensor) -> Tensor:
 
 
 def rotation_vector_from_matrix(rotation: Tensor) -> Tensor:
-    """Turn matrices into rotation vectors with angles in [0, π]; at π either sign of the axis is right.
+    """Convert matrices to rotation vectors with angles in [0, π]; at π either sign of the axis is correct.
 
     rotation: (..., 3, 3).  Returns (..., 3), radians.
     """
@@ -91,7 +90,10 @@ def rotation_vector_from_matrix(rotation: Tensor) -> Tensor:
 
 
 def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
-    """Turn about Z, counter-clockwise seen from above.  yaw_radians: (...).  Returns (..., 3, 3)."""
+    """Convert angles about Z, counter-clockwise seen from above, to matrices.
+
+    yaw_radians: (...).  Returns (..., 3, 3).
+    """
     zero, one = torch.zeros_like(yaw_radians), torch.ones_like(yaw_radians)
     cosine, sine = yaw_radians.cos(), yaw_radians.sin()
     rows = [[cosine, -sine, zero], [sine, cosine, zero], [zero, zero, one]]
@@ -99,7 +101,7 @@ def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
 
 
 def rotation_from_6d(columns: Tensor) -> Tensor:
-    """Turn two vectors into the rotation whose first two columns they are after Gram and Schmidt.
+    """Convert two vectors to the rotation whose first two columns they are after Gram-Schmidt.
 
     columns: (..., 6), the first column, then the second; linearly independent, of any length.
     Returns (..., 3, 3). Continuous and onto, which no map from fewer numbers is (Zhou et al. 2019, "On the
@@ -115,7 +117,7 @@ def rotation_from_6d(columns: Tensor) -> Tensor:
 def random_rotations(
     shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Draw rotation matrices uniformly (by the Haar measure).  Returns (*shape, 3, 3).
+    """Sample rotation matrices uniformly (by the Haar measure).  Returns (*shape, 3, 3).
 
     The direction of a normal vector in four dimensions is a uniform unit quaternion (Shoemake 1992).
     """
@@ -125,9 +127,9 @@ def random_rotations(
 
 @lru_cache(maxsize=16)
 def spread_rotations(count: int) -> Tensor:
-    """Rotations far from each other: (count, 3, 3) float32, the same for every call.
+    """Choose rotations that are far from each other: (count, 3, 3) float32, the same for every call.
 
-    Each is the farthest from those before it (Gonzalez 1985) among 6,000 random ones.
+    Each is the farthest from the previous ones (Gonzalez 1985) among 6,000 random rotations.
     """
     pool = random_rotations((6000,), torch.Generator().manual_seed(0))
     chosen, nearness = [0], torch.full((len(pool),), -torch.inf)
@@ -139,10 +141,10 @@ def spread_rotations(count: int) -> Tensor:
 
 
 def geodesic_angle(first: Tensor, second: Tensor) -> Tensor:
-    """Measure the angle of the rotation that takes one orientation to the other, in [0, π].
+    """Compute the angle of the rotation between two orientations, in [0, π].
 
-    first, second: (..., 3, 3), broadcast.  Returns (...), radians. The gradient where the angle is 0 or π,
-    which has none, is 0.
+    first, second: (..., 3, 3), broadcast.  Returns (...), radians. Where the angle is 0 or π, at which it is
+    not differentiable, the gradient is 0.
     """
     between = first.transpose(-1, -2) @ second
     # arccos loses half the digits near 0 and π; the sine, from the antisymmetric part, keeps them
@@ -152,7 +154,7 @@ def geodesic_angle(first: Tensor, second: Tensor) -> Tensor:
 
 
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
-    """Measure the angle between directions, in [0, π].
+    """Compute the angle between directions, in [0, π].
 
     first, second: (..., 3), broadcast.  Returns (...), radians.
     """
@@ -162,7 +164,7 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _cross_matrix(vector: Tensor) -> Tensor:
-    """The matrix that takes p to vector × p.  vector: (..., 3).  Returns (..., 3, 3)."""
+    """The matrix that maps p to vector × p.  vector: (..., 3).  Returns (..., 3, 3)."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
@@ -193,18 +195,18 @@ def rigid_transform(rotation: Tensor, position: Tensor) -> Tensor:
 
 
 def compose(T_a_b: Tensor, T_b_c: Tensor) -> Tensor:
-    """Chain transforms whose inner frames agree.  Both (..., 4, 4), broadcast.  Returns T_a_c."""
+    """Compose transforms whose inner frames agree.  Both (..., 4, 4), broadcast.  Returns T_a_c."""
     return T_a_b @ T_b_c
 
 
 def invert(T_a_b: Tensor) -> Tensor:
-    """Give T_b_a, by transposition: exact for a rigid transform.  T_a_b: (..., 4, 4)."""
+    """Invert a rigid transform by transposition of its rotation.  T_a_b: (..., 4, 4).  Returns T_b_a."""
     rotation = T_a_b[..., :3, :3].transpose(-1, -2)
     return rigid_transform(rotation, -(rotation @ T_a_b[..., :3, 3:]).squeeze(-1))
 
 
 def transform_points(T_a_b: Tensor, points_b: Tensor) -> Tensor:
-    """Give the coordinates in frame a of points given in frame b.
+    """Map points from frame b to frame a.
 
     T_a_b: (..., 4, 4).  points_b: (..., P, 3), metres; leading dimensions broadcast.  Returns (..., P, 3).
     """

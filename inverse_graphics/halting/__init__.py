@@ -1,17 +1,17 @@
-"""When to stop: one stick, broken step by step, shared by AIR's presence, ACT and PACT.
+"""Halting: one stick-breaking process for AIR's presence, ACT and PACT.
 
-Before each step a process is *alive* with some weight. The step names a halting logit h; a `Halting`
-rule splits what is alive into the part that halts here and the part that is kept:
+Before each step a process is *alive* with some weight. The step predicts a halting logit h; a `Halting`
+rule splits the alive weight into the part that halts here and the part that continues:
 
     halt_l = alive_l · z_l        keep_l = alive_l · (1 − z_l) = alive_{l+1}
 
-What is kept after the last split halts there, so L logits make L + 1 outcomes whose weights sum to one.
+What continues after the last split halts there, so L logits give L + 1 outcomes whose weights sum to one.
 Rules differ in z (`rules`); one loop applies them (`pondering`).
 
-AIR (Eslami et al. 2016) reads outcome n as "n objects": its presence probability is 1 − σ(h), its count
+In AIR (Eslami et al. 2016) outcome n means "n objects": the presence probability is 1 − σ(h), the count
 distribution is `halt`, and `keep_l` is the probability that object l exists. ACT (Graves 2016) and PACT
 (Figurnov et al. 2018) *select* one outcome instead (`selection`): outcome l is the state after step l,
-there is at least one step, and the last step halts whatever its logit says.
+there is at least one step, and the last step halts whatever its logit.
 """
 
 from inverse_graphics.halting.pondering import Pondering, Step, ponder
@@ -25,8 +25,8 @@ from inverse_graphics.halting.rules import (
     Thresholded,
 )
 from inverse_graphics.halting.selection import (
+    conditional_expected_steps,
     expected_steps,
-    foreseen_steps,
     log_probability,
     log_weights,
     ponder_cost,
@@ -45,8 +45,8 @@ __all__ = [
     "Split",
     "Step",
     "Thresholded",
+    "conditional_expected_steps",
     "expected_steps",
-    "foreseen_steps",
     "log_probability",
     "log_weights",
     "ponder",

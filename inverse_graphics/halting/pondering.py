@@ -1,4 +1,4 @@
-"""The loop: step, split what is alive, until nothing is."""
+"""The halting loop: run a step, split the alive weight, repeat until none is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Output = TypeVar("Output")
 
 
 class Step(NamedTuple, Generic[State, Output]):
-    """What one step gives: its halting logit (...), what it emits, and the state it leaves."""
+    """The result of one step: its halting logit (...), its output, and the next state."""
 
     halt_logit: Tensor
     output: Output
@@ -23,10 +23,10 @@ class Step(NamedTuple, Generic[State, Output]):
 
 
 class Pondering(NamedTuple, Generic[Output]):
-    """What a process emitted, and with which weight it halted where.
+    """The outputs of a process, and the weight with which it halted at each step.
 
-    outputs, halt_logits, splits: one per step that was run; logits and weights are (...).  steps: L, how many
-    there could have been.
+    outputs: one per step that was run.  halt_logits: (...), one per step that was run.
+    splits: weights (...), one per step that was run.  steps: L, the largest possible number of steps.
     """
 
     outputs: list[Output]
@@ -36,14 +36,14 @@ class Pondering(NamedTuple, Generic[Output]):
 
     @property
     def log_halt(self) -> Tensor:
-        """Log-weights of the outcomes, summing to one: (..., L + 1); steps not run weigh nothing."""
+        """Log-weights of the outcomes, which sum to one: (..., L + 1); −inf for steps that were not run."""
         rest = self.splits[-1].log_keep
         halted = torch.stack([*(split.log_halt for split in self.splits), rest], dim=-1)
         return self._padded(halted, self.steps + 1)
 
     @property
     def log_keep(self) -> Tensor:
-        """Log of what is still alive after each step: (..., L)."""
+        """Log of the weight that is alive after each step: (..., L)."""
         return self._padded(torch.stack([split.log_keep for split in self.splits], dim=-1), self.steps)
 
     def _padded(self, weights: Tensor, width: int) -> Tensor:
@@ -56,7 +56,7 @@ class Pondering(NamedTuple, Generic[Output]):
 Stepper = Callable[[State, int, Tensor | None], Step[State, Output]]
 """Maps (state, index, log_alive) to a `Step` whose logit has one shape (...) throughout.
 
-log_alive: (...), what is alive before the step; None before the first, when all is.
+log_alive: (...), log of the weight that is alive before the step; None before the first, where it is 1.
 """
 
 
@@ -67,12 +67,13 @@ def ponder(
     halting: Halting,
     generator: torch.Generator | None = None,
     *,
-    least: int = 0,
+    min_steps: int = 0,
 ) -> Pondering[Output]:
-    """Run `steps` steps, breaking the stick after each; stop early once nothing is alive anywhere.
+    """Run up to `steps` steps and split the alive weight after each; stop early once none is left anywhere.
 
-    (...) may be (B,), a stick for each row, or (B, H, W), a stick for each pixel.  least: steps that are run
-    even so, for whoever needs their logits.
+    step: its logit (...) may be (B,), one process per row, or (B, H, W), one per pixel.  state: before the
+    first step.  steps: L.  halting: the rule that splits.  generator: for rules that sample.
+    min_steps: steps that are run in any case, for callers that need their logits.
     """
     outputs: list[Output] = []
     logits: list[Tensor] = []
@@ -86,6 +87,6 @@ def ponder(
         logits.append(halt_logit)
         splits.append(split)
         log_alive = split.log_keep
-        if index + 1 >= least and not torch.isfinite(log_alive).any():
+        if index + 1 >= min_steps and not torch.isfinite(log_alive).any():
             break
     return Pondering(outputs, logits, splits, steps)

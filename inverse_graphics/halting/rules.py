@@ -1,8 +1,8 @@
-"""Halting rules: how a step's halting logit splits what is alive.
+"""Halting rules: how a step's halting logit splits the alive weight.
 
-The rules differ in z, the share of what is alive that halts: the halting probability itself (`Enumerated`),
-a Bernoulli draw from it (`Discrete`), whether it exceeds one half (`Thresholded`), a Concrete relaxation of
-the draw (`Relaxed`), or the probability as a share of what is left of the stick (`Accumulated`, ACT).
+The rules differ in z, the fraction of the alive weight that halts: the halting probability itself
+(`Enumerated`), a Bernoulli sample of it (`Discrete`), whether it exceeds one half (`Thresholded`), a Concrete
+relaxation of the sample (`Relaxed`), or the probability divided by the remaining weight (`Accumulated`, ACT).
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from torch.nn.functional import logsigmoid
 
 
 class Split(NamedTuple):
-    """What is alive, in two parts.  log_halt, log_keep: log-weights of one shape; −inf is none."""
+    """The two parts of the alive weight, as log-weights of one shape; −inf is none.
+
+    log_halt: the part that halts.  log_keep: the part that continues.
+    """
 
     log_halt: Tensor
     log_keep: Tensor
 
 
 class Halting(Protocol):
-    """Splits what is alive by a halting logit."""
+    """Splits the alive weight by a halting logit."""
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None) -> Split:
         """Split `log_alive` (...) by `halt_logit` (...); σ(halt_logit) is the halting probability."""
@@ -32,20 +35,20 @@ class Halting(Protocol):
 
 @dataclass(frozen=True)
 class Enumerated:
-    """Every outcome at once, with its exact probability; differentiable."""
+    """All outcomes, with their exact probabilities; differentiable."""
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None = None) -> Split:
-        """Halt with weight σ(h), keep with 1 − σ(h)."""
+        """Halt with weight σ(h), continue with 1 − σ(h)."""
         del generator
         return Split(log_alive + logsigmoid(halt_logit), log_alive + logsigmoid(-halt_logit))
 
 
 @dataclass(frozen=True)
 class Discrete:
-    """One outcome, drawn; carries no gradient."""
+    """One sampled outcome; carries no gradient."""
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None) -> Split:
-        """Halt where a Bernoulli draw with probability σ(h) says so."""
+        """Halt where a Bernoulli variable with probability σ(h) is 1."""
         return split_where(_uniform(halt_logit, generator) < torch.sigmoid(halt_logit), log_alive)
 
 
@@ -61,10 +64,11 @@ class Thresholded:
 
 @dataclass(frozen=True)
 class Relaxed:
-    """One outcome, drawn softly: z = σ((h + logistic noise) / temperature); differentiable.
+    """One relaxed sample: z = σ((h + logistic noise) / temperature); differentiable.
 
-    At temperature 0 it is `Discrete`. What would be kept with less than `floor` halts instead, so that the
-    loop may end; that moves no more than `floor` of an outcome.
+    temperature: > 0; in the limit 0 the rule is `Discrete`.
+    floor: a weight below it halts instead of continuing, so that the loop may end; this changes the weight
+    of an outcome by at most `floor`.
     Source: Maddison, Mnih and Teh 2017, "The Concrete distribution", binary case.
     """
 
@@ -72,7 +76,7 @@ class Relaxed:
     floor: float = 1e-3
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None) -> Split:
-        """Halt with weight z, keep with 1 − z."""
+        """Halt with weight z, continue with 1 − z."""
         u = _uniform(halt_logit, generator).clamp_(_TINY, 1 - _TINY)
         logit = (halt_logit + torch.logit(u)) / self.temperature
         log_halt, log_keep = log_alive + logsigmoid(logit), log_alive + logsigmoid(-logit)
@@ -83,27 +87,29 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class Accumulated:
-    """Adaptive computation time: step l weighs h_l = σ(halt_logit), until these add up to 1 − ε.
+    """Adaptive computation time: step l has weight h_l = σ(halt_logit), until the sum reaches 1 − ε.
 
-    The step at which they do weighs the remainder, 1 − Σ h of the steps before it, which carries their
-    gradient and none of its own logit.  Differentiable, mean-field, without noise.
+    The step at which it does has the remainder as its weight, 1 − Σ h of the steps before it, which carries
+    their gradient and none of its own logit. Differentiable, mean-field, without noise.
+
+    epsilon: ε, in (0, 1).
     Source: Graves 2016, "Adaptive Computation Time for Recurrent Neural Networks", equations 6 to 8.
     """
 
     epsilon: float = 0.01
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None = None) -> Split:
-        """Halt with weight σ(h), or with all that is alive where it is no more than σ(h) + ε."""
+        """Halt with weight σ(h), or with the whole alive weight where it is at most σ(h) + ε."""
         del generator
         left = log_alive.exp() - torch.sigmoid(halt_logit)
         halts = left <= self.epsilon
-        # clamped before the logarithm: the branch that is not chosen must not make a gradient of 0 · ∞
+        # clamped before the logarithm: the branch that is not selected must not give a gradient of 0 · ∞
         log_keep = left.clamp_min(self.epsilon).log()
         return _finish_where(halts, logsigmoid(halt_logit), log_keep, log_alive)
 
 
 _TINY = 1e-7
-"""Uniform draws keep away from 0 and 1 by as much, where their logits are infinite."""
+"""Uniform samples are clamped to this distance from 0 and 1, where their logits are infinite."""
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -111,11 +117,11 @@ def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def split_where(halts: Tensor, log_alive: Tensor) -> Split:
-    """All that is alive halts where `halts` says so, and is kept elsewhere."""
-    nothing = torch.full_like(log_alive, -torch.inf)
-    return Split(torch.where(halts, log_alive, nothing), torch.where(halts, nothing, log_alive))
+    """Halt the whole alive weight where `halts` is true, and continue with it elsewhere."""
+    none = torch.full_like(log_alive, -torch.inf)
+    return Split(torch.where(halts, log_alive, none), torch.where(halts, none, log_alive))
 
 
 def _finish_where(last: Tensor, log_halt: Tensor, log_keep: Tensor, log_alive: Tensor) -> Split:
-    """The given parts, but where `last` all halts."""
+    """The given parts; where `last` is true, the whole alive weight halts."""
     return Split(torch.where(last, log_alive, log_halt), torch.where(last, -torch.inf, log_keep))

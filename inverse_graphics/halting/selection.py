@@ -1,6 +1,6 @@
 """Processes that select one of their states: at least one step, and the last halts whatever its logit.
 
-Evaluation that does no work for rows that have halted.
+Also `skip_halted`, which evaluates only the rows that are still alive.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from inverse_graphics.halting.pondering import Pondering, Step, Stepper
 
 
 def log_weights(pondering: Pondering[Any]) -> Tensor:
-    """Log-weights of the n steps that were run: (n, ...), summing to one; step l is outcome l.
+    """Log-weights of the n steps that were run: (n, ...), which sum to one; step l is outcome l.
 
-    Where the loop came to its last step, that one takes all that was alive before it.
+    The last step takes the whole weight that was alive before it.
     """
     *before, last = pondering.splits
     alive = before[-1].log_keep if before else torch.zeros_like(last.log_keep)
@@ -27,10 +27,10 @@ def log_weights(pondering: Pondering[Any]) -> Tensor:
 
 
 def select(log_weight: Tensor, values: Sequence[Tensor]) -> Tensor:
-    """The weighted mean of what the steps left: (..., D).
+    """Compute the weighted mean of the steps' values: (..., D).
 
-    log_weight: (n, ...).  values: n of (..., D), or of any shape that the weights' broadcasts to once ones
-    are appended, such as (B, C, H, W) for weights of (B, 1, H, W).
+    log_weight: (n, ...).  values: n tensors (..., D), or of any shape to which the weights broadcast after
+    ones are appended, such as (B, C, H, W) for weights of (B, 1, H, W).
     """
     stacked = torch.stack(list(values))
     missing = stacked.dim() - log_weight.dim()
@@ -38,13 +38,13 @@ def select(log_weight: Tensor, values: Sequence[Tensor]) -> Tensor:
 
 
 def steps_taken(pondering: Pondering[Any]) -> Tensor:
-    """N, how many steps were needed: (...), float, from 1.  Carries no gradient."""
+    """N, the number of steps until the process halted: (...), float, from 1.  Carries no gradient."""
     alive = [torch.isfinite(split.log_keep) for split in pondering.splits[:-1]]
     return torch.stack([torch.ones_like(pondering.halt_logits[0]), *alive]).sum(0).detach()
 
 
 def ponder_cost(pondering: Pondering[Any]) -> Tensor:
-    """ρ = N + R, the steps taken and the weight of the last of them: (...).
+    """ρ = N + R, the number of steps plus the weight of the last of them: (...).
 
     The gradient is that of R alone: −1 in the halting probability of each step before the last.
     Source: Graves 2016, equations 10 and 14.
@@ -55,39 +55,41 @@ def ponder_cost(pondering: Pondering[Any]) -> Tensor:
 
 
 def expected_steps(pondering: Pondering[Any]) -> Tensor:
-    """Σ_l l · h_l · Π_{i<l} (1 − h_i): (...), from the halting probabilities, not from what was drawn.
+    """Σ_l l · h_l · Π_{i<l} (1 − h_i): (...), from the halting probabilities, not from sampled outcomes.
 
-    Of the steps that were run: what would have come after is left out.
+    Only the steps that were run count.
     """
-    kept = accumulate(logsigmoid(-logit) for logit in pondering.halt_logits[:-1])
-    return torch.stack([torch.zeros_like(pondering.halt_logits[0]), *kept]).exp().sum(0)
+    log_alive = accumulate(logsigmoid(-logit) for logit in pondering.halt_logits[:-1])
+    return torch.stack([torch.zeros_like(pondering.halt_logits[0]), *log_alive]).exp().sum(0)
 
 
-def foreseen_steps(pondering: Pondering[Any]) -> Tensor:
-    """1 + Σ_l alive_l · (1 − h_l): (...), the steps to expect, each given what was drawn before it.
+def conditional_expected_steps(pondering: Pondering[Any]) -> Tensor:
+    """1 + Σ_l alive_l · (1 − h_l): (...), the expected number of steps, each term given earlier samples.
 
-    alive_l: what was alive before step l; 1 or 0 where a rule chooses.  Its mean over draws is that of the
-    number of steps, also where later halting probabilities depend on what was drawn, or on what was drawn
-    elsewhere, as in residual blocks; `expected_steps` is so only where they do not.
+    Here alive_l is the weight that was alive before step l, 1 or 0 for rules that choose one outcome. The
+    mean over samples is the mean number of steps, also where later halting probabilities depend on earlier
+    samples or on those of other positions, as in residual blocks; `expected_steps` has this property only
+    where they do not.
     """
     alive = [torch.ones_like(pondering.halt_logits[0])]
     alive += [split.log_keep.exp() for split in pondering.splits]
-    goes_on = [torch.sigmoid(-logit) for logit in pondering.halt_logits[: pondering.steps - 1]]
-    return 1 + sum((a * g for a, g in zip(alive, goes_on, strict=False)), torch.zeros_like(alive[0]))
+    continues = [torch.sigmoid(-logit) for logit in pondering.halt_logits[: pondering.steps - 1]]
+    return 1 + sum((a * c for a, c in zip(alive, continues, strict=False)), torch.zeros_like(alive[0]))
 
 
 def log_probability(pondering: Pondering[Any]) -> Tensor:
-    """Log-probability of the outcome that was drawn: (...), nats; for rules that choose one outcome."""
+    """Log-probability of the sampled outcome: (...), nats; for rules that choose one outcome."""
     total = torch.zeros_like(pondering.halt_logits[0])
     choices = zip(pondering.halt_logits, pondering.splits, strict=True)
     for logit, split in list(choices)[: pondering.steps - 1]:
-        halts, goes_on = torch.isfinite(split.log_halt), torch.isfinite(split.log_keep)
-        total = total + torch.where(halts, logsigmoid(logit), 0) + torch.where(goes_on, logsigmoid(-logit), 0)
+        halts, continues = torch.isfinite(split.log_halt), torch.isfinite(split.log_keep)
+        total = total + torch.where(halts, logsigmoid(logit), 0)
+        total = total + torch.where(continues, logsigmoid(-logit), 0)
     return total
 
 
 def skip_halted(step: Stepper[Any, Any]) -> Stepper[Any, Any]:
-    """The same step, run for rows that are alive only; the others' states stay, and they emit zeros.
+    """Wrap a step so that it runs only for rows that are alive; the others keep their state and output zeros.
 
     step: its logit is (B,); its state and output are tensors of B rows, or tuples, lists, dictionaries and
     named tuples of them.
@@ -114,7 +116,7 @@ def skip_halted(step: Stepper[Any, Any]) -> Stepper[Any, Any]:
 
 
 def _each(function: Callable[..., Tensor], *trees: Any) -> Any:
-    """Apply a function to the tensors that stand in the same places of trees."""
+    """Apply a function to corresponding tensors of nested structures."""
     first = trees[0]
     if isinstance(first, Tensor):
         return function(*trees)

@@ -26,10 +26,11 @@ from inverse_graphics.inference.image_resize import (
 from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, ParsedObject
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.models.air3d.scene_latents import visible_orientations
 from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.observation.observation import Observation
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
+from inverse_graphics.scene.batch import CameraBatch, ObjectBatch
 from inverse_graphics.scene.camera_batch import project
 from inverse_graphics.scene.scene import Scene, SceneObject
 
@@ -79,6 +80,7 @@ class _Numbers(NamedTuple):
     T_camera_object: list[Any]
     position_stds: list[Any]
     boxes: list[Any]
+    K: list[Any]
     T_world_camera: list[Any]
 
 
@@ -93,7 +95,6 @@ class Air3DReader:
         self.space = self.network.space
         family = self.space.family
         self.kinds = family.kinds
-        self._K = _rows(family.surroundings.K.tolist())
         self._extents = Extents(family.library.to(device))
         self._empty = _empty_scene(self.network)
 
@@ -118,7 +119,7 @@ class Air3DReader:
 
     def _numbers(self, reading: SceneReading) -> _Numbers:
         """Whatever is computed for all images at once."""
-        scene = self._seen_scene(reading)
+        scene = self.space.scene(visible_orientations(reading.scenes, self.space))
         objects, pose = scene.objects, scene.camera.T_world_camera
         T_world_object = rigid_transform(objects.rotation, objects.position)
         std = (reading.position_std.square() @ self.space.axes.square()).sqrt()
@@ -133,17 +134,10 @@ class Air3DReader:
             invert(pose)[:, None] @ T_world_object,
             std,
             self._extents.boxes(objects, scene.camera),
+            scene.camera.K,
             pose,
         )
         return _Numbers(*(column.cpu().numpy().tolist() for column in columns))
-
-    def _seen_scene(self, reading: SceneReading) -> SceneBatch:
-        """What was inferred, kinds on which no turn can be seen without any."""
-        found = reading.scenes
-        turned = self.space.orientation_observable[found.asset.clamp(min=0)][..., None, None]
-        straight = torch.eye(3, device=self.device).expand_as(found.rotation)
-        rotation = torch.where(turned, found.rotation, straight)
-        return self.space.scene(found.orbit, found.asset, found.position, rotation)
 
     def _parse(
         self,
@@ -155,7 +149,7 @@ class Air3DReader:
     ) -> Parse:
         count = numbers.counts[index]
         camera = ParsedCamera(
-            K=image.resize.intrinsics_in_image(self._K),
+            K=image.resize.intrinsics_in_image(_rows(numbers.K[index])),
             T_world_camera=_rows(numbers.T_world_camera[index]),
         )
         objects = tuple(self._object(numbers, index, slot, image.resize) for slot in range(count))
@@ -201,9 +195,7 @@ class Air3DReader:
 def _empty_scene(network: Air3D) -> Scene:
     """The family's surroundings, without objects."""
     space = network.space
-    none = torch.full((1, 0), -1, dtype=torch.int64, device=space.reach.device)
-    nowhere = space.reach.new_zeros(1, 0, 2)
-    scene = space.scene(space.orbit_low[None], none, nowhere, space.reach.new_zeros(1, 0, 3, 3))
+    scene = space.scene(space.without_objects(space.orbit_low[None], space.K[None]))
     return scene.scene(0, space.family.library)
 
 

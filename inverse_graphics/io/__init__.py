@@ -1,1 +1,1 @@
-"""Files in and out: written whole or not at all, read within bounds; images, YAML and JSON."""
+"""Input and output: atomic writes, bounded reads; images, YAML and JSON."""

@@ -1,8 +1,8 @@
-"""YAML and JSON from strangers: read as data, within bounds, with one line for each mistake.
+"""Untrusted YAML and JSON: parsed as data only, within bounds, with an error of one line.
 
-YAML is read by version 1.2's core rules (https://yaml.org/spec/1.2.2, §10.3.2): 1e-3 is a number, and
+YAML follows the core schema of version 1.2 (https://yaml.org/spec/1.2.2, §10.3.2): 1e-3 is a number, and
 yes, no, on, off, 1:30 and 2024-01-01 are strings. Tags and aliases are refused: a document is a tree of
-mappings, lists, strings, numbers, booleans and null, and costs what it weighs.
+mappings, lists, strings, numbers, booleans and null, and parsing costs no more than its size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from inverse_graphics.errors import InverseGraphicsError
 
 MAX_BYTES = {"YAML": 2**20, "JSON": 2**24}
-"""YAML takes seconds a MiB to parse; JSON does not, and a long run's checkpoint holds a long history."""
+"""YAML takes seconds per MiB to parse; JSON does not, and the checkpoint of a long run has a long history."""
 MAX_DEPTH = 32
 MAX_NODES = 50_000
 
@@ -31,7 +31,7 @@ def read_document(path: Path | str, error: ErrorKind) -> Any:
     """Read a .json file as JSON and any other as YAML.
 
     Raises:
-        error: the file is missing, too large, not UTF-8 or not a valid document; one line that names it.
+        error: the file is missing, too large, not UTF-8 or not a valid document; the message names it.
     """
     path = Path(path)
     if path.suffix == ".json":
@@ -40,7 +40,7 @@ def read_document(path: Path | str, error: ErrorKind) -> Any:
 
 
 def parse_yaml(text: str, name: str, error: ErrorKind) -> Any:
-    """Turn YAML text into plain values; `name` says in messages where the text came from.
+    """Parse YAML text to plain values; `name` identifies its source in messages.
 
     Raises:
         error: not YAML, more than one document, a tag, an alias, a repeated key, too deep or too large.
@@ -58,7 +58,7 @@ def parse_yaml(text: str, name: str, error: ErrorKind) -> Any:
 
 
 def parse_json(text: str, name: str, error: ErrorKind) -> Any:
-    """Turn JSON text into plain values; `name` says in messages where the text came from.
+    """Parse JSON text to plain values; `name` identifies its source in messages.
 
     Raises:
         error: not JSON, a repeated key, NaN or Infinity, too deep or too large.
@@ -79,8 +79,8 @@ def validated(model: type[Model], document: Any, name: str, error: ErrorKind) ->
     """Build a pydantic model from a parsed document.
 
     Raises:
-        error: the document does not fit; one line with the first field that is wrong, what came, and how
-            many more are wrong.
+        error: the document does not fit the model; the message has the first wrong field, its value, and the
+            number of other wrong fields.
     """
     try:
         return model.model_validate(document)
@@ -89,7 +89,7 @@ def validated(model: type[Model], document: Any, name: str, error: ErrorKind) ->
 
 
 def describe(problem: ValidationError) -> str:
-    """Tell a pydantic error in one line: the first wrong field, what was expected and what came."""
+    """Format a pydantic error as one line: the first wrong field, what was expected and what came."""
     first, *others = problem.errors(include_url=False, include_context=False)
     field = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
@@ -99,7 +99,7 @@ def describe(problem: ValidationError) -> str:
 
 
 class _CoreLoader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's core scalars and without repeated keys."""
+    """SafeLoader with YAML 1.2's core scalars that refuses repeated keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own
 
@@ -154,7 +154,7 @@ def _read_text(path: Path, most: int, error: ErrorKind) -> str:
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
-        if len(content) > most:  # the bound may cut a character in two
+        if len(content) > most:  # the bound may split a multi-byte character
             raise error(_too_large(str(path), most)) from problem
         raise error(f"{path}: not a text file in UTF-8 (byte {problem.start})") from problem
 
@@ -169,7 +169,7 @@ def _too_large(name: str, most: int) -> str:
 
 
 def _check_structure(text: str, name: str, error: ErrorKind) -> None:
-    """Walk the event stream, which costs no more than the text, before anything is built from it."""
+    """Check the event stream, whose cost is linear in the text, before any value is built from it."""
     depth = nodes = documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         nodes += isinstance(event, yaml.NodeEvent)
@@ -181,11 +181,11 @@ def _check_structure(text: str, name: str, error: ErrorKind) -> None:
         if tag := getattr(event, "tag", None):
             raise error(_one_line(f"{name}: line {line}: the tag {tag} is not allowed: write plain values"))
         if depth > MAX_DEPTH or nodes > MAX_NODES or documents > 1:
-            what = _bound_that_broke(depth, nodes)
+            what = _exceeded_bound(depth, nodes)
             raise error(f"{name}: line {line}: {what}")
 
 
-def _bound_that_broke(depth: int, nodes: int) -> str:
+def _exceeded_bound(depth: int, nodes: int) -> str:
     if depth > MAX_DEPTH:
         return f"nested deeper than {MAX_DEPTH} levels"
     if nodes > MAX_NODES:
@@ -226,5 +226,5 @@ def _shortened(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Fold white space and drop what a terminal would obey; a stranger's text may hold either."""
+    """Fold white space and replace control characters, which untrusted text may contain."""
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))

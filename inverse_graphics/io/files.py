@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: what is there under its name is never half-written."""
+"""Atomic writes of files and folders: a reader never sees one that is incomplete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REASONS = {
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """Tell in one line why `path` could not be written and what to do."""
+    """Build an error of one line that states why `path` could not be written and what to do."""
     reason, advice = _REASONS.get(error.errno or 0, (error.strerror or str(error), "check the disk"))
     return StorageError(f"cannot write {path}: {reason}; {advice}")
 
@@ -37,19 +37,19 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 def atomic_write(
     path: Path | str, mode: Literal["w", "wb"] = "wb", *, encoding: str | None = None
 ) -> Iterator[IO[Any]]:
-    """Open a file that appears under its name only when the block has ended well.
+    """Open a file for writing that appears under its name only if the block succeeds.
 
     The block writes to a temporary file in the same folder, which is synchronised to the disk and then
-    renamed over `path`. After any failure, Ctrl-C included, it is removed and what stood at `path` before
-    still stands. Links are followed, an existing file keeps its permissions, and what is not a regular
-    file (a pipe, /dev/stdout) is written directly. Text is UTF-8.
+    renamed to `path`. After any failure, Ctrl-C included, it is removed and a previous file at `path` is
+    unchanged. Links are followed, an existing file keeps its permissions, and anything but a regular file
+    (a pipe, /dev/stdout) is written directly. Text is UTF-8.
 
     Raises:
         StorageError: the file cannot be written: a full or read-only disk, no folder, a folder in its place.
     """
     if "b" not in mode:
         encoding = encoding or "utf-8"
-    with _told_as_storage_error(Path(path)):
+    with _raising_storage_error(Path(path)):
         target = Path(path).resolve()
         if target.exists() and not target.is_file():
             if target.is_dir():
@@ -57,7 +57,7 @@ def atomic_write(
             with target.open(mode, encoding=encoding) as file:
                 yield file
             return
-        with _discarded_on_failure(_beside(target)) as temporary:
+        with _removed_on_failure(_temporary_sibling(target)) as temporary:
             with temporary.open(mode.replace("w", "x"), encoding=encoding) as file:
                 yield file
                 file.flush()
@@ -70,19 +70,19 @@ def atomic_write(
 
 @contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """Yield an empty folder whose contents appear under `path` only when the block has ended well.
+    """Yield an empty folder whose contents appear under `path` only if the block succeeds.
 
-    A folder that stood at `path` is replaced as a whole: it is moved aside, the new one takes its name,
-    and only then is it deleted. After any failure it still stands, or is put back.
+    An existing folder at `path` is replaced as a whole: it is renamed, the new one gets its name, and only
+    then is the old one deleted. After any failure the old folder is unchanged or restored.
 
     Raises:
         StorageError: the folder cannot be written: a full or read-only disk, no parent, a file in its place.
     """
-    with _told_as_storage_error(Path(path)):
+    with _raising_storage_error(Path(path)):
         target = Path(path).resolve()
         if target.exists() and not target.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-        with _discarded_on_failure(_beside(target)) as temporary:
+        with _removed_on_failure(_temporary_sibling(target)) as temporary:
             temporary.mkdir()
             yield temporary
             for file in temporary.rglob("*"):
@@ -93,8 +93,8 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
-def _told_as_storage_error(path: Path) -> Iterator[None]:
-    """Turn an OSError about `path` into a StorageError; one that names another file passes unchanged."""
+def _raising_storage_error(path: Path) -> Iterator[None]:
+    """Convert an OSError about `path` to a StorageError; one that names another file passes unchanged."""
     try:
         yield
     except OSError as error:
@@ -104,16 +104,16 @@ def _told_as_storage_error(path: Path) -> Iterator[None]:
 
 
 def _is_beside(file: Path, path: Path) -> bool:
-    """Whether `file` is `path`, its temporary stand-in, or inside it."""
+    """Whether `file` is `path`, its temporary sibling, or inside it."""
     target = path.resolve()
     return target == file or target.parent in (file.parent, *file.parents)
 
 
 @contextmanager
-def _discarded_on_failure(temporary: Path) -> Iterator[Path]:
+def _removed_on_failure(temporary: Path) -> Iterator[Path]:
     try:
         yield temporary
-    except BaseException:  # Ctrl-C must not leave litter either
+    except BaseException:  # Ctrl-C must not leave temporary files either
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
@@ -122,14 +122,14 @@ def _discarded_on_failure(temporary: Path) -> Iterator[Path]:
         raise
 
 
-def _beside(target: Path) -> Path:
+def _temporary_sibling(target: Path) -> Path:
     """Name a temporary sibling: on the same file system, so that renaming is atomic."""
     return target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
 
 
 def _exchange(new: Path, target: Path) -> None:
-    """Let folder `new` take the name of `target`, deleting what stood there only after it has."""
-    old = _beside(target)
+    """Rename folder `new` to `target`; an existing target is deleted only after that."""
+    old = _temporary_sibling(target)
     existed = target.exists()
     if existed:
         target.rename(old)
@@ -149,7 +149,7 @@ def _synchronise_file(file: Path) -> None:
 
 
 def _synchronise_folder(folder: Path) -> None:
-    """Make a rename last; file systems that cannot synchronise a folder do so by themselves."""
+    """Make a rename durable; on file systems that cannot synchronise a folder it already is."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

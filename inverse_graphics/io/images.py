@@ -51,16 +51,16 @@ PALETTE = (
 def as_image(image: ImageLike, name: str = "the image") -> NDArray[np.float32]:
     """Convert an image in any of the accepted forms to one.
 
-    The same picture gives the same values as a file, a Pillow image, or an array of any accepted type. What
-    could mean two things is refused. Only the order of the colours cannot be checked: arrays from OpenCV are
-    BGR, and `image[..., ::-1]` makes RGB of them.
+    The same image gives the same values as a file, a Pillow image, or an array of any accepted type.
+    Ambiguous input is refused. Only the order of the colours cannot be checked: arrays from OpenCV are BGR,
+    and `image[..., ::-1]` converts them to RGB.
 
     Args:
         image: A path (see `read_image`); a Pillow image of any mode, whose EXIF orientation is applied; or an
             array or tensor, channels last: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, or (H, W, 4) RGBA, which
-            is laid over black. Its values are floats in [0, 1], booleans, or uint8 or uint16, which are
+            is composited over black. Its values are floats in [0, 1], booleans, or uint8 or uint16, which are
             divided by 255 or 65535. It has 8 to 8192 pixels a side and at most 40 megapixels.
-        name: What an error calls an image that has no path.
+        name: The name in error messages of an image that has no path.
 
     Returns:
         (H, W, 3) float32 in [0, 1], RGB.
@@ -83,10 +83,10 @@ def is_one_image(images: object) -> bool:
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
-    """Read an image file, upright.
+    """Read an image file, with its EXIF orientation applied.
 
-    8 and 16 bit, grey, palette and colour are accepted (Pillow reduces 16-bit colour to 8 bits); what is
-    transparent is laid over black; EXIF orientation is applied; of an animation the first frame counts.
+    8 and 16 bit, grey, palette and colour are accepted (Pillow reduces 16-bit colour to 8 bits); transparent
+    pixels are composited over black; of an animation the first frame is read.
 
     Args:
         path: A PNG, JPEG, BMP or WebP file, whatever its suffix, of 8 to 8192 pixels a side and at most
@@ -147,7 +147,7 @@ def write_mask(path: Path | str, mask: NDArray[np.integer]) -> None:
 
 
 def save(path: Path | str, image: Image.Image) -> None:
-    """Write a Pillow image, whole or not at all, in the format of the suffix.
+    """Write a Pillow image atomically, in the format of the suffix.
 
     Raises:
         ImageError: the suffix names no known format.
@@ -178,15 +178,15 @@ def millimetres(depth: NDArray[np.floating]) -> NDArray[np.uint16]:
 
 
 def mask_colour(index: int) -> tuple[int, int, int]:
-    """The colour, 0…255, that stands for object number `index` in a mask, 1 being the first object."""
+    """The colour, 0…255, of object number `index` in a mask, where 1 is the first object."""
     return PALETTE[0] if index == 0 else PALETTE[1 + (index - 1) % (len(PALETTE) - 1)]
 
 
 def expand_images(paths: Iterable[Path | str]) -> list[Path]:
     """List image files in the order given, each folder replaced by the images in it, sorted by name.
 
-    Within a folder only files with a known suffix count; subfolders and hidden files do not. A path that is
-    no folder is passed on as it is: reading it will say what is wrong with it.
+    Within a folder only files with a known suffix count; subfolders and hidden files do not. Any other path
+    is returned unchanged: an error is raised when it is read.
 
     Raises:
         ImageError: a folder that cannot be read or holds no image.
@@ -230,7 +230,7 @@ def _read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def _decoding(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one line."""
+    """Convert any exception of a decoder to an ImageError of one line."""
     try:
         yield
     except Image.DecompressionBombError as problem:
@@ -239,7 +239,7 @@ def _decoding(name: str) -> Iterator[None]:
         raise ImageError(f"{name} is not an image: expected {_names()}") from problem
     except ImageError:
         raise
-    except Exception as problem:  # a decoder raises whatever it stumbles over
+    except Exception as problem:  # decoders raise many kinds of exception
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise ImageError(f"{name} is damaged or cut off: {reason}; provide a whole file") from problem
 
@@ -272,7 +272,7 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         return ImageOps.exif_transpose(image) or image
-    except Exception:  # a picture is not lost for a damaged note about it
+    except Exception:  # damaged metadata must not make the image unusable
         return image
 
 

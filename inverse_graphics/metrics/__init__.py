@@ -1,1 +1,1 @@
-"""How far inferred scenes are from the true ones, modulo what no picture shows."""
+"""Errors of inferred scenes, modulo the order and the symmetries of their objects."""

@@ -1,4 +1,4 @@
-"""How right counts are, and whether their probabilities mean what they say."""
+"""Accuracy of counts, and calibration of their probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Counts = NDArray[np.int64]
 
 
 def count_confusion(true: Counts, inferred: Counts) -> list[list[int]]:
-    """Numbers of images: rows are true counts from 0, columns inferred ones; square."""
+    """Compute a square confusion matrix: numbers of images by true (row) and inferred (column) count."""
     size = int(max(true.max(initial=0), inferred.max(initial=0))) + 1
     matrix = np.zeros((size, size), np.int64)
     np.add.at(matrix, (true, inferred), 1)
@@ -19,7 +19,7 @@ def count_confusion(true: Counts, inferred: Counts) -> list[list[int]]:
 
 
 class Bin(NamedTuple):
-    """Answers of about the same confidence: its mean, the share of right ones, and how many there are."""
+    """Predictions of similar confidence: its mean, the share that is right, and the number of predictions."""
 
     confidence: float
     right: float
@@ -27,10 +27,10 @@ class Bin(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Whether confidence is earned.
+    """Calibration of count probabilities.
 
-    error: mean absolute difference of confidence and share of right answers over bins, weighted by number.
-    log_score: mean log-probability of the true count, nats; 0 at best.  bins: by rising confidence.
+    error: mean absolute difference of confidence and accuracy over bins, weighted by number.
+    log_score: mean log-probability of the true count, nats; at most 0.  bins: by increasing confidence.
     """
 
     error: float
@@ -39,11 +39,13 @@ class Calibration(NamedTuple):
 
 
 def count_calibration(probabilities: NDArray[np.floating], true: Counts, bins: int = 10) -> Calibration:
-    """Compare the probabilities of counts (M, N + 1) with the true counts (M,), which are at most N.
+    """Measure the calibration of predicted counts.
 
-    Answers are ranked by confidence, the probability of the most probable count, and cut into bins of as
-    many. Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", with bins of equal numbers, as
-    nearly all answers are certain.
+    probabilities: (M, N + 1), of the counts 0 … N.  true: (M,), at most N.  bins: their number.
+
+    Predictions are sorted by confidence, the probability of the most probable count, and split into bins of
+    equal numbers, as nearly all are certain. Source: Guo et al. 2017, "On Calibration of Modern Neural
+    Networks".
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true

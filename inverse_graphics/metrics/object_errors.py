@@ -1,7 +1,4 @@
-"""What became of each true object: found or not, rightly named or not, how far off.
-
-Which inferred object is which true one.
-"""
+"""Matching of inferred with true objects, and the errors of each true object."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ from inverse_graphics.packs.symmetry import Symmetry, symmetric_angle
 
 
 class ObjectErrors(NamedTuple):
-    """One row for each of D true objects, whatever image it is in and whatever count was inferred there.
+    """One row for each of the D true objects of all images.
 
-    kind: (D,) int64.  found: (D,) bool, matched with an inferred object.  identified: (D,) bool, and of the
-    right kind.  distance: (D,), metres, of those found.  angle: (D,), degrees modulo symmetry, of those
-    identified, 0 for kinds that look alike from everywhere. Other entries mean nothing.
+    kind: (D,) int64.  found: (D,) bool, matched with an inferred object.  identified: (D,) bool, found and of
+    the right kind.  distance: (D,), metres, undefined where not found.  angle: (D,), degrees modulo symmetry,
+    0 for kinds with spherical symmetry, undefined where not identified.
     """
 
     kind: Tensor
@@ -39,7 +36,11 @@ class ObjectErrors(NamedTuple):
         slots: Tensor,
         symmetries: Sequence[Symmetry],
     ) -> ObjectErrors:
-        """Compare true objects with those at `slots` (B, N) of `predicted`, −1 where none."""
+        """Compare true objects with the predicted ones at `slots`.
+
+        slots: (B, N), index into the slots of `predicted`, −1 where there is no match.  symmetries: of each
+        kind.
+        """
         image, slot = (truth.asset >= 0).nonzero(as_tuple=True)
         partner, kind = slots[image, slot], truth.asset[image, slot]
         found = partner >= 0
@@ -48,20 +49,20 @@ class ObjectErrors(NamedTuple):
             return cls(kind, found, found, torch.zeros(len(kind)), torch.zeros(len(kind)))
         identified = found & (predicted.asset[image, partner] == kind)
         distance = (predicted.position[image, partner] - truth.position[image, slot]).norm(dim=-1)
-        turned, right = predicted.rotation[image, partner], truth.rotation[image, slot]
-        return cls(kind, found, identified, distance, _angles(turned, right, kind, symmetries))
+        inferred, true = predicted.rotation[image, partner], truth.rotation[image, slot]
+        return cls(kind, found, identified, distance, _angles(inferred, true, kind, symmetries))
 
     def only(self, chosen: Tensor) -> ObjectErrors:
-        """The rows where `chosen` (D,) is true."""
+        """Select the rows where `chosen` (D,) is true."""
         return ObjectErrors(*(column[chosen] for column in self))
 
     def figures(
         self, orientable: Mapping[int, str], seen: str = "", width_m: float | None = None
     ) -> list[Figure]:
-        """Recall, identity, position and rotation.
+        """Compute the figures of recall, identity, position and rotation.
 
-        orientable: the kinds whose rotation can be seen at all, with their names.  seen: "visible " where the
-        rows are only those, and nothing where they are all.
+        orientable: the kinds whose orientation is observable, with their names.  seen: "visible " if the rows
+        are visible objects only, "" if they are all.  width_m: visible width, metres, for relative errors.
         """
         end = f"_{seen.strip()}" if seen else ""
         true, matched = f"true {seen}objects", f"matched {seen}objects"
@@ -71,7 +72,7 @@ class ObjectErrors(NamedTuple):
             Figure.share(
                 f"identity_of_all{end}", "identity right, missed counting as wrong", self.identified, true
             ),
-            *Figure.spread(
+            *Figure.quantiles(
                 f"position_error_m{end}", "position error", self.distance[self.found], "m", matched
             ),
             *self._width_share(end, width_m, matched),
@@ -82,35 +83,43 @@ class ObjectErrors(NamedTuple):
         if width_m is None:
             return []
         errors, label = self.distance[self.found] / width_m, "position error over the visible width"
-        return Figure.spread(f"position_error_of_width{end}", label, errors, "share", of)
+        return Figure.quantiles(f"position_error_of_width{end}", label, errors, "share", of)
 
     def _rotation(self, orientable: Mapping[int, str], end: str, of: str) -> list[Figure]:
         name, label = f"rotation_error_deg{end}", "rotation error"
         own = {kind: self.identified & (self.kind == kind) for kind in orientable}
         every = self.identified & torch.isin(self.kind, torch.tensor(list(orientable), dtype=torch.int64))
-        figures = Figure.spread(name, label, self.angle[every], "deg", f"{of} of kinds with an orientation")
-        for kind, called in orientable.items():
-            figures += Figure.spread(
-                f"{name}/{called}", f"{label} of {called}", self.angle[own[kind]], "deg", f"{of} of this kind"
+        figures = Figure.quantiles(
+            name, label, self.angle[every], "deg", f"{of} of kinds with an orientation"
+        )
+        for kind, kind_name in orientable.items():
+            figures += Figure.quantiles(
+                f"{name}/{kind_name}",
+                f"{label} of {kind_name}",
+                self.angle[own[kind]],
+                "deg",
+                f"{of} of this kind",
             )
         return figures
 
 
-def _angles(turned: Tensor, right: Tensor, kind: Tensor, symmetries: Sequence[Symmetry]) -> Tensor:
+def _angles(inferred: Tensor, true: Tensor, kind: Tensor, symmetries: Sequence[Symmetry]) -> Tensor:
     """Rotation errors in degrees modulo each object's own symmetry."""
-    angle = torch.zeros(len(kind), dtype=right.dtype)
+    angle = torch.zeros(len(kind), dtype=true.dtype)
     for index, symmetry in enumerate(symmetries):
         own = kind == index
-        angle[own] = torch.rad2deg(symmetric_angle(right[own], turned[own], symmetry))
+        angle[own] = torch.rad2deg(symmetric_angle(true[own], inferred[own], symmetry))
     return angle
 
 
 def matched_slots(predicted: PredictedScenes, truth: PredictedScenes, match_distance_m: float) -> Tensor:
-    """Pair true with inferred objects by position alone, each at most once.
+    """Match true with inferred objects by position alone, each at most once.
 
-    Of all pairings in which no pair is further apart than `match_distance_m`, one with the most pairs is
-    taken, and of those the one with the smallest sum of distances (Kuhn 1955).
-    Returns (B, N) int64 for the slots of `truth`: the slot in `predicted`, −1 where none.
+    match_distance_m: the largest distance of a pair.
+
+    Of all assignments within this distance, those with the most pairs are candidates, and of these the one
+    with the smallest sum of distances is chosen (Kuhn 1955).
+    Returns (B, N) int64 for the slots of `truth`: the slot in `predicted`, −1 where there is no match.
     """
     distance = torch.cdist(truth.position, predicted.position, compute_mode="donot_use_mm_for_euclid_dist")
     filled = (truth.asset >= 0)[:, :, None] & (predicted.asset >= 0)[:, None, :]
@@ -121,6 +130,6 @@ def matched_slots(predicted: PredictedScenes, truth: PredictedScenes, match_dist
     slots = torch.full_like(truth.asset, -1)
     for image in allowed.any(-1).any(-1).nonzero().squeeze(-1).tolist():
         rows, columns = (torch.from_numpy(index) for index in linear_sum_assignment(cost[image].numpy()))
-        kept = allowed[image, rows, columns]
-        slots[image, rows[kept]] = columns[kept]
+        valid = allowed[image, rows, columns]
+        slots[image, rows[valid]] = columns[valid]
     return slots

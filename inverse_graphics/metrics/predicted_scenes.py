@@ -1,4 +1,4 @@
-"""Scenes as they are compared: what is in each, where it is, and from where it was seen."""
+"""The quantities of scenes that metrics compare: objects, their poses, and the camera's pose."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from inverse_graphics.scene.batch import SceneBatch
 
 @dataclass(frozen=True)
 class PredictedScenes:
-    """B scenes of up to N objects, true or inferred; the order of the slots means nothing.
+    """B scenes of up to N objects, true or inferred; the order of the slots is arbitrary.
 
     count: (B,) int64, the number of filled slots.  asset: (B, N) int64, index of the kind, −1 where empty.
     position: (B, N, 3), metres, world.  rotation: (B, N, 3, 3), world from object.
-    T_world_camera: (B, 4, 4), OpenCV axes. What empty slots hold is not read.
+    T_world_camera: (B, 4, 4), OpenCV axes. Values of empty slots are ignored.
 
     Raises:
         SceneError: shapes that do not fit together, or a count that is not that of the filled slots.
@@ -50,13 +50,13 @@ class PredictedScenes:
 
     @classmethod
     def from_batch(cls, scenes: SceneBatch) -> PredictedScenes:
-        """The part of a batch of scenes that is compared."""
+        """Extract these quantities from a batch of scenes."""
         objects = scenes.objects
         count = (objects.asset >= 0).sum(-1)
         return cls(count, objects.asset, objects.position, objects.rotation, scenes.camera.T_world_camera)
 
-    def measured(self) -> PredictedScenes:
-        """The same scenes on the CPU in double precision, without gradient: what errors are computed from.
+    def to_float64(self) -> PredictedScenes:
+        """Copy to the CPU in double precision, without gradient.
 
         Raises:
             SceneError: a pose that is not finite.

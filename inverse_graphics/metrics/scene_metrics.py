@@ -1,4 +1,4 @@
-"""All figures by which inferred scenes are judged, each with its denominator."""
+"""All figures by which inferred scenes are evaluated, each with its denominator."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from inverse_graphics.packs.symmetry import Symmetry
 class SceneMetrics:
     """Figures over a set of images.
 
-    figures: in the order in which people read them.  count_confusion: rows are true counts from 0, columns
-    inferred ones, entries numbers of images; square.  match_distance_m: within which objects were matched.
+    figures: in the order of display.  count_confusion: numbers of images by true count (row) and inferred
+    count (column), from 0; square.  match_distance_m: largest distance at which objects were matched.
     """
 
     figures: tuple[Figure, ...]
@@ -30,7 +30,7 @@ class SceneMetrics:
     match_distance_m: float
 
     def figure(self, name: str) -> Figure:
-        """One figure by its name.
+        """Look up a figure by its name.
 
         Raises:
             KeyError: there is none of that name.
@@ -38,7 +38,7 @@ class SceneMetrics:
         return {figure.name: figure for figure in self.figures}[name]
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure with its denominator, and the confusion matrix, as JSON holds them."""
+        """Every figure with its denominator, and the confusion matrix, as JSON values."""
         figures = {
             f.name: {"value": f.value, "unit": f.unit, "denominator": f.denominator, "of": f.of}
             for f in self.figures
@@ -51,7 +51,7 @@ class SceneMetrics:
         }
 
     def summary_lines(self) -> list[str]:
-        """The figures as people read them, one a line, and how counts were confused."""
+        """The figures as text, one per line, and the confusion matrix of counts."""
         width = max(len(str(max(map(max, self.count_confusion)))), len(str(len(self.count_confusion)))) + 2
         rows = [(str(true), *map(str, row)) for true, row in enumerate(self.count_confusion)]
         header = ("", *map(str, range(len(rows))))
@@ -61,7 +61,7 @@ class SceneMetrics:
         return [*lines, matched, "images by true count (rows) and inferred count (columns):", *table]
 
     def flat(self) -> dict[str, float]:
-        """The values by name, for training logs, without those over nothing."""
+        """The values by name, for training logs, without figures whose denominator is 0."""
         return {figure.name: figure.value for figure in self.figures if figure.value is not None}
 
 
@@ -76,16 +76,18 @@ def evaluate_scenes(
 ) -> SceneMetrics:
     """Compare inferred scenes with true ones, image by image, modulo the order and the symmetries of objects.
 
-    symmetries, names: of each kind that `asset` counts.  match_distance_m: further apart, an inferred object
-    is not a true one found.  visible: (B, N), for the objects of `truth`, pixels seen of each, or of what
-    tells its orientation: if given, figures over objects with any are added.  visible_width_m: what the
-    picture shows from side to side; if given, position errors are told as a share of it too.
+    predicted: inferred scenes.  truth: true scenes of the same images.  symmetries: of each kind that `asset`
+    indexes.  names: of each kind.  match_distance_m: the largest distance at which an inferred object matches
+    a true one.  visible: (B, N), for each object of `truth` its number of visible pixels, or of those that
+    determine its orientation; if given, figures over objects with at least one are added.
+    visible_width_m: width of the visible part of the table; if given, position errors are also reported as a
+    share of it.
 
     Raises:
         SceneError: different numbers of images, unknown kinds, or a pose that is not finite.
     """
     _check(predicted, truth, symmetries, names, visible)
-    predicted, truth = predicted.measured(), truth.measured()
+    predicted, truth = predicted.to_float64(), truth.to_float64()
     slots = matched_slots(predicted, truth, match_distance_m)
     errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
     orientable = {k: name for k, name in enumerate(names) if not symmetries[k].spherical}
@@ -149,10 +151,10 @@ def _precision(predicted: PredictedScenes, slots: Tensor) -> Figure:
 def _camera_figures(predicted: PredictedScenes, truth: PredictedScenes) -> list[Figure]:
     """The angle between the optical axes, and the distance between the cameras."""
     first, second = predicted.T_world_camera, truth.T_world_camera
-    turned = torch.rad2deg(angle_between(first[:, :3, 2], second[:, :3, 2]))
-    moved = (first[:, :3, 3] - second[:, :3, 3]).norm(dim=-1)
+    angle = torch.rad2deg(angle_between(first[:, :3, 2], second[:, :3, 2]))
+    distance = (first[:, :3, 3] - second[:, :3, 3]).norm(dim=-1)
     direction, position = "camera_direction_error_deg", "camera_position_error_m"
     return [
-        *Figure.spread(direction, "camera direction error", turned, "deg", "images"),
-        *Figure.spread(position, "camera position error", moved, "m", "images"),
+        *Figure.quantiles(direction, "camera direction error", angle, "deg", "images"),
+        *Figure.quantiles(position, "camera position error", distance, "m", "images"),
     ]

@@ -34,6 +34,9 @@ RENAMED = {
 }  # fmt: skip
 """Parts of tensors' names in files of version 0.1, and what they are called now."""
 
+ADDED = ("replay.K",)
+"""Ends of names of tensors that files of version 0.1 lack: these keep the values they were built with."""
+
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors; the file appears whole or not at all.
@@ -61,10 +64,12 @@ def load_tensors(
             raise error(f"{path} is larger than {LARGEST_FILE} bytes: expected a file of this package")
         with safe_open(path, framework="pt") as file:
             stored = {_current_name(name, expected): name for name in file.keys()}  # noqa: SIM118
+            added = {n: t for n, t in expected.items() if n.endswith(ADDED) and n not in stored}
+            expected = {n: t for n, t in expected.items() if n not in added}
             found = {name: file.get_slice(stored[name]) for name in stored}
             if difference := _difference(found, expected):
                 raise error(f"{path} {difference}; it belongs to other settings or another version")
-            return {name: file.get_tensor(stored[name]) for name in expected}
+            return {name: file.get_tensor(stored[name]) for name in expected} | added
     except FileNotFoundError as problem:
         raise error(f"{path} is missing: provide the whole folder") from problem
     except (OSError, SafetensorError) as problem:

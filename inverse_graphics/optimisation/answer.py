@@ -13,7 +13,7 @@ from inverse_graphics.geometry.transforms import invert, rigid_transform
 from inverse_graphics.inference.air3d_reader import Extents
 from inverse_graphics.inference.image_resize import ImageResize, scene_camera, visible_box
 from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, ParsedObject
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import visible_orientations
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Explanations
 from inverse_graphics.render.pictures import render
@@ -35,8 +35,8 @@ class Answers:
     def parse(self, found: Explanations, image: str, model_image: Tensor, resize: ImageResize) -> Parse:
         """The first image's best scene.  canvas: (3, S, S), what was looked at, placed in the image so."""
         space = self.search.space
-        scenes = self._seen(found.scenes)
-        batch = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        scenes = visible_orientations(found.scenes, space)
+        batch = space.scene(scenes)
         at_model_size = batch.scene(0, space.family.library)
         camera = ParsedCamera(
             resize.intrinsics_in_image(at_model_size.camera.K), _rows(batch.camera.T_world_camera[0])
@@ -56,13 +56,6 @@ class Answers:
             prefixes=prefixes[: count + 1],
             scene=at_model_size.model_copy(update={"camera": scene_camera(camera, resize)}),
         )
-
-    def _seen(self, scenes: SceneLatents) -> SceneLatents:
-        """Without the turns that cannot be seen."""
-        straight = torch.eye(3) if self.search.space.floating else torch.zeros(())
-        turned = self.search.space.orientation_observable[scenes.asset.clamp(min=0)]
-        turned = turned.reshape(*turned.shape, *[1] * (scenes.orientation.dim() - 2))
-        return scenes.replace(orientation=torch.where(turned, scenes.orientation, straight))
 
     def _prefixes(self, batch: SceneBatch) -> NDArray[np.float32]:
         slots = torch.arange(batch.objects.asset.shape[1])

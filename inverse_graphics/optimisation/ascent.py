@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes, overlap
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.model import ObservationModel
 from inverse_graphics.observation.observation import Observation, Rendered
@@ -90,7 +90,7 @@ def log_prior(scenes: SceneLatents, space: SceneSpace) -> Tensor:
     """log p(scene), objects in any slots: (B,), nats; not differentiable."""
     with torch.no_grad():
         ordered = nearest_first(scenes, space)
-        return log_prior_of_prefixes(ordered, space).gather(1, ordered.counts[:, None])[:, 0]
+        return space.family.log_prob(ordered).gather(1, ordered.counts[:, None])[:, 0]
 
 
 def surrogate(
@@ -102,5 +102,5 @@ def surrogate(
     levels: int,
 ) -> Tensor:
     """What gradients are taken of: likelihood at `levels` scales, less what crowding costs: (B,)."""
-    crowding = NATS_PER_METRE * overlap(scenes, space)[:, -1]
+    crowding = NATS_PER_METRE * space.family.overlap(scenes)[:, -1]
     return model.pyramid(levels).log_prob(observation, render) - crowding

@@ -15,9 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.families.quantities import uniform
 from inverse_graphics.geometry.transforms import random_rotations
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 
 Score = Callable[[SceneLatents, Tensor], Tensor]
@@ -104,7 +105,7 @@ def _places(
         return
     error = unexplained(_with(scenes, slot, asset=torch.full_like(scenes.asset[:, slot], -1)))
     drawn = torch.multinomial(error.flatten(1) + 1e-9, count, replacement=True, generator=generator)
-    cameras = space.cameras(scenes.orbit)
+    cameras = space.cameras(scenes.orbit, scenes.K)
     for index, pixels in enumerate(drawn.unbind(1)):
         if index % 2:
             yield uniform(-space.reach, space.reach, (len(pixels), 2), generator)
@@ -150,4 +151,4 @@ def draw_starts(
 
 
 def _drawn(count: int, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
-    return SceneLatents.from_sample(space.family.sample(count, generator), space)
+    return space.family.sample(count, generator).latents

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes, nearest_first
+from inverse_graphics.families.family import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import draw_scenes, nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.model import ObservationModel
 from inverse_graphics.observation.observation import Observation, Rendered

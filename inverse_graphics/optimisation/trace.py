@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, nearest_first
+from inverse_graphics.families.family import SceneLatents
+from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.scene.tensor_batch import TensorBatch
 

@@ -1,4 +1,4 @@
-"""What objects that stand on a table take up of it, and how far apart they stand."""
+"""Footprints of objects on a table (convex hulls of their projections), and the gaps between them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from inverse_graphics.packs.mesh import MeshLibrary
 
 @dataclass(frozen=True)
 class Footprints:
-    """The convex hull of each mesh's projection on z = 0, and directions in which hulls are measured.
+    """The convex hull of each mesh's projection on z = 0, and the directions of its support function.
 
-    hulls: (A, V, 2), metres, object frame; a hull of fewer corners repeats its first one.
-    directions: (D, 2), unit, world frame, evenly about the circle, each with its opposite.
+    hulls: (A, V, 2), metres, object frame; a hull with fewer corners is padded with its first one.
+    directions: (D, 2), unit, world frame, evenly spaced, each with its opposite.
     """
 
     hulls: Tensor
@@ -29,7 +29,7 @@ class Footprints:
         """Measure all meshes of a library; `directions` is even and at least 4.
 
         Raises:
-            AssetError: a mesh has no width or no depth, so that it cannot stand.
+            AssetError: the projection of a mesh has no area.
         """
         assert directions % 2 == 0
         assert directions >= 4
@@ -49,34 +49,34 @@ class Footprints:
         return Footprints(self.hulls.to(device, dtype), self.directions.to(device, dtype))
 
     def reach(self, asset: Tensor, yaw: Tensor) -> Tensor:
-        """How far each object reaches from its origin in each direction: its hull's support function.
+        """Compute how far each object extends from its origin in each direction: its support function.
 
         asset: (B, N) int64, −1 for none.  yaw: (B, N), radians.  Returns (B, N, D), metres.
         """
         footprints = self.to(yaw.device, yaw.dtype)
         cosine, sine = yaw.cos()[..., None], yaw.sin()[..., None]
         x, y = footprints.directions.unbind(-1)
-        turned = torch.stack([cosine * x + sine * y, cosine * y - sine * x], dim=-1)  # into object frames
+        in_object = torch.stack([cosine * x + sine * y, cosine * y - sine * x], dim=-1)
         hulls = footprints.hulls[asset.clamp(min=0)]
-        return (turned @ hulls.transpose(-1, -2)).amax(dim=-1)
+        return (in_object @ hulls.transpose(-1, -2)).amax(dim=-1)
 
     def separation(self, asset: Tensor, position: Tensor, yaw: Tensor) -> Tensor:
-        """Measure the gaps between all pairs of hulls, differentiably in position and yaw.
+        """Compute the gaps between all pairs of hulls, differentiable in position and yaw.
 
         asset: (B, N) int64, −1 for none.  position: (B, N, 2 or 3), metres.  yaw: (B, N), radians.
         Returns (B, N, N), metres, symmetric: max over directions d of d·(c_j − c_i) − h_i(d) − h_j(−d), the
-        separating-axis test, with h the support function. Positive: so far apart, at least; negative: they
-        interpenetrate, and moving them by that much parts them. As only D directions are tried, it is never
-        more than the true value: a millimetre or two less for round things, up to a centimetre for a pan,
-        whose long straight sides want directions of their own. +inf on the diagonal and for empty slots.
+        separating-axis test, with h the support function. Positive values are a lower bound of the distance;
+        negative ones are minus the translation that separates interpenetrating hulls. As only D directions
+        are tested, the value is never more than the true one: a millimetre or two less for round objects, up
+        to a centimetre for a pan, which has long straight sides. +inf on the diagonal and for empty slots.
         """
         reach = self.reach(asset, yaw)
-        ahead = position[..., :2] @ self.directions.to(position).T + reach  # (B, N, D), farthest along d
-        behind = -ahead.roll(len(self.directions) // 2, dims=-1)  # nearest along d
-        gaps = (behind[:, None] - ahead[:, :, None]).amax(dim=-1)
+        far = position[..., :2] @ self.directions.to(position).T + reach  # (B, N, D), farthest along d
+        near = -far.roll(len(self.directions) // 2, dims=-1)  # nearest along d
+        gaps = (near[:, None] - far[:, :, None]).amax(dim=-1)
         present = asset >= 0
-        alone = torch.eye(asset.shape[1], dtype=torch.bool, device=asset.device)
-        return gaps.masked_fill(alone | ~(present[:, :, None] & present[:, None, :]), torch.inf)
+        same = torch.eye(asset.shape[1], dtype=torch.bool, device=asset.device)
+        return gaps.masked_fill(same | ~(present[:, :, None] & present[:, None, :]), torch.inf)
 
 
 def _hull(points: Tensor, name: str) -> Tensor:
@@ -84,5 +84,5 @@ def _hull(points: Tensor, name: str) -> Tensor:
     try:
         corners = ConvexHull(points.double().numpy()).vertices
     except QhullError as problem:
-        raise AssetError(f"asset '{name}' seen from above has no area: expected something solid") from problem
+        raise AssetError(f"asset '{name}' seen from above has no area: expected a solid mesh") from problem
     return points[torch.from_numpy(corners).long()]

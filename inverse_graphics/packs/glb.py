@@ -1,7 +1,7 @@
-"""What a GLB file promises, checked before a loader believes it.
+"""Checks of a GLB file's header, before it is loaded.
 
-The JSON in front of the data can ask for memory or time that its bytes never pay for: accessors without data,
-overlapping views, one mesh drawn a million times. (glTF 2.0, sections 3.5, 3.6, 3.7 and 4.4.)
+The JSON header can request memory or time out of proportion to the file: accessors without data, overlapping
+views, a mesh with a million instances. (glTF 2.0, sections 3.5, 3.6, 3.7 and 4.4.)
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ MAX_ITEMS = 4_000_000
 
 
 class GlbError(ValueError):
-    """A GLB that is broken, or asks for more than a pack's object may have; its text is one line."""
+    """A GLB that is broken, or exceeds the bounds of a pack's object; its text is one line."""
 
 
 def check_glb(content: bytes) -> None:
-    """Refuse a GLB whose header promises too much.
+    """Refuse a GLB whose header exceeds the bounds.
 
     Raises:
         GlbError: not GLB 2.0, compressed by an extension, or beyond the bounds.
-        AssetError: an embedded picture that cannot be opened.
+        AssetError: an embedded image that cannot be opened.
     """
     header = _header(content)
     if header.get("extensionsRequired"):
@@ -52,15 +52,15 @@ def check_glb(content: bytes) -> None:
 
 
 def _check_images(header: dict[str, Any], content: bytes) -> None:
-    """Open every embedded picture; a loader that cannot would leave the mesh without one and say nothing."""
+    """Open every embedded image: a loader that cannot would silently leave the mesh without a texture."""
     start = 28 + struct.unpack("<I", content[12:16])[0]  # after two chunk headers and the JSON
     for number, image in enumerate(header.get("images", [])):
         if "bufferView" in image:
             view = header["bufferViews"][image["bufferView"]]
             first = start + view.get("byteOffset", 0)
-            open_image(content[first : first + view["byteLength"]], f"its picture {number}")
+            open_image(content[first : first + view["byteLength"]], f"its image {number}")
         elif "base64," in image.get("uri", ""):
-            open_image(base64.b64decode(image["uri"].partition("base64,")[2]), f"its picture {number}")
+            open_image(base64.b64decode(image["uri"].partition("base64,")[2]), f"its image {number}")
 
 
 def _header(content: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Triangle meshes, and many of them side by side as tensors that an engine can index."""
+"""Triangle meshes, and libraries of meshes as concatenated tensors that an engine indexes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class MeshLibrary:
-    """M meshes laid end to end, so that `library index` m of an object picks its slice without padding.
+    """M concatenated meshes; index m of an object selects a slice, without padding.
 
     names: M asset names such as "crockery/mug", in index order.
     vertices, normals, colours: (V, 3) float.  uv: (V, 2) float, zeros where a mesh has no texture.
@@ -58,7 +58,7 @@ class MeshLibrary:
 
     @classmethod
     def from_meshes(cls, meshes: Sequence[tuple[str, Mesh]]) -> MeshLibrary:
-        """Lay named meshes end to end; index m is the position in `meshes`."""
+        """Concatenate named meshes; index m is the position in `meshes`."""
         first_vertex = np.cumsum([0] + [len(mesh.vertices) for _, mesh in meshes])
         first_face = np.cumsum([0] + [len(mesh.faces) for _, mesh in meshes])
         textures = [np.zeros((0, 0, 3), np.float32) if m.texture is None else m.texture for _, m in meshes]
@@ -92,7 +92,7 @@ class MeshLibrary:
         )
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> MeshLibrary:
-        """The same library on another device, its real-valued tensors in `dtype`."""
+        """Copy to a device, with real-valued tensors in `dtype`."""
         moved = {
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
             for name, value in vars(self).items()

@@ -1,7 +1,4 @@
-"""Mesh files from strangers, read through trimesh: bounded, confined to their pack, one line when broken.
-
-How much a mesh file holds, or says it holds, counted before a loader spends time or memory on it.
-"""
+"""Untrusted mesh files, read by trimesh: bounded before loading and confined to their pack."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ def check_obj(content: bytes) -> None:
 
 
 def check_stl(content: bytes) -> None:
-    """Refuse an ASCII STL with too many solids or corners; a binary one has no room for lies.
+    """Refuse an ASCII STL with too many solids or corners; the size of a binary one bounds its faces.
 
     Raises:
         ValueError: with one line.
@@ -51,7 +48,7 @@ def check_stl(content: bytes) -> None:
 
 
 def check_ply(content: bytes) -> None:
-    """Refuse a PLY whose header announces too much.
+    """Refuse a PLY whose header declares too many elements.
 
     Raises:
         ValueError: with one line.
@@ -74,7 +71,7 @@ DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 Floats = NDArray[np.float64]
 Part = tuple[Floats, trimesh.Trimesh]
 
-# trimesh logs what it swallows, tracebacks included; what matters of it is told here in one line
+# trimesh logs exceptions that it catches, with tracebacks; errors are reported here in one line instead
 logging.getLogger("trimesh").addHandler(logging.NullHandler())
 
 
@@ -105,7 +102,7 @@ def read_mesh_file(folder: Path, name: str) -> tuple[TriangleSoup, NDArray[np.fl
 
 
 class _PackFiles(Resolver):
-    """What trimesh may open by name: files inside the pack; it remembers what it refused."""
+    """Gives trimesh access to files inside the pack by name, and records refusals."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -141,13 +138,13 @@ def _load(content: bytes, kind: str, files: _PackFiles) -> list[Part]:
             return _placed_parts(scene)
     except AssetError:
         raise
-    except Exception as problem:  # loaders of foreign formats fail in every way there is
+    except Exception as problem:  # loaders raise many kinds of exception
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise AssetError(f"the file is not a {kind.upper()} mesh that can be read: {reason}") from problem
 
 
 def _placed_parts(scene: trimesh.Scene) -> list[Part]:
-    """Each mesh of the file with its place, (4, 4), in the file's frame; counted before any is copied."""
+    """Each mesh of the file with its transform, (4, 4), to the file's frame; counted before any is copied."""
     parts, faces = [], 0
     for node in scene.graph.nodes_geometry:
         transform, geometry = scene.graph[node]
@@ -204,7 +201,7 @@ def _material_colour(visual: TextureVisuals) -> Floats:
         white = material.baseColorTexture is not None or visual.vertex_attributes.get("color") is not None
         return np.ones(3) * (1.0 if white else DEFAULT_COLOUR) if factor is None else _unit_rgb(factor)
     if getattr(material, "image", None) is not None:
-        return np.ones(3)  # a picture in an OBJ stands for itself, whatever Kd its exporter left beside it
+        return np.ones(3)  # an OBJ's texture is not multiplied by Kd, as exporters often write a wrong one
     return _unit_rgb(np.asarray(material.main_color))
 
 
@@ -223,7 +220,7 @@ def _corner_uv(mesh: trimesh.Trimesh) -> Floats | None:
 
 
 def _image(mesh: trimesh.Trimesh) -> Image.Image | None:
-    """The picture on a mesh, not yet decoded, if it has one."""
+    """The texture image of a mesh, not yet decoded, if it has one."""
     material = getattr(mesh.visual, "material", None)
     image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
     return image if isinstance(image, Image.Image) else None

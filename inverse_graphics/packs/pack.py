@@ -1,7 +1,4 @@
-"""Asset packs: a folder with a manifest and meshes, shipped or a user's own.
-
-The manifest of an asset pack, `pack.yaml`: what is in it, in which unit, and which way is up.
-"""
+"""Asset packs: a folder with meshes and a manifest (`pack.yaml`), shipped or a user's own."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ class _Frozen(BaseModel):
 
 
 class DiscreteSymmetry(_Frozen):
-    """A rotation that changes nothing: `fold` turns about `axis` make a full one, or a quaternion."""
+    """A rotation that leaves the object unchanged: by 2π / `fold` about `axis`, or as a quaternion."""
 
     axis: Axis | None = None
     fold: Annotated[int, Field(ge=2, le=60)] | None = None
@@ -47,9 +44,9 @@ class DiscreteSymmetry(_Frozen):
 
     @model_validator(mode="after")
     def _one_form(self) -> DiscreteSymmetry:
-        turns = self.axis is not None and self.fold is not None and self.quaternion_xyzw is None
+        axis_and_fold = self.axis is not None and self.fold is not None and self.quaternion_xyzw is None
         quaternion = self.axis is None and self.fold is None and self.quaternion_xyzw is not None
-        if not (turns or quaternion):
+        if not (axis_and_fold or quaternion):
             raise ValueError("expected either 'axis' and 'fold', or 'quaternion_xyzw'")
         if self.axis is not None and not isinstance(self.axis, str) and not any(self.axis):
             raise ValueError("axis [0, 0, 0] has no direction")
@@ -61,8 +58,8 @@ class DiscreteSymmetry(_Frozen):
 class SymmetrySpec(_Frozen):
     """Symmetries in the object's frame after loading (Z up).
 
-    continuous: an axis about which every turn looks the same, or "any" for a ball.
-    discrete: rotations; with them count all their products.
+    continuous: an axis about which every rotation is a symmetry, or "any" for spherical symmetry.
+    discrete: generators of the group of discrete symmetries.
     """
 
     continuous: Literal["x", "y", "z", "any"] | Vector | None = None
@@ -76,11 +73,12 @@ class SymmetrySpec(_Frozen):
 
 
 class ObjectSpec(_Frozen):
-    """One object: where its mesh is and how to read it.
+    """One object: its mesh file and how to read it.
 
-    mesh: a .glb, .obj, .ply or .stl file inside the pack.  unit, up_axis: what the file's numbers mean.
-    colour: RGB in [0, 1] that replaces the file's own.  texture: an image inside the pack that replaces the
-    file's own; the mesh must have texture coordinates.  crease_degrees: edges that bend more stay sharp.
+    mesh: a .glb, .obj, .ply or .stl file inside the pack.  unit: of the file's coordinates.
+    up_axis: of the file's coordinates.  colour: RGB in [0, 1] that replaces the file's own.
+    texture: an image inside the pack that replaces the file's own; the mesh must have texture coordinates.
+    crease_degrees: edges whose faces differ by a larger angle stay sharp.  symmetry: of the object.
     """
 
     mesh: Annotated[str, Field(min_length=1, max_length=255)]
@@ -93,7 +91,7 @@ class ObjectSpec(_Frozen):
 
 
 class Manifest(_Frozen):
-    """All of a pack that is not geometry."""
+    """The metadata of a pack and its objects, without geometry."""
 
     name: Name
     version: Annotated[str, Field(min_length=1, max_length=64)]
@@ -104,14 +102,14 @@ class Manifest(_Frozen):
 
 MAX_METRES = 1000.0
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-# columns of a file's coordinates, and their signs, that make x, y and z (up) of the object's frame
+# columns of a file's coordinates, and their signs, that give x, y and z (up) in the object's frame
 _TO_Z_UP = {"z": ((0, 1, 2), (1, 1, 1)), "y": ((0, 2, 1), (1, -1, 1)), "x": ((1, 2, 0), (1, 1, 1))}
 _HASHED_SUFFIXES = (*SUFFIXES, ".mtl", ".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A folder of objects, each known as "pack/object" outside of it."""
+    """A folder of objects, each with the full name "pack/object"."""
 
     folder: Path
     manifest: Manifest
@@ -139,7 +137,7 @@ class Pack:
             raise AssetError(f"pack '{self.name}', object '{name}', {spec.mesh}: {problem}") from problem
 
     def meshes(self) -> list[tuple[str, Mesh]]:
-        """Read all objects, under their names outside of the pack, in the manifest's order."""
+        """Read all objects, with their full names, in the manifest's order."""
         return [(asset, self.mesh(asset)) for asset in self.asset_names]
 
     def library(self) -> MeshLibrary:
@@ -147,7 +145,7 @@ class Pack:
         return MeshLibrary.from_meshes(self.meshes())
 
     def symmetry(self, asset: str) -> Symmetry:
-        """Tell which rotations of an object cannot be seen.
+        """Compute the symmetries of an object.
 
         Raises:
             AssetError: no such object, or its rotations generate more than 120 others.
@@ -194,9 +192,9 @@ def shipped_packs() -> tuple[str, ...]:
 
 
 def load_pack(path_or_name: str | Path) -> Pack:
-    """Find a pack by the name of a shipped one, or by the folder of one's own, and read its manifest.
+    """Open a pack, given the name of a shipped one or a folder, and read its manifest.
 
-    Meshes are read when they are asked for.
+    Meshes are read on request.
 
     Raises:
         AssetError: no such pack, or its manifest is broken.
@@ -213,9 +211,9 @@ def load_pack(path_or_name: str | Path) -> Pack:
 
 
 def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibrary:
-    """Read just the objects named, "pack/object", each once, in the order in which they first come.
+    """Read the named objects into one library, each once, in the order of first occurrence.
 
-    packs: one's own; shipped ones are found by name and need not be given.
+    assets: names "pack/object".  packs: the user's own; shipped ones are found by name.
 
     Raises:
         AssetError: an unknown pack or object, or files that cannot be used.
@@ -249,7 +247,7 @@ def _mesh(folder: Path, spec: ObjectSpec) -> Mesh:
 
 
 def _colours(soup: TriangleSoup, spec: ObjectSpec) -> Floats:
-    """The file's own, unless the manifest gives a colour, or a texture that then stands for itself."""
+    """The file's colours, unless the manifest gives a colour or a texture, with which the colour is white."""
     if spec.colour is None and spec.texture is None:
         return soup.colours
     return np.broadcast_to(spec.colour or (1.0, 1.0, 1.0), soup.colours.shape)

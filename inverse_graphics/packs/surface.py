@@ -1,4 +1,4 @@
-"""From loose triangles to a mesh: weld, drop what has no area, smooth over all edges but creases."""
+"""From separate triangles to a mesh: weld, drop degenerate triangles, smooth normals except at creases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TriangleSoup:
-    """Triangles corner by corner: F triangles, nothing shared.
+    """F triangles with separate corners.
 
     corners: (F, 3, 3), metres.  colours: (F, 3, 3) in [0, 1].  uv: (F, 3, 2) or None.
     """
@@ -30,8 +30,10 @@ class TriangleSoup:
 def mesh_from_soup(soup: TriangleSoup, crease_degrees: float, texture: NDArray[np.float32] | None) -> Mesh:
     """Build a mesh whose vertices are shared wherever position, normal, colour and uv agree.
 
-    Triangles without area are dropped; there may be none left. An edge whose faces turn by more than
-    `crease_degrees`, or that has not exactly two faces of one winding, is sharp.
+    soup: the triangles.  crease_degrees: an edge whose face normals differ by more, or that does not have
+    exactly two faces of one winding, is sharp.  texture: (Ht, Wt, 3) in [0, 1], or None.
+
+    Triangles without area are dropped; there may be none left.
     """
     soup, welded = _weld(soup)
     groups = smooth_corners(welded, _face_normals(soup.corners), np.radians(crease_degrees))
@@ -51,9 +53,10 @@ def mesh_from_soup(soup: TriangleSoup, crease_degrees: float, texture: NDArray[n
 
 
 def smooth_corners(faces: Ints, face_normals: Floats, crease_radians: float) -> Ints:
-    """Say which corners share a normal: those joined around a vertex by smooth edges.
+    """Group the corners that share a normal: those connected around a vertex by smooth edges.
 
-    faces: (F, 3) into welded vertices.  face_normals: (F, 3), unit.  Returns (F, 3), a number for each group.
+    faces: (F, 3) into welded vertices.  face_normals: (F, 3), unit.  crease_radians: the largest angle of a
+    smooth edge.  Returns (F, 3), the index of each corner's group.
     """
     if not faces.size:
         return faces
@@ -78,14 +81,14 @@ def smooth_corners(faces: Ints, face_normals: Floats, crease_radians: float) -> 
 
 
 def _weld(soup: TriangleSoup) -> tuple[TriangleSoup, Ints]:
-    """Number corners by place, to a millionth of the size, and drop triangles that have no area there."""
+    """Index corners by position, rounded to a millionth of the size, and drop triangles without area."""
     size = float(np.abs(soup.corners).max(initial=0.0)) or 1.0
     place = np.round(soup.corners.reshape(-1, 3) / (size * 1e-6)).astype(np.int64)
     index = np.unique(place, axis=0, return_inverse=True)[1].reshape(-1, 3).astype(np.int64)
     area = np.linalg.norm(_area_vectors(soup.corners), axis=-1)
-    kept = (index != np.roll(index, 1, axis=1)).all(axis=1) & (area > (size * 1e-7) ** 2)
-    uv = None if soup.uv is None else soup.uv[kept]
-    return TriangleSoup(soup.corners[kept], soup.colours[kept], uv), index[kept]
+    valid = (index != np.roll(index, 1, axis=1)).all(axis=1) & (area > (size * 1e-7) ** 2)
+    uv = None if soup.uv is None else soup.uv[valid]
+    return TriangleSoup(soup.corners[valid], soup.colours[valid], uv), index[valid]
 
 
 def _area_vectors(corners: Floats) -> Floats:
@@ -110,7 +113,7 @@ def _corner_normals(corners: Floats, groups: Ints) -> Floats:
     np.add.at(total, groups.reshape(-1), weighted)
     summed = total[groups.reshape(-1)]
     length = np.linalg.norm(summed, axis=-1, keepdims=True)
-    # faces of a group that cancel leave no direction: their own will do
+    # where the normals of a group cancel, each face keeps its own
     normals: Floats = np.where(length > 1e-9, summed / np.maximum(length, 1e-9), face_normals)
     return normals.reshape(-1, 3, 3)
 

@@ -1,4 +1,4 @@
-"""The rotations that leave an object looking the same, and rotation errors that ignore them."""
+"""Symmetry groups of objects, and rotation errors modulo them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAX_ROTATIONS = 120
 
 
 class UnboundedGroupError(ValueError):
-    """Rotations that generate more than 120 others: two axes that do not fit together."""
+    """Rotations that generate a group of more than 120 elements, such as about two incompatible axes."""
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Right-multiplying an object's orientation by any of these rotations changes no picture of it.
+    """Rotations that leave the image of an object unchanged when its orientation is right-multiplied by them.
 
     discrete: (S, 3, 3) float64, a group with the identity first.  axis: (3,) float64, unit, about which every
-    turn is a symmetry, or None.  spherical: whether every rotation whatever is one.
+    rotation is a symmetry, or None.  spherical: whether every rotation is a symmetry.
     """
 
     discrete: Tensor
@@ -31,12 +31,12 @@ class Symmetry:
 
     @classmethod
     def none(cls) -> Symmetry:
-        """Only the identity: every turn can be seen."""
+        """The trivial group: only the identity."""
         return cls(torch.eye(3, dtype=torch.float64)[None])
 
 
 def generated_group(generators: Sequence[Tensor]) -> Tensor:
-    """All products of the generators, the identity first.  Each (3, 3) float64.  Returns (S, 3, 3).
+    """Generate a group, the identity first.  generators: each (3, 3) float64.  Returns (S, 3, 3).
 
     Raises:
         UnboundedGroupError: there are more than 120 of them.
@@ -53,11 +53,11 @@ def generated_group(generators: Sequence[Tensor]) -> Tensor:
 
 
 def symmetric_angle(first: Tensor, second: Tensor, symmetry: Symmetry) -> Tensor:
-    """Measure the smallest rotation between two orientations of an object, modulo its symmetries.
+    """Compute the angle between two orientations of an object, modulo its symmetries.
 
-    first, second: (..., 3, 3), world from object, broadcast.  Returns (...), radians in [0, π]: the minimum
-    over symmetries S of the angle from `first` to `second` S. A free turn about an axis leaves the angle by
-    which the axis itself leans.
+    first: (..., 3, 3), world from object.  second: (..., 3, 3), world from object, broadcasts with `first`.
+    symmetry: of the object.  Returns (...), radians in [0, π]: the minimum over symmetries S of the angle
+    from `first` to `second` S. With a symmetry axis, this is the angle between the directions of the axis.
     """
     if symmetry.spherical:
         return (first * second).sum((-1, -2)) * 0

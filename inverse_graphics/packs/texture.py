@@ -1,7 +1,4 @@
-"""Pictures on meshes: decoded only after their size is known.
-
-Files of a pack by name: a name from a stranger never leads out of the pack's folder.
-"""
+"""Textures, decoded only after their size is checked, and file access that is confined to a pack's folder."""
 
 from __future__ import annotations
 
@@ -42,13 +39,13 @@ def read_confined(folder: Path, name: str) -> bytes:
 
 
 def _resolved(folder: Path, name: str) -> Path:
-    """The path meant by `name`, after links have been followed."""
+    """The absolute path of `name`, with links resolved."""
     relative = PurePosixPath(name)
     leads_out = relative.is_absolute() or ".." in relative.parts or any(c in name for c in '\\:\0"')
     root = folder.resolve()
     try:
         path = (root / relative).resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is no name
+    except (OSError, RuntimeError, ValueError):  # a loop of links, an invalid name
         leads_out = True
     if leads_out or not path.is_relative_to(root):
         raise AssetError(f"file '{_shown(name)}' lies outside the pack: expected a path inside {folder}")
@@ -62,7 +59,7 @@ def _shown(name: str) -> str:
 
 MAX_TEXTURE_SIDE = 4096
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TGA", "TIFF", "WEBP")
-"""Those of Pillow's that are pixels; for EPS, say, it starts a program that runs what the file says."""
+"""Pillow's raster formats; for others, such as EPS, it starts a program that executes the file."""
 _EXPECTED = f"expected at most {MAX_TEXTURE_SIDE}×{MAX_TEXTURE_SIDE}, make it smaller"
 
 
@@ -76,7 +73,7 @@ def read_texture(folder: Path, name: str) -> NDArray[np.float32]:
 
 
 def decode_texture(image: Image.Image) -> NDArray[np.float32]:
-    """Turn an opened image, of which only the header is known, into a texture within bounds.
+    """Decode an image, of which only the header has been read, to a texture within bounds.
 
     Raises:
         AssetError: larger than 4096 pixels a side, or its pixels cannot be read.
@@ -94,14 +91,14 @@ def decode_texture(image: Image.Image) -> NDArray[np.float32]:
 
 
 def open_image(content: bytes, what: str) -> Image.Image:
-    """Read the header of an image; its pixels come later, when its size has been checked.
+    """Read the header of an image; its pixels are decoded later, after its size is checked.
 
     Raises:
-        AssetError: the bytes are no image, or one of far too many pixels; `what` begins the line.
+        AssetError: the bytes are no image, or one of far too many pixels; the message begins with `what`.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures; `decode_texture` refuses them
+            warnings.simplefilter("ignore")  # Pillow warns of large images; `decode_texture` refuses them
             return Image.open(BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as problem:
         raise AssetError(f"{what} has far too many pixels: {_EXPECTED}") from problem

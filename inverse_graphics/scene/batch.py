@@ -1,6 +1,6 @@
 """The padded tensor form of a batch of scenes: what engines render and networks infer.
 
-A batch of B scenes holds N object slots each; a slot that is empty has `asset` −1 and is never drawn.
+A batch has B scenes of N object slots each; an empty slot has `asset` −1 and is never rendered.
 All tensors of a batch share one device and, where real-valued, one dtype. Frames and units: world is
 right-handed, metres, Z up; cameras are OpenCV (x right, y down, z forward) with K in pixels, where pixel
 (row r, column c) has its centre at (c + 0.5, r + 0.5).
@@ -26,7 +26,7 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class ObjectBatch(TensorBatch):
-    """Objects: what they are and where they are.
+    """Objects: their assets and poses.
 
     asset: (B, N) int64, index into a `MeshLibrary`, −1 where the slot is empty.
     position: (B, N, 3), metres, world frame.  rotation: (B, N, 3, 3), world from object.
@@ -80,7 +80,11 @@ class TableBatch(TensorBatch):
 
 @dataclass(frozen=True)
 class SceneBatch(TensorBatch):
-    """Everything an image depends on.  background: (B, 3), the colour behind everything."""
+    """A batch of complete scenes.
+
+    objects: N slots per scene.  camera: one per scene.  light: one per scene.  table: one per scene.
+    background: (B, 3), colour of the background.
+    """
 
     objects: ObjectBatch
     camera: CameraBatch
@@ -97,10 +101,13 @@ class SceneBatch(TensorBatch):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> SceneBatch:
-        """Pad scenes to the same number of slots, those of the fullest one unless `slots` says more.
+        """Convert scenes to one batch, padded to the same number of slots.
+
+        scenes: at least one, all with one image size.  library: contains every asset of the scenes.
+        slots: N, by default the largest number of objects of a scene.
 
         Raises:
-            SceneError: no scenes, pictures of different sizes, more objects than slots, or an asset that the
+            SceneError: no scenes, images of different sizes, more objects than slots, or an asset that the
                 library does not have.
         """
         _check_batch(scenes, library, slots)
@@ -131,7 +138,7 @@ class SceneBatch(TensorBatch):
         )
 
     def scene(self, index: int, library: MeshLibrary) -> Scene:
-        """Give one element as a `Scene`, without its empty slots.
+        """Convert one element to a `Scene`, without its empty slots.
 
         Raises:
             SceneError: an asset index that the library does not have, or values outside a scene's bounds,
@@ -181,7 +188,7 @@ class SceneBatch(TensorBatch):
 
 
 def _objects(scenes: Sequence[Scene], library: MeshLibrary, slots: int) -> ObjectBatch:
-    """Slots filled in the order of the scenes' lists; an empty one has the identity pose."""
+    """Slots in the order of each scene's objects; an empty slot has the identity pose."""
     number = {name: index for index, name in enumerate(library.names)}
     asset = torch.full((len(scenes), slots), -1, dtype=torch.int64)
     position = torch.zeros(len(scenes), slots, 3, dtype=torch.float64)
@@ -204,7 +211,7 @@ def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | Non
     sizes = sorted({(scene.camera.width_px, scene.camera.height_px) for scene in scenes})
     if len(sizes) > 1:
         shown = ", ".join(f"{width}×{height}" for width, height in sizes[:4])
-        raise SceneError(f"scenes have pictures of {shown}: expected one size in a batch, resize the cameras")
+        raise SceneError(f"scenes have images of {shown}: expected one size in a batch, resize the cameras")
     fullest = max(len(scene.objects) for scene in scenes)
     if slots is not None and fullest > slots:
         raise SceneError(f"a scene has {fullest} objects: expected at most {slots}")
@@ -215,9 +222,9 @@ def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | Non
 
 
 def depth_order(asset: Tensor, depth: Tensor) -> Tensor:
-    """Slots by depth, equal ones as they were, empty ones last: (B, N) int64; see `take_slots`.
+    """Compute a stable order of slots by depth, empty ones last: (B, N) int64; see `take_slots`.
 
-    asset: (B, N), −1 for empty slots.  depth: (B, N), metres before the camera.
+    asset: (B, N), −1 for empty slots.  depth: (B, N), metres in front of the camera.
     """
     return depth.masked_fill(asset < 0, torch.inf).argsort(dim=1, stable=True)
 
@@ -228,5 +235,5 @@ def take_slots(values: Tensor, order: Tensor) -> Tensor:
 
 
 def _values(tensor: Tensor) -> Any:
-    """Numbers out of a tensor, nested as it is."""
+    """A tensor as nested lists of numbers."""
     return tensor.detach().tolist()

@@ -1,4 +1,4 @@
-"""The kinds of numbers that scenes are made of, with their bounds and errors that say what was expected."""
+"""Validated number types of scenes, with their bounds and errors that state what was expected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 MAX_SIDE = 4096
 
 
-def _no_truth_value(value: Any) -> Any:
+def _not_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"got {str(value).lower()}, expected a number")
     return value
@@ -28,17 +28,17 @@ def _list_of(length: int, what: str) -> Callable[[Any], Any]:
 
 
 def _unit(values: tuple[float, ...]) -> tuple[float, ...]:
-    """At length one; what already is stays as it is, to the last bit, so that files read back exactly."""
+    """Normalise a vector; a unit vector is returned bit for bit, so that files are read back exactly."""
     length = float(np.linalg.norm(values))
     if length < 1e-9:
         raise ValueError("all zero: expected a direction or a rotation")
     return values if abs(length - 1) < 1e-12 else tuple(value / length for value in values)
 
 
-Number = Annotated[float, BeforeValidator(_no_truth_value), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]
 Metres = Annotated[Number, Field(ge=-1000, le=1000)]
 Length = Annotated[Number, Field(gt=0, le=1000)]
-Pixels = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=1, le=MAX_SIDE)]
+Pixels = Annotated[int, BeforeValidator(_not_bool), Field(ge=1, le=MAX_SIDE)]
 FieldOfView = Annotated[Number, Field(ge=0.1, le=179)]
 _Entry = Annotated[Number, Field(ge=-1e7, le=1e7)]
 _Share = Annotated[Number, Field(ge=0, le=1)]

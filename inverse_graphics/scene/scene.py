@@ -1,8 +1,8 @@
-"""A scene as a person writes it and a program reads it: frozen, validated values.
+"""The scene description: frozen, validated pydantic models.
 
-Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as a picture file holds it
-divided by 255. Where people find another form easier (`yaw_degrees`, `look_at`, `orbit`), it is accepted and
-turned into the one that is kept.
+Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as stored in an image file
+divided by 255. More convenient forms (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted to the
+stored one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class SceneObject(_Frozen):
     """One object and its pose.
 
     asset: "pack/object".  position_m: of the object's origin.  quaternion_xyzw: world from object, unit; a
-    turn about Z may be given as `yaw_degrees` instead.  scale: 1 for real size.  tint: multiplies the albedo.
+    rotation about Z may be given as `yaw_degrees` instead.  scale: 1 for real size.
+    tint: multiplies the albedo.
     """
 
     asset: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -62,7 +63,7 @@ class SceneObject(_Frozen):
 
 
 class LookAt(_Frozen):
-    """A camera by where it stands and what it looks at; the field of view is over the picture's height."""
+    """A camera given by its position and a target; the field of view is over the image's height."""
 
     eye_m: Point
     target_m: Point = (0.0, 0.0, 0.0)
@@ -80,7 +81,7 @@ class LookAt(_Frozen):
 
 
 class Orbit(_Frozen):
-    """A camera on a sphere about what it looks at.
+    """A camera on a sphere about its target.
 
     azimuth_degrees: seen from the target, 0 on the X axis, 90 on Y.  elevation_degrees: above the horizontal.
     """
@@ -147,7 +148,7 @@ class Camera(_Frozen):
         return self
 
     def resized(self, width_px: int, height_px: int) -> Camera:
-        """The same view in another number of pixels; pixels turn oblong if the aspect ratio changes."""
+        """The same view at another image size; pixels become oblong if the aspect ratio changes."""
         old, new = (self.width_px, self.height_px), (width_px, height_px)
         K = resized_intrinsics(np.array(self.K), old, new).tolist()
         return Camera(width_px=width_px, height_px=height_px, K=K, T_world_camera=self.T_world_camera)
@@ -173,13 +174,13 @@ class Table(_Frozen):
 
 
 class Background(_Frozen):
-    """The colour behind everything."""
+    """The colour of the background."""
 
     colour: Colour = (0.82, 0.84, 0.87)
 
 
 class Scene(_Frozen):
-    """Everything that a picture depends on; at most 64 objects, no table unless one is given."""
+    """All that an image depends on; at most 64 objects, by default no table."""
 
     camera: Camera
     objects: Annotated[tuple[SceneObject, ...], Field(max_length=MAX_OBJECTS)] = ()

@@ -1,4 +1,4 @@
-"""Scenes in files: YAML or JSON by suffix, loaded exactly as saved; shipped ones by name."""
+"""Scene files: YAML or JSON by suffix, with an exact round trip; shipped scenes by name."""
 
 from __future__ import annotations
 

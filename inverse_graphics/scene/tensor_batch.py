@@ -1,4 +1,4 @@
-"""Batches of tensors that are indexed, joined and moved together."""
+"""Dataclasses of batched tensors that are indexed, concatenated and moved as one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Index = Tensor | slice | tuple[Tensor | slice | int | None, ...]
 class TensorBatch:
     """Base of frozen dataclasses whose tensors share their first dimension, the batch, B.
 
-    A field is a tensor, another `TensorBatch` of the same B, or a value that holds for the whole batch, such
-    as the height of its images or None; such a value is handed on as it is.
+    A field is a tensor, another `TensorBatch` of the same B, or a value of the whole batch, such as the
+    height of its images or None; such a value is copied unchanged.
     """
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class TensorBatch:
         raise TypeError(f"{type(self).__name__} has no tensors, and so no length")
 
     def __getitem__(self, index: Index) -> Self:
-        """Some elements: by a slice, indices (C,) or a mask (B,); a tuple indexes several batch dimensions.
+        """Select elements by a slice, indices (C,) or a mask (B,); a tuple indexes several batch dimensions.
 
         Raises:
             TypeError: a single number, which would leave no batch dimension; expected a slice.
@@ -42,7 +42,7 @@ class TensorBatch:
         return self._combined([], lambda parts: function(parts[0]))
 
     def replace(self, **changes: Any) -> Self:
-        """The same with other values in some fields.
+        """Copy with other values in some fields.
 
         Raises:
             TypeError: there is no such field.
@@ -50,43 +50,43 @@ class TensorBatch:
         return replace(self, **changes)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """The same on another device, real-valued tensors in `dtype`, if given."""
+        """Copy to a device; real-valued tensors are converted to `dtype`, if given."""
         return self.map(lambda part: part.to(device, dtype if part.is_floating_point() else None))
 
     def reshape(self, *shape: int) -> Self:
-        """The batch dimension split into dimensions of `shape`, one of which may be −1."""
+        """Split the batch dimension into dimensions of `shape`, one of which may be −1."""
         return self.map(lambda part: part.reshape(*shape, *part.shape[1:]))
 
     def repeat(self, times: int) -> Self:
-        """The whole batch `times` times, one after the other: times · B."""
+        """Concatenate `times` copies of the whole batch: times · B."""
         return self.map(lambda part: part.repeat(times, *[1] * (part.dim() - 1)))
 
     def split(self, size: int) -> Iterator[Self]:
-        """Parts of at most `size` elements, in order."""
+        """Split into parts of at most `size` elements, in order."""
         return (self[start : start + size] for start in range(0, len(self), size))
 
     def index_copy(self, index: Tensor, values: Self) -> Self:
-        """The same with `values` (C) in place of the elements at `index` (C,)."""
+        """Copy with `values` (C) in place of the elements at `index` (C,)."""
         return self._combined([values], lambda parts: parts[0].index_copy(0, index, parts[1]))
 
     def where(self, mask: Tensor, others: Self) -> Self:
-        """These elements where `mask` (B,) is true, and those of `others` elsewhere."""
+        """Take these elements where `mask` (B,) is true, and those of `others` elsewhere."""
 
-        def chosen(parts: Sequence[Tensor]) -> Tensor:
+        def chosen(parts: list[Tensor]) -> Tensor:
             return torch.where(mask.reshape(-1, *[1] * (parts[0].dim() - 1)), parts[0], parts[1])
 
         return self._combined([others], chosen)
 
     @classmethod
     def cat(cls, batches: Sequence[Self]) -> Self:
-        """All elements of several batches, in order.
+        """Concatenate batches, in order.
 
         Raises:
-            ValueError: no batches, or values that hold for a whole batch differ.
+            ValueError: no batches, or batches whose other values differ.
         """
         if not batches:
             raise ValueError("got no batches: expected at least one")
-        return batches[0]._combined(batches[1:], lambda parts: torch.cat(list(parts)))
+        return batches[0]._combined(batches[1:], torch.cat)
 
     @classmethod
     def stack(cls, batches: Sequence[Self]) -> Self:
@@ -97,19 +97,19 @@ class TensorBatch:
         """
         if not batches:
             raise ValueError("got no batches: expected at least one")
-        return batches[0]._combined(batches[1:], lambda parts: torch.stack(list(parts), dim=1))
+        return batches[0]._combined(batches[1:], lambda parts: torch.stack(parts, dim=1))
 
-    def _combined(self, others: Sequence[Self], function: Callable[[Sequence[Tensor]], Tensor]) -> Self:
+    def _combined(self, others: Sequence[Self], function: Callable[[list[Tensor]], Tensor]) -> Self:
         """Apply a function to the same tensor of this batch and of `others`."""
         fields: dict[str, Any] = {}
         for name, value in vars(self).items():
-            rest = [getattr(other, name) for other in others]
-            if isinstance(value, Tensor):
-                fields[name] = function([value, *rest])
-            elif isinstance(value, TensorBatch):
-                fields[name] = value._combined(rest, function)
-            elif any(other != value for other in rest):
-                raise ValueError(f"'{name}' is {value} in one batch and {rest} in others: expected one value")
-            else:
+            parts = [value, *(getattr(other, name) for other in others)]
+            if all(isinstance(part, Tensor) for part in parts):
+                fields[name] = function(parts)
+            elif all(isinstance(part, TensorBatch) for part in parts):
+                fields[name] = value._combined(parts[1:], function)
+            elif all(part is value or part == value for part in parts):
                 fields[name] = value
+            else:
+                raise ValueError(f"'{name}' differs: expected one value for all batches, or a tensor in each")
         return type(self)(**fields)

@@ -1,7 +1,4 @@
-"""Parity: is the number of ones in a vector odd?
-
-Logic: what a chain of gates makes of two bits.
-"""
+"""Parity (is the number of ones in a vector odd?) and logic (the result of a chain of gates on two bits)."""
 
 from __future__ import annotations
 
@@ -14,16 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from inverse_graphics.sequences.sequence_batch import (
     NO_TARGET,
     SequenceBatch,
-    falling_lengths,
-    hardest,
+    descending_lengths,
+    max_difficulty,
     one_hot,
 )
 
 
 class Parity(BaseModel):
-    """Vectors of `bits` numbers of which some, anywhere, are 1 or −1 and the others 0: is the count of 1 odd?
+    """Parity of the number of ones in a vector of `bits` values, each 1, −1 or 0.
 
-    How many are not zero is drawn first, from 1 to `bits`, all as probable; it is the difficulty.
+    The number of non-zero values is sampled uniformly from 1 to `bits`; it is the difficulty. Their places
+    and signs are uniform.
     Source: Graves 2016, section 3.1, with 64 bits.
     """
 
@@ -49,20 +47,20 @@ class Parity(BaseModel):
 
     @property
     def difficulty(self) -> str:
-        """How many numbers are not zero."""
+        """The number of non-zero values."""
         return "bits that are not zero"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences of a single vector, up to a share of whose bits are not zero."""
-        number = rng.integers(1, hardest(1, self.bits, share) + 1, (size, 1))
+        """Sample `size` sequences of a single vector, of which up to `share` of the bits are non-zero."""
+        number = rng.integers(1, max_difficulty(1, self.bits, share) + 1, (size, 1))
         rank = rng.random((size, self.bits), dtype=np.float32).argsort(1)
         signs = rng.integers(0, 2, (size, self.bits), dtype=np.int8) * 2 - 1
         vectors = np.where(rank < number, signs, 0).astype(np.float32)
         odd = (vectors == 1).sum(1, keepdims=True, dtype=np.int64) % 2
         return SequenceBatch(vectors[None], odd[None], np.ones(size, np.int64), number.T)
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: vectors hardly ever come twice."""
+    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Sample as `draw` does: repeated vectors are very improbable."""
         return self.draw(size, rng)
 
 
@@ -70,7 +68,7 @@ GATES = {
     "nor": "FFFT", "xq": "FFTF", "abj": "FTFF", "xor": "FTTF", "nand": "FTTT",
     "and": "TFFF", "xnor": "TFFT", "if/then": "TFTT", "then/if": "TTFT", "or": "TTTF",
 }  # fmt: skip
-"""What each gate gives for (P, Q) = TT, TF, FT and FF (Graves 2016, table 1)."""
+"""Output of each gate for (P, Q) = TT, TF, FT and FF (Graves 2016, table 1)."""
 
 TRUTH: NDArray[np.int64] = np.array(
     [[[row[3] == "T", row[2] == "T"], [row[1] == "T", row[0] == "T"]] for row in GATES.values()], np.int64
@@ -81,9 +79,9 @@ TRUTH: NDArray[np.int64] = np.array(
 class Logic(BaseModel):
     """Vectors of two bits and up to `gates` gates: the truth value b_{B+1}, b_{i+1} = T_i(b_i, b_{i−1}).
 
-    A vector holds b_0 and b_1, then a chunk of ten for each gate, one-hot, zeros where there is none. After
-    the first vector b_0 is the answer to the one before and is not shown. Sequences have 1 to `length`
-    vectors of 1 to `gates` gates, which is the difficulty.
+    A vector contains b_0 and b_1, then ten values per gate, one-hot, zeros where there is none. After the
+    first vector b_0 is the answer to the previous one and its input is 0. Sequences have 1 to `length`
+    vectors of 1 to `gates` gates; the number of gates is the difficulty.
     Source: Graves 2016, section 3.2.
     """
 
@@ -95,7 +93,7 @@ class Logic(BaseModel):
 
     @property
     def inputs(self) -> int:
-        """The two bits, and a chunk for each gate."""
+        """Two bits, and ten values per gate."""
         return 2 + len(TRUTH) * self.gates
 
     @property
@@ -110,14 +108,14 @@ class Logic(BaseModel):
 
     @property
     def difficulty(self) -> str:
-        """How many gates the vector holds."""
+        """The number of gates in the vector."""
         return "gates"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences, of vectors with up to a share of the gates."""
-        lengths = falling_lengths(1, self.length, size, rng)
+        """Sample `size` sequences, of vectors with up to `share` of the gates."""
+        lengths = descending_lengths(1, self.length, size, rng)
         shape = (int(lengths[0]), size)
-        number = rng.integers(1, hardest(1, self.gates, share) + 1, shape)
+        number = rng.integers(1, max_difficulty(1, self.gates, share) + 1, shape)
         gates = rng.integers(0, len(TRUTH), (*shape, self.gates))
         gates[np.arange(self.gates) >= number[..., None]] = -1
         bits = rng.integers(0, 2, (*shape, 2))
@@ -129,8 +127,8 @@ class Logic(BaseModel):
         inputs[over], answers[over] = 0, NO_TARGET
         return SequenceBatch(inputs, answers[..., None], lengths, number)
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: sequences hardly ever come twice."""
+    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Sample as `draw` does: repeated sequences are very improbable."""
         return self.draw(size, rng)
 
 

@@ -1,7 +1,4 @@
-"""Addition: the sum of all numbers so far, digit by digit.
-
-Sort: in which order do the numbers rise?
-"""
+"""Addition (the sum of all numbers so far, digit by digit) and sorting (the order of increasing numbers)."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from inverse_graphics.sequences.sequence_batch import (
     NO_TARGET,
     SequenceBatch,
-    falling_lengths,
-    hardest,
+    descending_lengths,
+    max_difficulty,
     one_hot,
 )
 
@@ -26,9 +23,9 @@ BEYOND = 10
 class Addition(BaseModel):
     """Numbers of 1 to `digits` digits, any of which may be 0: after each but the first, the sum so far.
 
-    A number is `digits` chunks of ten, its digits one-hot from the most significant, zeros beyond its end.
-    A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the number's
-    digits are the difficulty.
+    A number is encoded as ten values for each of `digits` digits, one-hot from the most significant, zeros
+    beyond its end. A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the
+    number of digits is the difficulty.
     Source: Graves 2016, section 3.3.
     """
 
@@ -40,12 +37,12 @@ class Addition(BaseModel):
 
     @property
     def inputs(self) -> int:
-        """A chunk of ten for each digit."""
+        """Ten values per digit."""
         return 10 * self.digits
 
     @property
     def answers(self) -> int:
-        """The sum's digits: one more, for there are fewer than ten numbers."""
+        """The digits of the sum: one more, as there are fewer than ten numbers."""
         return self.digits + 1
 
     @property
@@ -55,14 +52,14 @@ class Addition(BaseModel):
 
     @property
     def difficulty(self) -> str:
-        """How many digits the number has."""
+        """The number of digits."""
         return "digits"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences, of numbers of up to a share of the digits."""
-        lengths = falling_lengths(1, self.length, size, rng)
+        """Sample `size` sequences, of numbers of up to `share` of the digits."""
+        lengths = descending_lengths(1, self.length, size, rng)
         shape = (int(lengths[0]), size)
-        number = rng.integers(1, hardest(1, self.digits, share) + 1, shape)
+        number = rng.integers(1, max_difficulty(1, self.digits, share) + 1, shape)
         digits = rng.integers(0, 10, (*shape, self.digits))
         place = number[..., None] - 1 - np.arange(self.digits)
         values = np.where(place >= 0, digits * 10 ** np.maximum(place, 0), 0).sum(-1)
@@ -73,8 +70,8 @@ class Addition(BaseModel):
         targets[0], targets[over] = NO_TARGET, NO_TARGET
         return SequenceBatch(one_hot(digits, 10).reshape(*shape, -1), targets, lengths, number)
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: sequences hardly ever come twice."""
+    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Sample as `draw` does: repeated sequences are very improbable."""
         return self.draw(size, rng)
 
 
@@ -89,8 +86,8 @@ def written(numbers: NDArray[np.int64], width: int) -> NDArray[np.int64]:
 class Sort(BaseModel):
     """Normal numbers one by one, then as many zeros: after each zero, the index of the next larger number.
 
-    An input is a number and a flag, 1 with the last number. `shortest` to `longest` numbers are to be
-    sorted; how many is the difficulty of all inputs of a sequence.
+    An input is a number and a flag, which is 1 at the last number. There are `shortest` to `longest` numbers;
+    how many is the difficulty of all inputs of a sequence.
     Source: Graves 2016, section 3.4.
     """
 
@@ -123,12 +120,14 @@ class Sort(BaseModel):
 
     @property
     def difficulty(self) -> str:
-        """How many numbers are to be sorted."""
+        """The number of values to sort."""
         return "numbers"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences, of the shortest share of the lengths."""
-        numbers = falling_lengths(self.shortest, hardest(self.shortest, self.longest, share), size, rng)
+        """Sample `size` sequences, of the shortest `share` of the lengths."""
+        numbers = descending_lengths(
+            self.shortest, max_difficulty(self.shortest, self.longest, share), size, rng
+        )
         total = 2 * int(numbers[0])
         inputs = np.zeros((total, size, 2), np.float32)
         targets = np.full((total, size, 1), NO_TARGET, np.int64)
@@ -139,6 +138,6 @@ class Sort(BaseModel):
             targets[number : 2 * number, row, 0] = values.argsort(kind="stable")
         return SequenceBatch(inputs, targets, 2 * numbers, np.broadcast_to(numbers, (total, size)).copy())
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """The same: sequences never come twice."""
+    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Sample as `draw` does: sequences never repeat."""
         return self.draw(size, rng)

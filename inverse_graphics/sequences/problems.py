@@ -1,4 +1,4 @@
-"""All problems over sequences, as a recipe names them; and the streams that they are drawn from."""
+"""The union of all sequence problems, for recipes; training and test batches by seed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from inverse_graphics.sequences.text import Text
 
 SequenceProblem = Annotated[Parity | Logic | Addition | Sort | Text, Field(discriminator="kind")]
 
-_LEARNT, _HELD_OUT = 0, 1
+_TRAIN, _TEST = 0, 1
 
 
-def learnt_batch(
+def training_batch(
     problem: Problem, size: int, seed: int, index: int, curriculum_steps: int = 0
 ) -> SequenceBatch:
-    """Batch `index` of stream `seed`; it depends on nothing else.
+    """Sample training batch `index` of stream `seed`; it depends on nothing else.
 
-    curriculum_steps: over so many batches the hardest become harder, from the easiest there are.
+    size: sequences.  seed: of the stream.  index: of the batch, from 0.  curriculum_steps: number of batches
+    over which the largest difficulty grows from the smallest to the full one; 0 for no curriculum.
     """
     share = min(1.0, (index + 1) / curriculum_steps) if curriculum_steps else 1.0
-    return problem.draw(size, np.random.default_rng((seed, _LEARNT, index)), share)
+    return problem.draw(size, np.random.default_rng((seed, _TRAIN, index)), share)
 
 
-def held_out_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:
-    """The held-out sequences of stream `seed`; no stream of batches holds them."""
-    return problem.draw_held_out(size, np.random.default_rng((seed, _HELD_OUT)))
+def evaluation_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:
+    """Sample the test sequences of stream `seed`, which no training batch contains."""
+    return problem.draw_test(size, np.random.default_rng((seed, _TEST)))

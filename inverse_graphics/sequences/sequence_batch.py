@@ -1,4 +1,4 @@
-"""A batch of sequences of different lengths, with what is to be told of them."""
+"""Batches of sequences of different lengths, with their targets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NO_TARGET = -1
 
 
 class SequenceBatch(NamedTuple):
-    """B sequences of at most T inputs, the longest first; beyond their ends stand zeros.
+    """B sequences of at most T inputs, the longest first, padded with zeros.
 
-    inputs: (T, B, I) float32.  targets: (T, B, K) int64, K answers after each input, NO_TARGET where none
-    is asked.  lengths: (B,) int64, falling.  difficulty: (T, B) int64, of each input, as the problem says.
+    inputs: (T, B, I) float32.  targets: (T, B, K) int64, K answers after each input, NO_TARGET where there is
+    none.  lengths: (B,) int64, decreasing.  difficulty: (T, B) int64, of each input, defined by the problem.
     """
 
     inputs: NDArray[np.float32]
@@ -25,18 +25,18 @@ class SequenceBatch(NamedTuple):
 
     @property
     def rows(self) -> list[int]:
-        """How many sequences, from the first, are not over yet at each time: T numbers."""
+        """The number of sequences that have an input at each time: T numbers."""
         times = np.arange(len(self.inputs))[:, None]
         return [int(number) for number in (self.lengths > times).sum(1)]
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Which inputs there are: (T, B)."""
+        """Mask of the inputs that are not padding: (T, B)."""
         return np.arange(len(self.inputs))[:, None] < self.lengths
 
 
 class Problem(Protocol):
-    """Something to be learnt about sequences."""
+    """A sequence problem: inputs, targets and their difficulty."""
 
     @property
     def inputs(self) -> int:
@@ -48,32 +48,32 @@ class Problem(Protocol):
 
     @property
     def classes(self) -> int:
-        """What each answer is one of."""
+        """The number of classes of each answer."""
 
     @property
     def difficulty(self) -> str:
-        """What makes an input difficult, in a few words."""
+        """The measure of an input's difficulty, in a few words."""
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences to learn from.
+        """Sample `size` training sequences.
 
-        share: in (0, 1], up to where in the range of difficulties they go.
+        share: in (0, 1], of the range of difficulties, from the lowest.
         """
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences to be judged on."""
+    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Sample `size` test sequences."""
 
 
-def falling_lengths(shortest: int, longest: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Lengths from `shortest` to `longest`, all as probable, longest first: (size,)."""
+def descending_lengths(shortest: int, longest: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Sample lengths uniformly from `shortest` to `longest` and sort them, longest first: (size,)."""
     return np.sort(rng.integers(shortest, longest + 1, size))[::-1].copy()
 
 
-def hardest(least: int, most: int, share: float) -> int:
-    """The largest difficulty in the first `share` of the numbers from `least` to `most`."""
-    return least - 1 + max(1, math.ceil(share * (most - least + 1)))
+def max_difficulty(low: int, high: int, share: float) -> int:
+    """The largest difficulty in the first `share` of the range from `low` to `high`."""
+    return low - 1 + max(1, math.ceil(share * (high - low + 1)))
 
 
 def one_hot(indices: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """(...) to (..., classes); zeros where an index is negative."""
+    """Encode indices (...) as (..., classes); zeros where an index is negative."""
     return (indices[..., None] == np.arange(classes)).astype(np.float32)

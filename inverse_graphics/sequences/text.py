@@ -1,4 +1,4 @@
-"""Text: which byte comes next?"""
+"""Text: prediction of the next byte."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from inverse_graphics.errors import DataError
 from inverse_graphics.sequences.sequence_batch import SequenceBatch, one_hot
 
 BYTES = 256
-HELD_OUT_SHARE = 10
-"""One byte in so many, at the end of the file, is never learnt from."""
+TEST_SHARE = 10
+"""One byte in this many, at the end of the file, belongs to the test set."""
 
 
 class Text(BaseModel):
-    """Any file, byte by byte, one-hot: after each, the next. Sequences of `length` begin anywhere in it.
+    """The bytes of a file, one-hot: after each, predict the next.
 
-    file: None for the reference that comes with Python, 0.7 MB of English and code. All inputs are as
-    difficult. The last tenth of the file is held out.
+    file: None for the language reference that comes with Python, 0.7 MB of English and code.
+    length: of sequences, bytes; they begin anywhere in the file.
+
+    All inputs have the same difficulty. The last tenth of the file is the test set.
     Source: Graves 2016, section 3.5, with sequences of 500 bytes of Wikipedia.
     """
 
@@ -54,21 +56,21 @@ class Text(BaseModel):
         return "byte"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
-        """Draw `size` sequences from the first nine tenths of the file; no byte is harder than another.
+        """Sample `size` sequences from the first nine tenths of the file; `share` has no effect.
 
         Raises:
             DataError: the file cannot be read, or is too short.
         """
         del share
-        return self._from(self.content[: self._learnt], size, rng)
+        return self._from(self.content[: self._train_bytes], size, rng)
 
-    def draw_held_out(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Draw `size` sequences from the last tenth of the file.
+    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
+        """Sample `size` sequences from the last tenth of the file.
 
         Raises:
             DataError: the file cannot be read, or is too short.
         """
-        return self._from(self.content[self._learnt :], size, rng)
+        return self._from(self.content[self._train_bytes :], size, rng)
 
     @cached_property
     def content(self) -> NDArray[np.uint8]:
@@ -82,7 +84,7 @@ class Text(BaseModel):
             content = np.frombuffer(file.read_bytes(), np.uint8)
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror}; set data.file to a text file") from error
-        least = (self.length + 1) * HELD_OUT_SHARE
+        least = (self.length + 1) * TEST_SHARE
         if len(content) < least:
             raise DataError(
                 f"{file} has {len(content):,} bytes: expected {least:,} or more for sequences of "
@@ -91,8 +93,8 @@ class Text(BaseModel):
         return content
 
     @property
-    def _learnt(self) -> int:
-        return len(self.content) - len(self.content) // HELD_OUT_SHARE
+    def _train_bytes(self) -> int:
+        return len(self.content) - len(self.content) // TEST_SHARE
 
     def _from(self, content: NDArray[np.uint8], size: int, rng: np.random.Generator) -> SequenceBatch:
         begin = rng.integers(0, len(content) - self.length, size)

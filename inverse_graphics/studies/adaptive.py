@@ -31,7 +31,7 @@ from inverse_graphics.halting import Accumulated, Discrete, Halting, Thresholded
 from inverse_graphics.models.adaptive.sequence_evaluation import SequenceScores, evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, Sequences
 from inverse_graphics.models.weights import current_versions, load_model
-from inverse_graphics.sequences.problems import held_out_batch
+from inverse_graphics.sequences.problems import evaluation_batch
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 from inverse_graphics.studies.adaptive_plot import plot_curves, plot_difficulty, plot_halting, plot_penalties
 from inverse_graphics.studies.adaptive_summary import ThinkingRow, summarise, thinking_rows
@@ -168,7 +168,7 @@ def judge(trained: StudyRun) -> dict[str, Any]:
         recipe = trained.recipe
         assert isinstance(network, SequenceNetwork)
         assert isinstance(recipe, AdaptiveRecipe)
-        batch = held_out_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
+        batch = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
         return thinking_figures(network, batch, recipe.objective.judged_by, recipe.evaluation.seed)
 
     return judged_once(trained, VERSION, figures)

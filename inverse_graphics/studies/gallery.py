@@ -131,7 +131,7 @@ class Failures:
 
         names: of the kinds that `asset` counts.
         """
-        predicted, truth = predicted.measured(), truth.measured()
+        predicted, truth = predicted.to_float64(), truth.to_float64()
         slots = matched_slots(predicted, truth, match_distance_m)
         errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
         image = (truth.asset >= 0).nonzero()[:, 0]

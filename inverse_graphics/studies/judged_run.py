@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.errors import RecipeError, TrainingError
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.io.documents import read_document
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save
@@ -20,7 +21,7 @@ from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
@@ -182,7 +183,7 @@ class _Readings:
         )
 
     def _placed(self, scenes: SceneLatents) -> PredictedScenes:
-        placed = self.network.space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        placed = self.network.space.scene(scenes)
         return PredictedScenes.from_batch(placed)
 
 

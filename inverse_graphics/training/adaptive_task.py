@@ -20,7 +20,7 @@ from inverse_graphics.models.adaptive.sequence_objectives import (
     build_sequence_objective,
 )
 from inverse_graphics.models.weights import ModelDocument, save_model
-from inverse_graphics.sequences.problems import held_out_batch, learnt_batch
+from inverse_graphics.sequences.problems import evaluation_batch, training_batch
 from inverse_graphics.training.model_card import adaptive_model_card
 from inverse_graphics.training.recipe import AdaptiveRecipe
 from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
@@ -54,12 +54,12 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = SequenceNetwork(settings)
-    held_out = held_out_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
+    held_out = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
     halting = recipe.objective.judged_by
 
     def batch(step: int) -> Sequences:
         return Sequences.from_batch(
-            learnt_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
+            training_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
         )
 
     def evaluate() -> Evaluation:

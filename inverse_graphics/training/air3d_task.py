@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inverse_graphics.families.single_object import SingleObject
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_from_prior
+from inverse_graphics.models.air3d.scene_latents import draw_from_prior
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.observation.observation import Observation
@@ -124,10 +124,10 @@ def summarise_fresh(
     """
     blocks = []
     for first in range(0, count, BATCH):
-        _, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
+        scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
         strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
         noise = network.observation_model.sample(render, generator).residual(render)
-        observation = Observation(render.rgb + strength * noise).clipped()
+        observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
     return concatenated(blocks)
 
@@ -153,7 +153,8 @@ class HeldOutScenes:
         """Draw `count` of them."""
         generator = stream(HELD_OUT, seed)
         scenes, render = draw_from_prior(network.space, network.engine, count, generator)
-        return cls(network, network.observation_model.sample(render, generator), scenes)
+        observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
+        return cls(network, observation, scenes)
 
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""
@@ -181,11 +182,11 @@ class HeldOutScenes:
             self._comparable(self.scenes),
             family.symmetries,
             family.kinds,
-            visible_width_m=family.visible_width_m if isinstance(family, SingleObject) else None,
+            visible_width_m=family.visible_width_m,
         )
 
     def _comparable(self, scenes: SceneLatents) -> PredictedScenes:
-        placed = self.network.space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+        placed = self.network.space.scene(scenes)
         return PredictedScenes.from_batch(placed)
 
     def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""One of K kinds: against torch.distributions and by its frequencies."""
+"""Categorical distributions: against torch.distributions and by its frequencies."""
 
 import math
 

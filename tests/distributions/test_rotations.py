@@ -66,7 +66,7 @@ def test_density_integrates_to_one(haar, std):
 
 
 def test_one_image_alone_would_not_integrate_to_one(haar):
-    """The negative control: a std of 1 puts 2 % of the vectors beyond a half turn."""
+    """The negative control: a std of 1 puts 2 % of the vectors beyond an angle of π."""
     outside = (torch.randn(200_000, 3, generator=seeded()).norm(dim=-1) > math.pi).double().mean().item()
     assert outside == pytest.approx(0.0197, abs=0.002)
 
@@ -114,7 +114,7 @@ def test_mixtures_weigh_their_components_and_keep_batch_shapes(shape):
         torch.testing.assert_close(drawn @ drawn.transpose(-1, -2), EYE.expand_as(drawn), rtol=0, atol=1e-12)
 
 
-def test_one_frame_turned_changes_no_density():
+def test_a_rotation_of_the_frame_changes_no_density():
     q, rotation, turn = (
         mixture(6),
         random_rotations((6,), seeded(3), torch.float64),
@@ -168,7 +168,7 @@ def test_both_divergence_estimates_have_the_divergence_as_their_mean(haar):
     assert enumerated.mean().item() == pytest.approx(expected, abs=0.03)
 
 
-def test_the_centre_is_where_most_is_believed_though_a_component_that_is_not_may_be_denser():
+def test_the_centre_is_the_component_of_largest_weight_though_another_may_be_denser():
     location = random_rotations((2,), seeded(), torch.float64)
     q = RotationMixture(
         torch.tensor([0.0, 4.0]).double(), location, torch.tensor([0.01, 0.5], dtype=torch.float64)
@@ -177,14 +177,14 @@ def test_the_centre_is_where_most_is_believed_though_a_component_that_is_not_may
     torch.testing.assert_close(q.centre(), location[1])
 
 
-def turns_about_z(fold):
+def rotations_about_z(fold):
     angle = 2 * math.pi / fold * torch.arange(fold, dtype=torch.float64)
     return matrix_from_rotation_vector(angle[:, None] * torch.tensor([0.0, 0, 1], dtype=torch.float64))
 
 
 def symmetric(q, fold, filled):
     """With `filled` places that hold no rotation."""
-    symmetry_group = torch.cat([turns_about_z(fold), EYE.expand(filled, 3, 3)])
+    symmetry_group = torch.cat([rotations_about_z(fold), EYE.expand(filled, 3, 3)])
     log_symmetry_weight = torch.cat(
         [torch.full((fold,), -math.log(fold)), torch.full((filled,), -torch.inf)]
     ).double()
@@ -195,9 +195,9 @@ def symmetric(q, fold, filled):
 
 
 @pytest.mark.parametrize("fold", [1, 2, 6])
-def test_rotations_that_look_alike_are_one_outcome(fold):
+def test_symmetric_rotations_are_one_outcome(fold):
     q, rotation = mixture(5), random_rotations((5,), seeded(3), torch.float64)
-    group = turns_about_z(fold)
+    group = rotations_about_z(fold)
     each = torch.stack([q.log_prob(rotation @ turn) for turn in group])
     density = symmetric(q, fold, filled=2).log_prob(rotation)
     torch.testing.assert_close(density.exp(), each.exp().mean(0))
@@ -205,7 +205,7 @@ def test_rotations_that_look_alike_are_one_outcome(fold):
     torch.testing.assert_close(turned, density)
 
 
-def test_the_density_of_what_can_be_seen_integrates_to_one(haar):
+def test_the_density_modulo_symmetry_integrates_to_one(haar):
     rotations, mass = haar
     q = expanded(mixture(seed=4), len(mass))
     total = (mass * symmetric(q, 6, filled=0).log_prob(rotations).exp()).sum().item()
@@ -227,7 +227,7 @@ def off(vector):
     return matrix_from_rotation_vector(torch.tensor(vector, dtype=torch.float64))
 
 
-def weighed(weights, locations, stds, fold=6):
+def weighted(weights, locations, stds, fold=6):
     q = RotationMixture(
         torch.tensor(weights, dtype=torch.float64).log(),
         torch.stack(locations),
@@ -236,32 +236,32 @@ def weighed(weights, locations, stds, fold=6):
     return symmetric(q, fold, filled=2)
 
 
-def test_the_centre_is_the_mean_of_what_agrees_modulo_symmetry():
-    """However each of it is turned by what cannot be seen; what is far off counts for nothing."""
+def test_the_centre_is_the_mean_of_a_mode_modulo_symmetry():
+    """Whatever symmetry rotates each component; components far from the mode do not count."""
     base = random_rotations((), seeded(2), torch.float64)
-    turns = turns_about_z(6)
+    turns = rotations_about_z(6)
     near, far = base @ off([0.1, 0.0, 0.0]), base @ off([0.0, 1.0, 0.0])
-    q = weighed([0.4, 0.4, 0.2], [base @ turns[2], near @ turns[5], far], [0.1, 0.1, 0.05])
+    q = weighted([0.4, 0.4, 0.2], [base @ turns[2], near @ turns[5], far], [0.1, 0.1, 0.05])
     middle = base @ off([0.05, 0.0, 0.0])
     apart = geodesic_angle(q.centre(), middle @ turns)
     assert apart.min() < 1e-6
-    surer = weighed([0.4, 0.4, 0.2], [base @ turns[2], near @ turns[5], far], [0.1, 0.05, 0.05])
+    surer = weighted([0.4, 0.4, 0.2], [base @ turns[2], near @ turns[5], far], [0.1, 0.05, 0.05])
     apart = geodesic_angle(surer.centre(), base @ off([0.08, 0.0, 0.0]) @ turns)  # four times the precision
     assert apart.min() < 1e-6
 
 
-def test_of_a_component_alone_the_centre_is_its_location():
+def test_the_centre_of_a_single_component_is_its_location():
     base = random_rotations((), seeded(2), torch.float64)
-    q = weighed([0.7, 0.3], [base, base @ off([0.0, 0.0, 0.2 + math.pi / 2 - 0.7])], [0.1, 0.1], fold=1)
+    q = weighted([0.7, 0.3], [base, base @ off([0.0, 0.0, 0.2 + math.pi / 2 - 0.7])], [0.1, 0.1], fold=1)
     assert geodesic_angle(q.centre(), base) < 1e-6
-    assert geodesic_angle(q.belief.centre(), base) < 1e-6
+    assert geodesic_angle(q.mixture.centre(), base) < 1e-6
 
 
 def test_centres_of_many_are_those_of_each():
     q = symmetric(mixture(7, components=9, seed=3), 6, filled=1)
     each = [
         SymmetricRotations(
-            RotationMixture(*(part[i] for part in q.belief)), q.symmetry_group[i], q.log_symmetry_weight[i]
+            RotationMixture(*(part[i] for part in q.mixture)), q.symmetry_group[i], q.log_symmetry_weight[i]
         )
         for i in range(7)
     ]
@@ -274,14 +274,14 @@ def test_many_noisy_components_together_are_nearer_to_the_truth_than_the_first()
     errors = {}
     for components in (1, 8):
         noise = 0.1 * torch.randn(400, components, 3, generator=seeded(5), dtype=torch.float64)
-        turned = turns_about_z(6)[torch.randint(6, (400, components), generator=seeded(6))]
+        turned = rotations_about_z(6)[torch.randint(6, (400, components), generator=seeded(6))]
         location = truth[:, None] @ matrix_from_rotation_vector(noise) @ turned
         logits = torch.zeros(400, components).double()
         q = symmetric(RotationMixture(logits, location, torch.full_like(logits, 0.1)), 6, filled=0)
 
         def median(found):
-            return geodesic_angle(found[:, None], truth[:, None] @ turns_about_z(6)).amin(-1).median()
+            return geodesic_angle(found[:, None], truth[:, None] @ rotations_about_z(6)).amin(-1).median()
 
-        errors[components] = [float(median(found)) for found in (q.belief.centre(), q.centre())]
+        errors[components] = [float(median(found)) for found in (q.mixture.centre(), q.centre())]
     assert errors[1][1] == pytest.approx(errors[1][0])
     assert errors[8][1] < 0.5 * errors[8][0]

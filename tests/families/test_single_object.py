@@ -22,7 +22,7 @@ def sample(family):
 
 
 def test_there_is_exactly_one_object_of_any_kind(family, sample):
-    assert (sample.count == 1).all()
+    assert (sample.latents.counts == 1).all()
     assert family.max_objects == 1
     assert chisquare(np.bincount(sample.scene.objects.asset[:, 0], minlength=3)).pvalue > 1e-3
 
@@ -42,7 +42,7 @@ def test_rotations_are_uniform(sample):
     """Under the Haar measure each entry of a matrix is uniform on [−1, 1] (Archimedes)."""
     entries = sample.scene.objects.rotation[:, 0].reshape(-1, 9)
     assert all(kstest(entry / 2 + 0.5, "uniform").pvalue > 1e-3 for entry in entries.T)
-    assert (sample.yaw == 0).all()
+    assert torch.equal(sample.latents.orientation, sample.scene.objects.rotation)
 
 
 def test_every_object_is_wholly_seen_and_fills_about_a_third(family, sample):

@@ -63,7 +63,7 @@ def parted(family, objects, scenes):
 @pytest.mark.parametrize("weights", [(1, 1, 1, 1), (0, 1, 0, 3), (2, 1)])
 def test_counts_are_as_stated_although_crowded_scenes_are_harder_to_place(weights):
     made = family(count_weights=weights)
-    counts = np.bincount(made.sample(6000, seeded(1)).count, minlength=len(weights))
+    counts = np.bincount(made.sample(6000, seeded(1)).latents.counts, minlength=len(weights))
     expected = 6000 * np.array(made.count_probabilities)
     possible = expected > 0
     assert (counts[~possible] == 0).all()
@@ -73,7 +73,7 @@ def test_counts_are_as_stated_although_crowded_scenes_are_harder_to_place(weight
 def test_kinds_are_equally_frequent_and_independent(sample):
     asset = sample.scene.objects.asset
     assert chisquare(np.bincount(asset[asset >= 0], minlength=5)).pvalue > 1e-3
-    pairs = asset[sample.count == 2][:, :2].sort(dim=1).values
+    pairs = asset[sample.latents.counts == 2][:, :2].sort(dim=1).values
     same = int((pairs[:, 0] == pairs[:, 1]).sum())
     assert abs(same - len(pairs) / 5) < 4 * math.sqrt(len(pairs) * 0.16)
 
@@ -96,14 +96,14 @@ def test_without_repeats_a_scene_may_hold_every_kind_once():
 
 
 def test_nothing_cuts_into_anything(default, sample):
-    crowded = torch.nonzero(sample.count == 3)[:25, 0].tolist()
+    crowded = torch.nonzero(sample.latents.counts == 3)[:25, 0].tolist()
     assert all(parted(default, sample.scene.objects, crowded))
 
 
 def test_placed_regardless_things_would_cut_into_each_other(default, sample):
     """The check above can fail: the same things at other scenes' places."""
     objects = sample.scene.objects
-    full = torch.nonzero(sample.count == 3)[:, 0]
+    full = torch.nonzero(sample.latents.counts == 3)[:, 0]
     shuffled = objects.position[full].clone()
     shuffled[:, 1] = objects.position[full.roll(1), 1]
     shuffled[:, 2] = objects.position[full.roll(2), 2]
@@ -117,27 +117,29 @@ def test_things_keep_the_clearance():
     made = family(clearance_m=0.03, count_weights=(0, 0, 1, 1))
     sample = made.sample(500, seeded(3))
     fine = Footprints.from_library(made.library, 256)
-    gaps = fine.separation(sample.scene.objects.asset, sample.scene.objects.position, sample.yaw)
+    gaps = fine.separation(
+        sample.scene.objects.asset, sample.scene.objects.position, sample.latents.orientation
+    )
     assert 0.03 - 1e-6 <= float(gaps.min()) < 0.035
 
 
 def test_a_thing_alone_stands_anywhere_and_faces_anywhere(sample):
-    alone = sample.count == 1
+    alone = sample.latents.counts == 1
     position = sample.scene.objects.position[alone, 0]
     for axis, reach in ((0, 0.32), (1, 0.22)):
         assert kstest((position[:, axis] / reach + 1) / 2, "uniform").pvalue > 1e-3
     turned = alone & ((sample.scene.objects.asset[:, 0] == MUG) | (sample.scene.objects.asset[:, 0] == PAN))
-    assert kstest(sample.yaw[turned, 0] / (2 * math.pi) + 0.5, "uniform").pvalue > 1e-3
+    assert kstest(sample.latents.orientation[turned, 0] / (2 * math.pi) + 0.5, "uniform").pvalue > 1e-3
 
 
 def test_things_stand_upright_on_the_table_and_round_ones_have_no_yaw(sample):
     objects = sample.scene.objects
     assert (objects.position[..., 2] == 0).all()
-    torch.testing.assert_close(objects.rotation, matrix_from_yaw(sample.yaw))
+    torch.testing.assert_close(objects.rotation, matrix_from_yaw(sample.latents.orientation))
     has_yaw = (objects.asset == MUG) | (objects.asset == PAN)
-    assert (sample.yaw[~has_yaw] == 0).all()
-    assert (sample.yaw[has_yaw] != 0).all()
-    assert float(sample.yaw.abs().max()) <= math.pi
+    assert (sample.latents.orientation[~has_yaw] == 0).all()
+    assert (sample.latents.orientation[has_yaw] != 0).all()
+    assert float(sample.latents.orientation.abs().max()) <= math.pi
     assert (objects.scale == 1).all()
     assert (objects.tint == 1).all()
 
@@ -145,7 +147,7 @@ def test_things_stand_upright_on_the_table_and_round_ones_have_no_yaw(sample):
 def test_slots_are_ordered_by_depth_and_the_empty_ones_come_last(sample):
     objects = sample.scene.objects
     present = objects.asset >= 0
-    assert (present == (torch.arange(3) < sample.count[:, None])).all()
+    assert (present == (torch.arange(3) < sample.latents.counts[:, None])).all()
     depth = project(objects.position, sample.scene.camera)[1].masked_fill(~present, torch.inf)
     assert (depth[:, :-1] <= depth[:, 1:] + 1e-6).all()
     assert (objects.position[~present] == 0).all()
@@ -153,7 +155,7 @@ def test_slots_are_ordered_by_depth_and_the_empty_ones_come_last(sample):
 
 def test_free_cameras_are_uniform_over_their_ranges(default, sample):
     low, high = default.settings.orbit_bounds()
-    for share in ((sample.orbit - low) / (high - low)).T:
+    for share in ((sample.latents.orbit - low) / (high - low)).T:
         assert kstest(share, "uniform").pvalue > 1e-3
 
 
@@ -165,7 +167,7 @@ def test_free_cameras_see_every_thing_and_a_corner_of_the_table_at_least(default
     assert origins[there].max() < 63
     half = torch.tensor(default.settings.table.size_m) / 2
     corners = torch.cat([torch.cartesian_prod(*torch.stack([-half, half], 1)), torch.zeros(4, 1)], dim=1)
-    pixels, _ = project(corners.expand(len(sample.orbit), 4, 3), sample.scene.camera)
+    pixels, _ = project(corners.expand(len(sample.latents.orbit), 4, 3), sample.scene.camera)
     seen = ((pixels > 0) & (pixels < 64)).all(dim=-1).sum(dim=-1)
     assert seen.min() >= 1
     assert seen.max() <= 3  # so near that tables are cut off
@@ -175,10 +177,10 @@ def test_a_camera_may_be_known_in_part_or_wholly(default):
     known = default.settings.with_known_camera()
     assert known.camera_known
     assert not default.settings.camera_known
-    orbit = TableTop.build(known).sample(50, seeded()).orbit
+    orbit = TableTop.build(known).sample(50, seeded()).latents.orbit
     expected = torch.tensor([math.radians(-90), math.radians(45), 1.45])
     torch.testing.assert_close(orbit, expected.expand(50, 3))
-    orbit = family(elevation_degrees=30, distance_m=1.8).sample(50, seeded()).orbit
+    orbit = family(elevation_degrees=30, distance_m=1.8).sample(50, seeded()).latents.orbit
     assert len(orbit[:, 0].unique()) == 50
     assert len(orbit[:, 1:].unique(dim=0)) == 1
 
@@ -195,8 +197,8 @@ def test_light_stays_unless_it_may_vary_and_then_within_its_range(sample):
 def test_the_generator_alone_decides(default):
     once, again, other = (default.sample(200, seeded(seed)) for seed in (5, 5, 6))
     assert torch.equal(once.scene.objects.position, again.scene.objects.position)
-    assert torch.equal(once.orbit, again.orbit)
-    assert not torch.equal(once.orbit, other.orbit)
+    assert torch.equal(once.latents.orbit, again.latents.orbit)
+    assert not torch.equal(once.latents.orbit, other.latents.orbit)
 
 
 def test_the_acceptance_rate_falls_with_the_clearance(default):
@@ -214,8 +216,9 @@ def test_what_does_not_fit_is_told_in_one_line():
 
 def test_surroundings_carry_gradients_to_objects_and_camera(default):
     drawn = default.sample(3, seeded(7))
-    orbit = drawn.orbit.double().requires_grad_()
-    scene = default.scenes(drawn.scene.objects.to("cpu", torch.float64), orbit)
+    orbit = drawn.latents.orbit.double().requires_grad_()
+    camera = default.cameras(orbit, drawn.latents.K)
+    scene = default.scenes(drawn.scene.objects.to("cpu", torch.float64), camera)
     assert scene.camera.T_world_camera.dtype == scene.background.dtype == torch.float64
     scene.camera.T_world_camera.sum().backward()
     assert orbit.grad is not None

@@ -72,7 +72,7 @@ def test_every_form_gives_proper_rotations(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_forms_turn_into_one_another_and_back(shape):
+def test_forms_convert_into_one_another_and_back(shape):
     matrix = rotations(*shape)
     for there_and_back in (
         matrix_from_quaternion(quaternion_from_matrix(matrix)),

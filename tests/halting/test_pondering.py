@@ -1,4 +1,4 @@
-"""The loop: when it stops, what it tells its steps, and evaluation that leaves out what has halted."""
+"""The loop: when it stops, what its steps receive, and evaluation that skips halted rows."""
 
 from typing import NamedTuple
 
@@ -38,22 +38,22 @@ def test_nothing_alive_stops_the_loop_and_enumeration_never_stops():
 
 def test_steps_that_are_asked_for_run_even_when_nothing_is_alive():
     logits = torch.tensor([[3.0, 1.0, 2.0, 0.0]])
-    result = ponder(given(logits), None, 4, Thresholded(), least=3)
+    result = ponder(given(logits), None, 4, Thresholded(), min_steps=3)
     assert result.outputs == [0, 1, 2]
     assert torch.stack(result.halt_logits, -1).tolist() == [[3.0, 1.0, 2.0]]
     assert result.log_halt.exp().tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
 
 
-def test_steps_are_told_what_is_alive():
+def test_steps_receive_the_alive_weight():
     logits = torch.tensor([[-1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
-    told = []
+    received = []
 
     def step(state, index, log_alive):
-        told.append(None if log_alive is None else log_alive.exp().tolist())
+        received.append(None if log_alive is None else log_alive.exp().tolist())
         return Step(logits[:, index], index, state)
 
     ponder(step, None, 3, Thresholded())
-    assert told == [None, [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+    assert received == [None, [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
 
 
 @pytest.mark.parametrize("halting", [Thresholded(), Accumulated(), Discrete()], ids=repr)

@@ -67,7 +67,7 @@ def test_expected_steps_are_those_of_all_outcomes_and_of_draws():
     numbers = torch.arange(1, 7).double()
     expected = (log_weights(enumerated).exp() * numbers[:, None]).sum(0)
     assert torch.allclose(expected_steps(enumerated), expected)
-    relaxed = run(logits, Relaxed(0.5), torch.Generator().manual_seed(0), least=6)
+    relaxed = run(logits, Relaxed(0.5), torch.Generator().manual_seed(0), min_steps=6)
     assert torch.allclose(expected_steps(relaxed), expected), "not from what was drawn"
     draws = run(logits.expand(100_000, 5, 6), Discrete(), torch.Generator().manual_seed(1))
     drawn = steps_taken(draws)

@@ -105,12 +105,12 @@ def test_a_transparent_palette_colour_becomes_black(tmp_path):
 
 def test_the_orientation_in_exif_is_applied(tmp_path, noise):
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: row 0 is the right-hand side
+    exif[0x0112] = 6  # the camera was rotated: row 0 is the right-hand side
     Image.fromarray(noise).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png") * 255, np.rot90(noise, -1))
 
 
-def test_a_damaged_exif_does_not_lose_the_picture(tmp_path, noise):
+def test_a_damaged_exif_does_not_lose_the_image(tmp_path, noise):
     Image.fromarray(noise).save(tmp_path / "a.png", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
     assert read_image(tmp_path / "a.png").shape == (12, 17, 3)
 

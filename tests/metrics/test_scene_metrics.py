@@ -193,7 +193,7 @@ def test_the_order_of_objects_changes_nothing():
     assert not close(evaluate(disturbed(truth, seed=9), truth).to_json(), expected)
 
 
-def test_symmetries_of_objects_change_nothing_and_other_turns_do():
+def test_symmetries_of_objects_change_nothing_and_other_rotations_do():
     truth = scenes(slots=2, spread=1.0)
     predicted = disturbed(truth)
     turn = matrix_from_rotation_vector(1.234 * Z)
@@ -290,7 +290,7 @@ def test_two_thousand_images_take_a_moment():
         ({"asset": torch.full((IMAGES, SLOTS), 4), "count": torch.full((IMAGES,), SLOTS)}, "got kind 4"),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_one_line(change, message):
+def test_what_cannot_be_compared_is_one_line(change, message):
     truth = scenes()
     with pytest.raises(SceneError, match=message):
         evaluate(replace(truth, **change), truth)

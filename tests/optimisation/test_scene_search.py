@@ -9,8 +9,7 @@ import torch
 from inverse_graphics.errors import EngineError, ModelError
 from inverse_graphics.families.registry import read_family
 from inverse_graphics.families.table_top import TableTopSettings
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes, nearest_first
+from inverse_graphics.models.air3d.scene_latents import draw_scenes, nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
@@ -56,7 +55,7 @@ def search(request):
 
 
 def scenes_of(search, count, seed=0):
-    return SceneLatents.from_sample(search.space.family.sample(count, seeded(seed)), search.space)
+    return search.space.family.sample(count, seeded(seed)).latents
 
 
 def photographs(search, scenes, seed=1):
@@ -205,13 +204,13 @@ def test_fresh_objects_are_tried_where_the_picture_errs():
 
     after = exchanged(scenes, space, Judgement(score, lambda _: error), 0, 4, seeded())
     assert (after.counts == 3).all()
-    pixel = space.pixel_from_plane(after.position, space.cameras(after.orbit))
+    pixel = space.pixel_from_plane(after.position, space.cameras(after.orbit, after.K))
     torch.testing.assert_close(pixel, torch.tensor([12.5, 15.5]).expand(40, 3, 2), atol=0.02, rtol=0)
 
 
 def test_the_prior_does_not_ask_in_which_slots_objects_are(search):
     scenes = nearest_first(scenes_of(search, 8, seed=9), search.space)
-    ordered = log_prior_of_prefixes(scenes, search.space).gather(1, scenes.counts[:, None])[:, 0]
+    ordered = search.space.family.log_prob(scenes).gather(1, scenes.counts[:, None])[:, 0]
     backwards = torch.arange(scenes.asset.shape[1]).flip(0).expand_as(scenes.asset)
     flipped = scenes.take_slots(backwards)
     torch.testing.assert_close(log_prior(flipped, search.space), ordered)

@@ -26,7 +26,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture
 def pack_folder(tmp_path):
     """A pack's folder with a secret beside it that nothing may read."""
-    (tmp_path / "secret.png").write_bytes(picture(2, 2))
+    (tmp_path / "secret.png").write_bytes(make_image(2, 2))
     (tmp_path / "secret.bin").write_bytes(bytes(1000))
     (tmp_path / "secret.mtl").write_text("newmtl a\nKd 1 0 0\n")
     (tmp_path / "secret.stl").write_bytes(box("stl"))
@@ -40,13 +40,13 @@ def box(kind):
     return data.encode() if isinstance(data, str) else data
 
 
-def picture(width, height, kind="PNG"):
+def make_image(width, height, kind="PNG"):
     buffer = BytesIO()
     Image.new("RGB", (width, height), (9, 9, 9)).save(buffer, kind)
     return buffer.getvalue()
 
 
-def huge_picture():
+def huge_image():
     """A PNG of a few bytes that says it has 60,000 × 60,000 pixels."""
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
@@ -250,7 +250,7 @@ def test_text_that_would_keep_a_loader_busy(pack_folder, name, content):
     refusal(pack_folder, content, name)
 
 
-def test_few_triangles_drawn_very_often(pack_folder, monkeypatch):
+def test_few_triangles_instanced_very_often(pack_folder, monkeypatch):
     nodes = [{"mesh": 0} for _ in range(900)]
     monkeypatch.setattr(mesh_file, "MAX_FACES", 899)
     content = triangle(nodes=nodes, scenes=[{"nodes": list(range(900))}])
@@ -287,9 +287,9 @@ def test_glb_that_promises_what_it_does_not_hold(pack_folder, changes):
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"), [(huge_picture(), "too many pixels"), (b"no", "not an image")]
+    ("content", "expected"), [(huge_image(), "too many pixels"), (b"no", "not an image")]
 )
-def test_pictures_in_the_data_of_a_glb(pack_folder, content, expected):
+def test_images_in_the_data_of_a_glb(pack_folder, content, expected):
     views = [{"buffer": 0, "byteLength": 36}, {"buffer": 0, "byteOffset": 36, "byteLength": len(content)}]
     images = [{"bufferView": 1, "mimeType": "image/png"}]
     assert expected in refusal(pack_folder, triangle(content, bufferViews=views, images=images))
@@ -330,7 +330,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("uri", OUTSIDE)
-def test_glb_that_refers_to_pictures_elsewhere(pack_folder, uri):
+def test_glb_that_refers_to_images_elsewhere(pack_folder, uri):
     line = refusal(pack_folder, with_image(uri=uri))
     assert "lies outside the pack" in line or "does not exist" in line
 
@@ -349,15 +349,15 @@ def test_obj_that_refers_to_materials_elsewhere(pack_folder, name):
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "missing.png", "text.png"])
-def test_materials_that_refer_to_pictures_elsewhere(pack_folder, name):
-    (pack_folder / "text.png").write_text("not a picture")
+def test_materials_that_refer_to_images_elsewhere(pack_folder, name):
+    (pack_folder / "text.png").write_text("not an image")
     (pack_folder / "own.mtl").write_text(f"newmtl a\nKd 1 1 1\nmap_Kd {name}\n")
     content = b"mtllib own.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nusemtl a\nf 1/1 2/1 3/1\n"
     line = refusal(pack_folder, content, "thing.obj")
     assert "lies outside the pack" in line or "does not exist" in line or "not an image" in line
 
 
-def test_ply_that_refers_to_a_picture_elsewhere(pack_folder):
+def test_ply_that_refers_to_an_image_elsewhere(pack_folder):
     content = box("ply").replace(b"format", b"comment TextureFile ../secret.png\nformat", 1)
     start, end = content.split(b"\ncomment TextureFile ../secret.png", 1)
     kind, rest = end.split(b"\n", 2)[1:]
@@ -371,12 +371,12 @@ def test_textures(pack_folder):
     mesh.visual = TextureVisuals(uv=np.zeros((8, 2)), material=material)
     good = mesh.export(file_type="glb")
     for content, expected in (
-        (huge_picture(), "texture 'skin.png' has far too many pixels: expected at most 4096×4096"),
-        (picture(4097, 1), "texture of 4097×1 pixels"),
-        (picture(300, 300)[:150], "pixels cannot be read"),
+        (huge_image(), "texture 'skin.png' has far too many pixels: expected at most 4096×4096"),
+        (make_image(4097, 1), "texture of 4097×1 pixels"),
+        (make_image(300, 300)[:150], "pixels cannot be read"),
         (b"", "not an image"),
         (b"GIF89a nonsense", "not an image"),
-        (picture(4, 4, "EPS"), "not an image"),  # a program, for which Pillow starts another
+        (make_image(4, 4, "EPS"), "not an image"),  # a program, for which Pillow starts another
     ):
         (pack_folder / "skin.png").write_bytes(content)
         assert expected in refusal(pack_folder, good, texture="skin.png")
@@ -384,11 +384,11 @@ def test_textures(pack_folder):
     assert "does not exist" in refusal(pack_folder, good, texture="none.png")
 
 
-def test_pictures_inside_a_glb_are_bounded_too(pack_folder):
-    (pack_folder / "huge.png").write_bytes(huge_picture())
-    (pack_folder / "cut.png").write_bytes(picture(300, 300)[:150])
-    (pack_folder / "large.png").write_bytes(picture(4097, 1))
-    (pack_folder / "program.png").write_bytes(picture(4, 4, "EPS"))
+def test_images_inside_a_glb_are_bounded_too(pack_folder):
+    (pack_folder / "huge.png").write_bytes(huge_image())
+    (pack_folder / "cut.png").write_bytes(make_image(300, 300)[:150])
+    (pack_folder / "large.png").write_bytes(make_image(4097, 1))
+    (pack_folder / "program.png").write_bytes(make_image(4, 4, "EPS"))
     assert "not an image" in refusal(pack_folder, with_image(uri="program.png"))
     assert "far too many pixels" in refusal(pack_folder, with_image(uri="huge.png"))
     assert "texture of 4097×1 pixels" in refusal(pack_folder, with_image(uri="large.png"))

@@ -1,4 +1,4 @@
-"""Cameras on orbits as tensors: `orbit_pose` is the oracle."""
+"""Cameras on orbits as tensors: against the reference `orbit_pose`."""
 
 import numpy as np
 import pytest

@@ -134,7 +134,7 @@ def test_moving_reaches_every_tensor():
     ("scenes", "slots", "message"),
     [
         ([], None, "got no scenes: expected at least one"),
-        ([SCENES[0], scene(5, 1, size=(8, 8))], None, "pictures of 8×8, 20×10: expected one size in a batch"),
+        ([SCENES[0], scene(5, 1, size=(8, 8))], None, "images of 8×8, 20×10: expected one size in a batch"),
         (SCENES, 3, "a scene has 4 objects: expected at most 3"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a scene accepts, what it keeps, and what it says when something is wrong."""
+"""What a scene accepts, what it keeps, and its error messages."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_defaults_and_frozen_values():
     hash(scene)
 
 
-def test_yaw_is_a_turn_about_z():
+def test_yaw_is_a_rotation_about_z():
     item = SceneObject.model_validate({"asset": "a/b", "yaw_degrees": 90})
     assert item.quaternion_xyzw == pytest.approx((0, 0, math.sqrt(0.5), math.sqrt(0.5)))
     assert item == SceneObject(asset="a/b", quaternion_xyzw=item.quaternion_xyzw)

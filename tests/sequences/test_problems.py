@@ -6,7 +6,7 @@ import pytest
 from inverse_graphics.errors import DataError
 from inverse_graphics.sequences.bits import GATES, Logic, Parity
 from inverse_graphics.sequences.numbers import BEYOND, Addition, Sort
-from inverse_graphics.sequences.problems import held_out_batch, learnt_batch
+from inverse_graphics.sequences.problems import evaluation_batch, training_batch
 from inverse_graphics.sequences.sequence_batch import NO_TARGET
 from inverse_graphics.sequences.text import Text
 
@@ -33,14 +33,14 @@ def test_a_batch_has_the_shapes_that_it_says(problem, rng):
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.kind)
-def test_batches_depend_on_seed_and_number_alone_and_held_out_ones_are_others(problem):
-    again = learnt_batch(problem, 8, 3, 5)
-    for name, array in learnt_batch(problem, 8, 3, 5)._asdict().items():
+def test_batches_depend_on_seed_and_number_alone_and_evaluation_batches_are_others(problem):
+    again = training_batch(problem, 8, 3, 5)
+    for name, array in training_batch(problem, 8, 3, 5)._asdict().items():
         assert np.array_equal(array, getattr(again, name))
     for other in (
-        learnt_batch(problem, 8, 3, 6),
-        learnt_batch(problem, 8, 4, 5),
-        held_out_batch(problem, 8, 3),
+        training_batch(problem, 8, 3, 6),
+        training_batch(problem, 8, 4, 5),
+        evaluation_batch(problem, 8, 3),
     ):
         assert not np.array_equal(again.inputs, other.inputs)
 
@@ -128,7 +128,7 @@ def test_text_asks_for_the_next_byte_and_holds_the_end_out(tmp_path, rng):
     file = tmp_path / "text.txt"
     file.write_bytes(bytes(range(200)))
     problem = Text(file=file, length=10)
-    for batch, low, high in ((problem.draw(300, rng), 0, 180), (problem.draw_held_out(300, rng), 180, 200)):
+    for batch, low, high in ((problem.draw(300, rng), 0, 180), (problem.draw_test(300, rng), 180, 200)):
         shown = batch.inputs.argmax(-1)
         assert np.array_equal(batch.targets[..., 0], shown + 1)
         assert low <= shown.min()
@@ -144,11 +144,11 @@ def test_a_curriculum_goes_from_the_easiest_inputs_to_all_of_them(problem):
     easiest, most = {"parity": (1, 16), "logic": (1, 10), "addition": (1, 5), "sort": (2, 15)}[problem.kind]
     numbers = most - easiest + 1
     for index in range(20):
-        batch = learnt_batch(problem, 200, 0, index, curriculum_steps=20)
+        batch = training_batch(problem, 200, 0, index, curriculum_steps=20)
         hardest = easiest - 1 + int(np.ceil(numbers * (index + 1) / 20))
         assert batch.difficulty[batch.valid].min() == easiest
         assert batch.difficulty[batch.valid].max() == hardest
-    later, at_once = learnt_batch(problem, 8, 0, 20, curriculum_steps=20), learnt_batch(problem, 8, 0, 20)
+    later, at_once = training_batch(problem, 8, 0, 20, curriculum_steps=20), training_batch(problem, 8, 0, 20)
     assert np.array_equal(later.inputs, at_once.inputs)
-    held_out = held_out_batch(problem, 200, 0)
-    assert held_out.difficulty[held_out.valid].max() == most
+    evaluation = evaluation_batch(problem, 200, 0)
+    assert evaluation.difficulty[evaluation.valid].max() == most

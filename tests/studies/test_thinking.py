@@ -17,7 +17,7 @@ from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetworkSettings,
 )
 from inverse_graphics.sequences.numbers import Sort
-from inverse_graphics.sequences.problems import held_out_batch
+from inverse_graphics.sequences.problems import evaluation_batch
 from inverse_graphics.studies.adaptive import by_difficulty, halting_by_difficulty, thinking_variants
 from inverse_graphics.studies.adaptive_summary import ThinkingRow, working_range
 
@@ -110,7 +110,7 @@ def network(problem):
 
 def test_figures_by_difficulty_are_means_over_its_inputs():
     problem = Sort(shortest=2, longest=4)
-    made, batch = network(problem), held_out_batch(problem, 90, 0)
+    made, batch = network(problem), evaluation_batch(problem, 90, 0)
     exam = evaluate_sequences(made, batch, Accumulated())
     rows = by_difficulty(exam)
     assert [row["difficulty"] for row in rows] == [2, 3, 4]
@@ -124,7 +124,7 @@ def test_figures_by_difficulty_are_means_over_its_inputs():
 @pytest.mark.parametrize("halting", [Accumulated(), Thresholded()], ids=repr)
 def test_shares_of_the_step_at_which_it_halts_sum_to_one(halting):
     problem = Sort(shortest=2, longest=4)
-    rows = halting_by_difficulty(network(problem), held_out_batch(problem, 90, 0), halting)
+    rows = halting_by_difficulty(network(problem), evaluation_batch(problem, 90, 0), halting)
     assert [row["difficulty"] for row in rows] == [2, 3, 4]
     assert all(sum(row["shares"]) == pytest.approx(1) for row in rows)
 

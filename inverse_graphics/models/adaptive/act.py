@@ -76,7 +76,7 @@ class ACT(nn.Module):
         *,
         halting: Halting | None = None,
         generator: torch.Generator | None = None,
-        least: int = 0,
+        min_steps: int = 0,
     ) -> AdaptiveOutput:
         """Think about B inputs (B, input_size − 1), from the state that the ones before left.
 
@@ -96,7 +96,7 @@ class ACT(nn.Module):
 
         start = (steady, first_state(self.cell, inputs) if state is None else state)
         stepper = step if torch.is_grad_enabled() else skip_halted(step)
-        pondering = ponder(stepper, start, self.max_steps, rule, generator, least=least)
+        pondering = ponder(stepper, start, self.max_steps, rule, generator, min_steps=min_steps)
         return AdaptiveOutput(_selected(pondering), pondering)
 
 

@@ -132,7 +132,7 @@ class SequenceNetwork(nn.Module):
         inputs: list[Tensor],
         halting: Halting | None = None,
         generator: torch.Generator | None = None,
-        least: int = 0,
+        min_steps: int = 0,
     ) -> Answers:
         """Think about sequences, input by input; halting and what follows as for `ACT`."""
         state: State | None = None
@@ -143,7 +143,7 @@ class SequenceNetwork(nn.Module):
                 state, pondering = self.think(current, state)
             else:
                 state, pondering = self.think(
-                    current, state, halting=halting, generator=generator, least=least
+                    current, state, halting=halting, generator=generator, min_steps=min_steps
                 )
             hidden.append(hidden_of(state))
             ponderings.append(pondering)

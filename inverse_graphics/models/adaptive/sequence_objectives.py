@@ -120,8 +120,8 @@ class ReinforcePact(SequenceObjective):
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
         """Its gradient is unbiased for τ E[N] less the expected log-likelihood."""
-        most = self.network.settings.max_steps
-        answers = self.network(batch.inputs, Discrete(), generator, least=most)
+        all_steps = self.network.settings.max_steps
+        answers = self.network(batch.inputs, Discrete(), generator, min_steps=all_steps)
         losses = answer_losses(answers.logits, batch.targets)
         prior = self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings])
         log_q = torch.cat([log_probability(pondering) for pondering in answers.ponderings])

@@ -34,19 +34,14 @@ from torch import Tensor
 
 from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference, attend_infer_repeat
 from inverse_graphics.models.air3d.identity import Score, expected_over_kinds
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D, Latents
-from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import encode_once, sampled_latents
 from inverse_graphics.models.air3d.replay import ReplayBuffer
-from inverse_graphics.models.air3d.scene_latents import (
-    SceneLatents,
-    draw_from_prior,
-    draw_step_inputs,
-    nearest_first,
-)
+from inverse_graphics.models.air3d.scene_latents import draw_from_prior, draw_step_inputs, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.models.estimators.exact import mixed_weights
@@ -194,7 +189,7 @@ class BoundAscent:
             log_likelihood = likelihood.log_prob(observation[:, None], prefixes)
             if settings.overlap_nats_per_m == 0:
                 return log_likelihood
-            return log_likelihood - settings.overlap_nats_per_m * overlap(scenes, model.space)
+            return log_likelihood - settings.overlap_nats_per_m * model.space.family.overlap(scenes)
 
         return score
 
@@ -246,8 +241,8 @@ class ElboObjective:
     def batch(self, size: int, generator: torch.Generator) -> Observation:
         """Images of unknown scenes."""
         model = self.model
-        _, render = draw_from_prior(model.space, model.engine, size, generator)
-        return model.observation_model.sample(render, generator)
+        scenes, render = draw_from_prior(model.space, model.engine, size, generator)
+        return model.observation_model.sample(render, generator).replace(K=scenes.K)
 
     def loss(
         self, batch: Observation, step: int, generator: torch.Generator

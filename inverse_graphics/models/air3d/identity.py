@@ -18,10 +18,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.engine import Layers
 
@@ -68,8 +68,10 @@ def _of_every_kind(model: Air3D, scenes: SceneLatents) -> Layers:
     """Each object drawn as every kind: B scenes of N · K layers, kinds of one object together."""
     kinds = len(model.space.orientation_observable)
     asset = torch.arange(kinds, device=scenes.asset.device).repeat(*scenes.asset.shape)
-    position, rotation = (part.repeat_interleave(kinds, 1) for part in (scenes.position, scenes.rotation))
-    placed = model.space.scene(scenes.orbit, asset, position, rotation)
+    position, orientation = (
+        part.repeat_interleave(kinds, 1) for part in (scenes.position, scenes.orientation)
+    )
+    placed = model.space.scene(scenes.replace(asset=asset, position=position, orientation=orientation))
     return model.engine.layers(placed.objects, placed.camera, placed.light)
 
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.models.outlier_detector import ParsedImages
 from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.pictures import render
@@ -119,7 +119,7 @@ def _drawn(reading: SceneReading) -> Tensor:
 def _visible(model: Air3D, reading: SceneReading) -> Tensor:
     """Where each object is what is seen most: (B, N, H, W), one or zero."""
     found = reading.scenes
-    scene = model.space.scene(found.orbit, found.asset, found.position, found.rotation)
+    scene = model.space.scene(found)
     seen = render(scene, model.engine).instance_mask
     slots = torch.arange(found.asset.shape[1], device=seen.device)
     return (seen[:, None] == slots[:, None, None]).to(found.position)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.recurrent_state import Hidden, ObjectEncoding
-from inverse_graphics.models.air3d.scene_latents import Prefixes, SceneLatents, depths
+from inverse_graphics.models.air3d.scene_latents import Prefixes, depths
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.observation import Observation
 
@@ -96,7 +97,8 @@ def _all_at_once(
 ) -> Iterator[_Steps]:
     """All steps of a network that sees the composite.  counts: (B,), objects of each image."""
     image, step = _steps_taken(counts, model.max_objects)
-    before, camera = prefixes.renders[image, step], model.space.cameras(orbit[image])
+    before = prefixes.renders[image, step]
+    camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
     posterior = model.posterior(maps.fine[image], observation[image], before, orbit[image], camera)
     yield _Steps(image, step, posterior)
 
@@ -115,14 +117,14 @@ def _one_by_one(
             asset, position, orientation = (
                 part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.orientation)
             )
-            camera = model.space.cameras(orbit[image])
+            camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
             encoding = ObjectEncoding.from_latents(
                 asset, position, orientation, orbit[image], camera, model.space
             )
             before = model.update_hidden(known, maps.fine[image], encoding)
         if not len(image):
             return
-        camera = model.space.cameras(orbit[image])
+        camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
         posterior = model.posterior(maps.fine[image], observation[image], before, orbit[image], camera)
         yield _Steps(image, torch.full_like(image, step), posterior)
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from inverse_graphics.distributions.discrete import Categorical
 from inverse_graphics.distributions.normal import TruncatedNormal
 from inverse_graphics.distributions.sampler import Sampler
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.families.registry import AnyFamilySettings
-from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.halting import Step
 from inverse_graphics.models.air import InitialState, ObjectStep
 from inverse_graphics.models.air3d.features import (
@@ -47,7 +47,7 @@ from inverse_graphics.render.backdrop import Backdrop, table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.scene.batch import CameraBatch, SceneBatch
+from inverse_graphics.scene.batch import CameraBatch
 
 Channels = Annotated[int, Field(ge=4, le=1024)]
 
@@ -107,13 +107,12 @@ class Latents(NamedTuple):
     """One object of each image, as sampled.
 
     asset: (B,).  position: (B, 2), metres on the scene's plane.  orientation: (B,) or (B, 3, 3).
-    rotation: (B, 3, 3).  posterior: where they came from.  before, after: the renders without and with it.
+    posterior: where they came from.  before, after: the renders without and with it.
     """
 
     asset: Tensor
     position: Tensor
     orientation: Tensor
-    rotation: Tensor
     posterior: ObjectPosterior
     before: Rendered
     after: Rendered
@@ -192,7 +191,7 @@ class Air3D(nn.Module):
         """Choose a camera for images of which the features are known.
 
         Args:
-            observation: B images.
+            observation: B images; those without K have the family's.
             maps: their features.
             sampler: how latents are taken from their posteriors.
             reconstruction_gradient: whether steps learn through what earlier ones put into their input: the
@@ -203,7 +202,8 @@ class Air3D(nn.Module):
             orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
-        scene = self._empty(orbit)
+        K = self.space.K.expand(len(images), 3, 3) if observation.K is None else observation.K
+        scene = self.space.scene(self.space.without_objects(orbit, K))
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         empty = Rendered.from_backdrop(backdrop)
         hidden = None if self.state_update is None else self.state_update.begin(images)
@@ -215,15 +215,14 @@ class Air3D(nn.Module):
         posterior = self.look(state)
         position, asset = sampler(posterior.position), sampler(Categorical(posterior.identity)).long()
         orientation = sampler(posterior.visible_orientation(asset, self.space))
-        rotation = orientation if self.space.floating else matrix_from_yaw(orientation)
-        after, carried = self._add(state, asset, position, rotation)
+        after, carried = self._add(state, asset, position, orientation)
         if state.hidden is not None:
             encoding = ObjectEncoding.from_latents(
                 asset, position, orientation, state.orbit, state.camera, self.space
             )
             encoding = encoding if state.reconstruction_gradient else encoding.detached()
             carried = carried._replace(hidden=self.update_hidden(state.hidden, state.maps.fine, encoding))
-        latents = Latents(asset, position, orientation, rotation, posterior, state.reconstruction, after)
+        latents = Latents(asset, position, orientation, posterior, state.reconstruction, after)
         return Step(
             -posterior.presence, ObjectStep(latents, self._kl(posterior, asset, orientation)), carried
         )
@@ -308,14 +307,13 @@ class Air3D(nn.Module):
         turned = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
         return named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * turned
 
-    def _empty(self, orbit: Tensor) -> SceneBatch:
-        batch = len(orbit)
-        none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
-        return self.space.scene(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0, 3, 3))
-
-    def _add(self, state: State, asset: Tensor, position: Tensor, rotation: Tensor) -> tuple[Rendered, State]:
+    def _add(
+        self, state: State, asset: Tensor, position: Tensor, orientation: Tensor
+    ) -> tuple[Rendered, State]:
         """Render one more object over those so far."""
-        one = self.space.scene(state.orbit, asset[:, None], position[:, None], rotation[:, None])
+        one = self.space.scene(
+            SceneLatents(state.orbit, asset[:, None], position[:, None], orientation[:, None], state.camera.K)
+        )
         new = self.engine.layers(one.objects, one.camera, one.light)
         layers = (
             new

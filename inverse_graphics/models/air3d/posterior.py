@@ -24,7 +24,7 @@ from inverse_graphics.models.air3d.features import STRIDE, Maps, Normed
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.scene.batch import CameraBatch
 
-AGREEING = 1.5
+MODE_RADIUS = 1.5
 """Cells; two votes no farther apart are for the same place."""
 
 
@@ -143,7 +143,7 @@ def _restrict_to_mode(attention: Tensor, places: Tensor) -> Tensor:
     """Attention (B, cells) to those cells alone whose `places` (B, 2, cells) agree with that of the first."""
     first = attention.argmax(-1)[:, None, None].expand(-1, 2, 1)
     apart = (places - places.gather(2, first)).square().sum(1)
-    agreeing = attention * (apart <= AGREEING**2)
+    agreeing = attention * (apart <= MODE_RADIUS**2)
     return agreeing / agreeing.sum(-1, keepdim=True)
 
 

@@ -15,11 +15,10 @@ from inverse_graphics.distributions.sampler import (
     Sampler,
     log_prob_mixture,
 )
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference, InitialState, attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation
 
@@ -96,7 +95,7 @@ def propose(
         model, observation.repeat(samples), sampler, initial=initial, likelihood=likelihood
     )
     scenes = sampled_latents(inference)
-    log_joint = inference.log_likelihood + log_prior_of_prefixes(scenes, model.space)
+    log_joint = inference.log_likelihood + model.space.family.log_prob(scenes)
     log_r = _log_density_of_prefixes(model, inference, defence)
     log_q = _log_density_of_prefixes(model, inference) if any(defence) else log_r
     shape = (samples, len(observation), -1)
@@ -149,6 +148,7 @@ def sampled_latents(inference: Inference) -> SceneLatents:
         torch.stack([one.asset for one in latents], 1),
         torch.stack([one.position for one in latents], 1),
         torch.stack([one.orientation for one in latents], 1),
+        inference.shared.camera.K,
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.scene_latents import SceneLatents
 from inverse_graphics.observation.observation import Observation
 
 DARKEST, BRIGHTEST = -0.5, 1.5
@@ -25,6 +25,7 @@ class ReplayBuffer(nn.Module):
     asset: Tensor
     position: Tensor
     orientation: Tensor
+    K: Tensor
     seen: Tensor
 
     def __init__(self, model: Air3D, size: int) -> None:
@@ -36,6 +37,7 @@ class ReplayBuffer(nn.Module):
         self.register_buffer("asset", torch.full((size, slots), -1))
         self.register_buffer("position", torch.zeros(size, slots, 2))
         self.register_buffer("orientation", torch.zeros(size, slots, *orientation))
+        self.register_buffer("K", model.space.K.repeat(size, 1, 1))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def add(self, observation: Observation, scenes: SceneLatents) -> None:
@@ -53,5 +55,7 @@ class ReplayBuffer(nn.Module):
         filled = min(int(self.seen), len(self.images))
         at = torch.randint(filled, (count,), generator=generator, device=self.images.device)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()
-        scenes = SceneLatents(self.orbit[at], self.asset[at], self.position[at], self.orientation[at])
-        return Observation(images), scenes
+        scenes = SceneLatents(
+            self.orbit[at], self.asset[at], self.position[at], self.orientation[at], self.K[at]
+        )
+        return Observation(images, K=scenes.K), scenes

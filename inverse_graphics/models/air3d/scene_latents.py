@@ -1,65 +1,21 @@
-"""Whole scenes as the network speaks of them, and their first n objects drawn."""
+"""Rendering of scene latents: whole scenes and those of their first n objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from inverse_graphics.families.family import SceneSample
-from inverse_graphics.geometry.transforms import matrix_from_yaw
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.pictures import render
-from inverse_graphics.scene.batch import depth_order, take_slots
+from inverse_graphics.scene.batch import depth_order
+from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.tensor_batch import TensorBatch
-
-
-@dataclass(frozen=True)
-class SceneLatents(TensorBatch):
-    """B scenes of up to N objects, in the order in which they are to be inferred.
-
-    orbit: (B, 3).  asset: (B, N), −1 beyond each scene's count.  position: (B, N, 2), metres on the stage's
-    plane.  orientation: (B, N) yaws in radians, or (B, N, 3, 3) rotations where objects float.
-    """
-
-    orbit: Tensor
-    asset: Tensor
-    position: Tensor
-    orientation: Tensor
-
-    @classmethod
-    def from_sample(cls, sample: SceneSample, space: SceneSpace) -> SceneLatents:
-        """Scenes drawn from the stage's family, nearest object first."""
-        objects = sample.scene.objects
-        orientation = objects.rotation if space.floating else sample.yaw
-        return cls(sample.orbit, objects.asset, space.plane(objects.position), orientation)
-
-    @property
-    def counts(self) -> Tensor:
-        """(B,) int64."""
-        return (self.asset >= 0).sum(-1)
-
-    @property
-    def rotation(self) -> Tensor:
-        """(B, N, 3, 3), world from object."""
-        return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
-
-    def take_slots(self, order: Tensor) -> SceneLatents:
-        """The objects in another order.  order: (B, N), for each new slot the old one."""
-        return self._of_slots(lambda values: take_slots(values, order))
-
-    def first_slots(self, count: int) -> SceneLatents:
-        """The first `count` objects of each scene."""
-        return self._of_slots(lambda values: values[:, :count])
-
-    def _of_slots(self, function: Callable[[Tensor], Tensor]) -> SceneLatents:
-        asset, position, orientation = map(function, (self.asset, self.position, self.orientation))
-        return self.replace(asset=asset, position=position, orientation=orientation)
 
 
 @dataclass(frozen=True)
@@ -75,7 +31,7 @@ class Prefixes(TensorBatch):
 
 def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
     """Draw all prefixes of each scene from one rendering of all its objects; the last is the whole scene."""
-    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
+    scene = space.scene(scenes)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     return Prefixes(Rendered.from_prefixes(layers, backdrop), scenes)
@@ -89,8 +45,7 @@ def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngi
 
 def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Rendered:
     """Draw whole scenes; differentiable where the engine is."""
-    scene = space.scene(scenes.orbit, scenes.asset, scenes.position, scenes.rotation)
-    return Rendered.from_rendering(render(scene, engine))
+    return Rendered.from_rendering(render(space.scene(scenes), engine))
 
 
 def draw_from_prior(
@@ -100,15 +55,22 @@ def draw_from_prior(
     sample = space.family.sample(count, generator)
     with torch.no_grad():
         drawn = render(sample.scene, engine)
-    return SceneLatents.from_sample(sample, space), Rendered.from_rendering(drawn)
+    return sample.latents, Rendered.from_rendering(drawn)
+
+
+def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
+    """The same with rotations for orientations, and the identity for kinds that look the same in all."""
+    observable = space.orientation_observable[scenes.asset.clamp(min=0)][..., None, None]
+    return scenes.replace(orientation=torch.where(observable, scenes.rotation, torch.eye(3).to(scenes.orbit)))
 
 
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
-    """Objects in the order in which families give them: by depth before the camera, empty slots last."""
+    """Objects in the order in which families give them: by depth, empty slots last."""
     return scenes.take_slots(depth_order(scenes.asset, depths(scenes, space)))
 
 
 def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:
-    """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
-    depth = space.family.surroundings.depth(space.world(scenes.position), scenes.orbit)
+    """Depth of the objects' origins along the camera's z axis: (B, N), metres, infinite for empty slots."""
+    camera = space.cameras(scenes.orbit, scenes.K)
+    depth = depth_before(space.world(scenes.position), camera)
     return depth.masked_fill(scenes.asset < 0, torch.inf)

@@ -1,4 +1,4 @@
-"""Where a family's scenes take place, in tensors: the plane, its reach, the cameras, the kinds."""
+"""A family's scenes as a network needs them: the plane of its objects, the cameras, the kinds, in buffers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.families.registry import AnyFamilySettings, build_family
+from inverse_graphics.families.family import IMPOSSIBLE, SceneLatents
+from inverse_graphics.families.quantities import FamilySettings
+from inverse_graphics.families.registry import build_family
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
-IMPOSSIBLE = -60.0
-"""Log-probability of a count that never occurs: finite, so that no weight times it is undefined."""
-
 
 class SceneSpace(nn.Module):
-    """What is fixed in all scenes of a family, and how the rest is placed on it.
+    """What is fixed in all scenes of a family, and maps from latents to scenes.
 
     The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
     rotation.  free: (F,), which of azimuth, elevation and distance vary.  log_count_prior: (N + 1,), nats.
-    symmetry_group: (K, S, 3, 3), the rotations that leave each kind as it looks; log_share: (K, S), −log of
-    their number, −∞ beyond it.
+    symmetry_group: (M, S, 3, 3), the rotations that leave the appearance of each of M kinds unchanged;
+    log_symmetry_weight: (M, S), −log of their number, −∞ beyond it.
     """
 
     origin: Tensor
@@ -30,15 +29,16 @@ class SceneSpace(nn.Module):
     reach: Tensor
     orbit_low: Tensor
     orbit_high: Tensor
+    K: Tensor
     free: Tensor
     orientation_observable: Tensor
     log_count_prior: Tensor
     symmetry_group: Tensor
     log_symmetry_weight: Tensor
 
-    def __init__(self, settings: AnyFamilySettings) -> None:
+    def __init__(self, settings: FamilySettings) -> None:
         super().__init__()
-        with torch.device("cpu"):  # meshes have values even where a network is built without
+        with torch.device("cpu"):  # meshes need values even where a network is built without, on "meta"
             self.family = build_family(settings)
             extent = self.family.extent
             prior = torch.tensor(self.family.count_probabilities).log().clamp(min=IMPOSSIBLE)
@@ -56,7 +56,7 @@ class SceneSpace(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def without_symmetry(self) -> SceneSpace:
-        """The same, where no two rotations look alike."""
+        """The same, with every rotation of an object told from every other."""
         space = deepcopy(self, {id(self.family): self.family})
         space.symmetry_group = space.symmetry_group[:, :1]  # groups begin with the identity
         space.log_symmetry_weight = torch.zeros_like(space.log_symmetry_weight[:, :1])
@@ -79,7 +79,7 @@ class SceneSpace(nn.Module):
         return (eye + steps[:, None] * ray) @ self.axes.T
 
     def pixel_from_plane(self, position: Tensor, camera: CameraBatch) -> Tensor:
-        """Where points of the plane (..., N, 2) lie in the picture: (..., N, 2), pixels."""
+        """Where points of the plane (..., N, 2) lie in the image: (..., N, 2), pixels."""
         pose = camera.T_world_camera
         seen = (self.world(position) - pose[:, None, :3, 3]) @ pose[:, :3, :3]
         projected = seen @ camera.K.transpose(1, 2)
@@ -97,16 +97,22 @@ class SceneSpace(nn.Module):
         """The whole orbit (B, 3) from those numbers of it that vary (B, F)."""
         return self.orbit_low.expand(len(free), 3).index_copy(1, self.free, free)
 
-    def cameras(self, orbit: Tensor) -> CameraBatch:
-        """The cameras on orbits (B, 3); differentiable."""
-        return self.family.surroundings.cameras(orbit)
+    def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
+        """The cameras on orbits (B, 3) with intrinsics K (B, 3, 3), pixels; differentiable."""
+        return self.family.cameras(orbit, K)
 
-    def scene(self, orbit: Tensor, asset: Tensor, position: Tensor, rotation: Tensor) -> SceneBatch:
-        """Whole scenes.  asset: (B, N), −1 for none.  position: (B, N, 2).  rotation: (B, N, 3, 3)."""
-        ones = position.new_ones(asset.shape)
-        tint = ones[..., None].expand(*asset.shape, 3)
-        objects = ObjectBatch(asset, self.world(position), rotation, ones, tint)
-        return self.family.scenes(objects, orbit)
+    def without_objects(self, orbit: Tensor, K: Tensor) -> SceneLatents:
+        """Scenes without objects.  orbit: (B, 3).  K: (B, 3, 3)."""
+        batch = len(orbit)
+        none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
+        return SceneLatents(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0), K)
+
+    def scene(self, scenes: SceneLatents) -> SceneBatch:
+        """Scenes as engines render them; differentiable in all that is real-valued."""
+        ones = scenes.position.new_ones(scenes.asset.shape)
+        tint = ones[..., None].expand(*ones.shape, 3)
+        objects = ObjectBatch(scenes.asset, self.world(scenes.position), scenes.rotation, ones, tint)
+        return self.family.scenes(objects, self.cameras(scenes.orbit, scenes.K))
 
 
 def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:

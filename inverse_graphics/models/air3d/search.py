@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import propose
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_scenes
+from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.observation.observation import Observation
 
 FIRST_TURN, FIRST_MOVE = 0.12, 0.004
@@ -150,5 +150,5 @@ def _log_joint(scenes: SceneLatents, observation: Observation, model: Air3D) -> 
     """log p(image, scene): (B,), nats."""
     drawn = draw_scenes(scenes, model.space, model.engine)
     log_likelihood = model.observation_model.log_prob(observation, drawn)
-    log_prior = log_prior_of_prefixes(scenes, model.space)
+    log_prior = model.space.family.log_prob(scenes)
     return log_likelihood + log_prior.gather(1, scenes.counts[:, None])[:, 0]

@@ -21,11 +21,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import PointEstimate
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import sampled_latents
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_step_inputs
+from inverse_graphics.models.air3d.scene_latents import draw_step_inputs
 from inverse_graphics.models.air3d.wake_sleep import SleepBatch, StatePerturbation, sample_sleep_batch
 from inverse_graphics.observation.observation import Observation
 

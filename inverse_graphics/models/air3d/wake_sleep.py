@@ -22,12 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import (
     Prefixes,
-    SceneLatents,
     depths,
     draw_from_prior,
     draw_step_inputs,
@@ -91,7 +91,7 @@ def sample_sleep_batch(
     with torch.no_grad():
         perturbed = misjudge(scenes, space, state_perturbation, generator)
         prefixes = draw_step_inputs(perturbed, space, engine)
-    observation = observation_model.sample(render, generator)
+    observation = observation_model.sample(render, generator).replace(K=scenes.K)
     return SleepBatch(observation, scenes, prefixes, perturbed.orbit)
 
 

@@ -21,8 +21,8 @@ from inverse_graphics.halting import (
     Discrete,
     Halting,
     Pondering,
+    conditional_expected_steps,
     expected_steps,
-    foreseen_steps,
     log_probability,
     ponder_cost,
 )
@@ -111,8 +111,8 @@ class RelaxedPsact(_Penalised):
 class ReinforcePsact(ResidualObjective):
     """The score function: all draws of an image are blamed for its loss and cost, less what is usual.
 
-    The cost is what is to be expected of each unit, given what was drawn before it (`foreseen_steps`): later
-    halting probabilities depend on what was drawn, here and next to it.
+    The cost is what is to be expected of each unit, given what was drawn before it
+    (`conditional_expected_steps`): later halting probabilities depend on what was drawn, here and next to it.
     baseline: moving average of loss and cost.
     """
 
@@ -134,7 +134,7 @@ class ReinforcePsact(ResidualObjective):
         """
         thought = self._think(batch, Discrete(), generator)
         losses = cross_entropy(thought.logits, batch.classes, reduction="none")
-        total = losses + self.settings.time_penalty * summed_over_blocks(thought, foreseen_steps)
+        total = losses + self.settings.time_penalty * summed_over_blocks(thought, conditional_expected_steps)
         log_q = sum(
             (log_probability(block.pondering).flatten(1).sum(1) for block in thought.blocks),
             torch.zeros_like(total),

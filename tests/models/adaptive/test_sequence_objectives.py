@@ -208,7 +208,7 @@ def parity_error(objective, repetitions, seed, misled=False):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    exam = evaluate_sequences(made, problem.draw_held_out(500, rng), objective.judged_by)
+    exam = evaluate_sequences(made, problem.draw_test(500, rng), objective.judged_by)
     assert exam.metrics()["wrong_inputs"] == exam.error
     return exam.error
 

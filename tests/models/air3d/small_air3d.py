@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.scene.tensor_batch import TensorBatch
@@ -67,7 +68,7 @@ def loud_model(family, seed: int = 0, **settings) -> Air3D:
 
 def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
     """Scenes from the prior."""
-    return SceneLatents.from_sample(space.family.sample(count, seeded(seed)), space)
+    return space.family.sample(count, seeded(seed)).latents
 
 
 def rendered(model: Air3D, scenes: SceneLatents) -> Rendered:
@@ -77,12 +78,12 @@ def rendered(model: Air3D, scenes: SceneLatents) -> Rendered:
 
 def clean(model: Air3D, scenes: SceneLatents) -> Observation:
     """Images of scenes without noise."""
-    return Observation(rendered(model, scenes).rgb)
+    return Observation(rendered(model, scenes).rgb, K=scenes.K)
 
 
 def noisy(model: Air3D, scenes: SceneLatents, seed: int = 1) -> Observation:
     """Images of scenes with the model's noise."""
-    return model.observation_model.sample(rendered(model, scenes), seeded(seed))
+    return model.observation_model.sample(rendered(model, scenes), seeded(seed)).replace(K=scenes.K)
 
 
 def filled(scenes: SceneLatents) -> SceneLatents:

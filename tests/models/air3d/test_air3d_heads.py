@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inverse_graphics.models.air3d.features import STRIDE, Maps
-from inverse_graphics.models.air3d.posterior import AGREEING, PlaceHead
+from inverse_graphics.models.air3d.posterior import MODE_RADIUS, PlaceHead
 
 HEIGHT, WIDTH = 6, 8
 
@@ -95,8 +95,8 @@ def test_once_trained_what_is_seen_is_that_of_the_cells_that_agree(votes):
 def test_votes_agree_up_to_a_distance(share, votes):
     fine, vote = votes
     vote(2, 4, at=(4.0, 2.0), attention=1 + math.log(2) / 40)
-    vote(3, 4, at=(4.0, 2.0 + share * AGREEING))
-    expected = 2.0 + (share * AGREEING / 3 if share < 1 else 0.0)
+    vote(3, 4, at=(4.0, 2.0 + share * MODE_RADIUS))
+    expected = 2.0 + (share * MODE_RADIUS / 3 if share < 1 else 0.0)
     assert place(attentive_head().eval(), fine) == pytest.approx([4.0, expected], abs=1e-5)
 
 
@@ -112,7 +112,7 @@ def test_of_any_votes_those_count_that_agree_with_the_first(seed):
         cells = [(row, column) for row in range(HEIGHT) for column in range(WIDTH)]
         at = {(r, c): (c + 0.5 + float(image[1, r, c]), r + 0.5 + float(image[2, r, c])) for r, c in cells}
         first = max(cells, key=lambda cell: image[(0, *cell)])
-        heard = [cell for cell in cells if math.dist(at[cell], at[first]) <= AGREEING]
+        heard = [cell for cell in cells if math.dist(at[cell], at[first]) <= MODE_RADIUS]
         assert 1 < len(heard) < len(cells)
         weight = [math.exp(40 * float(image[(0, *cell)])) for cell in heard]
         mean = [

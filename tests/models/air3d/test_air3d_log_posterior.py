@@ -31,7 +31,7 @@ CASES = {**FAMILIES, "three": THREE, "at least one": table(counts=(0, 1, 1))}
 
 def may_be_named(truth, space, image, slot, tie_m):
     """Of the objects left at a step, those no farther behind the nearest of them than `tie_m`."""
-    depth = project(space.world(truth.position), space.cameras(truth.orbit))[1][image].tolist()
+    depth = project(space.world(truth.position), space.cameras(truth.orbit, truth.K))[1][image].tolist()
     left = range(slot, int(truth.counts[image]))
     return [other for other in left if depth[other] <= min(depth[i] for i in left) + tie_m]
 

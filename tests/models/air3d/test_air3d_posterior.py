@@ -34,7 +34,7 @@ def random(*shape, seed=0, scale=1.0):
 def cameras(space, count, seed=0):
     share = torch.rand(count, 3, generator=seeded(seed), dtype=torch.float64)
     orbit = space.orbit_low + (space.orbit_high - space.orbit_low) * share
-    return space.cameras(orbit), orbit[:, 0]
+    return space.cameras(orbit, space.K), orbit[:, 0]
 
 
 def some_numbers(space, count, seed=0):

@@ -19,10 +19,10 @@ from small_air3d import (
 )
 
 from inverse_graphics.distributions.sampler import DefensiveMixture
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.log_posterior import log_posterior
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import Proposals, propose
-from inverse_graphics.models.air3d.scene_latents import SceneLatents, draw_prefixes
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 
 NOISE = 0.5
 """So much that samples of a fresh network's broad posterior find every scene that matters."""
@@ -71,6 +71,7 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
         torch.zeros(count, 1, dtype=torch.int64),
         place,
         torch.zeros(count, 1),
+        space.K.expand(count, 3, 3),
     )
     with_one = log_likelihoods(model, image, grid)
     nothing = draw_prefixes(grid, space, model.engine).renders[:1, 0]
@@ -136,7 +137,7 @@ def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     prefixes = draw_prefixes(proposals.scenes, space, model.engine)
     repeated, slots = images.repeat(samples), torch.arange(space.family.max_objects)
     log_likelihood = model.observation_model.log_prob(repeated[:, None], prefixes.renders)
-    log_joint = log_likelihood + log_prior_of_prefixes(proposals.scenes, space)
+    log_joint = log_likelihood + space.family.log_prob(proposals.scenes)
     torch.testing.assert_close(proposals.log_joint.flatten(0, 1), log_joint, rtol=1e-5, atol=1e-2)
     for count in range(len(slots) + 1):
         first = proposals.scenes.replace(asset=proposals.scenes.asset.where(slots < count, -1))
@@ -156,6 +157,7 @@ def made_up(samples, batch, counts, seed=0):
         torch.zeros(samples * batch, slots, dtype=torch.int64),
         number[:, None, None].repeat(1, slots, 2),
         torch.arange(batch).repeat(samples)[:, None].repeat(1, slots).float(),
+        torch.eye(3).expand(samples * batch, 3, 3),
     )
     parts = (part.expand(-1, batch, -1) for part in (3 * log_joint, log_proposal, log_posterior))
     return Proposals(scenes, *parts)

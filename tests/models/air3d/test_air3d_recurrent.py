@@ -123,7 +123,7 @@ def test_a_turn_of_scene_and_camera_together_says_the_same():
 
     def said(orbit, position, orientation):
         return ObjectEncoding.from_latents(
-            scenes.asset[:, 0], position, orientation, orbit, space.cameras(orbit), space
+            scenes.asset[:, 0], position, orientation, orbit, space.cameras(orbit, scenes.K), space
         )
 
     orbit, position, orientation = scenes.orbit, scenes.position[:, 0], scenes.orientation[:, 0]

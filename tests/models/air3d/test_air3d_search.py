@@ -7,7 +7,6 @@ import torch
 from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, noisy, rendered, same, seeded, table
 
 from inverse_graphics.distributions.sampler import DefensiveMixture
-from inverse_graphics.models.air3d.prior import log_prior_of_prefixes
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes, draw_scenes
 from inverse_graphics.models.air3d.search import Search, refined, searched, turned
@@ -70,7 +69,7 @@ def test_proposals_are_compared_by_the_likelihood_that_is_given(model):
     assert torch.equal(exact.scenes.position, coarse.scenes.position)
     assert torch.equal(exact.log_posterior, coarse.log_posterior)
     renders = draw_prefixes(coarse.scenes, model.space, model.engine).renders
-    prior = log_prior_of_prefixes(coarse.scenes, model.space)
+    prior = model.space.family.log_prob(coarse.scenes)
     expected = surrogate.log_prob(images.repeat(5)[:, None], renders) + prior
     torch.testing.assert_close(coarse.log_joint.flatten(0, 1), expected, rtol=1e-4, atol=1e-2)
     assert not torch.isclose(exact.log_joint, coarse.log_joint, rtol=1e-3).any()

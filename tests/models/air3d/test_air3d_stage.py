@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_air3d import ANYWHERE, BEFORE_IT, FAMILIES, SINGLE, drawn, seeded, space_of, table
 
-from inverse_graphics.models.air3d.scene_space import IMPOSSIBLE
+from inverse_graphics.families.family import IMPOSSIBLE
 from inverse_graphics.scene.camera_batch import project
 
 
@@ -17,7 +17,8 @@ def space(request):
 
 def some_cameras(space, count, seed=0):
     share = torch.rand(count, 3, generator=seeded(seed), dtype=torch.float64)
-    return space.cameras(space.orbit_low + (space.orbit_high - space.orbit_low) * share)
+    orbit = space.orbit_low + (space.orbit_high - space.orbit_low) * share
+    return space.cameras(orbit, space.K.expand(count, 3, 3))
 
 
 def test_places_come_back_from_the_pixels_that_show_them(space):
@@ -39,11 +40,11 @@ def test_any_pixel_of_the_picture_shows_the_place_found_for_it(space):
 @pytest.mark.parametrize("elevation", [5.0, 10.0, 45.0, 90.0])
 def test_rays_that_never_meet_the_table_end_far_off_with_finite_slopes(elevation):
     space = space_of(table(BEFORE_IT | {"elevation_degrees": elevation})).double()
-    camera = space.cameras(space.orbit_low[None])
+    camera = space.cameras(space.orbit_low[None], space.K[None])
     horizon = camera.K[0, 1, 2] - camera.K[0, 1, 1] * math.tan(math.radians(elevation))
     rows = [horizon, horizon + 1e-9, -1e5, 1e5, 0.0] if elevation < 90 else [-1e5, 1e5, 0.0]
     pixel = torch.tensor([[16.0, float(row)] for row in rows], dtype=torch.float64, requires_grad=True)
-    place = space.plane_from_pixel(pixel, space.cameras(space.orbit_low.expand(len(rows), 3)))
+    place = space.plane_from_pixel(pixel, camera[torch.zeros(len(rows), dtype=torch.int64)])
     (slope,) = torch.autograd.grad(place.square().sum(), pixel)
     assert place.isfinite().all()
     assert slope.isfinite().all()
@@ -74,11 +75,11 @@ def test_scenes_pass_through_the_stage_unchanged(space):
     space = space.float()
     sample = space.family.sample(50, seeded())
     staged = drawn(space, 50)
-    again = space.scene(staged.orbit, staged.asset, staged.position, staged.rotation)
+    again = space.scene(staged)
     there = sample.scene.objects.asset >= 0
     assert torch.equal(again.objects.asset, sample.scene.objects.asset)
     for name in ("position", "rotation", "scale", "tint"):
         expected = getattr(sample.scene.objects, name)
         torch.testing.assert_close(getattr(again.objects, name)[there], expected[there])
     torch.testing.assert_close(again.camera.T_world_camera, sample.scene.camera.T_world_camera)
-    assert torch.equal(staged.counts, sample.count)
+    assert torch.equal(staged.counts, sample.latents.counts)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, rendered, same, seeded, space_of, table
 
+from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_latents import (
     Prefixes,
-    SceneLatents,
     depths,
     draw_prefixes,
     draw_scenes,
@@ -55,7 +55,7 @@ def test_prefixes_are_scenes_of_their_own(model):
     assert coverage_of(prefixes).shape == (12, slots + 1, 1, 32, 32)
     for count in range(slots + 1):
         asset = scenes.asset.where(torch.arange(slots) < count, -1)
-        alone = space.scene(scenes.orbit, asset, scenes.position, scenes.rotation)
+        alone = space.scene(scenes.replace(asset=asset))
         picture = picture_of_layers(alone, engine)
         torch.testing.assert_close(prefixes.renders.rgb[:, count], picture.image, rtol=0, atol=1e-6)
         torch.testing.assert_close(coverage_of(prefixes)[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
@@ -100,7 +100,7 @@ def test_objects_just_as_near_keep_their_order_and_leave_empty_slots_to_the_end(
     space = space_of(table(BEFORE_IT, counts=(1, 1, 1, 1, 1)))
     asset = torch.tensor([[2, -1, 1, 0]])
     side_by_side = torch.tensor([[[0.2, 0.1], [0.0, -0.2], [-0.1, 0.1], [0.0, -0.1]]])
-    scenes = SceneLatents(space.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None])
+    scenes = SceneLatents(space.orbit_low[None], asset, side_by_side, torch.arange(4.0)[None], space.K[None])
     ordered = nearest_first(scenes, space)
     assert ordered.asset.tolist() == [[0, 2, 1, -1]]
     assert ordered.orientation.tolist() == [[3, 0, 2, 1]]
@@ -186,7 +186,7 @@ def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
         sleep_batch.prefixes.renders.rgb[:, 0], empty.renders.rgb[:, 0], rtol=0, atol=1e-6
     )
     assert (coverage_of(sleep_batch.prefixes)[:, 0] == 0).all()
-    scene = space.scene(sleep_batch.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
+    scene = space.scene(space.without_objects(sleep_batch.seen_orbit, none.K))
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     torch.testing.assert_close(sleep_batch.prefixes.renders.rgb[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
 

@@ -15,7 +15,6 @@ from inverse_graphics.models.air3d.elbo import (
 )
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
-from inverse_graphics.models.air3d.prior import overlap
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
@@ -46,7 +45,7 @@ def test_a_batch_is_images_and_nothing_else(family):
     batch = objective.batch(6, seeded(1))
     assert type(batch) is Observation
     assert batch.rgb.shape == (6, 3, 32, 32)
-    assert [name for name, part in vars(batch).items() if part is not None] == ["rgb"]
+    assert [name for name, part in vars(batch).items() if part is not None] == ["rgb", "K"]
     assert torch.equal(batch.rgb, objective.batch(6, seeded(1)).rgb)
     clean = ElboObjective(fresh_model(family, sigma=1e-9), ElboSettings()).batch(6, seeded(1)).rgb
     assert float((batch.rgb - clean).std()) == pytest.approx(0.05, rel=0.05)
@@ -97,7 +96,7 @@ def test_without_a_wake_update_the_loss_is_minus_the_warmed_up_objective(step):
     temperature = 16 ** (1 - warm_up_fraction)
     surrogate = GaussianModel(0.3).pyramid(3 if warm_up_fraction < 1 else 1)
     compared = surrogate.log_prob(images[:, None], renders)
-    short = overlap(sampled_latents(inference), model.space)
+    short = model.space.family.overlap(sampled_latents(inference))
     tempered = inference._replace(log_likelihood=compared / temperature - 50 * short)
     expected = -warmed_up_objective(tempered, model.space.log_count_prior, warm_up_fraction).mean()
     torch.testing.assert_close(loss, expected)

@@ -11,8 +11,8 @@ from inverse_graphics.halting import (
     Relaxed,
     Step,
     Thresholded,
+    conditional_expected_steps,
     expected_steps,
-    foreseen_steps,
     log_weights,
     ponder,
     ponder_cost,
@@ -106,7 +106,7 @@ def test_steps_to_expect_equal_those_of_enumeration_and_of_draws():
     many = block(one.expand(40_000, -1, -1, -1), kind.by(Discrete()), draws())
     noise = 5 * float(many.steps.std()) / 200
     assert abs(float(many.steps.mean()) - mean) < noise
-    foreseen = foreseen_steps(many.pondering)
+    foreseen = conditional_expected_steps(many.pondering)
     assert abs(float(foreseen.mean()) - mean) < noise
     assert foreseen.std() < many.steps.std()
     assert abs(float(many.steps.mean()) - 1.1 * mean) > noise, "another mean would be noticed"
@@ -118,7 +118,7 @@ def test_what_is_foreseen_is_the_mean_of_what_is_drawn_where_neighbours_matter()
     network = small_network(bias=0.0)
     many = network(images(1).expand(1500, -1, -1, -1), block_kind("psact").by(Discrete()), draws())
     block = many.blocks[1]
-    drawn, foreseen = block.steps.mean((1, 2)), foreseen_steps(block.pondering).mean((1, 2))
+    drawn, foreseen = block.steps.mean((1, 2)), conditional_expected_steps(block.pondering).mean((1, 2))
     difference = drawn - foreseen
     assert abs(float(difference.mean())) < 5 * float(difference.std()) / 1500**0.5
 
