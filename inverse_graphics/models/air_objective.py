@@ -1,4 +1,4 @@
-"""What AIR minimises in training: the negative bound, warmed up and annealed."""
+"""The training loss of AIR: the negative bound, with a warm-up and an annealed prior."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from inverse_graphics.models.estimators.exact import Estimator
 
 
 class AirSchedule(BaseModel):
-    """How training moves from its surrogate to the bound.
+    """The schedule from the surrogate to the bound.
 
-    For the first `warm_up_steps` objects learn from every prefix, uniformly at first and by the inferred
-    count at the end. Over `annealing_steps` the log-odds of one object more move linearly from 0 (every
-    count alike) to `count_log_odds` (objects must earn their place).
+    During the first `warm_up_steps` objects are trained on all prefixes, with weights that change linearly
+    from uniform to the inferred count's. During `annealing_steps` the prior log-odds of one more object
+    change linearly from 0 (a uniform prior) to `count_log_odds`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +27,7 @@ class AirSchedule(BaseModel):
     count_log_odds: float = Field(-11.5, ge=-1000, le=1000, description="nats")
 
     def warm_up_fraction(self, step: int) -> float:
-        """How far the inferred count weights what objects learn, from 0 to 1, after `step` steps."""
+        """The weight of the inferred count in the training of objects after `step` steps, in [0, 1]."""
         return _ramp(step, self.warm_up_steps)
 
     def log_odds(self, step: int) -> float:
@@ -50,9 +50,12 @@ class AirObjective:
     def loss(
         self, images: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and what to watch.  images: (B, C, H, W) in [0, 1]."""
+        """Compute the scalar to minimise, and values to log.
+
+        images: (B, C, H, W) in [0, 1].  step: of training.  generator: for samples.
+        """
         log_odds, warm_up_fraction = self.schedule.log_odds(step), self.schedule.warm_up_fraction(step)
         prior = truncated_geometric(log_odds, self.max_objects).to(images)
         estimate = self.estimator(images, prior, warm_up_fraction, generator)
-        watched = {name: part.mean() for name, part in estimate.bound._asdict().items()}
-        return -estimate.objective.mean(), {**watched, "trust": warm_up_fraction, "count_log_odds": log_odds}
+        logged = {name: part.mean() for name, part in estimate.bound._asdict().items()}
+        return -estimate.objective.mean(), {**logged, "trust": warm_up_fraction, "count_log_odds": log_odds}

@@ -1,10 +1,10 @@
-"""Trained models on disk: a folder that holds weights, what they are, and a card for people.
+"""Trained models on disk: a folder with weights, metadata and a model card.
 
     weights.safetensors   the tensors, by the names of the network's state
     model.json            a `ModelDocument`
     README.md             the model card
 
-Nothing is unpickled, and only the kinds in `BUILDERS` are ever built, whatever a folder asks for.
+Nothing is unpickled, and only the model types in `BUILDERS` are built.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ def current_versions() -> dict[str, str]:
 
 
 class ModelDocument(BaseModel):
-    """What weights are: enough to build their network, to train them again and to judge them.
+    """The metadata of weights: what is required to build the network, to train it again and to evaluate it.
 
-    kind, settings: which network, and its settings.  recipe: what it was trained by, None if unknown.
-    asset_pack_sha256: of the assets that it knows, None in 2D.  metrics: on held-out data.
-    familiarity: by what inputs unlike the training data are told, None if the model cannot tell.
+    format_version: of the folder.  kind: type of the network.  settings: of the network.
+    recipe: of its training, None if unknown.  versions: of the packages that trained it.
+    asset_pack_sha256: of the asset packs that it was trained with, None in 2D.  metrics: on test data.
+    familiarity: the outlier detector, None if there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,10 +124,12 @@ BUILDERS: dict[str, Builder] = {
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:
-    """Write a model folder: all of it, or nothing.  card: the model card, Markdown.
+    """Write a model folder atomically.
+
+    folder: its path.  module: the network.  document: its metadata.  card: the model card, Markdown.
 
     Raises:
-        StorageError: the folder cannot be written; one that stood there before still stands.
+        StorageError: the folder cannot be written; an existing one is unchanged.
     """
     with atomic_folder(folder) as temporary:
         save_tensors(module.state_dict(), temporary / WEIGHTS)
@@ -156,7 +159,7 @@ def load_model(name_or_folder: str | Path) -> LoadedModel:
 
 
 def read_card(name_or_folder: str | Path) -> str:
-    """The model card of a shipped model or of a model folder, Markdown; empty where there is none.
+    """Read the model card of a shipped model or of a model folder, Markdown; empty if there is none.
 
     Raises:
         ModelError: no such model.
@@ -176,8 +179,8 @@ def list_models() -> list[ModelEntry]:
         ModelError: One of them is damaged.
     """
     entries = []
-    for name, place in sorted(_shipped().items()):
-        with resources.as_file(place) as folder:
+    for name, resource in sorted(_shipped().items()):
+        with resources.as_file(resource) as folder:
             entries.append(ModelEntry(name, _read_document(folder)))
     return entries
 
@@ -186,7 +189,7 @@ def _shipped() -> dict[str, Traversable]:
     weights = resources.files("inverse_graphics.assets") / "weights"
     if not weights.is_dir():
         return {}
-    return {place.name: place for place in weights.iterdir() if (place / DOCUMENT).is_file()}
+    return {folder.name: folder for folder in weights.iterdir() if (folder / DOCUMENT).is_file()}
 
 
 def _folder_of(name: str) -> AbstractContextManager[Path]:
@@ -231,7 +234,7 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"{folder / WEIGHTS}: tensor {name} is not finite; train the model again")
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
+    with torch.random.fork_rng(devices=[]):  # initial weights are sampled, then replaced
         module = BUILDERS[document.kind](document.settings, source)
     module.load_state_dict(tensors)
     _check_packs(module, document, folder)
@@ -239,7 +242,7 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
 
 
 def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> None:
-    """A network that knows some meshes is of no use with others, and would not notice."""
+    """Check that the asset packs are those of training: with other meshes a network silently fails."""
     known = document.asset_pack_sha256
     if known is None or not isinstance(module, Air3D):
         return

@@ -116,8 +116,9 @@ def test_streams_are_told_apart_by_all_their_numbers() -> None:
 
 def test_what_is_judged_is_never_learnt_from_and_is_the_same_for_every_training_seed() -> None:
     judges = [HeldOutScenes.draw(network_of(build_air3d_task(small(seed=seed))), 60, 0) for seed in (0, 1)]
-    assert torch.equal(judges[0].images, judges[1].images)
-    assert not torch.equal(judges[0].images, HeldOutScenes.draw(judges[0].network, 60, 1).images)
+    assert torch.equal(judges[0].observation.rgb, judges[1].observation.rgb)
+    other = HeldOutScenes.draw(judges[0].network, 60, 1)
+    assert not torch.equal(judges[0].observation.rgb, other.observation.rgb)
     judged = {tuple(place) for place in judges[0].scenes.position.flatten(1).tolist()}
     task = build_air3d_task(small())
     for step in range(40):
@@ -142,13 +143,13 @@ def test_an_evaluation_repeats_itself_and_shows_images_above_reconstructions() -
     assert first.metrics == second.metrics
     assert 0 <= first.metrics["count_accuracy"] <= 1
     judge = HeldOutScenes.draw(network, 60, 0)
-    reading = read_scenes(network, judge.images)
+    reading = read_scenes(network, judge.observation)
     assert first.metrics["log_likelihood"] == pytest.approx(float(reading.log_likelihood.mean()), rel=1e-5)
     right = (reading.scenes.counts == judge.scenes.counts).float().mean()
     assert first.metrics["count_accuracy"] == pytest.approx(float(right))
     picture = first.pictures["reconstruction"]
     assert picture.shape == (64, 8 * 32, 3)
-    above = judge.images[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
+    above = judge.observation.rgb[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
     np.testing.assert_allclose(picture[:32], above, atol=1e-6)
 
 
@@ -239,10 +240,10 @@ def said_of_new_scenes(network: Air3D, shift: int = 0) -> float:
     """
     exact = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
     batch = sample_sleep_batch(
-        network.space, network.engine, network.settings.sigma, exact, 200, stream(HELD_OUT, 5)
+        network.space, network.engine, network.observation_model, exact, 200, stream(HELD_OUT, 5)
     )
-    images = batch.images.roll(shift, 0)
-    return float(log_posterior(network, images, batch.scenes, batch.prefixes).total.mean())
+    observation = batch.observation.map(lambda part: part.roll(shift, 0))
+    return float(log_posterior(network, observation, batch.scenes, batch.prefixes).total.mean())
 
 
 @pytest.mark.learning

@@ -1,7 +1,4 @@
-"""The count enumerated: exact in the count, Monte Carlo in the latents.
-
-What an estimator is given, and what it gives.
-"""
+"""The estimator interface, and the estimator that enumerates the count: Monte Carlo only in the latents."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ from inverse_graphics.models.elbo import Bound, exact_count_elbo, warmed_up_obje
 
 
 class Estimate(NamedTuple):
-    """What came of a batch.
+    """An estimate for a batch.
 
-    objective: (B,), to be made large: its gradient is the estimate.  bound: what is watched.
+    objective: (B,), to be maximised: its gradient is the estimate.  bound: values to log.
     """
 
     objective: Tensor
@@ -30,28 +27,33 @@ class Estimator(Protocol):
 
     @property
     def helpers(self) -> nn.Module | None:
-        """What is trained beside the model and is no part of it."""
+        """A module that is trained with the model but is not part of it, such as a baseline."""
 
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
-        """One estimate.
+        """Compute one estimate.
 
-        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: in [0,
-        1], how far the inferred count weights what objects learn; below 1, objects learn from every prefix
-        alike to that extent, so that they become worth having before presence dies (`warmed_up_objective`).
+        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: in
+        [0, 1], weight of the inferred count in the training of objects; the rest is uniform over prefixes, so
+        that objects become useful before presence goes to zero (`warmed_up_objective`).  generator: for
+        samples.
         """
 
 
 def mixed_weights(weights: Tensor, warm_up_fraction: float) -> Tensor:
-    """What objects learn from: (1 − trust) · uniform + trust · weights, of N + 1 prefixes, held fixed."""
+    """Weights of N + 1 prefixes in the training of objects, without gradient: (..., N + 1).
+
+    weights: (..., N + 1).  warm_up_fraction: f of (1 − f) · uniform + f · weights, in [0, 1].
+    """
     return (1 - warm_up_fraction) / weights.shape[-1] + warm_up_fraction * weights.detach()
 
 
 class ExactCount:
-    """An `Estimator`: every count at once, each with its probability.  Unbiased.
+    """An `Estimator`: all counts, each with its probability.  Unbiased.
 
-    longest_prefix: objects learn from prefixes of no more than so many (`warmed_up_objective`); None for all.
+    model: the model.  longest_prefix: objects are trained on prefixes of at most this many objects
+    (`warmed_up_objective`); None for all.
     """
 
     helpers = None
@@ -62,7 +64,7 @@ class ExactCount:
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
-        """One estimate."""
+        """Compute one estimate."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
         objective = warmed_up_objective(inference, log_count_prior, warm_up_fraction, self.longest_prefix)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Estimators as recipes name them, and the schedule that all follow."""
+"""Settings of estimators, for recipes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from inverse_graphics.models.estimators.score_function import NeuralBaseline, Sc
 
 
 class ExactSettings(AirSchedule):
-    """The count enumerated: unbiased, no noise of its own.
+    """The enumerated count: unbiased, without sampling noise of the count.
 
-    longest_prefix: objects learn to explain an image together with at most so many others, themselves
-    included; presence learns of all steps. Null for as many as there are steps.
+    longest_prefix: objects are trained on prefixes of at most this many objects, themselves included;
+    presence is trained on all steps. Null for as many as there are steps.
     """
 
     kind: Literal["exact"] = "exact"
@@ -27,7 +27,7 @@ class ExactSettings(AirSchedule):
 
 
 class ScoreFunctionSettings(AirSchedule):
-    """The count drawn, learnt by the score function: the paper's.
+    """The sampled count, trained by the score function, as in the AIR paper.
 
     baseline_hidden: units of the neural baseline; 0 for none.  baseline_rate: its learning rate, as a
     multiple of the model's.
@@ -39,14 +39,14 @@ class ScoreFunctionSettings(AirSchedule):
 
 
 class ConcreteSettings(AirSchedule):
-    """Presence relaxed.  temperature: of the relaxation."""
+    """Relaxed presence.  temperature: of the relaxation."""
 
     kind: Literal["concrete"]
     temperature: float = Field(0.5, gt=0, le=100)
 
 
 class IwaeSettings(AirSchedule):
-    """The importance-weighted bound with counts drawn.  samples: of each image."""
+    """The importance-weighted bound with sampled counts.  samples: of each image."""
 
     kind: Literal["iwae"]
     samples: int = Field(5, ge=2, le=1000)
@@ -72,11 +72,11 @@ Air2DObjective = Annotated[
     | Annotated[Air2DWakeSleepSettings, Tag("wake_sleep")],
     Discriminator(_kind),
 ]
-"""Any of them; the exact one where no kind is named."""
+"""Any of these; `ExactSettings` if no kind is given."""
 
 
 def make_estimator(model: Air2D, settings: AirSchedule) -> Estimator:
-    """The estimator of these settings; what it draws its own weights from is torch's global generator."""
+    """Build the estimator of some settings; its weights are initialised from torch's global generator."""
     match settings:
         case ScoreFunctionSettings():
             return ScoreFunction(model, _baseline(model, settings.baseline_hidden))
