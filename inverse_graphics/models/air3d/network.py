@@ -40,6 +40,7 @@ from inverse_graphics.models.air3d.posterior import (
 )
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.observation.likelihood import GaussianLikelihood, Likelihood
 from inverse_graphics.render.backdrop import Backdrop, table_and_background
 from inverse_graphics.render.compositing import composite
@@ -114,6 +115,7 @@ class Latents(NamedTuple):
     after: Tensor
 
 
+@register_network("air3d", Air3DSettings)
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
@@ -159,6 +161,11 @@ class Air3D(nn.Module):
             Recurrence(fine, ObjectEncoding.size(self.space), settings.hidden) if recurrent else None
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def packs_hash(self) -> str:
+        """A checksum of the asset packs whose meshes the network knows."""
+        return self.space.family.packs_hash
 
     @property
     def max_objects(self) -> int:
