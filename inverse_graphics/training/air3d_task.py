@@ -25,7 +25,7 @@ from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
 
 BATCH = 250
 """Held-out images that go through the network at once."""
@@ -64,6 +64,7 @@ class Air3DTrainable:
         return self.objective.loss(batch, step, generator)
 
 
+@TASKS.register("air3d")
 def build_air3d_task(recipe: Air3DRecipe) -> Task:
     """Scenes drawn on the fly to learn from, others to be judged on, and a freshly drawn network.
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from inverse_graphics.data.sources import MultiMnistData, MultiObjectData
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.io.documents import parse_yaml, read_document, validated
+from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
 from inverse_graphics.models.adaptive.settings import AdaptiveObjectiveSettings
 from inverse_graphics.models.air2d.network import Air2DSettings
@@ -53,6 +54,10 @@ RENAMED_KEYS = {
 """Keys of recipes of version 0.1, which are still read, and what they are called now."""
 
 
+RECIPES: Registry[type[Recipe]] = Registry("model type")
+"""Recipes by the model type that they train, `model.kind`."""
+
+
 class EvaluationSettings(BaseModel):
     """Judging on held-out data: every so many steps, and at the end, on `size` images of stream `seed`."""
 
@@ -65,6 +70,9 @@ class EvaluationSettings(BaseModel):
 
 class Recipe(BaseModel):
     """All that a training run depends on, whatever it trains; stored beside the run and its weights."""
+
+    model_type: ClassVar[str]
+    """What it trains, as `model.kind` names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,8 +103,11 @@ class Recipe(BaseModel):
         return [common[0], *special, *common[1:]]
 
 
+@RECIPES.register("air2d")
 class Air2DRecipe(Recipe):
     """Images of several objects, and a network that counts and places them."""
+
+    model_type: ClassVar[str] = "air2d"
 
     data: MultiObjectData = MultiMnistData()
     model: Air2DSettings = Air2DSettings.model_validate({})
@@ -121,12 +132,15 @@ class Air2DRecipe(Recipe):
         return self
 
 
+@RECIPES.register("air3d")
 class Air3DRecipe(Recipe):
     """Scenes of a family, drawn by an engine, and a network that tells them.
 
     engine_samples, engine_workers: of an engine without gradients, rays across each pixel and processes that
     draw its finite differences.
     """
+
+    model_type: ClassVar[str] = "air3d"
 
     model: Air3DSettings
     objective: Air3DObjective
@@ -135,12 +149,15 @@ class Air3DRecipe(Recipe):
     engine_workers: int = Field(default=0, ge=0, le=256)
 
 
+@RECIPES.register("adaptive")
 class AdaptiveRecipe(Recipe):
     """A problem over sequences, and a network that decides how long to think about each input.
 
     curriculum_steps: over so many steps what is learnt from becomes harder, from the easiest inputs there are
     to all of them; 0 for all of them from the start.
     """
+
+    model_type: ClassVar[str] = "adaptive"
 
     data: SequenceProblem
     curriculum_steps: int = Field(default=0, ge=0)
@@ -157,8 +174,11 @@ class AdaptiveRecipe(Recipe):
         return self
 
 
+@RECIPES.register("residual")
 class ResidualRecipe(Recipe):
     """Images of one object each, and a residual network that decides how long to look where."""
+
+    model_type: ClassVar[str] = "residual"
 
     data: MultiObjectData
     model: ResidualSettings
@@ -183,15 +203,6 @@ class ResidualRecipe(Recipe):
         return self
 
 
-KINDS: dict[str, type[Recipe]] = {
-    "air2d": Air2DRecipe,
-    "air3d": Air3DRecipe,
-    "adaptive": AdaptiveRecipe,
-    "residual": ResidualRecipe,
-}
-"""Recipes by the kind of model that they train."""
-
-
 def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
     """Which recipe a document is: `model.kind` says so, and is air2d where nothing is said.
 
@@ -200,9 +211,9 @@ def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
     """
     model = document.get("model")
     kind = model.get("kind", "air2d") if isinstance(model, Mapping) else "air2d"
-    if kind not in KINDS:
-        raise RecipeError(f"{source}: model.kind: got {str(kind)[:40]!r}, expected {' or '.join(KINDS)}")
-    return KINDS[kind]
+    if kind not in RECIPES:
+        raise RecipeError(f"{source}: model.kind: got {str(kind)[:40]!r}, expected {' or '.join(RECIPES)}")
+    return RECIPES[kind]
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
