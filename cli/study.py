@@ -112,7 +112,7 @@ def learn3d(
         try:
             done, errors = study.train_and_judge(runs, out, command, say)
         except KeyboardInterrupt:
-            say(f"stopped; to go on: {command}")
+            say(f"stopped; to continue: {command}")
             done = False
         if not done:
             raise typer.Exit(130)
@@ -239,7 +239,7 @@ def _counting(
         try:
             done, errors = study.train_and_judge(runs, folder, command, say)
         except KeyboardInterrupt:
-            say(f"stopped; to go on: {command}")
+            say(f"stopped; to continue: {command}")
             done = False
         if not done:
             raise typer.Exit(130)

@@ -60,7 +60,7 @@ def psact(
                 say,
             )
         except KeyboardInterrupt:
-            say(f"stopped; to go on: {command}")
+            say(f"stopped; to continue: {command}")
             done = False
         if not done:
             raise typer.Exit(130)

@@ -99,7 +99,7 @@ def _study(
                 runs, adaptive.judge, lambda: adaptive.report(runs, folder, command), command, say
             )
         except KeyboardInterrupt:
-            say(f"stopped; to go on: {command}")
+            say(f"stopped; to continue: {command}")
             done = False
         if not done:
             raise typer.Exit(130)

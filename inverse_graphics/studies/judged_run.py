@@ -27,7 +27,7 @@ from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.training.air3d_task import HeldOutScenes
+from inverse_graphics.training.air3d_task import SceneEvaluator
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS
 
@@ -87,20 +87,20 @@ def _kept(file: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _held_out(recipe: Recipe, model: LoadedModel) -> HeldOutScenes:
+def _held_out(recipe: Recipe, model: LoadedModel) -> SceneEvaluator:
     if not isinstance(recipe, Air3DRecipe):
         raise RecipeError(f"recipe {recipe.name} trains no 3D model: choose one with model.kind air3d")
     network = model.module
     assert isinstance(network, Air3D)
     network.engine = make_engine(recipe.engine, network.space.family.library)
-    return HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
+    return SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
 
 
 class _Readings:
     """What a network says of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
 
     def __init__(
-        self, held_out: HeldOutScenes, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
+        self, held_out: SceneEvaluator, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
     ) -> None:
         self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
         self.drawn, self.log_likelihood = drawn, log_likelihood
@@ -115,7 +115,7 @@ class _Readings:
         )
 
     @classmethod
-    def from_held_out(cls, held_out: HeldOutScenes) -> _Readings:
+    def from_held_out(cls, held_out: SceneEvaluator) -> _Readings:
         """Read all images."""
         scenes, drawn, log_likelihood = [], [], []
         for block in torch.split(held_out.images, BLOCK):

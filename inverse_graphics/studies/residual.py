@@ -46,7 +46,7 @@ from inverse_graphics.studies.latents import (
 )
 from inverse_graphics.studies.runs import StudyRun, judged_once, plan, write_text
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import LEARNS_BY, ResidualRecipe, load_recipe
+from inverse_graphics.training.recipe import BLOCK_OBJECTIVES, ResidualRecipe, load_recipe
 from inverse_graphics.training.residual_task import labelled
 from inverse_graphics.training.run import WEIGHTS
 
@@ -128,7 +128,8 @@ def judge(trained: StudyRun, draws: int) -> dict[str, Any]:
         return {
             "metrics": evaluate_images(network, batch, kind).metrics(),
             "by_kind": {
-                name: evaluate_images(network, batch, block_kind(name, patch)).metrics() for name in LEARNS_BY
+                name: evaluate_images(network, batch, block_kind(name, patch)).metrics()
+                for name in BLOCK_OBJECTIVES
             },
             "draws": draws,
             "spreads": [one._asdict() for one in _spreads(network, recipe, draws)],

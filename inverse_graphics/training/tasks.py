@@ -1,4 +1,4 @@
-"""What a recipe trains."""
+"""The training task of each recipe."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from inverse_graphics.training.task import Task
 
 
 def build_task(recipe: Recipe) -> Task:
-    """The task of any recipe.
+    """Build the task of any recipe.
 
     Raises:
         DataError: data is missing and cannot be fetched.
         RecipeError: the data has more classes than the network.
-        AssetError, EngineError, SceneError: what the recipe's scenes need is missing here, or does not fit.
+        AssetError, EngineError, SceneError: a requirement of the scenes is missing here, or does not fit.
     """
     if isinstance(recipe, Air2DRecipe):
         return build_air2d_task(recipe)

@@ -143,7 +143,7 @@ def test_blank_or_no_digits_are_an_error(shipped_digits: dict[Part, Glyphs]) -> 
 
 def test_a_digit_larger_than_the_canvas_is_an_error() -> None:
     digits = Glyphs(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64))
-    with pytest.raises(DataError, match="28 pixels does not fit a canvas of 27"):
+    with pytest.raises(DataError, match="28 pixels does not fit an image of 27"):
         MultiObjectImages(digits, MultiObjectSettings(size=27))
 
 
@@ -251,6 +251,6 @@ def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
 
 def test_judged_images_may_have_counts_of_their_own() -> None:
     settings = MultiObjectSettings(count_weights=(1, 1, 1), held_out_count_weights=(0, 0, 0, 1))
-    assert settings.held_out().count_weights == (0, 0, 0, 1)
+    assert settings.test_settings().count_weights == (0, 0, 0, 1)
     assert settings.largest_count == 2
-    assert MultiObjectSettings().held_out() == MultiObjectSettings()
+    assert MultiObjectSettings().test_settings() == MultiObjectSettings()
