@@ -72,7 +72,10 @@ class ModelDocument(BaseModel):
 class LoadedModel:
     """A network in evaluation mode.
 
-    name: the name or folder it was loaded by.  module: the network.  document: its metadata.
+    Attributes:
+        name: The name or folder by which it was loaded.
+        module: The network, on the CPU.
+        document: Its type, settings, recipe and figures.
     """
 
     name: str
@@ -82,7 +85,12 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that ships with the package."""
+    """A model that ships with the package.
+
+    Attributes:
+        name: The name by which it is loaded.
+        document: Its type, settings, recipe and figures.
+    """
 
     name: str
     document: ModelDocument
@@ -132,10 +140,16 @@ def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: s
 
 
 def load_model(name_or_folder: str | Path) -> LoadedModel:
-    """The shipped model of that name, or the one in that folder, on the CPU and in evaluation mode.
+    """Load a trained network and what is known of it.
+
+    Args:
+        name_or_folder: A shipped model's name (see `list_models`), or a model's folder.
+
+    Returns:
+        The network, on the CPU and in evaluation mode.
 
     Raises:
-        ModelError: no such model, or it is incomplete, damaged, of another format, its tensors are not
+        ModelError: No such model, or it is incomplete, damaged, of another format, its tensors are not
             those of the network that its settings describe, or its asset packs are not those here.
     """
     name = str(name_or_folder)
@@ -156,10 +170,13 @@ def read_card(name_or_folder: str | Path) -> str:
 
 
 def list_models() -> list[ModelEntry]:
-    """List the models that ship with the package, by name.
+    """List the models that ship with the package.
+
+    Returns:
+        One entry for each, by name; no network is loaded.
 
     Raises:
-        ModelError: one of them is damaged.
+        ModelError: One of them is damaged.
     """
     entries = []
     for name, resource in sorted(_shipped().items()):

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-Index = Tensor | slice | tuple[Tensor | slice | None, ...]
+Index = Tensor | slice | tuple[Tensor | slice | int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,18 @@ class TensorBatch:
         """
         if not batches:
             raise ValueError("got no batches: expected at least one")
-        return batches[0]._combined(batches[1:], torch.cat)
+        return batches[0]._combined(batches[1:], lambda parts: torch.cat(list(parts)))
+
+    @classmethod
+    def stack(cls, batches: Sequence[Self]) -> Self:
+        """Several batches of the same B side by side: (B, len(batches), …).
+
+        Raises:
+            ValueError: no batches, or values that hold for a whole batch differ.
+        """
+        if not batches:
+            raise ValueError("got no batches: expected at least one")
+        return batches[0]._combined(batches[1:], lambda parts: torch.stack(list(parts), dim=1))
 
     def _combined(self, others: Sequence[Self], function: Callable[[list[Tensor]], Tensor]) -> Self:
         """Apply a function to the same tensor of this batch and of `others`."""

@@ -118,7 +118,7 @@ class _Readings:
     def from_held_out(cls, held_out: SceneEvaluator) -> _Readings:
         """Read all images."""
         scenes, drawn, log_likelihood = [], [], []
-        for block in torch.split(held_out.images, BLOCK):
+        for block in held_out.observation.split(BLOCK):
             reading = read_scenes(held_out.network, block)
             scenes.append(reading.scenes)
             drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
@@ -156,7 +156,8 @@ class _Readings:
     def _row(self, index: int) -> GalleryRow:
         kind = Kind(int(self.failures.kind[index]))
         image, drawn = (
-            part[index].clamp(0, 1).permute(1, 2, 0).numpy() for part in (self.held_out.images, self.drawn)
+            part[index].clamp(0, 1).permute(1, 2, 0).numpy()
+            for part in (self.held_out.observation.rgb, self.drawn)
         )
         short = float(self.of_truth[index] - self.log_likelihood[index])
         there = f"there: {self.failures.there(index)}"
@@ -168,15 +169,15 @@ class _Readings:
     def of_truth(self) -> Tensor:
         """How likely the true scenes make the images: (M,), nats."""
         network, parts = self.network, []
-        blocks = zip(torch.split(self.held_out.images, BLOCK), self.held_out.scenes.split(BLOCK), strict=True)
-        for images, block in blocks:
-            drawn = draw_prefixes(block, network.space, network.engine).images[:, -1]
-            parts.append(network.likelihood.log_prob(images, drawn))
+        blocks = zip(self.held_out.observation.split(BLOCK), self.held_out.scenes.split(BLOCK), strict=True)
+        for observation, scenes in blocks:
+            render = draw_prefixes(scenes, network.space, network.engine).renders[:, -1]
+            parts.append(network.observation_model.log_prob(observation, render))
         return torch.cat(parts)
 
     def _log_evidence(self, samples: int) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        blocks = torch.split(self.held_out.images, BLOCK)
+        blocks = self.held_out.observation.split(BLOCK)
         return torch.cat(
             [propose(self.network, block, samples, generator).log_evidence() for block in blocks]
         )

@@ -1,5 +1,7 @@
 """Observation models: densities that integrate to one, samples that follow them, slopes, and other laws."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -38,10 +40,8 @@ def test_a_pixels_density_integrates_to_one(model):
     def density(value):
         return float(of_value(model, value).exp())
 
-    total = sum(
-        integrate.quad(density, *part, epsabs=1e-11, limit=200)[0]
-        for part in ((-np.inf, -2), (-2, 0.4), (0.4, 3), (3, np.inf))
-    )
+    edges = (-np.inf, -2.0, 0.4, 3.0, np.inf)
+    total = sum(integrate.quad(density, a, b, epsabs=1e-11, limit=200)[0] for a, b in pairwise(edges))
     assert total == pytest.approx(1, abs=1e-8)
 
 

@@ -118,8 +118,9 @@ def test_test_scenes_are_not_used_in_training_and_are_the_same_for_every_trainin
     evaluators = [
         SceneEvaluator.sample(network_of(build_air3d_task(small(seed=seed))), 60, 0) for seed in (0, 1)
     ]
-    assert torch.equal(evaluators[0].images, evaluators[1].images)
-    assert not torch.equal(evaluators[0].images, SceneEvaluator.sample(evaluators[0].network, 60, 1).images)
+    assert torch.equal(evaluators[0].observation.rgb, evaluators[1].observation.rgb)
+    other = SceneEvaluator.sample(evaluators[0].network, 60, 1)
+    assert not torch.equal(evaluators[0].observation.rgb, other.observation.rgb)
     judged = {tuple(place) for place in evaluators[0].scenes.position.flatten(1).tolist()}
     task = build_air3d_task(small())
     for step in range(40):
@@ -144,13 +145,13 @@ def test_an_evaluation_repeats_itself_and_shows_images_above_reconstructions() -
     assert first.metrics == second.metrics
     assert 0 <= first.metrics["count_accuracy"] <= 1
     evaluator = SceneEvaluator.sample(network, 60, 0)
-    reading = read_scenes(network, evaluator.images)
+    reading = read_scenes(network, evaluator.observation)
     assert first.metrics["log_likelihood"] == pytest.approx(float(reading.log_likelihood.mean()), rel=1e-5)
     right = (reading.scenes.counts == evaluator.scenes.counts).float().mean()
     assert first.metrics["count_accuracy"] == pytest.approx(float(right))
     picture = first.images["reconstruction"]
     assert picture.shape == (64, 8 * 32, 3)
-    above = evaluator.images[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
+    above = evaluator.observation.rgb[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
     np.testing.assert_allclose(picture[:32], above, atol=1e-6)
 
 
@@ -241,10 +242,10 @@ def said_of_new_scenes(network: Air3D, shift: int = 0) -> float:
     """
     exact = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
     batch = sample_sleep_batch(
-        network.space, network.engine, network.settings.sigma, exact, 200, stream(TEST, 5)
+        network.space, network.engine, network.observation_model, exact, 200, stream(TEST, 5)
     )
-    images = batch.images.roll(shift, 0)
-    return float(log_posterior(network, images, batch.scenes, batch.prefixes).total.mean())
+    observation = batch.observation.map(lambda part: part.roll(shift, 0))
+    return float(log_posterior(network, observation, batch.scenes, batch.prefixes).total.mean())
 
 
 @pytest.mark.learning
