@@ -159,7 +159,7 @@ def test_the_same_command_trains_nothing_again(done, capsys, monkeypatch):
         raise AssertionError("trained or judged again")
 
     monkeypatch.setattr(runs, "run", never)
-    monkeypatch.setattr("inverse_graphics.studies.judged_run.read_scenes", never)
+    monkeypatch.setattr("inverse_graphics.studies.learn3d_evaluation.read_scenes", never)
     before = (done.out / "results.json").read_text()
     capsys.readouterr()
     assert main(done.command("--json", "-")) == 0
@@ -289,7 +289,7 @@ def test_schedules_that_outlast_the_run_are_told(tmp_path):
 
     def warnings(steps: int) -> list[str]:
         return runs.schedule_warnings(
-            runs.plan(place(tmp_path).recipe, variants, [0, 1], [f"steps={steps}"], tmp_path)
+            runs.plan_runs(place(tmp_path).recipe, variants, [0, 1], [f"steps={steps}"], tmp_path)
         )
 
     assert [line.partition(":")[0] for line in warnings(4000)] == ["wake_sleep", "elbo"]

@@ -84,7 +84,7 @@ def test_what_neighbours_tell_is_summed_as_a_convolution_does():
     weight = torch.randn(1, 4, 3, 3, dtype=torch.float64)
     layout = RowLayout(3, 6, 5)
     told = weight[0].flatten(1).mT @ layout.rows_of(features).mT
-    assert torch.allclose(layout.gathered(told), conv2d(features, weight, padding=1)[:, 0])
+    assert torch.allclose(layout.sum_over_neighbours(told), conv2d(features, weight, padding=1)[:, 0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (7, 5)])
