@@ -32,7 +32,7 @@ def train(
     """Train a model from a recipe.
 
     The weights, with a model card, end up in the run's folder, beside checkpoints and TensorBoard logs.
-    Ctrl-C saves and says how to go on.
+    Ctrl-C saves and prints the command that continues the run.
     """
     from inverse_graphics.training.run import train as train_recipe
 

@@ -1,4 +1,4 @@
-"""The task of thinking as long as it takes: a recurrent network on a problem over sequences."""
+"""The training task of recurrent networks with adaptive computation on sequence problems."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from inverse_graphics.training.task import TASKS, Evaluation, Metrics, Parameter
 
 @dataclass(frozen=True)
 class AdaptiveTrainable:
-    """A network that thinks, inside its objective."""
+    """A sequence network inside its objective."""
 
     module: SequenceObjective
 
@@ -39,14 +39,14 @@ class AdaptiveTrainable:
     def loss(
         self, batch: Sequences, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The objective's loss of a batch, and what to watch."""
+        """Compute the objective's loss of a batch, and values to log."""
         del step
         return self.module.loss(batch, generator)
 
 
 @TASKS.register("adaptive")
 def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
-    """Sequences to learn from, others to be judged on, and a freshly drawn network.
+    """Build the task: training sequences, test sequences, and an initialised network.
 
     Raises:
         DataError: a text cannot be read, or is too short.
@@ -55,7 +55,7 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = SequenceNetwork(settings)
-    held_out = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
+    test = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
     halting = recipe.objective.evaluation_halting
 
     def batch(step: int) -> Sequences:
@@ -64,7 +64,7 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
         )
 
     def evaluate() -> Evaluation:
-        return Evaluation(evaluate_sequences(network, held_out, halting).metrics())
+        return Evaluation(evaluate_sequences(network, test, halting).metrics())
 
     def export(folder: Path, metrics: Metrics) -> None:
         document = ModelDocument(
