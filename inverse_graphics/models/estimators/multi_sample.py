@@ -1,13 +1,13 @@
-"""Several samples of each image, and how much each weighs.
+"""Estimators from several samples of each image.
 
-The importance-weighted bound, its counts drawn: L_K = E log 1/K Σ_k p(x, z_k, n_k) / q(z_k, n_k | x).
+The importance-weighted bound, counts drawn: L_K = E log 1/K Σ_k p(x, z_k, n_k) / q(z_k, n_k | x).
 
-Counts learn by the score function, each sample's signal being how much it raised the bound over what the
-others give. Unbiased for L_K.
+Counts learn by the score function; the signal of a sample is by how much it raises the bound above what the
+other samples give. Unbiased for L_K.
 Source: Burda, Grosse and Salakhutdinov 2016, "Importance Weighted Autoencoders"; Mnih and Rezende 2016,
 "Variational Inference for Monte Carlo Objectives", equations 7 to 10.
 
-Reweighted wake-sleep: the model and the posteriors learn from the same weighted samples.
+Reweighted wake-sleep: model and posteriors are fitted to the same weighted samples.
 
     weights ∝ p(n) p(x | z_1..z_n) Π_{i≤n} p(z_i) / q(z_i | x, z_<i), over samples k and counts n
     the model:      Σ weights · log p(x | z_1..z_n)
@@ -22,16 +22,44 @@ Wake-Sleep".
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import Posterior, Reparameterised
+from inverse_graphics.distributions.sampler import Posterior, Reparameterised, Sampler
 from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
 from inverse_graphics.models.elbo import Bound, exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.exact import Estimate
+from inverse_graphics.models.estimators.estimator import ESTIMATORS, Estimate, Estimator, EstimatorSettings
 from inverse_graphics.models.estimators.score_function import draw_counts
+
+if TYPE_CHECKING:
+    from inverse_graphics.models.air2d.network import Air2D
+
+
+@ESTIMATORS.register("iwae")
+class IwaeSettings(EstimatorSettings):
+    """The importance-weighted bound with counts drawn.  samples: of each image."""
+
+    kind: Literal["iwae"]
+    samples: int = Field(5, ge=2, le=1000)
+
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator."""
+        return ImportanceWeighted(model, self.samples)
+
+
+@ESTIMATORS.register("wake_sleep")
+class Air2DWakeSleepSettings(EstimatorSettings):
+    """Reweighted wake-sleep.  samples: of each image."""
+
+    kind: Literal["wake_sleep"]
+    samples: int = Field(5, ge=1, le=1000)
+
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator."""
+        return WakeSleep(model, self.samples)
 
 
 class SampledModel(AirModel, Protocol):
@@ -67,21 +95,27 @@ def mean_bound(inference: Inference, log_count_prior: Tensor, samples: int) -> B
     return Bound(*(by_image(part, samples).mean(1) for part in bound))
 
 
-class ImportanceWeighted:
-    """An `Estimator`: K samples of each image, at least two."""
+class _MultiSample:
+    """Several samples of each image."""
 
     helpers = None
 
     def __init__(self, model: SampledModel, samples: int) -> None:
-        self.model = model
-        self.samples = samples
+        self.model, self.samples = model, samples
+
+    def inferred(self, images: Tensor, sampler: Sampler) -> Inference:
+        """Infer each image `samples` times: rows of one image follow each other."""
+        return attend_infer_repeat(self.model, images.repeat_interleave(self.samples, dim=0), sampler)
+
+
+class ImportanceWeighted(_MultiSample):
+    """An `Estimator`: K samples of each image, at least two."""
 
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
-        """One estimate."""
-        repeated = images.repeat_interleave(self.samples, dim=0)
-        inference = attend_infer_repeat(self.model, repeated, Reparameterised(generator))
+        """Estimate the gradient on a batch."""
+        inference = self.inferred(images, Reparameterised(generator))
         drawn = draw_counts(inference.log_count, generator)[:, None]
         joint, log_q = (
             by_image(of_all.gather(-1, drawn)[:, 0], self.samples)
@@ -116,35 +150,28 @@ def signals(log_weights: Tensor) -> Tensor:
     return log_mean(log_weights)[:, None] - log_mean(replaced.flatten(0, 1)).view_as(log_weights)
 
 
-class WakeSleep:
+class WakeSleep(_MultiSample):
     """An `Estimator`: K samples of each image."""
-
-    helpers = None
-
-    def __init__(self, model: SampledModel, samples: int) -> None:
-        self.model = model
-        self.samples = samples
 
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
-        """One estimate."""
-        repeated = images.repeat_interleave(self.samples, dim=0)
-        inference = attend_infer_repeat(self.model, repeated, _Held(generator))
+        """Estimate the gradient on a batch."""
+        inference = self.inferred(images, _WithoutGradient(generator))
         joint = by_image(log_joint(self.model, inference, log_count_prior), self.samples).detach()
         posterior = joint.flatten(1).softmax(-1).view_as(joint)
-        alike = joint.softmax(1) / joint.shape[-1]
-        learnt_from = warm_up_fraction * posterior + (1 - warm_up_fraction) * alike
+        uniform = joint.softmax(1) / joint.shape[-1]
+        weights = warm_up_fraction * posterior + (1 - warm_up_fraction) * uniform
         log_q = log_joint(self.model, inference, log_count_prior).neg() + inference.log_likelihood
         objects = by_image(inference.log_likelihood + log_q, self.samples)
         presence = by_image(inference.log_count, self.samples)
         return Estimate(
-            (learnt_from * objects + posterior * presence).sum((1, 2)),
+            (weights * objects + posterior * presence).sum((1, 2)),
             mean_bound(inference, log_count_prior, self.samples),
         )
 
 
-class _Held:
+class _WithoutGradient:
     """Draws values through which no gradient passes."""
 
     def __init__(self, generator: torch.Generator) -> None:
