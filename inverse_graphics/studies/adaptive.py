@@ -74,7 +74,7 @@ class AdaptiveStudy(Study):
             assert isinstance(recipe, AdaptiveRecipe)
             size, seed = recipe.evaluation.size, recipe.evaluation.seed
             batch = evaluation_batch(recipe.data, size, seed)
-            return adaptive_figures(network, batch, recipe.objective.judged_by, seed)
+            return adaptive_figures(network, batch, recipe.objective.evaluation_halting, seed)
 
         return evaluated_once(run, VERSION, figures)
 

@@ -95,7 +95,7 @@ class _InferredScenes:
     def from_held_out(cls, held_out: HeldOutScenes) -> _InferredScenes:
         """Infer all images."""
         scenes, drawn, log_likelihood = [], [], []
-        for block in torch.split(held_out.images, BATCH_SIZE):
+        for block in held_out.observation.split(BATCH_SIZE):
             reading = read_scenes(held_out.network, block)
             scenes.append(reading.scenes)
             drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
@@ -133,7 +133,8 @@ class _InferredScenes:
     def _row(self, index: int) -> GalleryRow:
         kind = Kind(int(self.failures.kind[index]))
         image, drawn = (
-            part[index].clamp(0, 1).permute(1, 2, 0).numpy() for part in (self.held_out.images, self.drawn)
+            part[index].clamp(0, 1).permute(1, 2, 0).numpy()
+            for part in (self.held_out.observation.rgb, self.drawn)
         )
         short = float(self.log_likelihood_of_truth[index] - self.log_likelihood[index])
         there = f"there: {self.failures.there(index)}"
@@ -145,15 +146,17 @@ class _InferredScenes:
     def log_likelihood_of_truth(self) -> Tensor:
         """Of the images, given the true scenes: (M,), nats."""
         network, parts = self.network, []
-        images = torch.split(self.held_out.images, BATCH_SIZE)
-        for image, block in zip(images, self.held_out.scenes.split(BATCH_SIZE), strict=True):
-            drawn = draw_prefixes(block, network.space, network.engine).images[:, -1]
-            parts.append(network.likelihood.log_prob(image, drawn))
+        blocks = zip(
+            self.held_out.observation.split(BATCH_SIZE), self.held_out.scenes.split(BATCH_SIZE), strict=True
+        )
+        for observation, scenes in blocks:
+            render = draw_prefixes(scenes, network.space, network.engine).renders[:, -1]
+            parts.append(network.observation_model.log_prob(observation, render))
         return torch.cat(parts)
 
     def _log_evidence(self, samples: int) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        blocks = torch.split(self.held_out.images, BATCH_SIZE)
+        blocks = self.held_out.observation.split(BATCH_SIZE)
         return torch.cat(
             [propose(self.network, block, samples, generator).log_evidence() for block in blocks]
         )

@@ -98,7 +98,7 @@ class ResidualStudy(Study):
         def figures() -> Figures:
             network, recipe = _network(run), _recipe(run)
             batch = _held_out(recipe, recipe.evaluation.size)
-            kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+            kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
             by_kind = {
                 name: evaluate_images(network, batch, block_kind(name, recipe.model.patch)).metrics()
                 for name in LEARNS_BY
@@ -212,7 +212,7 @@ def _summary(records: Sequence[Record], spreads: Sequence[LatentSpread], command
 def _plot_computation(run: StudyRun, out: Path) -> None:
     recipe = _recipe(run)
     batch = _held_out(recipe, SHOWN)
-    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+    kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
     scores = evaluate_images(_network(run), batch, kind)
     plot_computation(batch.images, scores, 3, 3 * recipe.model.units, out / "computation")
 

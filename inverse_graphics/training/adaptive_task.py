@@ -56,7 +56,7 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
         torch.manual_seed(recipe.seed)
         network = SequenceNetwork(settings)
     held_out = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
-    halting = recipe.objective.judged_by
+    halting = recipe.objective.evaluation_halting
 
     def batch(step: int) -> Sequences:
         return Sequences.from_batch(

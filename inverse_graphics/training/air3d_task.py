@@ -21,6 +21,7 @@ from inverse_graphics.models.air3d.objectives import Objective, build_objective
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
@@ -124,11 +125,11 @@ def summarise_fresh(
     """
     blocks = []
     for first in range(0, count, BATCH):
-        _, clean = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
-        strength = least_noise + (1 - least_noise) * torch.rand(len(clean), 1, 1, 1, generator=generator)
-        noise = strength * network.settings.sigma * torch.randn(clean.shape, generator=generator)
-        images = (clean + noise).clamp(0, 1)
-        blocks.append(summarised(network, images, read_scenes(network, images)))
+        scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
+        strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
+        noise = network.observation_model.sample(render, generator).residual(render)
+        observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
+        blocks.append(summarised(network, observation, read_scenes(network, observation)))
     return concatenated(blocks)
 
 
@@ -141,24 +142,24 @@ def concatenated(blocks: Iterable[ParsedImages]) -> ParsedImages:
 class HeldOutScenes:
     """A network, and images with noise of scenes that it never learns from.
 
-    images: (M, 3, H, W).  scenes: what is on them.
+    observation: M images.  scenes: what is on them.
     """
 
     network: Air3D
-    images: Tensor
+    observation: Observation
     scenes: SceneLatents
 
     @classmethod
     def draw(cls, network: Air3D, count: int, seed: int) -> HeldOutScenes:
         """Draw `count` of them."""
         generator = stream(HELD_OUT, seed)
-        scenes, images = draw_from_prior(network.space, network.engine, count, generator)
-        noise = torch.randn(images.shape, generator=generator)
-        return cls(network, images + network.settings.sigma * noise, scenes)
+        scenes, render = draw_from_prior(network.space, network.engine, count, generator)
+        observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
+        return cls(network, observation, scenes)
 
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""
-        readings = [read_scenes(self.network, block) for block in torch.split(self.images, BATCH)]
+        readings = [read_scenes(self.network, block) for block in self.observation.split(BATCH)]
         inferred = SceneLatents.cat([reading.scenes for reading in readings])
         log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
         metrics = {
@@ -169,7 +170,7 @@ class HeldOutScenes:
 
     def evaluate_warning(self, familiarity: OutlierDetector) -> dict[str, float]:
         """The share of these familiar images that get a warning."""
-        blocks = [block.clamp(0, 1) for block in torch.split(self.images, BATCH)]
+        blocks = [block.clipped() for block in self.observation.split(BATCH)]
         parsed = concatenated(summarised(self.network, b, read_scenes(self.network, b)) for b in blocks)
         warnings = familiarity.warnings(parsed)
         return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}
@@ -191,7 +192,8 @@ class HeldOutScenes:
 
     def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:
         """The first images above their reconstructions: (2 H, K W, 3)."""
-        count = min(SHOWN, len(self.images))
+        images = self.observation.rgb[:SHOWN]
+        count = len(images)
         drawn = reading.prefixes[torch.arange(count), reading.scenes.counts[:count]]
-        rows = [torch.cat(list(row), dim=-1) for row in (self.images[:count], drawn)]
+        rows = [torch.cat(list(row), dim=-1) for row in (images, drawn)]
         return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).numpy()

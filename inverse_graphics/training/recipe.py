@@ -232,12 +232,17 @@ def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The shipped recipe of that name, or the one in that file, with `key=value` overrides.
+    """Load a recipe, some of its settings changed.
 
-    overrides: dotted keys and YAML values, such as "optimiser.learning_rate=1e-3".
+    Args:
+        name_or_path: A shipped recipe's name, or a .yaml, .yml or .json file.
+        overrides: Dotted keys and YAML values, such as "optimiser.learning_rate=1e-3".
+
+    Returns:
+        The recipe, validated.
 
     Raises:
-        RecipeError: no such recipe, or it or an override is not valid; one line.
+        RecipeError: No such recipe, or it or an override is not valid; one line.
     """
     name = str(name_or_path)
     shipped = shipped_recipes()

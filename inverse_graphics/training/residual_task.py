@@ -67,7 +67,7 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         network = ResidualNetwork(recipe.model)
     objective = build_residual_objective(network, recipe.objective)
     judged = labelled(held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
-    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+    kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
 
     def batch(step: int) -> Labelled:
         return labelled(train.batch(recipe.batch_size, recipe.seed, step))

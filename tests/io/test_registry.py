@@ -1,6 +1,7 @@
 """Registries: entries by name in the order of their modules, which are imported on first use only."""
 
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -24,16 +25,13 @@ def things(tmp_path, monkeypatch):
     )
     for name in ("first", "second"):
         (tmp_path / f"registry_{name}.py").write_text(MODULE.format(name=name))
-    import registry_holder
-
-    yield registry_holder.THINGS
+    yield import_module("registry_holder").THINGS
     for name in ("holder", "first", "second"):
         sys.modules.pop(f"registry_{name}", None)
 
 
 def test_modules_are_imported_on_first_use_and_give_the_order(things):
-    import registry_second  # noqa: F401 - before the first
-
+    import_module("registry_second")  # before the first
     assert "registry_first" not in sys.modules
     assert list(things) == ["first", "second"]
     assert things["second"]() == "second"

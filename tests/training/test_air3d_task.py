@@ -82,6 +82,8 @@ def network_of(task: Task) -> Air3D:
 
 def tensors_of(batch: Any) -> list[Tensor]:
     """All tensors of a batch, whatever it is made of."""
+    if batch is None:
+        return []
     if isinstance(batch, Tensor):
         return [batch]
     parts = vars(batch).values() if isinstance(batch, TensorBatch) else batch
@@ -107,6 +109,34 @@ def test_batches_depend_on_seed_and_step_alone(objective: dict[str, Any]) -> Non
     assert not alike(batch, build_air3d_task(small(objective=objective, seed=1)).batch(3))
 
 
+@pytest.mark.parametrize(
+    "noise", [{"kind": "student_t", "degrees_of_freedom": 3.0}, {"kind": "outliers", "share": 0.2}]
+)
+def test_a_recipes_noise_is_in_its_images_and_in_its_likelihood(noise: dict[str, Any]) -> None:
+    objective = {"kind": "elbo", "warm_up_steps": 2, "samples": 2, "misfit_scale_nats": 100.0}
+    tasks = [
+        build_air3d_task(small(model=MODEL | more, objective=objective)) for more in ({}, {"noise": noise})
+    ]
+    plain, noisy = (network_of(task) for task in tasks)
+    batches = [task.batch(0).rgb for task in tasks]
+    apart = (batches[1] - batches[0]).abs()
+    assert (apart > 0.3).any()  # six standard deviations
+    assert apart.median() < 0.15
+    observation = HeldOutScenes.draw(noisy, 40, 0).observation
+    own, other = (
+        read_scenes(noisy, observation).log_likelihood,
+        read_scenes(plain, observation).log_likelihood,
+    )
+    assert (own > other).all()
+    for step in (0, 2):
+        loss, _ = tasks[1].trainable.loss(tasks[1].batch(step), step, stream(TRAINING, 0))
+        loss.backward()
+        gradients = [p.grad for p in noisy.parameters() if p.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+    written = Air3DRecipe.model_validate(yaml.safe_load(small(model=MODEL | {"noise": noise}).to_yaml()))
+    assert written.model.noise.model_dump() == noise
+
+
 def test_streams_are_told_apart_by_all_their_numbers() -> None:
     numbers = [(TRAINING, 0, 0), (TRAINING, 0, 1), (TRAINING, 1, 0), (HELD_OUT, 0), (HELD_OUT, 1)]
     first = [float(torch.rand((), generator=stream(*one))) for one in numbers]
@@ -116,8 +146,9 @@ def test_streams_are_told_apart_by_all_their_numbers() -> None:
 
 def test_what_is_judged_is_never_learnt_from_and_is_the_same_for_every_training_seed() -> None:
     judges = [HeldOutScenes.draw(network_of(build_air3d_task(small(seed=seed))), 60, 0) for seed in (0, 1)]
-    assert torch.equal(judges[0].images, judges[1].images)
-    assert not torch.equal(judges[0].images, HeldOutScenes.draw(judges[0].network, 60, 1).images)
+    assert torch.equal(judges[0].observation.rgb, judges[1].observation.rgb)
+    other = HeldOutScenes.draw(judges[0].network, 60, 1)
+    assert not torch.equal(judges[0].observation.rgb, other.observation.rgb)
     judged = {tuple(place) for place in judges[0].scenes.position.flatten(1).tolist()}
     task = build_air3d_task(small())
     for step in range(40):
@@ -142,13 +173,13 @@ def test_an_evaluation_repeats_itself_and_shows_images_above_reconstructions() -
     assert first.metrics == second.metrics
     assert 0 <= first.metrics["count_accuracy"] <= 1
     judge = HeldOutScenes.draw(network, 60, 0)
-    reading = read_scenes(network, judge.images)
+    reading = read_scenes(network, judge.observation)
     assert first.metrics["log_likelihood"] == pytest.approx(float(reading.log_likelihood.mean()), rel=1e-5)
     right = (reading.scenes.counts == judge.scenes.counts).float().mean()
     assert first.metrics["count_accuracy"] == pytest.approx(float(right))
     picture = first.pictures["reconstruction"]
     assert picture.shape == (64, 8 * 32, 3)
-    above = judge.images[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
+    above = judge.observation.rgb[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
     np.testing.assert_allclose(picture[:32], above, atol=1e-6)
 
 
@@ -211,11 +242,13 @@ def documented(heading: str) -> dict[str, Any]:
 
 
 def settings_of(kind: type[BaseModel]) -> dict[str, Any]:
-    """Dotted names with their defaults; `kind` itself is none of them."""
+    """Dotted names with defaults, `kind` itself not among them; what has kinds to choose from as a whole."""
     found: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         inner = field.get_default()
-        if isinstance(inner, BaseModel):
+        if isinstance(inner, BaseModel) and "kind" in type(inner).model_fields:
+            found[name] = inner.model_dump()
+        elif isinstance(inner, BaseModel):
             found |= {f"{name}.{key}": value for key, value in settings_of(type(inner)).items()}
         elif name != "kind":
             found[name] = "required" if field.is_required() else inner
@@ -239,10 +272,10 @@ def said_of_new_scenes(network: Air3D, shift: int = 0) -> float:
     """
     exact = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
     batch = sample_sleep_batch(
-        network.space, network.engine, network.settings.sigma, exact, 200, stream(HELD_OUT, 5)
+        network.space, network.engine, network.observation_model, exact, 200, stream(HELD_OUT, 5)
     )
-    images = batch.images.roll(shift, 0)
-    return float(log_posterior(network, images, batch.scenes, batch.prefixes).total.mean())
+    observation = batch.observation.map(lambda part: part.roll(shift, 0))
+    return float(log_posterior(network, observation, batch.scenes, batch.prefixes).total.mean())
 
 
 @pytest.mark.learning

@@ -81,10 +81,10 @@ def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained
     assert isinstance(network, ResidualNetwork)
     stream = open_streams(recipe.data).test
     batch = labelled(stream.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
-    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+    kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
     masked = evaluate_images(network, batch, kind)
     assert masked.metrics() == pytest.approx(loaded.document.metrics)
-    compacted = evaluate_images(network, batch, kind, think=CompactedNetwork(network))
+    compacted = evaluate_images(network, batch, kind, forward=CompactedNetwork(network))
     # a halting logit within rounding of the threshold may fall to either side, in an image or two of 400
     assert compacted.metrics() == pytest.approx(masked.metrics(), rel=1e-3, abs=2.5 / 400)
     as_sact = evaluate_images(network, batch, block_kind("sact")).metrics()

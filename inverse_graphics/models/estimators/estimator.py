@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Estimate(NamedTuple):
-    """The estimate of a batch.
+    """An estimate for a batch.
 
-    objective: (B,), to maximise: its gradient is the estimate.  bound: (B,) each, to monitor.
+    objective: (B,), to be maximised: its gradient is the estimate.  bound: values to log.
     """
 
     objective: Tensor
@@ -43,29 +43,26 @@ class Estimator(Protocol):
 
     @property
     def helpers(self) -> nn.Module | None:
-        """What is trained beside the model and is no part of it, such as a baseline."""
+        """A module that is trained with the model but is not part of it, such as a baseline."""
 
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
-        """Estimate the gradient on a batch.
+        """Compute one estimate.
 
-        Args:
-            images: (B, C, H, W) in [0, 1].
-            log_count_prior: (N + 1,), log p(n), nats.
-            warm_up_fraction: in [0, 1], weight of the inferred count in the objects' objective. The rest of
-                the weight is uniform over all prefixes, so that objects learn to explain something before
-                presence vanishes (`warmed_up_objective`).
-            generator: of all random draws.
+        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: in
+        [0, 1], weight of the inferred count in the training of objects; the rest is uniform over prefixes, so
+        that objects become useful before presence goes to zero (`warmed_up_objective`).  generator: for
+        samples.
         """
 
 
 class AirSchedule(BaseModel):
-    """How training moves from its surrogate to the bound.
+    """The schedule from the surrogate to the bound.
 
-    Over the first `warm_up_steps` the prefixes' weights in the objects' objective move from uniform to those
-    of the inferred count. Over `annealing_steps` the log-odds of one object more move linearly from 0 (a
-    uniform count prior) to `count_log_odds`.
+    During the first `warm_up_steps` objects are trained on all prefixes, with weights that change linearly
+    from uniform to the inferred count's. During `annealing_steps` the prior log-odds of one more object
+    change linearly from 0 (a uniform prior) to `count_log_odds`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +72,7 @@ class AirSchedule(BaseModel):
     count_log_odds: float = Field(-11.5, ge=-1000, le=1000, description="nats")
 
     def warm_up_fraction(self, step: int) -> float:
-        """Weight of the inferred count in the objects' objective, from 0 to 1, after `step` steps."""
+        """The weight of the inferred count in the training of objects after `step` steps, in [0, 1]."""
         return _ramp(step, self.warm_up_steps)
 
     def log_odds(self, step: int) -> float:
@@ -119,18 +116,21 @@ class AirObjective:
     def loss(
         self, images: Tensor, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and figures to monitor.  images: (B, C, H, W) in [0, 1]."""
+        """Compute the scalar to minimise, and values to log.
+
+        images: (B, C, H, W) in [0, 1].  step: of training.  generator: for samples.
+        """
         log_odds, warm_up_fraction = self.schedule.log_odds(step), self.schedule.warm_up_fraction(step)
         prior = truncated_geometric(log_odds, self.max_objects).to(images)
         estimate = self.estimator(images, prior, warm_up_fraction, generator)
-        watched = {name: part.mean() for name, part in estimate.bound._asdict().items()}
-        return -estimate.objective.mean(), {**watched, "trust": warm_up_fraction, "count_log_odds": log_odds}
+        logged = {name: part.mean() for name, part in estimate.bound._asdict().items()}
+        return -estimate.objective.mean(), {**logged, "trust": warm_up_fraction, "count_log_odds": log_odds}
 
 
 def mixed_weights(weights: Tensor, warm_up_fraction: float) -> Tensor:
-    """Weights of N + 1 prefixes in the objects' objective, without gradient.
+    """Weights of N + 1 prefixes in the training of objects, without gradient: (..., N + 1).
 
-    (1 − warm_up_fraction) · uniform + warm_up_fraction · weights.
+    weights: (..., N + 1).  warm_up_fraction: f of (1 − f) · uniform + f · weights, in [0, 1].
     """
     return (1 - warm_up_fraction) / weights.shape[-1] + warm_up_fraction * weights.detach()
 

@@ -1,4 +1,4 @@
-"""The count enumerated: exact in the count, Monte Carlo in the latents."""
+"""The estimator that enumerates the count: Monte Carlo only in the latents."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @ESTIMATORS.register("exact")
 class ExactSettings(EstimatorSettings):
-    """The count enumerated: unbiased, no noise of its own.
+    """The enumerated count: unbiased, without sampling noise of the count.
 
-    longest_prefix: of the prefixes that the objects' objective is taken over, in objects; that of presence is
-    taken over all. Null for as many as there are steps.
+    longest_prefix: objects are trained on prefixes of at most this many objects, themselves included;
+    presence is trained on all steps. Null for as many as there are steps.
     """
 
     kind: Literal["exact"] = "exact"
@@ -34,9 +34,10 @@ class ExactSettings(EstimatorSettings):
 
 
 class ExactCount:
-    """An `Estimator`: every count at once, each with its probability.  Unbiased.
+    """An `Estimator`: all counts, each with its probability.  Unbiased.
 
-    longest_prefix: in objects, in the objects' objective (`warmed_up_objective`); None for all.
+    model: the model.  longest_prefix: objects are trained on prefixes of at most this many objects
+    (`warmed_up_objective`); None for all.
     """
 
     helpers = None
@@ -47,7 +48,7 @@ class ExactCount:
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
-        """Estimate the gradient on a batch."""
+        """Compute one estimate."""
         inference = attend_infer_repeat(self.model, images, Reparameterised(generator))
         objective = warmed_up_objective(inference, log_count_prior, warm_up_fraction, self.longest_prefix)
         with torch.no_grad():
