@@ -4,7 +4,7 @@
     model.json            a `ModelDocument`
     README.md             the model card
 
-Nothing is unpickled, and only the model types in `NETWORKS` are built.
+Nothing is unpickled, and only the networks in the registry are built.
 """
 
 from __future__ import annotations

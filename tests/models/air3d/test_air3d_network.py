@@ -29,6 +29,7 @@ from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectParameters, object_posterior, orientation_parameters
+from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, sample_sleep_batch
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
 from inverse_graphics.observation.gaussian import GaussianModel
