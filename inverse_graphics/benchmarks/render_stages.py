@@ -18,10 +18,10 @@ from inverse_graphics.render.backdrop import plan_of
 from inverse_graphics.render.embedded.drawing import layer_parameters
 from inverse_graphics.render.embedded.drawing_numba import Seen, as_rows, shade
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
-from inverse_graphics.render.embedded.picture_numba import lay_over
+from inverse_graphics.render.embedded.scene_numba import lay_over
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.embedded.visibility_numba import STAGES, find_in, find_until
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 
 

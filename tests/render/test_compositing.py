@@ -16,7 +16,7 @@ from inverse_graphics.render.compositing import (
 )
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 
 
 def random_layers(layers, seed, bare=0.5):

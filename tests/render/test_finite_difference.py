@@ -32,7 +32,7 @@ from inverse_graphics.render.finite_difference.whole_scenes import (
     with_gradients,
     with_step,
 )
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.camera_batch import project
 

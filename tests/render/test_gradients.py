@@ -12,7 +12,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import enlarged
 from inverse_graphics.scene.batch import SceneBatch
 

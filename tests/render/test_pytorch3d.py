@@ -20,11 +20,11 @@ from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.agreement import compare_faces, compare_gradients, face_images, pyramid_loss
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engines import available_engines, make_engine
-from inverse_graphics.render.pictures import render
 from inverse_graphics.render.pytorch3d.installation import why_not
 from inverse_graphics.render.pytorch3d.native import NativeEngine, NativeSettings
 from inverse_graphics.render.pytorch3d.shared import SharedEngine
 from inverse_graphics.render.pytorch3d.surfaces import ndc_from_pixels, ndc_per_pixel
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import CameraBatch, SceneBatch
 from inverse_graphics.scene.camera_batch import project
 

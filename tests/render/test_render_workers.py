@@ -144,9 +144,9 @@ def test_workers_draw_and_differentiate_as_one_process_does():
     meshes = library()
     scenes = random_scenes(meshes, 3, 2, 16, seed=1)
     engine = EmbeddedEngine(meshes)
-    with FiniteDifference.by_workers(engine, meshes, 2) as by_workers:
+    with FiniteDifference.with_workers(engine, meshes, 2) as with_workers:
         found = []
-        for drawing in (by_workers, FiniteDifference(engine, meshes)):
+        for drawing in (with_workers, FiniteDifference(engine, meshes)):
             position = scenes.objects.position.clone().requires_grad_()
             objects = replace(scenes.objects, position=position)
             layers = drawing.layers(objects, scenes.camera, scenes.light)

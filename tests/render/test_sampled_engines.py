@@ -34,7 +34,7 @@ from inverse_graphics.render.finite_difference.steps import DifferenceSettings
 from inverse_graphics.render.mujoco import gl_faces
 from inverse_graphics.render.mujoco import installation as mujoco_installation
 from inverse_graphics.render.open3d import faces as open3d_installation
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.sampled.engine import EXACT, NEAR, SampledEngine
 from inverse_graphics.render.sampled.windows import Vertices, Windows
 from inverse_graphics.render.supersampled import Supersampled

@@ -13,7 +13,7 @@ from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.embedded.shading import between_pixels
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import LightBatch
 
 SIDE = 24
