@@ -195,7 +195,7 @@ def _mujoco_status(name: str) -> EngineStatus:
     if reason := why_not():
         return EngineStatus(name, False, reason)
     reason = why_no_gl()
-    return EngineStatus(name, True, reason and f"slow, by rays: {reason}")
+    return EngineStatus(name, True, reason and f"slow, by ray casting: {reason}")
 
 
 def _mujoco_shadows_status(name: str) -> EngineStatus:

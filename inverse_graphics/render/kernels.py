@@ -36,7 +36,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         try:
             return cached(*arguments)
-        except OSError:  # the disk is full, or the folder is gone; kernels themselves touch no files
+        except OSError:  # the disk is full, or the folder was removed; kernels themselves use no files
             return uncached(*arguments)
 
     return call
@@ -46,7 +46,7 @@ def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call; it is inlined in them and in their cached machine code."""
     import numba
 
-    # the last two are missing from numba's stubs; they leave out what only calls from Python need
+    # the last two are missing from numba's stubs; they omit wrappers for calls from Python
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return numba.njit(function, nogil=True, error_model="numpy", **options)
 

@@ -24,7 +24,7 @@ from inverse_graphics.render.conformance.measures import (
 from inverse_graphics.scene.camera import look_at_pose
 from inverse_graphics.scene.camera_batch import project
 
-TURNED = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])  # no face parallel to the image
+ROTATED = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])  # no face parallel to the image
 SUBPIXEL = (0.03, 0.27, 0.51, 0.78)
 SIZES_M = (0.03, 0.07, 0.13)
 
@@ -32,21 +32,21 @@ SIZES_M = (0.03, 0.07, 0.13)
 def check_silhouettes(make_engine: EngineFactory, tolerance: Tolerance) -> None:
     """A convex object covers the hull of its projected vertices, and nothing else."""
     view = View()
-    for shape, rotation in ((ball(0.12), np.eye(3)), (box(), np.eye(3)), (box(), TURNED)):
+    for shape, rotation in ((ball(0.12), np.eye(3)), (box(), np.eye(3)), (box(), ROTATED)):
         position = np.array([0.043, -0.061, 0.8])
         alpha = to_numpy(draw(make_engine, shape, [position], view, rotation).alpha)[0, 0]
         inside = _depth_in_hull(_outline(shape, rotation, position, view), view)
         missing = 1 - alpha[inside > tolerance.blur_px].min()
-        spilt = alpha[inside < -tolerance.blur_px].max()
+        outside = alpha[inside < -tolerance.blur_px].max()
         require(missing < 1e-3, f"alpha inside a convex silhouette: {missing:.3g} short of 1")
-        require(spilt < 1e-3, f"alpha outside a convex silhouette: {spilt:.3g}, expected 0")
+        require(outside < 1e-3, f"alpha outside a convex silhouette: {outside:.3g}, expected 0")
 
 
 def check_area_without_bias(make_engine: EngineFactory, tolerance: Tolerance) -> None:
     """Summed alpha is the silhouette's area, of round and square objects, large and small, anywhere."""
     view = View()
     for size in SIZES_M:
-        for shape, rotation in ((ball(size), np.eye(3)), (box([size * 1.7] * 3), TURNED)):
+        for shape, rotation in ((ball(size), np.eye(3)), (box([size * 1.7] * 3), ROTATED)):
             places = np.array([[(x - 0.5) / 60, (y - 0.5) / 60, 1.0] for x in SUBPIXEL for y in SUBPIXEL])
             area = to_numpy(draw(make_engine, shape, places, view, rotation).alpha).sum(axis=(1, 2, 3))
             truth = np.array([ConvexHull(_outline(shape, rotation, at, view)).volume for at in places])

@@ -111,7 +111,7 @@ def _hostile(generator: np.random.Generator, meshes: int) -> ObjectBatch:
     """Two objects in each scene, many of them at extreme positions and scales."""
     shape = (HOSTILE_SCENES, 2)
     position = generator.normal(0, 1, (*shape, 3)) * 10.0 ** generator.uniform(-3, 1, (*shape, 1))
-    position[::4, 0] = 0.0  # the camera sits in the object's origin
+    position[::4, 0] = 0.0  # the camera is at the object's origin
     position[1::4, 0, 2] = 0.0  # an origin in the camera's plane
     quaternion = torch.from_numpy(generator.normal(size=(*shape, 4)))
     rotation = matrix_from_quaternion(torch.nn.functional.normalize(quaternion, dim=-1)).numpy()

@@ -45,7 +45,7 @@ def check_depth(make_engine: EngineFactory, tolerance: Tolerance) -> None:
     )
     layers = draw(make_engine, ball(0.3, 4), [position], view)
     sphere = _ball_depth(view, position, 0.3)
-    middle = np.isfinite(sphere) & (sphere < 0.85)  # away from the rim, where facets and ball part
+    middle = np.isfinite(sphere) & (sphere < 0.85)  # away from the rim, where facets and sphere differ
     _compare_depth(to_numpy(layers.depth)[0, 0], sphere, middle, tolerance.depth + 1e-3)
     beside = to_numpy(layers.alpha)[0, 0] == 0
     require(

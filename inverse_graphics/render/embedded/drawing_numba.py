@@ -30,7 +30,7 @@ EPS = 1e-30  # as in `shading` and `coverage`
 NORMAL_FLOOR = 1e-12  # as in `shading`
 MIN_COVERAGE = 1e-6  # as in `drawing`
 PER_FRAGMENT = 60  # nanoseconds, about
-ROW = 1 << 32  # pixels count by this from row to row
+ROW = 1 << 32  # the index of a pixel increases by this from row to row
 BEFORE, AFTER = (1, 4), (2, 8)  # bits: an edge passes before or after a pixel, along either axis
 
 

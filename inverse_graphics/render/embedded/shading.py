@@ -123,7 +123,7 @@ def between_pixels(rgb: Tensor, fragments: Tensor, crossings: Tensor) -> Tensor:
     for axis, step in enumerate((1, width)):
         other = torch.searchsorted(place, place + step).clamp(max=len(place) - 1)
         joined = (place[other] == place + step) & ~after[axis]
-        # an edge that comes down one column as a stair crosses the other axis on both sides of the step
+        # a staircase edge along one column crosses the other axis on both sides of the step
         across = 1 - axis
         joined &= ~(before[across] & after[across][other] | after[across] & before[across][other])
         one, other = joined.nonzero()[:, 0], other[joined]
@@ -144,7 +144,7 @@ def _crossed(crossings: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return crossed[0], crossed[1]
 
 
-OUTSIDE = 0.01  # barycentric coordinates may leave [0, 1] by this much, for rounding, and no farther
+OUTSIDE = 0.01  # barycentric coordinates are clamped to [0, 1] with this margin, for rounding
 EPS = 1e-30
 NORMAL_FLOOR = 1e-12
 

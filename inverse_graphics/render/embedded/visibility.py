@@ -21,9 +21,13 @@ from inverse_graphics.render.embedded.topology import MeshTopology
 LARGEST = 1e8  # pixels·metres: vertices farther out are not rendered, so that float32 products stay finite
 HIDDEN_BY = 1e-6  # a surface hides an edge if it is nearer by more than this share of the edge's depth
 ROUNDING = 1e-6  # pixels by which bounding boxes are enlarged; the exact tests follow
-SHORTEST = 1e-6  # pixels: edges that are shorter along their main direction cross nothing
+SHORTEST = 1e-6  # pixels: shorter edges, along their main direction, are ignored
 
-OUTER, INNER, HIDDEN = 0, 1, 2  # a point of an edge: nothing behind it, a surface behind it, one before it
+OUTER, INNER, HIDDEN = (
+    0,
+    1,
+    2,
+)  # a point of an edge: nothing behind it, a surface behind it, one in front of it
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ class Projected(NamedTuple):
 
 
 Rasterise = Callable[[Projected, Clipping], Tensor]
-"""The face seen at each pixel centre, one pixel beyond the image on each side included:
+"""The visible face at each pixel centre, with one pixel beyond the image on each side:
 (layers · rows · columns), a row of `Projected.faces`; −1: none."""
 
 

@@ -112,7 +112,9 @@ class FiniteDifference:
             EngineError: K requires a gradient.
         """
         if camera.K.requires_grad:
-            raise EngineError("no differences are taken by the camera's K: detach it, or use another engine")
+            raise EngineError(
+                "finite differences in the camera's K are not supported: detach it, or use another engine"
+            )
         view = View(objects.asset, camera.K, camera.height, camera.width)
         inputs = LayerInputs.in_camera_frame(camera, objects, light)
         if not (torch.is_grad_enabled() and any(part.requires_grad for part in inputs)):

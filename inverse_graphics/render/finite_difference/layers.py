@@ -77,7 +77,7 @@ class View:
 
 
 Move = Callable[[float], LayerInputs]
-"""Inputs moved by a whole step ahead (1) or back (−1)."""
+"""Inputs moved by a whole step forward (1) or backward (−1)."""
 
 
 class LayerDifferences:

@@ -19,7 +19,7 @@ from typing import Any
 from inverse_graphics.errors import EngineError, InverseGraphicsError
 
 PATIENCE_S = 5.0
-"""Until a process that was asked to end is made to."""
+"""Time after which a process that does not end is killed."""
 
 
 class Replicas:
@@ -65,13 +65,13 @@ class Replicas:
             InverseGraphicsError: raised by the method.
         """
         if not self._end.alive:
-            raise EngineError("the render workers were ended: make the engine anew")
+            raise EngineError("the render workers were ended: make the engine again")
         busy = self._workers[: len(arguments)]
         try:
             for worker, given in zip(busy, arguments, strict=True):
                 worker.send((method, given))
             return [worker.receive() for worker in busy]
-        except BaseException:  # whatever it was, Ctrl-C included: answers may still be on their way
+        except BaseException:  # any exception, Ctrl-C included: answers may be pending
             self.close()
             raise
 
@@ -86,7 +86,7 @@ class _Worker:
         self.process: Any = context.Process(target=_serve, args=(other_end, pickled), name=name, daemon=True)
         with _interrupts_blocked():
             self.process.start()
-        other_end.close()  # what is left of it is the worker's, and goes with the worker
+        other_end.close()  # the remaining copy belongs to the worker, and is closed with it
 
     def send(self, question: object) -> None:
         try:
@@ -134,7 +134,7 @@ def _interrupts_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # a process that spawn starts once, and that then unblocks Ctrl-C
+    resource_tracker.ensure_running()  # spawn starts this process once, which then unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -11,10 +11,8 @@ from torch import Tensor
 from inverse_graphics.errors import EngineError
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, rigid_transform
 
-NEAREST = 0.01  # metres; what is nearer to the camera is moved as if it were here
-MOST_NEARER = (
-    0.2  # of its distance, that a thing is moved along the line of sight, or of its size, that it grows
-)
+NEAREST = 0.01  # metres; smallest distance to the camera in the computation of steps
+MOST_NEARER = 0.2  # largest step: share of the distance along the line of sight, or of the scale
 MOST_RADIANS = 0.5
 UPRIGHT = 0.9
 
@@ -35,7 +33,7 @@ class DifferenceSettings:
     def __post_init__(self) -> None:
         if not (self.step_px > 0 and 0 < self.light_radians < 1 and self.colour > 0):
             raise EngineError(
-                f"differences of {self.step_px} pixels, {self.light_radians} radians of light and "
+                f"steps of {self.step_px} pixels, {self.light_radians} radians of light and "
                 f"{self.colour} of colour: expected positive numbers, and less than one radian"
             )
 

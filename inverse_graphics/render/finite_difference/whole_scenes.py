@@ -106,7 +106,9 @@ class FiniteDifferenceOfScenes:
             EngineError: K or the table's size requires a gradient.
         """
         if scene.camera.K.requires_grad or scene.table.size.requires_grad:
-            raise EngineError("no differences are taken by the camera's K or the table's size: detach them")
+            raise EngineError(
+                "finite differences in the camera's K or the table's size are not supported: detach them"
+            )
         inputs = SceneInputs.from_scenes(scene)
         if not (torch.is_grad_enabled() and any(part.requires_grad for part in inputs)):
             with torch.no_grad():

@@ -14,7 +14,7 @@ from inverse_graphics.render.sampled.engine import NEAR
 Floats = NDArray[np.float64]
 
 SKEWED = 1e-4
-MARGIN = 1e-3  # by which the planes between which is rendered lie before and behind the object
+MARGIN = 1e-3  # distance of the near and far planes from the object
 
 
 class Frame(NamedTuple):
@@ -72,7 +72,7 @@ class MujocoCamera:
         right, down = right / scale - centre[0] * forward, down / scale - centre[1] * forward
         focal = (float(np.linalg.norm(right)), float(np.linalg.norm(down)))
         if abs(right @ down) > SKEWED * focal[0] * focal[1]:
-            raise EngineError("MuJoCo renders no camera whose K has skew: set K[0, 1] to 0")
+            raise EngineError("MuJoCo does not support a K with skew: set K[0, 1] to 0")
         metres = scale * radius  # of depth, to a mesh's radius
         near = max(NEAR, depth[0] * (1 - MARGIN))
         return cls(

@@ -24,7 +24,7 @@ from inverse_graphics.render.sampled.engine import Faces
 from inverse_graphics.render.sampled.windows import Windows
 
 BUFFER_PX = 512
-"""Side of what is rendered at once; larger images are rendered in tiles."""
+"""Side of the framebuffer, pixels; larger images are rendered in tiles."""
 
 
 class GlRenderer:
@@ -98,7 +98,7 @@ class GlThread:
 
     def run_later(self, function: Callable[[], object]) -> None:
         """Call a function in the thread without waiting; may be called from any thread, also this one."""
-        with suppress(RuntimeError):  # at the end there are no threads any more, and nothing to be done
+        with suppress(RuntimeError):  # at interpreter exit the thread is gone, and nothing is left to do
             self._thread.submit(function)
 
 

@@ -22,7 +22,7 @@ def load_mujoco() -> ModuleType:
         import mujoco
     except ImportError as problem:
         raise EngineError(f"MuJoCo does not import ({_first_line(problem)}): pip install mujoco") from problem
-    except Exception as problem:  # it looks for OpenGL while it is imported, if MUJOCO_GL asks for that
+    except Exception as problem:  # with MUJOCO_GL set, it searches OpenGL at import
         raise EngineError(f"MuJoCo does not import ({_first_line(problem)}): unset MUJOCO_GL") from problem
     return mujoco
 
@@ -39,7 +39,7 @@ def new_context() -> Any:
             from mujoco.egl import GLContext
         else:
             GLContext = mujoco.GLContext
-        context = GLContext(16, 16)  # engines render into buffers of their own
+        context = GLContext(16, 16)  # engines have their own framebuffers
         context.make_current()
     except Exception as problem:  # PyOpenGL fails in many ways: ImportError, AttributeError, its own errors
         how = f"on Debian or Ubuntu, {DEBIAN}" if sys.platform == "linux" else "see MuJoCo's manual"

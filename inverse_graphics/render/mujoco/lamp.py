@@ -28,10 +28,10 @@ Floats = NDArray[np.float64]
 
 MAX_OBJECTS = 1000
 THICKNESS_M = 0.002
-MARGIN = 1.1  # of the map of shadows, at whose border light leaks
+MARGIN = 1.1  # of the shadow map, at whose border light leaks
 CORNERS = np.array([[x, y, z] for z in (-1.0, 1.0) for x in (-1.0, 1.0) for y in (-1.0, 1.0)])
 DARK = 8
-"""Of 255: surfaces that get less light than this even without shadow are left as they are."""
+"""Of 255: surfaces with less light than this without shadows are not shadowed."""
 
 
 class Lamp:

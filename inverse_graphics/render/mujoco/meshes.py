@@ -19,7 +19,7 @@ from inverse_graphics.render.mujoco.installation import load_mujoco
 Floats = NDArray[np.float64]
 
 LEAST_AREA = 1e-9
-"""Of a mesh of radius 1: MuJoCo knows nothing flatter than a needle."""
+"""Of a mesh of radius 1: smallest extent that MuJoCo accepts."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class NumberedModel:
 
 def add_mesh(spec: Any, name: str, shape: PlainMesh) -> None:
     """Add a mesh to an `MjSpec`, with separate texture coordinates for each face."""
-    vertices = np.resize(shape.vertices, (max(len(shape.vertices), 4), 3))  # MuJoCo wants at least four
+    vertices = np.resize(shape.vertices, (max(len(shape.vertices), 4), 3))  # MuJoCo requires at least four
     spec.add_mesh(
         name=name,
         uservert=vertices.ravel().tolist(),

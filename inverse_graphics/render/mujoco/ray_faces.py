@@ -112,6 +112,8 @@ def _nearest(start: int, stop: int, points: Floats, corners: Floats, found: Face
                 continue
             b = ((wy * vz - wz * vy) * nx + (wz * vx - wx * vz) * ny + (wx * vy - wy * vx) * nz) / area
             c = ((uy * wz - uz * wy) * nx + (uz * wx - ux * wz) * ny + (ux * wy - uy * wx) * nz) / area
-            off = max(off, -min(b, c, 1 - b - c))  # corners are at most 2 apart: shares compare with lengths
+            off = max(
+                off, -min(b, c, 1 - b - c)
+            )  # corners are at most 2 apart, so shares are comparable with lengths
             if off < best:
                 best, found[p] = off, face

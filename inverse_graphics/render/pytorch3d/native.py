@@ -50,7 +50,7 @@ def blend(
     within = share * seen + (1 - share) * seen[inner.beyond.reshape(-1)]
     covered = _share(-beside.distance, blur_px)[:, None]
     mixed = covered * surface + (1 - covered) * within[beside.pixel]
-    # the outline last: it bounds whatever surfaces meet in a pixel, and so alpha is its alone
+    # the outline last: it bounds all surfaces of a pixel, so that it alone determines alpha
     return _share(outer.distance.reshape(-1), blur_px)[:, None] * within.index_copy(0, beside.pixel, mixed)
 
 
@@ -119,8 +119,8 @@ def _interpolate(weight: Tensor, attributes: Tensor) -> Tensor:
     return mix(own, weight.reshape(1, 1, count, 1, 3), attributes).reshape(count, width)
 
 
-MARGIN = 2  # pixels outside the image on each side, whose distances those at its border need
-REACH = 1.1  # pixels: how far outside an object its outline is looked for
+MARGIN = 2  # pixels outside the image on each side, whose distances border pixels need
+REACH = 1.1  # pixels: distance outside an object within which its outline is searched
 MIN_COVERAGE = 1e-6  # a pixel that an object covers by less has no depth
 
 
@@ -265,7 +265,7 @@ def _fragments(
     row = torch.cat([seen.face.reshape(-1)[pixel], outline.face[beside.face]])
     layer = surfaces.faces.layer[row]
     corners = surfaces.corners[row]
-    # of a face that is seen edge-on, the gradient of weights explodes; beside it, nothing is lost without
+    # for a face seen edge-on the gradient of weights explodes; it is negligible and dropped
     weight = torch.cat([hard.weight.reshape(-1, 3)[pixel], beside.weight.detach()])
     ends = surfaces.ndc[corners[len(pixel) :], 2]
     return Fragments(

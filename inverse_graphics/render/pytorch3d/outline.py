@@ -10,10 +10,10 @@ from torch import Tensor
 from inverse_graphics.render.pytorch3d.rasterisation import Hits
 
 THINNEST = 1e-7  # PyTorch3D skips faces below an area of 1e-8, in squared normalised device coordinates
-ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel says which way is out
-SIDEWAYS = 1.0  # pixels along an edge within which its tangent stands for it
-IN_FRONT = 1e-4  # a surface lies before another if it is nearer by more than this share of its depth
-TIED = 1e-3  # two sides of a face are as near as each other within this share of the squared distance
+ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel gives the outward direction
+SIDEWAYS = 1.0  # pixels along an edge within which its tangent approximates it
+IN_FRONT = 1e-4  # a surface is in front of another if it is nearer by more than this share of its depth
+TIED = 1e-3  # two sides of a face are equally near within this share of the squared distance
 NEIGHBOURS = ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1))
 
 

@@ -15,7 +15,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
 
 # At blur 0 PyTorch3D gives a pixel centre that lies on the edge of two faces to neither of them. Moving all
-# vertices by some float32 roundings decides every such tie alike, as if the image were shifted.
+# vertices by some float32 roundings resolves every such tie in the same way, as if the image were shifted.
 NUDGE = (1.0e-6, 0.6e-6)
 
 

@@ -22,7 +22,7 @@ from inverse_graphics.render.pytorch3d.rasterisation import (
     rasterise,
 )
 
-NEAREST = 1e-6  # metres: what lies nearer to the camera's plane is moved to this distance, so that it divides
+NEAREST = 1e-6  # metres: points nearer to the camera's plane are moved to this distance, to divide by it
 
 
 def ndc_from_pixels(homogeneous: Tensor, height: int, width: int, margin: int = 0) -> Tensor:

@@ -53,10 +53,10 @@ def average_into(layers: Layers, faces: Faces, windows: Windows, tables: Tables)
 SAMPLES = 3
 MAX_SAMPLES = 16
 NEAR = 0.01
-"""Metres: what is nearer to the camera is not seen, as with the embedded engine."""
+"""Metres: nearer surfaces are not visible, as with the embedded engine."""
 EXACT = ("cpu", torch.float64)
 BATCH_SIZE = 1 << 21
-"""Samples of which rays and shades are held at once, some 200 bytes each."""
+"""Samples per block, about 200 bytes each."""
 
 
 class FaceFinder(Protocol):

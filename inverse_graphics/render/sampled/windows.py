@@ -24,7 +24,7 @@ Integers = NDArray[np.int64]
 
 PER_VERTEX = 4  # nanoseconds, about
 PER_RAY = 5
-FLATTEST = 1e-30  # a smaller determinant of an object's frame in the image: it has no size, or no image
+FLATTEST = 1e-30  # with a smaller determinant of its frame in the image, an object is not rendered
 
 
 @dataclass(frozen=True)
