@@ -1,4 +1,4 @@
-"""PyTorch3D's two forms: cameras, agreement with the embedded engine, and what is said where it is missing.
+"""PyTorch3D's two forms: cameras, agreement with the embedded engine, and the message where it is missing.
 
 What needs PyTorch3D is skipped, visibly, where it is not installed.
 """
@@ -198,7 +198,7 @@ def test_native_and_embedded_gradients_point_the_same_way():
 
 @needs_pytorch3d
 def test_a_blur_of_so_many_pixels_is_as_wide_at_any_resolution():
-    """An edge along the pixels fades over 2 · blur of them, whether the picture is small or large."""
+    """An edge along the pixels fades over 2 · blur of them, whether the image is small or large."""
     from inverse_graphics.render.conformance.measures import View, card, draw
 
     for side, focal in ((32, 40.0), (128, 160.0)):

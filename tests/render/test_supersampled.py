@@ -1,4 +1,4 @@
-"""Supersampling: area stays, thin things appear, gradients stay true."""
+"""Supersampling: area stays, thin objects appear, gradients stay true."""
 
 from dataclasses import replace
 
