@@ -48,7 +48,7 @@ from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.pictures import Rendering, render
+from inverse_graphics.render.rendering import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
 SHEET_CELL = 128

@@ -16,7 +16,7 @@ READ = TypeAdapter(MultiObjectData).validate_python
 
 
 def apart(split: Split, *but: int) -> bool:
-    """Whether no picture is in two parts, some labels apart."""
+    """Whether no image is in two parts, some labels apart."""
     parts = [{image.tobytes() for image in part.images[~np.isin(part.labels, but)]} for part in split]
     return not any(parts[a] & parts[b] for a, b in ((0, 1), (0, 2), (1, 2)))
 

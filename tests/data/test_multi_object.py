@@ -238,12 +238,12 @@ def test_ink_is_white_paint_on_the_background(kind: str, shipped_digits: dict[Pa
 
 def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
     grid = Grid(spacing=(5, 8), brightness=(0.2, 0.7))
-    for picture in grid.sample(50, 60, np.random.default_rng(0)):
-        levels = np.unique(picture)
+    for grid_image in grid.sample(50, 60, np.random.default_rng(0)):
+        levels = np.unique(grid_image)
         assert len(levels) == 2
         assert levels[0] == 0
         assert 0.2 <= levels[1] <= 0.7
-        lines = np.flatnonzero(picture.min(axis=0) > 0)
+        lines = np.flatnonzero(grid_image.min(axis=0) > 0)
         assert len(set(np.diff(lines))) == 1
         assert 5 <= lines[1] - lines[0] <= 8
         assert lines[0] < lines[1] - lines[0]

@@ -117,7 +117,7 @@ def without_bias(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (truncate, "truncated or damaged"),
         (lambda folder: (folder / "weights.safetensors").write_bytes(b""), "truncated or damaged"),
@@ -144,9 +144,9 @@ def without_bias(folder: Path) -> None:
         (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe"), "UTF-8"),
     ],
 )
-def test_a_spoilt_model_is_one_line(saved: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_a_spoilt_model_is_one_line(saved: Path, spoil: Callable[[Path], object], message: str) -> None:
     spoil(saved)
-    with pytest.raises(ModelError, match=told) as caught:
+    with pytest.raises(ModelError, match=message) as caught:
         load_model(saved)
     assert "\n" not in str(caught.value)
 

@@ -80,10 +80,10 @@ def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
     m = first.metrics
     assert m["elbo"] == pytest.approx(m["log_likelihood"] - m["kl_objects"] - m["kl_count"], rel=1e-4)
     assert 0 <= m["count_accuracy"] <= 1
-    picture = first.images["reconstruction"]
-    assert picture.shape == (100, 400, 3)
-    assert picture.max() <= 1
-    assert np.array_equal(picture[:50, :, 0], picture[:50, :, 2])
+    image = first.images["reconstruction"]
+    assert image.shape == (100, 400, 3)
+    assert image.max() <= 1
+    assert np.array_equal(image[:50, :, 0], image[:50, :, 2])
 
 
 @pytest.fixture

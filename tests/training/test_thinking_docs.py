@@ -45,9 +45,9 @@ def test_the_table_of_problems_is_the_codes():
     text = (DOCS / "training.md").read_text(encoding="utf-8")
     _, table = text.split("\n| `data.kind` | default | |\n", 1)
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", table.split("\n\n", 1)[0], re.MULTILINE)
-    told = {kind: yaml.safe_load("{" + settings + "}") for kind, settings in rows}
+    documented = {kind: yaml.safe_load("{" + settings + "}") for kind, settings in rows}
     problems = get_args(get_args(SequenceProblem)[0])
-    assert told == {problem().kind: problem().model_dump(exclude={"kind"}) for problem in problems}
+    assert documented == {problem().kind: problem().model_dump(exclude={"kind"}) for problem in problems}
 
 
 def test_the_page_names_every_recipe_and_what_each_block_learns_by():

@@ -12,7 +12,7 @@ from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import depth_order
 from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.tensor_batch import TensorBatch
