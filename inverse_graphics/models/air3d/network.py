@@ -38,6 +38,7 @@ from inverse_graphics.models.air3d.posterior import (
 )
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.observation.channels import InputChannels
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
@@ -118,6 +119,7 @@ class Latents(NamedTuple):
     after: Rendered
 
 
+@register_network("air3d", Air3DSettings)
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
@@ -162,6 +164,11 @@ class Air3D(nn.Module):
             Recurrence(fine, ObjectEncoding.size(self.space), settings.hidden) if recurrent else None
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def packs_hash(self) -> str:
+        """A checksum of the asset packs whose meshes the network knows."""
+        return self.space.family.packs_hash
 
     @property
     def max_objects(self) -> int:
