@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inverse_graphics.families.family import IMPOSSIBLE, SceneLatents
 from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.families.registry import build_family
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
@@ -101,6 +102,10 @@ class SceneSpace(nn.Module):
     def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
         """The cameras on orbits (B, 3) with intrinsics K (B, 3, 3), pixels; differentiable."""
         return self.family.cameras(orbit, K)
+
+    def intrinsics(self, observation: Observation) -> Tensor:
+        """K of B images: their own, or the family's where they have none; (B, 3, 3), pixels."""
+        return self.K.expand(len(observation), 3, 3) if observation.K is None else observation.K
 
     def without_objects(self, orbit: Tensor, K: Tensor) -> SceneLatents:
         """Scenes without objects.  orbit: (B, 3).  K: (B, 3, 3)."""
