@@ -1,23 +1,22 @@
-"""How commands are put together: each with its help and its examples.
-
-Figures as tables for people and as JSON for programs.
-
-Sizes of pictures as people type them.
-"""
+"""How commands are put together, and how each gives its answer: as text or a table, and as JSON."""
 
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .streams import STDOUT, console, write_json
+from inverse_graphics.errors import ImageError
+
+from .streams import STDOUT, complain, console, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
     from _typeshed import DataclassInstance
+    from numpy.typing import NDArray
 
 
 def new_group(text: str) -> typer.Typer:
@@ -38,18 +37,31 @@ def add(group: typer.Typer, command: Callable[..., None], examples: str, name: s
     group.command(name, help=text, epilog=f"[bold]Examples[/bold]\n\n{examples}")(command)
 
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
+def answer(value: Any, json: str | None, show: Callable[[], object]) -> None:
+    """Give a command's answer to people and to programs.
+
+    Args:
+        value: the answer, of what JSON can hold.
+        json: file to write it to, "-" for stdout, None for nowhere.
+        show: prints the answer for people; called unless stdout is for JSON.
+    """
+    if json != STDOUT:
+        show()
+    if json is not None:
+        write_json(json, value)
 
 
 def report(rows: Sequence[DataclassInstance], json: str | None) -> None:
-    """Print rows of figures as a table and, where asked for, as JSON."""
+    """Give rows of figures as a table and as JSON.
+
+    Args:
+        rows: of one dataclass.
+        json: as `answer` takes it.
+    """
     from dataclasses import asdict
 
     records = [asdict(row) for row in rows]
-    if json != STDOUT:
-        print_table(records)
-    if json is not None:
-        write_json(json, records)
+    answer(records, json, lambda: print_table(records))
 
 
 def print_table(records: Sequence[dict[str, Any]]) -> None:
@@ -57,17 +69,14 @@ def print_table(records: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    told = (
-        [name for name in records[0] if any(record[name] is not None for record in records)]
-        if records
-        else []
-    )
+    first = records[0] if records else {}
+    shown = [name for name in first if any(record[name] is not None for record in records)]
     table = Table(box=None, pad_edge=False)
-    for name in told:
-        value = records[0][name]
+    for name in shown:
+        value = first[name]
         table.add_column(name.replace("_", " "), justify="left" if isinstance(value, str) else "right")
     for record in records:
-        table.add_row(*(Text(_figure(record[name])) for name in told))
+        table.add_row(*(Text(_figure(record[name])) for name in shown))
     console().print(table)
 
 
@@ -79,9 +88,26 @@ def _figure(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def parsed_size(text: str) -> tuple[int, int]:
-    """Turn "640x480" into (640, 480), width and height; anything else is wrong usage."""
-    parts = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
-    if parts is None or not all(1 <= int(side) <= 4096 for side in parts.groups()):
-        raise typer.BadParameter(f"got {text!r}, expected WIDTHxHEIGHT, each 1 to 4096", param_hint="--size")
-    return int(parts[1]), int(parts[2])
+class ReadableImages:
+    """Image files, read one by one: (path, pixels) of each that can be read, a complaint about each other.
+
+    failed: how many could not be read so far.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths, self.failed = paths, 0
+
+    def __iter__(self) -> Iterator[tuple[Path, NDArray[np.float32]]]:
+        from inverse_graphics.io.images import read_image
+
+        for path in self.paths:
+            try:
+                yield path, read_image(path)
+            except ImageError as error:
+                self.failed += 1
+                complain(str(error))
+
+    def exit_if_failed(self) -> None:
+        """Leave with exit status 1 if an image could not be read."""
+        if self.failed:
+            raise typer.Exit(1)

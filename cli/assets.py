@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .application import add, new_group
-from .streams import STDOUT, console, write_json
+from .application import add, answer, new_group
+from .options import Json
+from .streams import console
 
 if TYPE_CHECKING:
     from inverse_graphics.visualisation.asset_facts import AssetFacts
@@ -23,7 +24,6 @@ SHOW_EXAMPLES = """\
 inverse-graphics assets show crockery/mug
 inverse-graphics assets show mug --pack my_pack/ --json -"""
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
 Pack = Annotated[
     str | None, typer.Option(metavar="NAME|DIR", help="A pack that comes with the package, or a folder.")
 ]
@@ -43,13 +43,14 @@ def list_assets(pack: Pack = None, json: Json = None) -> None:
 
     packs = [load_pack(name) for name in ([pack] if pack else shipped_packs())]
     facts = [fact for loaded in packs for fact in facts_of_pack(loaded)]
-    if json != STDOUT:
+
+    def show() -> None:
         table = Table("asset", "faces", "size in cm", "surface", "symmetry", box=None, pad_edge=False)
         for fact in facts:
             table.add_row(fact.asset, f"{fact.faces:,}", _centimetres(fact), fact.surface, fact.symmetry)
         console().print(table)
-    if json is not None:
-        write_json(json, [asdict(fact) for fact in facts])
+
+    answer([asdict(fact) for fact in facts], json, show)
 
 
 def show(
@@ -66,14 +67,15 @@ def show(
     from inverse_graphics.visualisation.asset_facts import facts_of_asset
 
     facts = facts_of_asset(load_pack(pack or asset.partition("/")[0]), asset)
-    if json != STDOUT:
+
+    def show() -> None:
         table = Table.grid(padding=(0, 2))
         rows = {**asdict(facts), "size_m": _centimetres(facts) + " cm"}
         for name, value in rows.items():
             table.add_row(name.replace("_m", "").replace("_", " "), str(value))
         console().print(table)
-    if json is not None:
-        write_json(json, asdict(facts))
+
+    answer(asdict(facts), json, show)
 
 
 def _centimetres(facts: AssetFacts) -> str:

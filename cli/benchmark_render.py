@@ -10,7 +10,8 @@ import typer
 
 from inverse_graphics.errors import EngineError
 
-from .application import Json, parsed_size, report
+from .application import report
+from .options import Json, Plot, Seed, Size, parsed_size
 from .streams import STDOUT, advancing, say
 
 EXAMPLES = """\
@@ -26,7 +27,7 @@ inverse-graphics benchmark render-fuzz --scenes 100000 --json -"""
 
 
 class Sweep(StrEnum):
-    """What a sweep varies: names in `report.render_sweeps.SWEEPS`."""
+    """What a sweep varies: names in `benchmarks.render_sweeps.SWEEPS`."""
 
     FACES = "faces"
     OBJECTS = "objects"
@@ -71,19 +72,18 @@ def render(
         list[Sweep] | None,
         typer.Option(help="Vary one thing in several steps instead, and fit how the cost grows; again."),
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the sweeps, all four if none is named.")
-    ] = None,
+    plot: Plot = None,
     device: Device = "cpu",
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.01, max=600, help="How long each figure is measured.")
     ] = 2.0,
     json: Json = None,
 ) -> None:
-    """Measure how many scenes are drawn in a second, without and with gradients, by engines side by side.
+    """Measure how many scenes an engine renders in a second, without and with gradients.
 
-    Colour, depth, alpha and mask, composited over a table. Sweeps draw balls that cover a known number of
-    pixels, in batches of 8 unless --batch says otherwise: "pixels" enlarges the picture alone.
+    Colour, depth, alpha and mask, composited over a table. Sweeps, which --plot draws, all four if none is
+    named, render balls that cover a known number of pixels, in batches of 8 unless --batch is given;
+    "pixels" enlarges the image alone.
     """
     from inverse_graphics.benchmarks.render import OBJECTS, benchmark_render
 
@@ -111,15 +111,15 @@ def render(
 def render_fuzz(
     scenes: Annotated[int, typer.Option(metavar="N", min=1, help="How many scenes.")] = 10_000,
     engine: Engines = None,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Pixels.")] = "32x32",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which scenes.")] = 0,
+    size: Size = "32x32",
+    seed: Seed = 0,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
-    """Draw random scenes that no one would want to draw, and count values and gradients that are not finite.
+    """Render extreme random scenes, and count values and gradients that are not finite.
 
     Objects and cameras a micrometre to a million metres away and inside each other, scales from 0 up, any
-    focal length. The exit status is 1 if a single value is not finite; the seeds of such scenes are told.
+    focal length. The exit status is 1 if any value is not finite; the seeds of such scenes are printed.
     """
     from inverse_graphics.benchmarks.render_fuzz import fuzz_engine
 
@@ -141,14 +141,14 @@ def render_gradients(
         list[int] | None,
         typer.Option(metavar="N", min=1, max=16, help="Samples a pixel along each side: 1, 2, 3; again."),
     ] = None,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Pixels.")] = "64x64",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which scenes.")] = 0,
+    size: Size = "64x64",
+    seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Compare gradients with finite differences of half a pixel: how often they point the same way.
+    """Compare gradients with finite differences of half a pixel: how often their signs agree.
 
-    One and three objects of crockery on a table; the picture is blurred by a pixel, the differences are taken
-    of many samples a pixel.
+    One and three objects of crockery on a table; the image is blurred by a pixel, the differences are taken
+    with many samples a pixel.
     """
     from inverse_graphics.benchmarks.gradients import benchmark_gradients
 

@@ -1,86 +1,28 @@
-"""`inverse-graphics data list|fetch|make`.
-
-What `inverse-graphics data` does with images of objects in the plane.
-"""
+"""`inverse-graphics data list|fetch|make`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .application import add, new_group
-from .streams import STDOUT, advancing, console, say, write_json
+from .application import add, answer, new_group
+from .options import Engine, Json, Packs, Seed
+from .streams import advancing, console, say
 
 if TYPE_CHECKING:
-    from inverse_graphics.data.multi_object_set import ImageSetSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from inverse_graphics.data.multi_object_set import ImageSet, ImageSetSettings
     from inverse_graphics.data.published import FoundFile
-    from inverse_graphics.families.dataset import DatasetDocument
+    from inverse_graphics.families.dataset import Dataset
     from inverse_graphics.families.quantities import FamilySettings
-
+    from inverse_graphics.io.parts import Parts
 
 MULTI_OBJECT_KINDS = ("multi_mnist", "sprites", "multi_dsprites", "omniglot")
 """The kinds there are, named here so that help needs not import them."""
-
-
-def multi_object_kinds() -> list[dict[str, Any]]:
-    """Each kind's name, what its objects are called, where they come from, and its settings."""
-    from inverse_graphics.data.sources import KINDS
-
-    kinds = {name: kind.model_validate({"kind": name}) for name, kind in KINDS.items()}
-    return [
-        {"name": name, "objects": of.objects, "description": of.origin, **of.model_dump(mode="json")}
-        for name, of in kinds.items()
-    ]
-
-
-def image_set_settings(
-    kind: str, overrides: Sequence[str], images: int, seed: int, share: str
-) -> ImageSetSettings:
-    """The settings of a set, `key=value` overrides applied.
-
-    Raises:
-        DataError: one of them is no such thing, or does not fit.
-    """
-    from inverse_graphics.data.multi_object_set import ImageSetSettings
-    from inverse_graphics.errors import DataError
-    from inverse_graphics.io.documents import parse_yaml, validated
-
-    data: dict[str, Any] = {"kind": kind}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise DataError(f"override {override!r} is not key=value, such as size=64")
-        data[key] = parse_yaml(text, f"override {key}", DataError)
-    document = {"data": data, "images": images, "seed": seed, "share": share}
-    return validated(ImageSetSettings, document, kind, DataError)
-
-
-def make_multi_object_images(settings: ImageSetSettings, out: Path, processes: int, json: str | None) -> None:
-    """Make a set, and say so."""
-    from inverse_graphics.data.multi_object_set_making import images_made, make_image_set
-
-    images = settings.images
-    try:
-        with advancing("drawing", images) as advance:
-            made = make_image_set(settings, out, processes, advance)
-    except KeyboardInterrupt:
-        done = images_made(settings, out)
-        say(f"stopped: {done:,} of {images:,} images are in {out}; the same command goes on")
-        raise typer.Exit(130) from None
-    if json is not None:
-        facts = {**made.document.model_dump(mode="json"), "complete": made.document.complete}
-        write_json(json, {"folder": str(out), **facts})
-    if json != STDOUT:
-        say(f"{images:,} images are in {out}; {out / 'sheet.png'} shows the first")
-
 
 group = new_group("What there is to learn from: scene families, kinds of images, and published files.")
 
@@ -102,8 +44,6 @@ inverse-graphics data make multi_mnist --images 10000 --share test --out data/te
     --set "scale=[0.6, 1.2]" --set "background={kind: grid}"
 inverse-graphics data make sprites --images 5000 --out data/sprites --set placement=overlapping"""
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
-
 
 def list_families(json: Json = None) -> None:
     """List the scene families and the kinds of images that `data make` draws, and the published files."""
@@ -113,8 +53,9 @@ def list_families(json: Json = None) -> None:
     from inverse_graphics.families.registry import read_family, shipped_families
 
     families = {name: read_family(name) for name in shipped_families()}
-    kinds = multi_object_kinds()
-    if json != STDOUT:
+    kinds = _multi_object_kinds()
+
+    def show() -> None:
         table = Table("family", "objects", "kinds", "pixels", "what it shows", box=None, pad_edge=False)
         for name, settings in families.items():
             size = f"{settings.image_size}x{settings.image_size}"
@@ -125,9 +66,9 @@ def list_families(json: Json = None) -> None:
             table.add_row(str(kind["name"]), str(kind["objects"]), str(kind["description"]))
         console().print(table, "")
         _show_files(list(known_files()))
-    if json is not None:
-        listed = [{"name": name} | family.model_dump(mode="json") for name, family in families.items()]
-        write_json(json, [*listed, *kinds])
+
+    listed = [{"name": name} | family.model_dump(mode="json") for name, family in families.items()]
+    answer([*listed, *kinds], json, show)
 
 
 def fetch(
@@ -143,10 +84,7 @@ def fetch(
     from inverse_graphics.data.published import fetch_files
 
     files = list(fetch_files(names or ()))
-    if json != STDOUT:
-        _show_files(files)
-    if json is not None:
-        write_json(json, [file._asdict() for file in files])
+    answer([file._asdict() for file in files], json, lambda: _show_files(files))
 
 
 def _show_files(files: Sequence[FoundFile]) -> None:
@@ -168,7 +106,7 @@ def make(
     ],
     images: Annotated[int, typer.Option(metavar="N", min=1, max=10_000_000, help="How many images.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The data set's folder.")],
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Other seeds give other scenes.")] = 0,
+    seed: Seed = 0,
     sigma: Annotated[
         float,
         typer.Option(
@@ -178,15 +116,11 @@ def make(
             help="Standard deviation of the noise on pixels, 1 being full brightness.",
         ),
     ] = 0.0,
-    engine: Annotated[
-        str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")
-    ] = "embedded",
+    engine: Engine = "embedded",
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=1024, help="Processes; one per core if not given.")
     ] = None,
-    pack: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="An asset pack of one's own; may be given again.")
-    ] = None,
+    packs: Packs = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -199,43 +133,87 @@ def make(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Draw a data set: of a scene family, images, masks, depth and ground truth; of a kind of images, arrays.
+    """Make a data set: images, masks, depth and truth of a scene family, or arrays of a kind of images.
 
-    The same settings give the same bytes, however many processes draw. Ctrl-C keeps what is finished, and the
-    same command goes on from there.
+    The same settings give the same bytes with any number of processes. Ctrl-C keeps the parts that are
+    finished, and the same command goes on from there.
     """
-    from inverse_graphics.families.dataset import DatasetSettings
-    from inverse_graphics.families.dataset_making import images_made, make_dataset
-    from inverse_graphics.families.registry import read_family
-    from inverse_graphics.packs.pack import load_pack
-
     processes = workers or os.cpu_count() or 1
     if family in MULTI_OBJECT_KINDS:
-        _refuse("scenes", {"--sigma": sigma, "--pack": pack, "--engine": engine != "embedded"})
-        make_multi_object_images(
-            image_set_settings(family, overrides or (), images, seed, share or "train"), out, processes, json
+        from inverse_graphics.data.multi_object_set import make_image_set
+
+        _refuse("scenes", {"--sigma": sigma, "--pack": packs, "--engine": engine != "embedded"})
+        settings = _image_set_settings(family, overrides or (), images, seed, share or "train")
+        _make(settings.parts(out), partial(make_image_set, settings, out, processes), json)
+    else:
+        from inverse_graphics.families.dataset import DatasetSettings
+        from inverse_graphics.families.dataset_making import make_dataset
+        from inverse_graphics.families.registry import read_family
+        from inverse_graphics.packs.pack import load_pack
+
+        _refuse("kinds of images", {"--set": overrides, "--share": share})
+        wanted = DatasetSettings(
+            family=read_family(family), images=images, seed=seed, sigma=sigma, engine=engine
         )
-        return
-    _refuse("kinds of images", {"--set": overrides, "--share": share})
-    settings = DatasetSettings(
-        family=read_family(family), images=images, seed=seed, sigma=sigma, engine=engine
-    )
-    packs = [load_pack(folder) for folder in pack or ()]
+        loaded = [load_pack(folder) for folder in packs or ()]
+        _make(wanted.parts(out), partial(make_dataset, wanted, out, processes, loaded), json)
+
+
+def _make(parts: Parts, make: Callable[..., Dataset | ImageSet], json: str | None) -> None:
+    """Call `make(advanced=…)`, show how far it is, and say where the data set is or how to go on."""
+    folder = parts.path(0).parent
     try:
-        with advancing("drawing", images) as advance:
-            made = make_dataset(settings, out, processes, packs, advance)
+        with advancing("drawing", parts.images) as advance:
+            made = make(advanced=advance)
     except KeyboardInterrupt:
-        done = images_made(settings, out)
-        say(f"stopped: {done:,} of {images:,} images are in {out}; the same command goes on")
+        say(
+            f"stopped: {parts.images_made():,} of {parts.images:,} images are in {folder}; "
+            "the same command goes on"
+        )
         raise typer.Exit(130) from None
-    if json is not None:
-        write_json(json, _facts(out, made.document))
-    if json != STDOUT:
-        say(f"{images:,} images are in {out}; {out / 'sheet.png'} shows the first")
+    facts = {**made.document.model_dump(mode="json"), "complete": made.document.complete}
+    answer(
+        {"folder": str(folder), **facts},
+        json,
+        lambda: say(f"{parts.images:,} images are in {folder}; {folder / 'sheet.png'} shows the first"),
+    )
+
+
+def _multi_object_kinds() -> list[dict[str, Any]]:
+    """Each kind's name, what its objects are called, where they come from, and its settings."""
+    from inverse_graphics.data.sources import KINDS
+
+    kinds = {name: kind.model_validate({"kind": name}) for name, kind in KINDS.items()}
+    return [
+        {"name": name, "objects": of.objects, "description": of.origin, **of.model_dump(mode="json")}
+        for name, of in kinds.items()
+    ]
+
+
+def _image_set_settings(
+    kind: str, overrides: Sequence[str], images: int, seed: int, share: str
+) -> ImageSetSettings:
+    """The settings of a set, `key=value` overrides applied.
+
+    Raises:
+        DataError: one of them is no such thing, or does not fit.
+    """
+    from inverse_graphics.data.multi_object_set import ImageSetSettings
+    from inverse_graphics.errors import DataError
+    from inverse_graphics.io.documents import parse_yaml, validated
+
+    data: dict[str, Any] = {"kind": kind}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise DataError(f"override {override!r} is not key=value, such as size=64")
+        data[key] = parse_yaml(text, f"override {key}", DataError)
+    document = {"data": data, "images": images, "seed": seed, "share": share}
+    return validated(ImageSetSettings, document, kind, DataError)
 
 
 def _refuse(of: str, options: dict[str, object]) -> None:
-    """Tell of options that were given and mean nothing here."""
+    """Refuse options that were given and have no meaning here."""
     if given := [option for option, value in options.items() if value]:
         raise typer.BadParameter(f"is for {of} only", param_hint=given[0])
 
@@ -243,10 +221,6 @@ def _refuse(of: str, options: dict[str, object]) -> None:
 def _counts(settings: FamilySettings) -> str:
     possible = settings.possible_counts
     return f"{possible[0]} to {possible[-1]}" if len(possible) > 1 else str(possible[0])
-
-
-def _facts(folder: Path, document: DatasetDocument) -> dict[str, object]:
-    return {"folder": str(folder), **document.model_dump(mode="json")}
 
 
 add(group, list_families, LIST_EXAMPLES, "list")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .streams import STDOUT, console, say, write_json
+from .application import answer
+from .options import Json
+from .streams import console, say
 
 if TYPE_CHECKING:
     from inverse_graphics.inference.parse import ParsedObject
     from inverse_graphics.visualisation.demonstration import Demonstration
+    from inverse_graphics.visualisation.page import InferredImage
 
 EXAMPLES = """\
 inverse-graphics demo
@@ -20,7 +23,7 @@ inverse-graphics infer inverse-graphics-demo/table-1.png     [dim]# one of its i
 inverse-graphics infer inverse-graphics-demo/digits-1.png --model multi_mnist"""
 
 SEED = 137
-"""Among the first six images of this one are all kinds of things, none of them, and none to two digits."""
+"""Its first six images show every kind of object, an empty table, and from none to two digits."""
 
 
 def demo(
@@ -31,29 +34,25 @@ def demo(
         int, typer.Option(metavar="N", min=1, max=200, help="How many images of each kind to infer.")
     ] = 6,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which images.")] = SEED,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|-", help="Write what was seen as JSON to FILE, or - for stdout."),
-    ] = None,
+    json: Json = None,
 ) -> None:
     """Infer images, draw scenes, and make a page about both.
 
-    Images of things on a table, and of several handwritten digits, which the shipped networks have never
-    seen, are inferred step by step. Example scenes are drawn by the embedded engine: picture, depth and
-    mask. Takes seconds and works offline.
+    The shipped networks infer held-out images step by step: objects on a table, and several handwritten
+    digits. The embedded engine draws example scenes: image, depth and mask. Takes seconds and works offline.
     """
     from inverse_graphics.visualisation.demonstration import demonstrate, write_demonstration
 
-    say("drawing scenes and inferring images; the first time ever kernels are compiled, which takes longer")
+    say("drawing scenes and inferring images; the first run compiles kernels, which takes longer")
     shown = demonstrate(images, seed)
     page = write_demonstration(shown, out)
-    if json != STDOUT:
-        _show(shown)
-    if json is not None:
-        truths = [{"true_count": s.true_count, "true_identities": s.true_identities} for s in shown.inferred]
-        answers = [seen.parse.to_json() for seen in shown.inferred]
-        write_json(json, [{**answer, **truth} for answer, truth in zip(answers, truths, strict=True)])
+    answer([_record(inferred) for inferred in shown.inferred], json, lambda: _show(shown))
     say(f"{shown.seconds:.1f} s; open {page}")
+
+
+def _record(inferred: InferredImage) -> dict[str, Any]:
+    truth = {"true_count": inferred.true_count, "true_identities": inferred.true_identities}
+    return {**inferred.parse.to_json(), **truth}
 
 
 def _show(shown: Demonstration) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from .streams import STDOUT, console, write_json
+from .application import answer
+from .options import Json
+from .streams import console
 
 if TYPE_CHECKING:
     from inverse_graphics.doctor import Finding
@@ -19,10 +21,7 @@ STATES = {"works": ("  ok", "green"), "missing": ("  --", "yellow"), "broken": (
 
 
 def doctor(
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|-", help="Write the findings as JSON to FILE, or - for stdout."),
-    ] = None,
+    json: Json = None,
 ) -> None:
     """Say what works here, what is missing, and how to get it.
 
@@ -34,10 +33,7 @@ def doctor(
     from inverse_graphics.doctor import examine
 
     findings = list(examine())
-    if json != STDOUT:
-        _show(findings)
-    if json is not None:
-        write_json(json, [asdict(finding) for finding in findings])
+    answer([asdict(finding) for finding in findings], json, lambda: _show(findings))
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)
 

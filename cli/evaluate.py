@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .streams import STDOUT, advancing, console, write_json
+from .application import answer
+from .options import Json
+from .streams import advancing, console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +35,11 @@ def evaluate(
         int, typer.Option(metavar="K", min=1, max=10_000, help="Of the importance-weighted bound.")
     ] = 10,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Other seeds give other images.")] = 0,
-    json: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="Write the figures as JSON to FILE, or - for stdout.")
-    ] = None,
+    json: Json = None,
 ) -> None:
-    """Judge a 2D model on images it has never learnt from: bounds, counts, calibration.
+    """Evaluate a 2D model on held-out images: bounds, counts, calibration.
 
-    The images are of the kind that the model was trained on; which, its recipe says.
+    The images are drawn from the distribution in the model's recipe.
     """
     from inverse_graphics.evaluation.air2d import evaluate2d, recipe_of
     from inverse_graphics.models.air2d.network import Air2D
@@ -50,10 +50,7 @@ def evaluate(
     assert isinstance(loaded.module, Air2D)
     with advancing("evaluating", images) as advance:
         figures = evaluate2d(loaded.module, recipe, images, samples, seed, advance)
-    if json != STDOUT:
-        _show(figures)
-    if json is not None:
-        write_json(json, {"model": model, **figures})
+    answer({"model": model, **figures}, json, lambda: _show(figures))
 
 
 def _show(figures: dict[str, Any]) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inverse_graphics.errors import ImageError
-
-from .streams import STDOUT, complain, console, json_lines, say
+from .application import ReadableImages
+from .options import Images, JsonLines, Model
+from .streams import STDOUT, console, json_lines, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,18 +33,9 @@ inverse-graphics infer digits.png --model runs/multi_mnist-seed0/weights"""
 
 
 def infer(
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of them.", show_default=False)
-    ],
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME|DIR", help="A model's name, or the folder of a trained one.")
-    ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|-", help="Write one JSON object per image and line to FILE, or - for stdout."
-        ),
-    ] = None,
+    images: Images,
+    model: Model = None,
+    json: JsonLines = None,
     overlay: Annotated[
         Path | None,
         typer.Option(
@@ -60,41 +51,23 @@ def infer(
         ),
     ] = None,
 ) -> None:
-    """Say what is on images: how many objects, which, and where.
+    """Infer what images show: how many objects, which, and where.
 
-    PNG, JPEG, BMP and WebP. What is transparent counts as black. An image that cannot be read is told on
-    stderr, the others are still answered, and the exit status is 1.
+    PNG, JPEG, BMP and WebP. Transparent pixels count as black. An image that cannot be read is reported on
+    stderr, the others are still inferred, and the exit status is 1.
     """
     from inverse_graphics.io.images import expand_images
 
     paths = expand_images(images)
-    reader = _Reader(paths)
-    readable = iter(reader)
-    first = next(readable, None)  # before a second goes into loading a model
+    readable = ReadableImages(paths)
+    named = ((str(path), image) for path, image in readable)
+    first = next(named, None)  # before a second goes into loading a model
     if first is not None:
-        _answer(chain([first], readable), paths, model, json, overlay, scenes)
-    if reader.failed:
-        raise typer.Exit(1)
+        _infer_all(chain([first], named), paths, model, json, overlay, scenes)
+    readable.exit_if_failed()
 
 
-class _Reader:
-    """Reads images one by one; complains about those that it cannot read."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self.paths, self.failed = paths, 0
-
-    def __iter__(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        from inverse_graphics.io.images import read_image
-
-        for path in self.paths:
-            try:
-                yield str(path), read_image(path)
-            except ImageError as error:
-                self.failed += 1
-                complain(str(error))
-
-
-def _answer(
+def _infer_all(
     images: Iterable[tuple[str, NDArray[np.float32]]],
     paths: list[Path],
     model: str | None,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .application import add, new_group
-from .streams import STDOUT, console, write_json
+from .application import add, answer, new_group
+from .options import Json
+from .streams import console
+
+if TYPE_CHECKING:
+    from inverse_graphics.models.weights import ModelDocument
 
 group = new_group("Trained models: which there are, and what is known of each.")
 
@@ -18,9 +22,6 @@ inverse-graphics models list --json - | jq '.[].name'"""
 SHOW_EXAMPLES = """\
 inverse-graphics models show multi_mnist
 inverse-graphics models show runs/multi_mnist-seed0/weights --json -"""
-
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
-
 
 HELD_OUT = (
     ("count right", "count_accuracy", 100, " %"),
@@ -37,7 +38,8 @@ def list_models(json: Json = None) -> None:
     from inverse_graphics.models.weights import list_models as shipped_models
 
     entries = shipped_models()
-    if json != STDOUT:
+
+    def show() -> None:
         table = Table("model", "kind", *(title for title, _, _, _ in HELD_OUT), box=None, pad_edge=False)
         for entry in entries:
             metrics = entry.document.metrics
@@ -47,10 +49,8 @@ def list_models(json: Json = None) -> None:
             ]
             table.add_row(entry.name, entry.document.kind, *figures)
         console().print(table)
-    if json is not None:
-        write_json(
-            json, [{"name": entry.name, **entry.document.model_dump(mode="json")} for entry in entries]
-        )
+
+    answer([_facts(entry.name, entry.document) for entry in entries], json, show)
 
 
 def show(
@@ -61,10 +61,15 @@ def show(
     from inverse_graphics.models.weights import load_model, read_card
 
     loaded = load_model(model)
-    if json != STDOUT:
-        console().print(read_card(model), markup=False, soft_wrap=True)
-    if json is not None:
-        write_json(json, {"name": loaded.name, **loaded.document.model_dump(mode="json")})
+    answer(
+        _facts(loaded.name, loaded.document),
+        json,
+        lambda: console().print(read_card(model), markup=False, soft_wrap=True),
+    )
+
+
+def _facts(name: str, document: ModelDocument) -> dict[str, Any]:
+    return {"name": name, **document.model_dump(mode="json")}
 
 
 add(group, list_models, LIST_EXAMPLES, "list")

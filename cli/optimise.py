@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from inverse_graphics.errors import ImageError, ModelError
+from inverse_graphics.errors import ModelError
 
-from .streams import STDOUT, advancing, complain, console, json_lines, say
+from .application import ReadableImages
+from .options import Images, JsonLines, Seed
+from .streams import STDOUT, advancing, console, json_lines, say
 
 if TYPE_CHECKING:
     from inverse_graphics.optimisation.optimiser import OptimiseResult, SceneOptimiser
@@ -26,13 +28,9 @@ inverse-graphics optimise table.png --engine open3d --restarts 2 --workers 2
 inverse-graphics optimise cube.png --family single_object --out found/
 inverse-graphics optimise table.png --exchanges 0 --restarts 16"""
 
-Count = Annotated[int | None, typer.Option(metavar="N", min=1, max=4096)]
-
 
 def optimise(
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of them.", show_default=False)
-    ],
+    images: Images,
     model: Annotated[
         str | None,
         typer.Option(
@@ -47,11 +45,11 @@ def optimise(
     ] = None,
     start: Annotated[
         Literal["prior", "network"],
-        typer.Option(help="Begin at scenes drawn from the family, or at the model's answer."),
+        typer.Option(help="Start from scenes drawn from the family, or from the model's answer."),
     ] = "prior",
     restarts: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=1024, help="Searches of an image from the prior; 16 by itself."),
+        typer.Option(metavar="N", min=1, max=1024, help="Searches of an image from the prior; default 16."),
     ] = None,
     steps: Annotated[
         int | None,
@@ -65,15 +63,18 @@ def optimise(
             metavar="N",
             min=0,
             max=4096,
-            help="Objects tried elsewhere now and then, beside other kinds and turns; 0 for gradients alone.",
+            help="Proposals of another place for an object, beside other kinds and turns; 0: gradients only.",
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option(metavar="NAME", help="The render engine; one without gradients is differenced.")
+        str,
+        typer.Option(
+            metavar="NAME", help="The render engine; without gradients of its own: finite differences."
+        ),
     ] = "embedded",
     workers: Annotated[
         int,
-        typer.Option(metavar="N", min=0, max=256, help="Processes that draw such an engine's differences."),
+        typer.Option(metavar="N", min=0, max=256, help="Processes that render those differences."),
     ] = 0,
     sigma: Annotated[
         float | None,
@@ -88,37 +89,31 @@ def optimise(
         Path | None,
         typer.Option(metavar="DIR", help="Write for each image a scene file, a picture, and an animation."),
     ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|-", help="Write one JSON object per image and line to FILE, or - for stdout."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The same seed finds the same scene.")] = 0,
+    json: JsonLines = None,
+    seed: Seed = 0,
 ) -> None:
-    """Search for the scene of an image through a renderer: what one does without a network, or after it.
+    """Search for the scene of an image through a renderer, without a network or from its answer.
 
-    Gradients move objects and camera; now and then each object is tried as another kind, turned, taken away,
-    or put elsewhere. The best of several searches is kept: that of the greatest log p(image, scene).
+    Gradients move objects and camera; proposals change an object's kind, turn it, remove it, or place it
+    elsewhere. Of several searches the one with the greatest log p(image, scene) is kept.
 
-    An image that cannot be read is told on stderr, the others are still answered, and the exit status is 1.
+    An image that cannot be read is reported on stderr, the others are still searched, and the exit status is
+    1.
     """
     from inverse_graphics.io.images import expand_images
     from inverse_graphics.optimisation.optimiser import DEFAULT_MODEL, SIGMA, SceneOptimiser
     from inverse_graphics.optimisation.settings import settings_from
 
     _check(model, family, start, restarts, sigma)
-    paths = expand_images(images)
+    readable = ReadableImages(expand_images(images))
     if family is None:
         optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers)
     else:
         optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA)
     with optimiser:
-        failed = _optimise_all(
-            optimiser, paths, start, settings_from(start, restarts, steps, exchanges), out, json, seed
-        )
-    if failed:
-        raise typer.Exit(1)
+        settings = settings_from(start, restarts, steps, exchanges)
+        _optimise_all(optimiser, readable, start, settings, out, json, seed)
+    readable.exit_if_failed()
 
 
 def _check(
@@ -138,34 +133,25 @@ def _check(
 
 def _optimise_all(
     optimiser: SceneOptimiser,
-    paths: list[Path],
+    images: ReadableImages,
     start: Literal["prior", "network"],
     settings: OptimiseSettings,
     out: Path | None,
     json: str | None,
     seed: int,
-) -> int:
-    """Answer image by image; returns how many could not be read."""
+) -> None:
     import torch
 
-    from inverse_graphics.io.images import read_image
     from inverse_graphics.visualisation.parse_table import SearchLines
     from inverse_graphics.visualisation.search_picture import SearchFolder
 
-    failed = 0
     with ExitStack() as stack:
         file = stack.enter_context(json_lines(json) if json else nullcontext())
         folder = SearchFolder(out) if out else None
-        lines = SearchLines([str(path) for path in paths]) if json != STDOUT else None
+        lines = SearchLines([str(path) for path in images.paths]) if json != STDOUT else None
         if lines:
             console().print(lines.header(), style="bold", soft_wrap=True)
-        for path in paths:
-            try:
-                image = read_image(path)
-            except ImageError as error:
-                failed += 1
-                complain(str(error))
-                continue
+        for path, image in images:
             begun = time.perf_counter()
             with advancing(f"searching {path.name}", settings.steps) as advance:
                 generator = torch.Generator().manual_seed(seed)
@@ -178,9 +164,8 @@ def _optimise_all(
                 file.write(json_format.dumps(record, allow_nan=False) + "\n")
             if folder:
                 folder(image, found, optimiser.search)
-    if out and failed < len(paths):
+    if out and images.failed < len(images.paths):
         say(f"wrote {out}")
-    return failed
 
 
 def _record(

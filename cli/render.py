@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .application import parsed_size
-from .streams import STDOUT, say, write_json
+from .application import answer
+from .options import Engine, Json, Packs, parsed_size
+from .streams import say
 
 if TYPE_CHECKING:
     from inverse_graphics.render.rendered_scene import RenderedScene
@@ -27,7 +28,7 @@ def render(
         str, typer.Argument(metavar="SCENE", help="A scene's YAML or JSON file, or a shipped one's name.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: PNG, JPEG, BMP or WebP.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The image: PNG, JPEG, BMP or WebP.")
     ],
     depth: Annotated[
         Path | None,
@@ -44,9 +45,7 @@ def render(
         str | None,
         typer.Option(metavar="WxH", help="Pixels; the height of the view stays, its sides follow."),
     ] = None,
-    engine: Annotated[
-        str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")
-    ] = "embedded",
+    engine: Engine = "embedded",
     supersample: Annotated[
         int,
         typer.Option(
@@ -56,25 +55,21 @@ def render(
             help="Samples a pixel along each side, averaged; 1: as the engine does.",
         ),
     ] = 1,
-    pack: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="An asset pack of one's own; may be given again.")
-    ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|-", help="Write the camera and what is seen where as JSON to FILE, or - for stdout."
-        ),
-    ] = None,
+    packs: Packs = None,
+    json: Json = None,
 ) -> None:
-    """Draw a scene: its picture and, if asked for, its depth and which object is in each pixel."""
+    """Draw a scene: its image and, if asked for, its depth and which object is in each pixel.
+
+    The JSON holds the camera, and of each object the pixels in which it is seen.
+    """
     from inverse_graphics.io.images import write_depth, write_image, write_mask
     from inverse_graphics.packs.pack import load_pack
     from inverse_graphics.render.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
     pixels = None if size is None else parsed_size(size)
-    packs = [load_pack(folder) for folder in pack or ()]
-    drawn = render_scene(scene, engine, size=pixels, packs=packs, supersample=supersample)
+    loaded = [load_pack(folder) for folder in packs or ()]
+    drawn = render_scene(scene, engine, size=pixels, packs=loaded, supersample=supersample)
     drawn.save(out)
     if depth is not None:
         write_depth(depth, drawn.depth)
@@ -82,10 +77,8 @@ def render(
         write_image(depth_preview, depth_colours(drawn.depth))
     if mask is not None:
         write_mask(mask, drawn.mask)
-    if json is not None:
-        write_json(json, _facts(Path(scene).stem, drawn))
-    if json != STDOUT:
-        say(f"wrote {', '.join(str(file) for file in (out, depth, depth_preview, mask) if file)}")
+    written = ", ".join(str(file) for file in (out, depth, depth_preview, mask) if file)
+    answer(_facts(Path(scene).stem, drawn), json, lambda: say(f"wrote {written}"))
 
 
 def _facts(name: str, drawn: RenderedScene) -> dict[str, Any]:

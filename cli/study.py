@@ -1,33 +1,47 @@
-"""`inverse-graphics study …`: one command for each study."""
+"""`inverse-graphics study …`: one command for each study, and the one body of them all."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .application import Json, add, new_group, report
+from .application import add, new_group, report
+from .options import Json, Overrides, Seeds, parsed_names, parsed_numbers, parsed_seeds
 from .streams import say
-from .study_options import seeds_of, typed_command
-from .study_residual import EXAMPLES as PSACT_EXAMPLES
-from .study_residual import psact
-from .study_thinking import ACT_EXAMPLES, PACT_EXAMPLES, act, pact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from inverse_graphics.studies.study import Study
+    from inverse_graphics.studies.variants import Variant
 
-    from inverse_graphics.studies.runs import Say, StudyRun
+group = new_group("Train a recipe in several ways and compare the results.")
 
-group = new_group("Train a recipe in several ways and lay what came of each side by side.")
-
-LEARN3D_EXAMPLES = """\
-inverse-graphics study learn3d
-inverse-graphics study learn3d --objectives sleep,elbo --seeds 0 --steps 3000
-inverse-graphics study learn3d --objectives elbo,elbo/without_wake --out studies/wake
-inverse-graphics study learn3d --variants mine.yaml --set batch_size=32
-inverse-graphics study learn3d --no-train     [dim]# report on what is there[/dim]"""
-
+RecipeOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="The recipe that all runs share.")]
+Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps of every run.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Where runs and results go; default studies/NAME."),
+]
+NoTrain = Annotated[
+    bool, typer.Option("--no-train", help="Report on the runs that are there, finished or not.")
+]
+Variants = Annotated[
+    str, typer.Option(metavar="NAME,NAME,…", help="What is compared: changes of the recipe that have names.")
+]
+OwnVariants = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Variants of one's own: YAML, a name and a list of key=value each."),
+]
+Penalties = Annotated[
+    str, typer.Option(metavar="τ,τ,…", help="Time penalties, nats for each step of computation.")
+]
+Repetitions = Annotated[
+    str, typer.Option(metavar="ρ,ρ,…", help="Fixed numbers of steps to compare with; empty for none.")
+]
 
 COUNTING_EXAMPLES = """\
 inverse-graphics study counting
@@ -47,6 +61,34 @@ inverse-graphics study estimators --variants exact,score_function --seeds 0,1,2,
 SPRITES_EXAMPLES = "inverse-graphics study sprites --seeds 0,1,2"
 STROKES_EXAMPLES = "inverse-graphics study strokes --seeds 0"
 
+LEARN3D_EXAMPLES = """\
+inverse-graphics study learn3d
+inverse-graphics study learn3d --objectives sleep,elbo --seeds 0 --steps 3000
+inverse-graphics study learn3d --objectives elbo,elbo/without_wake --out studies/wake
+inverse-graphics study learn3d --variants mine.yaml --set batch_size=32
+inverse-graphics study learn3d --no-train     [dim]# report on what is there[/dim]"""
+
+ACT_EXAMPLES = """\
+inverse-graphics study act
+inverse-graphics study act --penalties 0.001,0.01 --seeds 0,1,2
+inverse-graphics study act --recipe act_addition --repetitions 1,5 --seeds 0
+inverse-graphics study act --no-train     [dim]# report on what is there[/dim]"""
+
+PACT_EXAMPLES = """\
+inverse-graphics study pact
+inverse-graphics study pact --methods relaxed --penalties 0.001 --seeds 0,1,2
+inverse-graphics study pact --recipe act_logic --steps 5000
+inverse-graphics study pact --no-train     [dim]# report on what is there[/dim]"""
+
+PSACT_EXAMPLES = """\
+inverse-graphics study psact
+inverse-graphics study psact --seeds 0,1,2 --steps 500
+inverse-graphics study psact --set model.units=5 --set "model.widths=[16,32,64]" --out studies/resnet32
+inverse-graphics study psact --no-train     [dim]# report on what is there[/dim]"""
+
+PENALTIES = "0.0003,0.001,0.003,0.01,0.03"
+TEN_SEEDS = "0,1,2,3,4,5,6,7,8,9"
+
 
 @group.callback()
 def _group() -> None:
@@ -54,9 +96,7 @@ def _group() -> None:
 
 
 def learn3d(
-    recipe: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="The recipe that all runs share.")
-    ] = "table_top_known_camera",
+    recipe: RecipeOption = "table_top_known_camera",
     objectives: Annotated[
         str | None,
         typer.Option(
@@ -65,201 +105,200 @@ def learn3d(
             "wake_sleep, elbo, supervised/label and supervised/set.",
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option(metavar="N,N,…", help="One run of each for each seed.")] = "0,1,2",
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps of every run.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one setting of every run; may be given again."
-        ),
-    ] = None,
-    variants: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Variants of one's own: YAML, a name and a list of key=value each."
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Where runs and results go.")
-    ] = Path("studies/learn3d"),
-    no_train: Annotated[
-        bool, typer.Option("--no-train", help="Report on the runs that are there, finished or not.")
-    ] = False,
-    json: Json = None,
-) -> None:
-    """Learning curves of the 3D model's objectives on one recipe and the same held-out images.
+    seeds: Seeds = "0,1,2", steps: Steps = None, overrides: Overrides = None, variants: OwnVariants = None,
+    out: Out = None, no_train: NoTrain = False, json: Json = None,
+) -> None:  # fmt: skip
+    """Compare objectives of the 3D model on one recipe and the same held-out images.
 
     Writes results.json, summary.md, curves (CSV, PNG, SVG), confusion matrices, and galleries of held-out
-    images with the worst first. Ctrl-C saves, and the same command goes on; finished runs stay as they are.
+    images with the worst first. Ctrl-C saves, and the same command resumes; finished runs are kept.
     """
-    from inverse_graphics.errors import TrainingError
-    from inverse_graphics.studies import learn3d as study
-    from inverse_graphics.studies.runs import found, schedule_warnings
+    from inverse_graphics.studies.learn3d import OBJECTIVES, Learn3DStudy
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
 
     own = read_variants(variants) if variants else {}
-    names = _names(objectives) if objectives is not None else list(own) or list(study.OBJECTIVES)
+    names = parsed_names(objectives) if objectives is not None else list(own) or list(OBJECTIVES)
     chosen = choose(names, shipped_variants("learn3d") | own)
-    numbers, command = seeds_of(seeds), typed_command()
-    errors: dict[str, str] = {}
-    if no_train:
-        runs = list(found(chosen, numbers, out))
-    else:
-        changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
-        runs = study.plan_study(recipe, chosen, numbers, changes, out)
-        for warning in schedule_warnings(runs):
-            say(warning)
-        try:
-            done, errors = study.train_and_judge(runs, out, command, say)
-        except KeyboardInterrupt:
-            say(f"stopped; to go on: {command}")
-            done = False
-        if not done:
-            raise typer.Exit(130)
-    report(study.report(runs, out, command, errors), json)
-    say(f"everything is in {out}; {out / 'summary.md'} sums it up")
-    if errors:
-        raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")
+    _run(Learn3DStudy(), chosen, recipe, seeds, steps, overrides, out, no_train, json)
 
 
-Recipe2D = Annotated[str, typer.Option(metavar="NAME|FILE", help="The recipe that all runs share.")]
-Variants = Annotated[
-    str, typer.Option(metavar="NAME,NAME,…", help="What is compared: changes of the recipe that have names.")
-]
-Own = Annotated[
-    Path | None,
-    typer.Option(
-        "--own", metavar="FILE", help="Variants of one's own: YAML, a name and a list of key=value each."
-    ),
-]
-Seeds = Annotated[str, typer.Option(metavar="N,N,…", help="One run of each for each seed.")]
-Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps of every run.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of every run; may be given again."),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="DIR", help="Where all goes; studies/NAME if not given."),
-]
-NoTrain = Annotated[
-    bool, typer.Option("--no-train", help="Report on the runs that are there, finished or not.")
-]
+def act(
+    recipe: RecipeOption = "act_parity", penalties: Penalties = PENALTIES, repetitions: Repetitions = "1,5",
+    seeds: Seeds = TEN_SEEDS, steps: Steps = None, overrides: Overrides = None, out: Out = None,
+    no_train: NoTrain = False, json: Json = None,
+) -> None:  # fmt: skip
+    """Adaptive computation time by time penalty and seed, beside fixed numbers of steps.
+
+    Writes results.json, runs.csv, summary.md, and plots (PNG, SVG) of errors and steps by time penalty and by
+    difficulty, learning curves and halting probabilities. Ctrl-C saves, and the same command resumes.
+    """
+    _run_adaptive("act", "act", penalties, repetitions, recipe, seeds, steps, overrides, out, no_train, json)
 
 
-def counting(
-    recipe: Recipe2D = "multi_mnist", variants: Variants = "as_it_is", seeds: Seeds = "0,1,2,3,4",
-    steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None, no_train: NoTrain = False,
+def pact(
+    recipe: RecipeOption = "act_parity",
+    methods: Annotated[
+        str, typer.Option(metavar="NAME,NAME,…", help="What is compared: act, relaxed, reinforce.")
+    ] = "act,relaxed",
+    penalties: Penalties = PENALTIES, repetitions: Repetitions = "", seeds: Seeds = TEN_SEEDS,
+    steps: Steps = None, overrides: Overrides = None, out: Out = None, no_train: NoTrain = False,
     json: Json = None,
 ) -> None:  # fmt: skip
-    """How the 2D model learns to count, by seed.
+    """Probabilistic adaptive computation time beside ACT, by time penalty and seed.
 
-    Writes results.json, summary.md, curves (CSV, PNG, SVG), reconstructions by training stage, maps of where
-    each step looks, and confusion matrices. Ctrl-C saves, and the same command goes on.
+    Writes the same files as `study act`.
     """
-    _counting("counting", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
-
-
-def generalisation(
-    recipe: Recipe2D = "multi_mnist",
-    variants: Variants = "air/extrapolation,dair/extrapolation,air/interpolation,dair/interpolation",
-    seeds: Seeds = "0,1,2", steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None,
-    no_train: NoTrain = False, json: Json = None,
-) -> None:  # fmt: skip
-    """Counts never taught: AIR and difference-AIR taught 0-2 and 0, 1, 3, judged on 0-3.
-
-    Writes the same files as `study counting`.
-    """
-    _counting("generalisation", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
-
-
-def estimators(
-    recipe: Recipe2D = "multi_mnist",
-    variants: Variants = "exact,score_function,concrete,iwae,wake_sleep",
-    seeds: Seeds = "0,1,2,3,4", steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None,
-    no_train: NoTrain = False, json: Json = None,
-) -> None:  # fmt: skip
-    """How the number of objects is learnt: the estimators side by side.
-
-    Writes the same files as `study counting`, and how noisy each estimator's gradient is at the start, in the
-    middle and at the end of the first run.
-    """
-    from inverse_graphics.studies.estimators import report_gradients
-
-    _counting(
-        "estimators", recipe, variants, seeds, steps, overrides, own, out, no_train, json, report_gradients
+    _run_adaptive(
+        "pact", methods, penalties, repetitions, recipe, seeds, steps, overrides, out, no_train, json
     )
 
 
-def sprites(
-    recipe: Recipe2D = "sprites", variants: Variants = "as_it_is", seeds: Seeds = "0,1,2",
-    steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None, no_train: NoTrain = False,
-    json: Json = None,
+def psact(
+    recipe: RecipeOption = "psact_digits", seeds: Seeds = "0", steps: Steps = None,
+    draws: Annotated[
+        int,
+        typer.Option(metavar="N", min=2, max=100_000, help="Gradients that a variance is estimated from."),
+    ] = 100,
+    overrides: Overrides = None, out: Out = None, no_train: NoTrain = False, json: Json = None,
 ) -> None:  # fmt: skip
-    """Squares, triangles and discs that hide each other.
+    """Adaptive residual networks: where they compute how much, and gradient noise by number of latents.
 
-    Writes the same files as `study counting`.
+    Writes results.json, summary.md, gradients (CSV, PNG, SVG) of the score function and of relaxed draws for
+    1 latent of an image to one for each position, and computation maps. Ctrl-C saves, and the same command
+    resumes.
     """
-    _counting("sprites", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+    from inverse_graphics.studies.residual import AS_IT_IS, ResidualStudy
+
+    _run(ResidualStudy(draws), [AS_IT_IS], recipe, seeds, steps, overrides, out, no_train, json)
 
 
-def strokes(
-    recipe: Recipe2D = "omniglot", variants: Variants = "as_it_is", seeds: Seeds = "0",
-    steps: Steps = None, overrides: Set = None, own: Own = None, out: Out = None, no_train: NoTrain = False,
-    json: Json = None,
+def _add_counting(
+    name: str, default_recipe: str, default_variants: str, default_seeds: str, examples: str, text: str
+) -> None:
+    """Add a command that compares variants of a recipe of the 2D model."""
+
+    def command(
+        recipe: RecipeOption = default_recipe, variants: Variants = default_variants,
+        seeds: Seeds = default_seeds, steps: Steps = None, overrides: Overrides = None,
+        own: OwnVariants = None, out: Out = None, no_train: NoTrain = False, json: Json = None,
+    ) -> None:  # fmt: skip
+        from inverse_graphics.studies.counting import CountingStudy
+        from inverse_graphics.studies.estimators import EstimatorStudy
+        from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
+
+        known = shipped_variants("counting") | (read_variants(own) if own else {})
+        study = EstimatorStudy() if name == "estimators" else CountingStudy(name)
+        chosen = choose(parsed_names(variants), known)
+        _run(study, chosen, recipe, seeds, steps, overrides, out, no_train, json)
+
+    command.__doc__ = text
+    add(group, command, examples, name)
+
+
+def _run_adaptive(
+    name: str, methods: str, penalties: str, repetitions: str, recipe: str, seeds: str, steps: int | None,
+    overrides: list[str] | None, out: Path | None, no_train: bool, json: str | None,
 ) -> None:  # fmt: skip
-    """Omniglot's letters, stroke by stroke.
+    from inverse_graphics.studies.adaptive import AdaptiveStudy, adaptive_variants
 
-    Writes the same files as `study counting`, but for confusions: nobody knows how many strokes there are.
-    """
-    _counting("strokes", recipe, variants, seeds, steps, overrides, own, out, no_train, json)
+    taus = parsed_numbers(penalties, "--penalties", float, 0, 100, "numbers up to 100 such as 0.001,0.01")
+    fixed: list[int] = []
+    if repetitions.strip():
+        fixed = parsed_numbers(repetitions, "--repetitions", int, 1, 10**6, "whole numbers such as 1,5")
+    variants = adaptive_variants(parsed_names(methods), taus, fixed)
+    _run(AdaptiveStudy(name), variants, recipe, seeds, steps, overrides, out, no_train, json)
 
 
-def _counting(
-    name: str, recipe: str, variants: str, seeds: str, steps: int | None, overrides: list[str] | None,
-    own: Path | None, out: Path | None, no_train: bool, json: str | None,
-    report_more: Callable[[list[StudyRun], Path, Say], object] = lambda *_: None,
+def _run(
+    study: Study, variants: Sequence[Variant], recipe: str, seeds: str, steps: int | None,
+    overrides: list[str] | None, out: Path | None, no_train: bool, json: str | None,
 ) -> None:  # fmt: skip
+    """Train what is not there yet, and report: the body of every study's command."""
     from inverse_graphics.errors import TrainingError
-    from inverse_graphics.studies import counting as study
-    from inverse_graphics.studies.runs import found, schedule_warnings
-    from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
+    from inverse_graphics.studies.runs import found_runs, schedule_warnings
 
-    known = shipped_variants("counting") | (read_variants(own) if own else {})
-    chosen, numbers, command = choose(_names(variants), known), seeds_of(seeds), typed_command()
-    folder = out or Path("studies") / name
+    numbers, folder = parsed_seeds(seeds), out or Path("studies") / study.name
+    command = shlex.join(["inverse-graphics", *sys.argv[1:]])
     errors: dict[str, str] = {}
     if no_train:
-        runs = list(found(chosen, numbers, folder))
+        runs = list(found_runs(variants, numbers, folder))
     else:
         changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
-        runs = study.plan_counting(recipe, chosen, numbers, changes, folder)
+        runs = study.plan(recipe, variants, numbers, changes, folder)
         for warning in schedule_warnings(runs):
             say(warning)
         try:
-            done, errors = study.train_and_judge(runs, folder, command, say)
+            done, errors = study.train_and_evaluate(runs, folder, command, say)
         except KeyboardInterrupt:
             say(f"stopped; to go on: {command}")
             done = False
         if not done:
             raise typer.Exit(130)
-    report(study.report(runs, folder, command), json)
-    report_more(runs, folder, say)
+    report(study.report(runs, folder, command, errors), json)
+    study.finish(runs, folder, say)
     say(f"everything is in {folder}; {folder / 'summary.md'} sums it up")
     if errors:
         raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
 add(group, learn3d, LEARN3D_EXAMPLES)
-add(group, counting, COUNTING_EXAMPLES)
-add(group, generalisation, GENERALISATION_EXAMPLES)
-add(group, estimators, ESTIMATORS_EXAMPLES)
-add(group, sprites, SPRITES_EXAMPLES)
-add(group, strokes, STROKES_EXAMPLES)
+_add_counting(
+    "counting",
+    "multi_mnist",
+    "as_it_is",
+    "0,1,2,3,4",
+    COUNTING_EXAMPLES,
+    """How the 2D model learns to count, by seed.
+
+    Writes results.json, summary.md, curves (CSV, PNG, SVG), reconstructions by training stage, maps of where
+    each step attends, and confusion matrices. Ctrl-C saves, and the same command resumes.
+    """,
+)
+_add_counting(
+    "generalisation",
+    "multi_mnist",
+    "air/extrapolation,dair/extrapolation,air/interpolation,dair/interpolation",
+    "0,1,2",
+    GENERALISATION_EXAMPLES,
+    """Counts outside the training data: AIR and difference-AIR, trained on 0-2 and 0, 1, 3, tested on 0-3.
+
+    Writes the same files as `study counting`.
+    """,
+)
+_add_counting(
+    "estimators",
+    "multi_mnist",
+    "exact,score_function,concrete,iwae,wake_sleep",
+    "0,1,2,3,4",
+    ESTIMATORS_EXAMPLES,
+    """Compare estimators of the gradient with respect to the number of objects.
+
+    Writes the same files as `study counting`, and how noisy each estimator's gradient is at the start, in the
+    middle and at the end of the first run.
+    """,
+)
+_add_counting(
+    "sprites",
+    "sprites",
+    "as_it_is",
+    "0,1,2",
+    SPRITES_EXAMPLES,
+    """Squares, triangles and discs that hide each other.
+
+    Writes the same files as `study counting`.
+    """,
+)
+_add_counting(
+    "strokes",
+    "omniglot",
+    "as_it_is",
+    "0",
+    STROKES_EXAMPLES,
+    """Omniglot's letters, stroke by stroke.
+
+    Writes the same files as `study counting`, without confusions: the true number of strokes is not known.
+    """,
+)
 add(group, act, ACT_EXAMPLES)
 add(group, pact, PACT_EXAMPLES)
 add(group, psact, PSACT_EXAMPLES)

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .streams import STDOUT, write_json
+from .application import answer
+from .options import Json, Overrides, RecipeArgument
 
 EXAMPLES = """\
 inverse-graphics train multi_mnist
@@ -19,46 +20,37 @@ inverse-graphics train multi_mnist --resume     [dim]# after Ctrl-C, which saves
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="The name of a recipe, or a YAML file.")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be given again."
-        ),
-    ] = None,
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
     run_dir: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where everything goes; runs/RECIPE-seedN if not given."),
     ] = None,
-    json: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="Write the figures as JSON to FILE, or - for stdout.")
-    ] = None,
+    json: Json = None,
 ) -> None:
     """Train a model from a recipe.
 
     The weights, with a model card, end up in the run's folder, beside checkpoints and TensorBoard logs.
-    Ctrl-C saves and says how to go on.
+    Ctrl-C saves and prints the command that continues the run.
     """
     from inverse_graphics.training.run import train as train_recipe
 
     result = train_recipe(
         recipe, run_dir, overrides or (), resume=resume, how_to_resume=_with_resume(sys.argv)
     )
-    if json is not None:
-        write_json(
-            json,
-            {
-                "folder": str(result.folder),
-                "finished": result.finished,
-                "step": result.step,
-                "seconds": result.seconds,
-                "weights": str(result.weights) if result.weights else None,
-                "history": result.history,
-            },
-        )
-    if result.weights is not None and json != STDOUT:
-        print(result.weights)  # noqa: T201 - where the weights are is what this command returns
+    answer(
+        {
+            "folder": str(result.folder),
+            "finished": result.finished,
+            "step": result.step,
+            "seconds": result.seconds,
+            "weights": str(result.weights) if result.weights else None,
+            "history": result.history,
+        },
+        json,
+        lambda: print(result.weights) if result.weights else None,  # noqa: T201 - what this command returns
+    )
     if not result.finished:
         raise typer.Exit(130)
 

@@ -30,7 +30,8 @@ from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.models.weights import LoadedModel
-from inverse_graphics.optimisation.ascent import log_likelihood, log_prior
+from inverse_graphics.observation.observation import Observation
+from inverse_graphics.optimisation.ascent import log_prior
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Explanations
@@ -74,15 +75,15 @@ class OptimiseRow:
 
 
 class _Exam(NamedTuple):
-    """images: (B, 3, H, W).  drawn: the true scenes.  truth: they, explaining the images."""
+    """observation: B images.  drawn: the true scenes.  truth: they, explaining the images."""
 
-    images: Tensor
+    observation: Observation
     drawn: SceneBatch
     truth: Explanations
 
 
-Answer = Callable[[Tensor, torch.Generator], Explanations]
-"""Scenes of images (B, 3, H, W)."""
+Answer = Callable[[Observation, torch.Generator], Explanations]
+"""Infers the scenes of B images."""
 
 
 class OptimiseBenchmark:
@@ -98,9 +99,9 @@ class OptimiseBenchmark:
         if not isinstance(loaded.module, Air3D):
             raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
         self.network, self.seed = loaded.module, seed
-        space, sigma = self.network.space, self.network.settings.sigma
+        space = self.network.space
         drawing = make_differentiable_engine(engine, space.family.library)
-        self.search = SceneSearch(space, drawing, sigma)
+        self.search = SceneSearch(space, drawing, self.network.observation_model)
         self.exam = self._draw(FamiliarScenes.from_document(loaded.document), images)
         self._network_seconds = self._alone(self._read, TIMED_NETWORK)
 
@@ -118,7 +119,7 @@ class OptimiseBenchmark:
         """
         yield self._row("truth", 1, 0, self.exam.truth, 0.0)
         progress("network")
-        network = self._answers(self._read, len(self.exam.images))
+        network = self._answers(self._read, len(self.exam.observation))
         yield self._row("network", 1, 0, network, self._network_seconds)
         progress("network, then search")
         refined = self._answers(self._refine, SEARCH_BATCH)
@@ -142,8 +143,8 @@ class OptimiseBenchmark:
         progress(f"{method}, {most.restarts} restarts")
         found = []
         generator = generator_of(self.seed + 2)
-        for images in torch.split(self.exam.images, max(1, SEARCH_BATCH // most.restarts)):
-            found.append(self.search.from_prior(images, generator, most))
+        for block in self.exam.observation.split(max(1, SEARCH_BATCH // most.restarts)):
+            found.append(self.search.from_prior(block, generator, most))
         for number in restarts:
             few = settings.model_copy(update={"restarts": number})
             answer = Explanations.cat([one.of_first(number) for one in found])
@@ -152,60 +153,59 @@ class OptimiseBenchmark:
 
     def _draw(self, familiar: FamiliarScenes, count: int) -> _Exam:
         drawn = familiar.sample(count, self.seed)
-        pixels = np.stack(familiar.photograph(drawn, self.seed))
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        observation = familiar.observe(drawn, self.seed)
         sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
-        return _Exam(images, drawn, self._explained(images, sample.latents))
+        truth = self._explained(observation, sample.latents)
+        return _Exam(observation, drawn, truth)
 
-    def _explained(self, images: Tensor, scenes: SceneLatents) -> Explanations:
+    def _explained(self, observation: Observation, scenes: SceneLatents) -> Explanations:
         with torch.inference_mode():
-            pictures = draw_scenes(scenes, self.search.space, self.search.engine)
-            likelihood = log_likelihood(images, pictures, self.search.sigma)
+            render = draw_scenes(scenes, self.search.space, self.search.engine)
+            likelihood = self.search.observation_model.log_prob(observation, render)
             return Explanations(scenes, likelihood + log_prior(scenes, self.search.space), likelihood)
 
-    def _read(self, images: Tensor, generator: torch.Generator) -> Explanations:
+    def _read(self, observation: Observation, generator: torch.Generator) -> Explanations:
         del generator
         with torch.inference_mode():
-            reading = read_scenes(self.network, images)
-        return Explanations(reading.scenes, torch.zeros(len(images)), reading.log_likelihood)
+            reading = read_scenes(self.network, observation)
+        return Explanations(reading.scenes, torch.zeros(len(observation)), reading.log_likelihood)
 
-    def _refine(self, images: Tensor, generator: torch.Generator) -> Explanations:
-        scenes = read_scenes(self.network, images).scenes
-        return self.search.from_scenes(images, scenes, generator).best
+    def _refine(self, observation: Observation, generator: torch.Generator) -> Explanations:
+        scenes = read_scenes(self.network, observation).scenes
+        return self.search.from_scenes(observation, scenes, generator).best
 
     def _from_prior(
-        self, settings: OptimiseSettings, images: Tensor, generator: torch.Generator
+        self, settings: OptimiseSettings, observation: Observation, generator: torch.Generator
     ) -> Explanations:
-        return self.search.from_prior(images, generator, settings).best
+        return self.search.from_prior(observation, generator, settings).best
 
     def _answers(self, answer: Answer, at_once: int) -> Explanations:
         generator = generator_of(self.seed + 2)
-        return Explanations.cat(
-            [answer(images, generator) for images in torch.split(self.exam.images, at_once)]
-        )
+        return Explanations.cat([answer(block, generator) for block in self.exam.observation.split(at_once)])
 
     def _alone(self, answer: Answer, number: int) -> float:
         """Median processor seconds of one image by itself; the first one warms up and does not count."""
         times = []
         for index in range(number + 1):
-            image = self.exam.images[index % len(self.exam.images)][None]
+            first = index % len(self.exam.observation)
+            observation = self.exam.observation[first : first + 1]
             start = time.process_time()
-            answer(image, generator_of(index))
+            answer(observation, generator_of(index))
             times.append(time.process_time() - start)
         return float(np.median(times[1:]))
 
     def _row(
         self, method: str, restarts: int, steps: int, found: Explanations, seconds: float
     ) -> OptimiseRow:
-        images, drawn, truth = self.exam
+        observation, drawn, truth = self.exam
         space = self.search.space
-        found = self._explained(images, found.scenes)
+        found = self._explained(observation, found.scenes)
         scenes = found.scenes
         batch = space.scene(scenes)
         true = PredictedScenes.from_batch(drawn)
         verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
         return OptimiseRow(
-            method, restarts, steps, len(images),
+            method, restarts, steps, len(observation),
             success=_share(verdicts.succeeded),
             placed=_share(verdicts.placed),
             counted=_share(verdicts.counted),

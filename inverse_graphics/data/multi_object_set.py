@@ -1,4 +1,4 @@
-"""Data sets of images of several objects on disk, read back as they were made.
+"""Data sets of images of several objects on disk: made part by part, and read back as they were made.
 
     FOLDER/canvases.json     what the set was made from, and once complete the checksums of its parts
     FOLDER/sheet.png         the first images side by side
@@ -6,32 +6,48 @@
                              boxes (M, K, 4); labels (M, K); the last three int64, as in `MultiObjectBatch`
 
 Nothing in a part depends on others, nor on how many processes made it; the images are those of
-`Canvases.fixed_set`, in 256 grey levels.
+`MultiObjectImages.fixed_set`, in 256 grey levels.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from inverse_graphics.data.multi_object import BLOCK, MultiObjectBatch
-from inverse_graphics.data.sources import MultiObjectData
+from inverse_graphics import __version__
+from inverse_graphics.data.multi_object import BLOCK, MultiObjectBatch, MultiObjectImages
+from inverse_graphics.data.sources import MultiObjectData, open_streams
 from inverse_graphics.errors import DataError
-from inverse_graphics.io.documents import read_document, validated
-from inverse_graphics.io.files import atomic_write
+from inverse_graphics.io.files import atomic_write, storage_error
+from inverse_graphics.io.parts import (
+    SHEET,
+    PartMaker,
+    Parts,
+    begin_set,
+    complete_set,
+    make_missing_parts,
+    read_complete_set,
+    write_contact_sheet,
+)
 
 DOCUMENT = "canvases.json"
 PART = 4 * BLOCK
 """Images in a part."""
+WHAT = "set of images"
+SHEET_FACTOR = 2
+"""By how much images on the contact sheet are enlarged."""
 
 Share = Literal["train", "calibration", "test"]
 OLD_SHARES = {"learnt": "train", "kept": "calibration", "held_out": "test"}
@@ -51,10 +67,9 @@ class ImageSetSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     share: Annotated[Share, BeforeValidator(lambda name: OLD_SHARES.get(name, name))] = "train"
 
-    @property
-    def parts(self) -> int:
-        """How many parts the set has."""
-        return -(-self.images // PART)
+    def parts(self, folder: Path) -> Parts:
+        """How the set in a folder is divided."""
+        return Parts(self.images, PART, partial(part_file, folder))
 
 
 class ImageSetDocument(BaseModel):
@@ -70,7 +85,7 @@ class ImageSetDocument(BaseModel):
     @property
     def complete(self) -> bool:
         """Whether all parts are there."""
-        return len(self.sha256) == self.settings.parts
+        return len(self.sha256) == len(self.settings.parts(Path()))
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ class ImageSet:
         return self.document.settings.images
 
     def __iter__(self) -> Iterator[MultiObjectBatch]:
-        return (self.part(index) for index in range(self.document.settings.parts))
+        return (self.part(index) for index in range(len(self.document.sha256)))
 
     def part(self, index: int) -> MultiObjectBatch:
         """Read and verify one part, at most 1,024 images.
@@ -111,36 +126,70 @@ def read_image_set(folder: Path | str) -> ImageSet:
         DataError: none lies there, or one that is not complete.
     """
     folder = Path(folder)
-    document = read_image_set_document(folder)
-    if document is None:
-        raise DataError(
-            f"no set of images in {folder}: expected a folder that `inverse-graphics data make` made"
-        )
-    if not document.complete:
-        raise DataError(f"the set in {folder} is not complete: make it again, which goes on")
+    document = read_complete_set(
+        folder / DOCUMENT, ImageSetDocument, WHAT, lambda document: document.complete
+    )
     return ImageSet(folder, document)
 
 
-def read_image_set_document(folder: Path) -> ImageSetDocument | None:
-    """Read what a set was made from; None where there is none.
+def make_image_set(
+    settings: ImageSetSettings,
+    folder: Path | str,
+    workers: int = 1,
+    advanced: Callable[[int], object] = lambda _: None,
+) -> ImageSet:
+    """Make a set, or what is still missing of it; its bytes do not depend on the number of workers.
+
+    Ctrl-C leaves what is finished; the same call goes on.
+
+    Args:
+        settings: what the set is made from.
+        folder: empty, or of a set of the same settings that is to be completed.
+        workers: processes; 1 draws in this process. More are spawned, so a script calls this under
+            `if __name__ == "__main__":`.
+        advanced: called with the number of images that are there.
 
     Raises:
-        DataError: the document is damaged.
+        DataError: something else lies in the folder, or a set of other settings; the glyphs are missing, do
+            not fit, or cannot be fetched; or a worker was killed.
+        StorageError: a file cannot be written.
     """
-    path = folder / DOCUMENT
-    if not path.is_file():
-        return None
-    return validated(ImageSetDocument, read_document(path, DataError), str(path), DataError)
+    folder = Path(folder)
+    parts, make = settings.parts(folder), _load_maker(settings, folder)
+    versions = {"inverse-graphics": __version__, "numpy": metadata.version("numpy")}
+    wanted = ImageSetDocument(settings=settings, versions=versions)
+    document = begin_set(folder / DOCUMENT, wanted, WHAT, frozenset({"sha256"}))
+    make_missing_parts(parts, make, partial(_load_maker, settings, folder), workers, advanced)
+    if not document.complete:
+        sums = tuple(_checksum(parts.path(part)) for part in range(len(parts)))
+        document = document.model_copy(update={"sha256": sums})
+        first = ImageSet(folder, document).part(0).images
+        write_contact_sheet(folder / SHEET, map(Image.fromarray, _grey(first)), SHEET_FACTOR)
+        complete_set(folder / DOCUMENT, document)
+    return ImageSet(folder, document)
 
 
-def write_image_set_document(folder: Path, document: ImageSetDocument) -> None:
-    """Write `canvases.json`.
+def multi_object_images(settings: ImageSetSettings) -> MultiObjectImages:
+    """The stream whose first images the set holds.
+
+    Raises:
+        DataError: as `open_streams`.
+    """
+    stream: MultiObjectImages = getattr(open_streams(settings.data), settings.share)
+    return stream
+
+
+def make_part(settings: ImageSetSettings, stream: MultiObjectImages, folder: Path, part: int) -> None:
+    """Draw and write one part.
 
     Raises:
         StorageError: it cannot be written.
     """
-    with atomic_write(folder / DOCUMENT, "w") as file:
-        file.write(json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False) + "\n")
+    first, images = part * PART // BLOCK, settings.parts(folder).images_in(part)
+    blocks = [stream.batch(BLOCK, settings.seed, first + index) for index in range(-(-images // BLOCK))]
+    batch = MultiObjectBatch(*(np.concatenate(arrays)[:images] for arrays in zip(*blocks, strict=True)))
+    with atomic_write(part_file(folder, part)) as file:
+        file.write(packed(batch))
 
 
 def part_file(folder: Path, index: int) -> Path:
@@ -151,8 +200,9 @@ def part_file(folder: Path, index: int) -> Path:
 def packed(batch: MultiObjectBatch) -> bytes:
     """A part's file; equal batches give equal bytes."""
     file = io.BytesIO()
-    grey = np.rint(255 * batch.images).astype(np.uint8)
-    np.savez_compressed(file, images=grey, counts=batch.counts, boxes=batch.boxes, labels=batch.labels)
+    np.savez_compressed(
+        file, images=_grey(batch.images), counts=batch.counts, boxes=batch.boxes, labels=batch.labels
+    )
     return file.getvalue()
 
 
@@ -168,3 +218,18 @@ def unpacked(content: bytes, name: str) -> MultiObjectBatch:
             return MultiObjectBatch(images, arrays["counts"], arrays["boxes"], arrays["labels"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as problem:
         raise DataError(f"{name} is damaged ({problem}); make the set again") from problem
+
+
+def _load_maker(settings: ImageSetSettings, folder: Path) -> PartMaker:
+    return partial(make_part, settings, multi_object_images(settings), folder)
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise storage_error(path, problem) from problem
+
+
+def _grey(images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(255 * images).astype(np.uint8)

@@ -35,6 +35,8 @@ from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.models.air3d.network import Air3DSettings
 from inverse_graphics.models.weights import ModelDocument
+from inverse_graphics.observation.model import ChannelsLast
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
@@ -70,10 +72,15 @@ class FamiliarScenes:
         return self.family.sample(count, generator_of(seed)).scene
 
     def photograph(self, scenes: SceneBatch, seed: int) -> Images:
-        """Pictures of them with the noise that the model expects, (H, W, 3) each, within [0, 1]."""
-        clean = torch.from_numpy(np.stack(pictures(scenes, self.family)))
-        noise = torch.randn(clean.shape, generator=generator_of(seed + 1))
-        return list((clean + self.settings.sigma * noise).clamp(0, 1).numpy())
+        """Images of them with the noise that the model expects, (H, W, 3) each, within [0, 1]."""
+        return list(self.observe(scenes, seed).to_arrays())
+
+    def observe(self, scenes: SceneBatch, seed: int) -> Observation:
+        """The same, as models take them."""
+        model = self.settings.noise.model(self.settings.sigma)
+        render = Rendered(Observation.from_arrays(pictures(scenes, self.family)).rgb)
+        observation = model.sample(render, ChannelsLast(generator_of(seed + 1)))
+        return observation.clipped().replace(K=scenes.camera.K)
 
 
 def generator_of(seed: int) -> torch.Generator:

@@ -12,10 +12,9 @@ A part holds 128 images. Nothing in it depends on other parts, nor on how many p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,13 +25,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inverse_graphics.errors import DataError
 from inverse_graphics.families.registry import AnyFamilySettings
-from inverse_graphics.io.documents import parse_json, read_document, validated
-from inverse_graphics.io.files import atomic_write
+from inverse_graphics.io.documents import parse_json, validated
+from inverse_graphics.io.parts import Parts, read_complete_set
 from inverse_graphics.scene.numbers import Number
 from inverse_graphics.scene.scene import Scene
 
 DOCUMENT = "dataset.json"
-SHEET = "sheet.png"
 TRUTH = "truth.jsonl"
 PART = 128
 """Images in a part."""
@@ -55,10 +53,9 @@ class DatasetSettings(_Frozen):
     sigma: Annotated[Number, Field(ge=0, le=1)] = 0.0
     engine: str = "embedded"
 
-    @property
-    def parts(self) -> int:
-        """How many parts the data set has."""
-        return -(-self.images // PART)
+    def parts(self, folder: Path) -> Parts:
+        """How the data set in a folder is divided."""
+        return Parts(self.images, PART, partial(part_folder, folder))
 
 
 class DatasetDocument(_Frozen):
@@ -171,34 +168,10 @@ def read_dataset(folder: Path | str) -> Dataset:
         DataError: no data set lies there, or one that is not complete.
     """
     folder = Path(folder)
-    document = read_dataset_document(folder)
-    if document is None:
-        raise DataError(f"no data set in {folder}: expected a folder that `inverse-graphics data make` made")
-    if not document.complete:
-        raise DataError(f"the data set in {folder} is not complete: make it again, which goes on")
+    document = read_complete_set(
+        folder / DOCUMENT, DatasetDocument, "data set", lambda document: document.complete
+    )
     return Dataset(folder, document)
-
-
-def read_dataset_document(folder: Path) -> DatasetDocument | None:
-    """Read what a data set was made from; None where there is none.
-
-    Raises:
-        DataError: the document is damaged.
-    """
-    path = folder / DOCUMENT
-    if not path.is_file():
-        return None
-    return validated(DatasetDocument, read_document(path, DataError), str(path), DataError)
-
-
-def write_dataset_document(folder: Path, document: DatasetDocument) -> None:
-    """Write `dataset.json`.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    with atomic_write(folder / DOCUMENT, "w") as file:
-        file.write(json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False) + "\n")
 
 
 def part_folder(folder: Path, part: int) -> Path:

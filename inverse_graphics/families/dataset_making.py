@@ -1,62 +1,58 @@
-"""Making a data set: parts in parallel, begun where an earlier run stopped.
-
-The first pictures of a data set side by side.
-"""
+"""Making a data set of a scene family: scenes drawn, rendered, and written part by part."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
-from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from inverse_graphics import __version__
-from inverse_graphics.errors import DataError
 from inverse_graphics.families.dataset import (
+    DOCUMENT,
     PART,
-    SHEET,
+    TRUTH,
     Dataset,
     DatasetDocument,
     DatasetSettings,
+    OrbitTruth,
+    Truth,
     part_folder,
-    read_dataset_document,
-    write_dataset_document,
 )
-from inverse_graphics.families.dataset_part import PartMaker
-from inverse_graphics.io.files import atomic_write, storage_error
-from inverse_graphics.packs.pack import Pack
+from inverse_graphics.families.family import SceneFamily, SceneSample
+from inverse_graphics.families.registry import build_family
+from inverse_graphics.io.files import atomic_folder
+from inverse_graphics.io.images import mask_colour, millimetres, to_bytes
+from inverse_graphics.io.parts import (
+    SHEET,
+    PartMaker,
+    begin_set,
+    complete_set,
+    make_missing_parts,
+    write_contact_sheet,
+)
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.model import ChannelsLast
+from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.packs.pack import Pack, load_pack
+from inverse_graphics.render.backdrop import table_and_background
+from inverse_graphics.render.compositing import compose
+from inverse_graphics.render.engine import Layers, RenderEngine
+from inverse_graphics.render.engines import make_engine
+from inverse_graphics.render.pictures import Rendering, render
+from inverse_graphics.scene.batch import SceneBatch
 
-COLUMNS, ROWS = 8, 4
-CELL = 128
-"""The least side of a picture on the sheet, pixels; small pictures are enlarged by whole numbers."""
-GAP = 4
-
-
-def contact_sheet(dataset: Dataset) -> Image.Image:
-    """Lay out the first 32 pictures, each pixel as it is."""
-    count = min(len(dataset), COLUMNS * ROWS)
-    size = dataset.document.settings.family.image_size
-    side = size * max(1, -(-CELL // size))
-    columns, rows = min(count, COLUMNS), -(-count // COLUMNS)
-    sheet = Image.new("RGB", (columns * (side + GAP) + GAP, rows * (side + GAP) + GAP), "white")
-    for index in range(count):
-        row, column = divmod(index, COLUMNS)
-        with Image.open(dataset.path("images", index)) as picture:
-            enlarged = picture.resize((side, side), Image.Resampling.NEAREST)
-        sheet.paste(enlarged, (GAP + column * (side + GAP), GAP + row * (side + GAP)))
-    return sheet
-
-
-Advanced = Callable[[int], None]
+SHEET_CELL = 128
+"""Least side of an image on the contact sheet, pixels; smaller ones are enlarged by whole numbers."""
 
 
 def make_dataset(
@@ -64,14 +60,19 @@ def make_dataset(
     folder: Path | str,
     workers: int = 1,
     packs: Sequence[Pack] = (),
-    advanced: Advanced | None = None,
+    advanced: Callable[[int], object] = lambda _: None,
 ) -> Dataset:
     """Make a data set, or what is still missing of it; its bytes do not depend on the number of workers.
 
-    workers: processes that draw, each on one thread; 1 draws in this process. More are spawned, so a script
-    calls this under `if __name__ == "__main__":`.  packs: one's own; shipped ones need not be given.
-    advanced: called with the number of images that are there. Ctrl-C leaves what is finished; the same call
-    goes on.
+    Ctrl-C leaves what is finished; the same call goes on.
+
+    Args:
+        settings: what the data set is made from.
+        folder: empty, or of a data set of the same settings that is to be completed.
+        workers: processes that draw, each on one thread; 1 draws in this process. More are spawned, so a
+            script calls this under `if __name__ == "__main__":`.
+        packs: one's own; shipped ones need not be given.
+        advanced: called with the number of images that are there.
 
     Raises:
         DataError: something else lies in the folder, or a data set of other settings; or a worker was killed.
@@ -79,143 +80,157 @@ def make_dataset(
         StorageError: a file cannot be written.
     """
     folder = Path(folder)
-    maker = PartMaker.from_settings(settings, packs)
-    document = _begun(folder, settings, maker.family.packs_hash)
-    missing = _missing(settings, folder)
-    progress = _Progress(settings, missing, advanced)
-    if workers == 1 or len(missing) <= 1:
-        _make_here(maker, folder, missing, progress)
-    else:
-        _make_in_processes(settings, packs, folder, missing, min(workers, len(missing)), progress)
+    maker = ScenePartMaker.from_settings(settings, packs)
+    wanted = DatasetDocument(settings=settings, packs_hash=maker.family.packs_hash, versions=_versions())
+    document = begin_set(folder / DOCUMENT, wanted, "data set", frozenset({"complete"}))
+    load_maker = partial(_load_maker, settings, [pack.folder for pack in packs], folder)
+    make_missing_parts(settings.parts(folder), partial(maker.make, folder), load_maker, workers, advanced)
     if not document.complete:
         document = document.model_copy(update={"complete": True})
-        with atomic_write(folder / SHEET) as file:
-            contact_sheet(Dataset(folder, document)).save(file, format="PNG")
-        for litter in folder.glob(".part-*.tmp"):  # of runs that were killed
-            shutil.rmtree(litter, ignore_errors=True)
-        write_dataset_document(folder, document)
+        _write_sheet(Dataset(folder, document))
+        complete_set(folder / DOCUMENT, document)
     return Dataset(folder, document)
 
 
-def images_made(settings: DatasetSettings, folder: Path | str) -> int:
-    """Count the images that are there already."""
-    return settings.images - _images(settings, _missing(settings, Path(folder)))
-
-
-def _missing(settings: DatasetSettings, folder: Path) -> list[int]:
-    return [part for part in range(settings.parts) if not part_folder(folder, part).is_dir()]
-
-
-def _images(settings: DatasetSettings, parts: Iterable[int]) -> int:
-    return sum(min(PART, settings.images - part * PART) for part in parts)
-
-
-class _Progress:
-    """Counts images as parts are done."""
-
-    def __init__(self, settings: DatasetSettings, missing: Sequence[int], advanced: Advanced | None) -> None:
-        self._done, self._advanced = settings.images - _images(settings, missing), advanced
-        self.add(0)
-
-    def add(self, images: int) -> None:
-        self._done += images
-        if self._advanced is not None:
-            self._advanced(self._done)
-
-
-def _begun(folder: Path, settings: DatasetSettings, packs_hash: str) -> DatasetDocument:
-    """The document of the data set in `folder`, which is begun if there is none."""
-    wanted = DatasetDocument(settings=settings, packs_hash=packs_hash, versions=_versions())
-    found = read_dataset_document(folder)
-    if found is not None:
-        _check_alike(folder, found, wanted)
-        return found
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder} is not empty and no data set: choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise storage_error(folder, problem) from problem
-    write_dataset_document(folder, wanted)
-    return wanted
-
-
-def _check_alike(folder: Path, found: DatasetDocument, wanted: DatasetDocument) -> None:
-    before, now = (_leaves(document.model_dump(mode="json")) for document in (found, wanted))
-    keys = sorted(key for key in before | now if before.get(key) != now.get(key) and key != "complete")
-    if keys:
-        first, more = keys[0], f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
-        raise DataError(
-            f"{folder} holds a data set with {first} {before.get(first)}, not {now.get(first)}{more}: "
-            "choose another folder, or delete that one"
-        )
-
-
-def _leaves(value: object, name: str = "") -> dict[str, object]:
-    """Nested mappings as one, with dotted keys; what the settings hold without their prefix."""
-    if not isinstance(value, dict):
-        return {name.removeprefix("settings."): value}
-    nested = (_leaves(entry, f"{name}.{key}" if name else str(key)) for key, entry in value.items())
-    return {key: leaf for leaves in nested for key, leaf in leaves.items()}
+def _load_maker(settings: DatasetSettings, packs: Sequence[Path], folder: Path) -> PartMaker:
+    maker = ScenePartMaker.from_settings(settings, [load_pack(pack) for pack in packs])
+    return partial(maker.make, folder)
 
 
 def _versions() -> dict[str, str]:
     return {"inverse-graphics": __version__} | {name: metadata.version(name) for name in ("torch", "numpy")}
 
 
-def _make_here(maker: PartMaker, folder: Path, parts: Iterable[int], progress: _Progress) -> None:
+def _write_sheet(dataset: Dataset) -> None:
+    factor = max(1, -(-SHEET_CELL // dataset.document.settings.family.image_size))
+    images = (Image.open(dataset.path("images", index)) for index in range(len(dataset)))
+    write_contact_sheet(dataset.folder / SHEET, images, factor)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: with several, sums may be rounded in another order."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in a worker: sums in another order could round otherwise
+    torch.set_num_threads(1)
     try:
-        for part in parts:
-            progress.add(maker.make(folder, part))
+        yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _make_in_processes(
-    settings: DatasetSettings,
-    packs: Sequence[Pack],
-    folder: Path,
-    parts: Sequence[int],
-    workers: int,
-    progress: _Progress,
-) -> None:
-    own = [pack.folder for pack in packs]
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings, own, folder))
-    try:
-        for future in as_completed([pool.submit(_make_in_worker, part) for part in parts]):
-            progress.add(future.result())
-    except BrokenProcessPool as problem:
-        raise DataError(
-            "a worker was killed, perhaps for want of memory: "
-            "the same command with fewer workers makes what is missing"
-        ) from problem
-    finally:  # after Ctrl-C too: parts that are being made are finished, others are not begun
-        pool.shutdown(cancel_futures=True)
+LAYER_PIXELS = 2**22
+"""Pixels of layers that are drawn at once."""
+_PALETTE = [channel for index in range(256) for channel in mask_colour(index)]
 
 
-_worker: tuple[PartMaker, Path]
+class _Drawn(NamedTuple):
+    """One image as arrays: (H, W, 3), (H, W), (H, W)."""
+
+    image: NDArray[np.float32]
+    mask: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    truth: Truth
 
 
-def _start_worker(settings: DatasetSettings, packs: Sequence[Path], folder: Path) -> None:
-    global _worker  # noqa: PLW0603 - the one way to give a pool's processes something to keep
-    from inverse_graphics.packs.pack import load_pack
+@dataclass(frozen=True)
+class ScenePartMaker:
+    """Makes the parts of one data set, each from its seed and its number alone."""
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    _worker = PartMaker.from_settings(settings, [load_pack(pack) for pack in packs]), folder
+    settings: DatasetSettings
+    family: SceneFamily
+    engine: RenderEngine
+
+    @classmethod
+    def from_settings(cls, settings: DatasetSettings, packs: Sequence[Pack] = ()) -> ScenePartMaker:
+        """Load what the settings name.
+
+        Raises:
+            AssetError, SceneError, EngineError: what they name cannot be used.
+        """
+        family = build_family(settings.family, packs)
+        return cls(settings, family, make_engine(settings.engine, family.library))
+
+    def make(self, folder: Path, part: int) -> None:
+        """Write a part, whole or not at all.
+
+        Raises:
+            SceneError: objects of a scene do not fit side by side.
+            StorageError: a file cannot be written.
+        """
+        count = self.settings.parts(folder).images_in(part)
+        lines = []
+        with _one_thread(), atomic_folder(part_folder(folder, part)) as target:
+            for what in ("images", "masks", "depth"):
+                (target / what).mkdir()
+            for drawn in self._draw(part, count):
+                _write(target, drawn)
+                lines.append(json.dumps(drawn.truth.model_dump(mode="json"), allow_nan=False) + "\n")
+            (target / TRUTH).write_text("".join(lines), encoding="utf-8")
+
+    def _draw(self, part: int, count: int) -> Iterator[_Drawn]:
+        """The first `count` images of a part; they are the same whatever `count` is."""
+        generator = torch.Generator().manual_seed(_seed(self.settings.seed, part))
+        at_once = LAYER_PIXELS // (self.family.image_size**2 * max(self.family.max_objects, 1))
+        at_once = max(1, min(PART, at_once))
+        for start in range(0, count, at_once):
+            sample = self.family.sample(at_once, generator)
+            for row, drawn in enumerate(self._render(sample, part * PART + start)):
+                if start + row < count:
+                    yield drawn
+
+    def _render(self, sample: SceneSample, first: int) -> Iterator[_Drawn]:
+        scene = sample.scene
+        with torch.inference_mode():
+            rendering = render(scene, self.engine)
+            alone = self._alone(scene)
+        for row in range(len(sample)):
+            yield self._item(sample, rendering, alone, row, first + row)
+
+    def _alone(self, scene: SceneBatch) -> torch.Tensor:
+        """(B, N), in how many pixels each object would be seen with no other there."""
+        layers = self.engine.layers(scene.objects, scene.camera, scene.light)
+        backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
+        masks = [
+            compose(Layers(*(part[:, slot : slot + 1] for part in layers)), backdrop).mask
+            for slot in range(self.family.max_objects)
+        ]
+        return torch.stack([(mask == 0).sum(dim=(1, 2)) for mask in masks], dim=1)
+
+    def _item(
+        self, sample: SceneSample, rendering: Rendering, alone: torch.Tensor, row: int, index: int
+    ) -> _Drawn:
+        mask = (rendering.instance_mask[row] + 1).clamp(min=0).numpy().astype(np.uint8)
+        count = int(sample.latents.counts[row])
+        seen = np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1]
+        azimuth, elevation, distance = sample.latents.orbit[row].tolist()
+        truth = Truth(
+            index=index,
+            orbit=OrbitTruth(azimuth=azimuth, elevation=elevation, distance_m=distance),
+            visible_px=tuple(seen.tolist()),
+            alone_px=tuple(alone[row, :count].tolist()),
+            scene=sample.scene.scene(row, self.family.library),
+        )
+        image = self._observed(Rendered(rendering.image[row]), index).rgb.permute(1, 2, 0).numpy()
+        return _Drawn(image, mask, rendering.depth[row].numpy(), truth)
+
+    def _observed(self, render: Rendered, index: int) -> Observation:
+        """With observation noise, which depends on the seed and the image's number alone."""
+        if self.settings.sigma == 0:
+            return Observation(render.rgb)
+        key = np.array([self.settings.seed, index], np.uint64)
+        generator = ChannelsLast(np.random.Generator(np.random.Philox(key=key)))
+        return GaussianModel(self.settings.sigma).sample(render, generator)
 
 
-def _end_with_parent() -> None:
-    """A parent that was killed cannot tell its workers."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _seed(seed: int, part: int) -> int:
+    """A number below 2⁶³ for each part of each data set, no two of them alike but by chance."""
+    return int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _make_in_worker(part: int) -> int:
-    maker, folder = _worker
-    return maker.make(folder, part)
+def _write(folder: Path, drawn: _Drawn) -> None:
+    name = f"{drawn.truth.index:06d}.png"
+    Image.fromarray(to_bytes(drawn.image)).save(folder / "images" / name)
+    mask = Image.fromarray(drawn.mask, mode="P")
+    mask.putpalette(_PALETTE)
+    mask.save(folder / "masks" / name)
+    Image.fromarray(millimetres(drawn.depth)).save(folder / "depth" / name)

@@ -157,13 +157,27 @@ class SceneFamily(Protocol):
     def scenes(
         self, objects: ObjectBatch, camera: CameraBatch, light_direction: Tensor | None = None
     ) -> SceneBatch:
-        """Put given objects before given cameras, in this family's surroundings; differentiable.
+        """Place given objects before given cameras, in this family's surroundings; differentiable.
 
-        light_direction: (B, 3), unit, towards the light; the settings' own if not given.
+        Args:
+            objects: N object slots of each of B scenes.
+            camera: B cameras.
+            light_direction: (B, 3), unit, towards the light; the settings' own if not given.
+
+        Returns:
+            B scenes.
         """
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
-        """Draw `count` scenes, on the CPU; the same state of `generator` gives the same scenes."""
+        """Sample scenes, on the CPU.
+
+        Args:
+            count: How many, B.
+            generator: The source of randomness; the same state gives the same scenes.
+
+        Returns:
+            B scenes.
+        """
 
     def log_prob(self, scenes: SceneLatents) -> Tensor:
         """Log density of the camera, the first n objects, and of there being n: (B, N + 1), n = 0 … N, nats.

@@ -13,9 +13,9 @@ from inverse_graphics.families.quantities import uniform
 from inverse_graphics.packs.footprint import Footprints
 
 BATCH_SIZE = 4096
-"""Proposals that are judged together, unless more scenes wait."""
-FRUITLESS = 100_000
-"""Proposals in a row, none of which fits, after which objects are said not to fit."""
+"""Proposals that are tested together, unless more scenes wait."""
+MAX_REJECTED = 100_000
+"""Rejected proposals in a row, after which placement fails."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ObjectPlacement:
     """Positions uniform over a rectangle and yaws uniform over the circle, given that hulls stay apart.
 
     reach: (x, y), metres, half sides of the rectangle, whose middle is the origin.  clearance: metres, the
-    least separation of two footprints.  has_yaw: (K,) bool, kinds whose yaw can be seen; others get 0.
+    least separation of two footprints.  has_yaw: (M,) bool, kinds whose yaw is visible; others get 0.
     """
 
     footprints: Footprints
@@ -43,18 +43,18 @@ class ObjectPlacement:
             SceneError: some scene's objects do not fit.
         """
         position, yaw = torch.zeros(*asset.shape, 3), torch.zeros(asset.shape)
-        waiting, fruitless, tries = torch.arange(len(asset)), 0, 2
+        waiting, rejected, proposals = torch.arange(len(asset)), 0, 2
         while len(waiting):
-            if fruitless > FRUITLESS:
+            if rejected > MAX_REJECTED:
                 raise SceneError(self._complaint(int((asset[waiting[0]] >= 0).sum())))
-            tries = max(1, min(2 * tries, BATCH_SIZE // len(waiting)))
-            candidates = asset[waiting].repeat(tries, 1)
+            proposals = max(1, min(2 * proposals, BATCH_SIZE // len(waiting)))
+            candidates = asset[waiting].repeat(proposals, 1)
             proposal = self.propose(candidates, generator)
-            fits = self.fits(candidates, *proposal).reshape(tries, -1)
+            fits = self.fits(candidates, *proposal).reshape(proposals, -1)
             found, row = fits.any(dim=0), fits.int().argmax(dim=0) * len(waiting) + torch.arange(len(waiting))
             position[waiting[found], :, :2] = proposal[0][row[found]]
             yaw[waiting[found]] = proposal[1][row[found]]
-            fruitless = 0 if found.any() else fruitless + len(candidates)
+            rejected = 0 if found.any() else rejected + len(candidates)
             waiting = waiting[~found]
         return position, yaw
 
@@ -64,8 +64,8 @@ class ObjectPlacement:
         reach = torch.tensor(self.reach)
         position = uniform(-reach, reach, (*asset.shape, 2), generator) * present[..., None]
         half_turn = torch.tensor(math.pi)
-        turned = uniform(-half_turn, half_turn, tuple(asset.shape), generator)
-        return position, turned * (present & self.has_yaw[asset.clamp(min=0)])
+        yaw = uniform(-half_turn, half_turn, tuple(asset.shape), generator)
+        return position, yaw * (present & self.has_yaw[asset.clamp(min=0)])
 
     def fits(self, asset: Tensor, position: Tensor, yaw: Tensor) -> Tensor:
         """(B,) bool: whether all objects keep the clearance from each other."""
@@ -76,5 +76,5 @@ class ObjectPlacement:
         width, depth = (200 * half for half in self.reach)
         return (
             f"{count} objects do not fit {100 * self.clearance:g} cm apart on {width:g} x {depth:g} cm "
-            f"({FRUITLESS:,} placements tried): widen reach_m, or lower clearance_m or the largest count"
+            f"({MAX_REJECTED:,} placements tried): widen reach_m, or lower clearance_m or the largest count"
         )

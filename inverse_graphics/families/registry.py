@@ -42,7 +42,11 @@ def build_family(settings: FamilySettings, packs: Sequence[Pack] = ()) -> SceneF
 
 
 def shipped_families() -> tuple[str, ...]:
-    """Names of the families that come with the package."""
+    """List the names of the families that come with the package.
+
+    Returns:
+        The names, sorted.
+    """
     return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
 
 
@@ -66,11 +70,18 @@ def read_family(name_or_path: str | Path) -> FamilySettings:
 
 
 def load_family(name_or_path: str | Path, packs: Sequence[Pack] = ()) -> SceneFamily:
-    """Read a family's settings, by a shipped one's name or from a file, and load its objects.
+    """Load a family of scenes: a distribution from which scenes are sampled.
+
+    Args:
+        name_or_path: A shipped family's name (see `shipped_families`), or a .yaml, .yml or .json file.
+        packs: Asset packs of your own that the family needs; shipped ones are found by name.
+
+    Returns:
+        The family, its meshes loaded.
 
     Raises:
-        SceneError: no such family or file, or settings that are not valid; one line.
-        AssetError: an unknown pack or object, or files that cannot be used.
+        SceneError: No such family or file, or settings that are not valid; one line.
+        AssetError: An unknown pack or object, or files that cannot be used.
     """
     return build_family(read_family(name_or_path), packs)
 

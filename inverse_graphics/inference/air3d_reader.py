@@ -17,6 +17,7 @@ from torch import Tensor
 
 from inverse_graphics.geometry.transforms import invert, quaternion_from_matrix, rigid_transform
 from inverse_graphics.inference.image_resize import (
+    READERS,
     ImageResize,
     ResizedImage,
     resize_to_colour,
@@ -28,6 +29,7 @@ from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, s
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.scene_latents import visible_orientations
 from inverse_graphics.models.weights import LoadedModel
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch
 from inverse_graphics.scene.camera_batch import project
@@ -83,6 +85,7 @@ class _Numbers(NamedTuple):
     T_world_camera: list[Any]
 
 
+@READERS.register("air3d")
 class Air3DReader:
     """A `Reader`."""
 
@@ -104,17 +107,17 @@ class Air3DReader:
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
         """Parse images as one batch, in their order."""
         with torch.inference_mode():
-            observed = torch.stack([image.model_image for image in images]).to(self.device)
-            reading = read_scenes(self.network, observed)
-            numbers, warnings = self._numbers(reading), self._warnings(observed, reading)
+            observation = Observation(torch.stack([image.model_image for image in images]).to(self.device))
+            reading = read_scenes(self.network, observation)
+            numbers, warnings = self._numbers(reading), self._warnings(observation, reading)
             prefixes = reading.prefixes.clamp(0, 1).permute(0, 1, 3, 4, 2).cpu().numpy()
         for index, (image, warning) in enumerate(zip(images, warnings, strict=True)):
             yield self._parse(image, numbers, index, warning, prefixes[index])
 
-    def _warnings(self, observed: Tensor, reading: SceneReading) -> list[str | None]:
+    def _warnings(self, observation: Observation, reading: SceneReading) -> list[str | None]:
         if self.familiarity is None:
-            return [None] * len(observed)
-        return self.familiarity.warnings(summarised(self.network, observed, reading))
+            return [None] * len(observation)
+        return self.familiarity.warnings(summarised(self.network, observation, reading))
 
     def _numbers(self, reading: SceneReading) -> _Numbers:
         """Whatever is computed for all images at once."""

@@ -121,24 +121,30 @@ def write_image(path: Path | str, image: NDArray[np.floating]) -> None:
 
 
 def write_depth(path: Path | str, depth: NDArray[np.floating]) -> None:
-    """Write (H, W) metres as a 16-bit grey PNG in millimetres, as depth cameras do.
+    """Write depth as a 16-bit grey PNG in millimetres, as depth cameras do.
 
-    0 means no surface: infinite, not finite, or farther than 65.535 m.
+    Args:
+        path: A file that ends in .png.
+        depth: (H, W), metres; what is not finite, not positive or beyond 65.535 m becomes 0, no surface.
 
     Raises:
-        ImageError: the suffix is not .png.
-        StorageError: the file cannot be written.
+        ImageError: The suffix is not .png.
+        StorageError: The file cannot be written.
     """
     _require_png(path, "depth")
     save(path, Image.fromarray(millimetres(depth)))
 
 
 def write_mask(path: Path | str, mask: NDArray[np.integer]) -> None:
-    """Write (H, W) whole numbers in 0…255 as a palette PNG: its indices are the numbers, 0 is black.
+    """Write a mask as a palette PNG: its indices are the mask's numbers, 0 is black.
+
+    Args:
+        path: A file that ends in .png.
+        mask: (H, W), whole numbers from 0 to 255.
 
     Raises:
-        ImageError: the suffix is not .png.
-        StorageError: the file cannot be written.
+        ImageError: The suffix is not .png.
+        StorageError: The file cannot be written.
     """
     _require_png(path, "a mask")
     image = Image.fromarray(mask.astype(np.uint8), mode="P")

@@ -1,8 +1,8 @@
 """Attend, infer, repeat: the recurrent loop that 2D and 3D models share.
 
-A model explains an image by up to N objects, one a step. Step i looks at the image and at what it has
-inferred so far, says with which probability π_i there is an i-th object, and infers its latents z_i. The
-loop runs all N steps as if every object were present; the count then has the exact probabilities
+A model explains an image by up to N objects, one per step. Step i reads the image and the objects inferred so
+far, predicts the probability π_i that there is an i-th object, and infers its latents z_i. The loop runs
+all N steps as if every object were present; the count then has the exact probabilities
 
     w_n = π_1 ⋯ π_n (1 − π_{n+1}),   π_{N+1} = 0.
 
@@ -22,9 +22,9 @@ from inverse_graphics.observation.model import Likelihood
 
 
 class ObjectStep(NamedTuple):
-    """What one step inferred of B images.
+    """The output of one step for B images.
 
-    latents: the model's own description of object i.  kl: (B,), KL(q(z_i | x, z_<i) ‖ p(z_i)), nats.
+    latents: of object i, in the model's own type.  kl: (B,), KL(q(z_i | x, z_<i) ‖ p(z_i)), nats.
     """
 
     latents: Any
@@ -32,10 +32,10 @@ class ObjectStep(NamedTuple):
 
 
 class InitialState(NamedTuple):
-    """What comes before the first step.
+    """The state before the first step.
 
-    state: the recurrent state, holding the latents that all objects share, such as a camera, if there are
-    any.  kl: (B,), nats, of these.
+    state: the recurrent state, with the latents that all objects share, such as a camera, if there are any.
+    kl: (B,), nats, of these latents.
     """
 
     state: Any
@@ -43,9 +43,9 @@ class InitialState(NamedTuple):
 
 
 class AirModel(Protocol):
-    """What the loop needs of a model.
+    """A model for the loop.
 
-    What it observes is of the model's own type: images (B, C, H, W) in [0, 1], or an `Observation` of them.
+    The type of its observations is its own: images (B, C, H, W) in [0, 1], or an `Observation` of them.
     """
 
     @property
@@ -53,7 +53,7 @@ class AirModel(Protocol):
         """N, the number of steps."""
 
     def begin(self, observation: Any, sampler: Sampler) -> InitialState:
-        """Infer what all objects share, and give the recurrent state before the first step."""
+        """Infer the latents that all objects share, and build the recurrent state before the first step."""
 
     def step(self, state: Any, sampler: Sampler) -> Step[Any, ObjectStep]:
         """Infer one more object.  The step's halting logit is that of *no* further object: −logit(π_i)."""
@@ -68,11 +68,11 @@ class AirModel(Protocol):
 
 
 class Inference(NamedTuple):
-    """What the loop inferred of B images.
+    """The result of the loop for B images.
 
     shared: the state before the first step.  objects: the N steps.  log_count: (B, N + 1), log w_n.
     log_present: (B, N), log probability that object i exists.  kl: (B, N), nats, of each object.
-    kl_shared: (B,), nats, of what all objects share.  log_likelihood: (B, N + 1), of each prefix, nats.
+    kl_shared: (B,), nats, of the shared latents.  log_likelihood: (B, N + 1), of each prefix, nats.
     """
 
     shared: Any

@@ -1,8 +1,8 @@
-"""Inference that stops looking where nothing more is there.
+"""Inference that stops at the first object that is more probably absent than present.
 
-An image is done with at the first step whose object is rather absent than present: it costs no closer look
-in that step, and nothing from there on, in batches too. That loses no answer: at that step the count w_n is
-at least as probable as all larger counts together, so the most probable count has been seen.
+Such an image needs no attention in that step and no further steps, also within a batch. The most probable
+count is unchanged: at that step the count w_n is at least as probable as all larger counts together, so the
+most probable count has been reached.
 """
 
 from __future__ import annotations
@@ -17,43 +17,44 @@ from inverse_graphics.distributions.sampler import Sampler
 from inverse_graphics.models.air import InitialState, ObjectStep
 
 
-class Glance(Protocol):
-    """What a step knows before it looks closer: a named tuple of tensors of B rows."""
+class PresencePrediction(Protocol):
+    """The first part of a step, before attention: a named tuple of tensors of B rows."""
 
     @property
     def halt_logit(self) -> Tensor:
-        """That there is no further object: (B,)."""
+        """The logit of no further object: (B,)."""
 
 
 class EarlyStoppingModel(Protocol):
-    """A model whose steps tell first whether there is one more object, and then what it is."""
+    """A model whose steps first predict whether there is one more object, and then infer its latents."""
 
     @property
     def max_objects(self) -> int:
         """N, the number of steps."""
 
     def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
-        """Infer what all objects share, and give the state before the first step."""
+        """Infer the latents that all objects share, and build the state before the first step."""
 
-    def glance(self, state: Any) -> Any:
-        """Say whether there is one more object: a `Glance`."""
+    def predict_presence(self, state: Any) -> Any:
+        """Predict whether there is one more object: a `PresencePrediction`."""
 
-    def attend(self, state: Any, glance: Any, sampler: Sampler) -> tuple[ObjectStep, Any]:
-        """Infer that object, and the state after it."""
+    def attend(self, state: Any, prediction: Any, sampler: Sampler) -> tuple[ObjectStep, Any]:
+        """Infer the object's latents, and the next state."""
 
 
 class Found(NamedTuple):
-    """The i-th objects of those images of a batch that have one.  rows: (R,), which.  step: of these R."""
+    """The i-th objects of the images that have one.  rows: (R,), indices of images.  step: of these R."""
 
     rows: Tensor
     step: ObjectStep
 
 
 class EarlyStoppedInference(NamedTuple):
-    """What was found in B images.
+    """The result for B images.
 
-    initial: the state before the first step.  objects: i = 1 … L, as far as some image was looked at.
-    log_count: (B, N + 1); what was not looked at, all larger counts together, goes to the first of them.
+    initial: the state before the first step.  objects: i = 1 … L, the largest number of steps of an image.
+    log_count: (B, N + 1); the probability of all counts that were not computed is assigned to the first of
+    them.
     """
 
     initial: Any
@@ -62,55 +63,59 @@ class EarlyStoppedInference(NamedTuple):
 
     @property
     def counts(self) -> Tensor:
-        """The most probable counts, which may be less than what was looked at: (B,) int64."""
+        """The most probable counts, which may be less than the number of inferred objects: (B,) int64."""
         return self.log_count.argmax(-1)
 
 
 def infer_until_absent(model: EarlyStoppingModel, images: Tensor, sampler: Sampler) -> EarlyStoppedInference:
-    """Find the objects of B images, each up to the first that is rather not there.
+    """Infer the objects of B images, each up to the first that is more probably absent.
 
-    images: (B, C, H, W) in [0, 1].
+    model: the model.  images: (B, C, H, W) in [0, 1].  sampler: takes latents from their posteriors.
     """
     initial = model.begin(images, sampler).state
     rows, state = torch.arange(len(images), device=images.device), initial
     objects: list[Found] = []
     logits: list[Tensor] = []
     for _ in range(model.max_objects):
-        glance = model.glance(state)
-        logits.append(glance.halt_logit.new_zeros(len(images)).index_copy_(0, rows, glance.halt_logit))
-        there = (glance.halt_logit <= 0).nonzero()[:, 0]
-        if len(there) == 0:
+        prediction = model.predict_presence(state)
+        logits.append(
+            prediction.halt_logit.new_zeros(len(images)).index_copy_(0, rows, prediction.halt_logit)
+        )
+        present = (prediction.halt_logit <= 0).nonzero()[:, 0]
+        if len(present) == 0:
             break
-        if len(there) < len(rows):
-            rows, state, glance = rows[there], _taken(state, there), _taken(glance, there)
-        step, state = model.attend(state, glance, sampler)
+        if len(present) < len(rows):
+            rows, state = rows[present], _select_rows(state, present)
+            prediction = _select_rows(prediction, present)
+        step, state = model.attend(state, prediction, sampler)
         objects.append(Found(rows, step))
     log_count = stopped_counts(torch.stack(logits, -1), model.max_objects)
     return EarlyStoppedInference(initial, objects, log_count)
 
 
-def _taken(tree: Any, rows: Tensor) -> Any:
-    """Some rows of every tensor in nested tuples."""
+def _select_rows(tree: Any, rows: Tensor) -> Any:
+    """Select rows of every tensor in nested tuples."""
     if isinstance(tree, Tensor):
         return tree[rows]
     if isinstance(tree, tuple):
-        parts = (_taken(part, rows) for part in tree)
+        parts = (_select_rows(part, rows) for part in tree)
         return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
     return tree
 
 
 def stopped_counts(halt_logits: Tensor, steps: int) -> Tensor:
-    """Log-probabilities of the counts, as far as was looked: (B, N + 1).
+    """Compute log-probabilities of the counts from the steps that were run: (B, N + 1).
 
-    halt_logits: (B, L) of the L ≤ N steps that were run; those after the first above 0 mean nothing.
+    halt_logits: (B, L) of the L ≤ N steps that were run; those after the first above 0 are ignored.
+    steps: N.
     """
     halts = halt_logits > 0
-    unseen = halts.long().cumsum(-1) - halts.long() > 0
-    keep = torch.where(unseen, 0.0, logsigmoid(-halt_logits)).cumsum(-1)
+    skipped = halts.long().cumsum(-1) - halts.long() > 0
+    keep = torch.where(skipped, 0.0, logsigmoid(-halt_logits)).cumsum(-1)
     before = pad(keep[:, :-1], (1, 0))
     halted = before + logsigmoid(halt_logits)
-    first_unseen = unseen & ~pad(unseen[:, :-1], (1, 0))
-    halted = torch.where(unseen, torch.where(first_unseen, before, -torch.inf), halted)
-    rest = torch.where(unseen[:, -1], -torch.inf, keep[:, -1])
+    first_skipped = skipped & ~pad(skipped[:, :-1], (1, 0))
+    halted = torch.where(skipped, torch.where(first_skipped, before, -torch.inf), halted)
+    rest = torch.where(skipped[:, -1], -torch.inf, keep[:, -1])
     log_count = torch.cat([halted, rest[:, None]], -1)
     return pad(log_count, (0, steps - halt_logits.shape[-1]), value=-torch.inf)

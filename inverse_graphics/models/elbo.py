@@ -1,9 +1,9 @@
-"""The evidence lower bound, exact in the count and Monte Carlo in the rest.
+"""The evidence lower bound, exact in the count and Monte Carlo in the other latents.
 
     L = Σ_n w_n [ log p(x | z_1..z_n) − Σ_{i≤n} KL_i ] − KL( w ‖ p(n) )
 
-No score function, no baseline, no relaxation, for the price of N + 1 likelihoods of prefixes. Nothing is
-detached on the way from a sampled z to later presences and posteriors, so its gradient is unbiased.
+It needs no score function, baseline or relaxation, at the cost of N + 1 likelihoods of prefixes. Gradients
+flow from a sampled z to later presences and posteriors without detachment, so that the gradient is unbiased.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from inverse_graphics.models.air import Inference
 class Bound(NamedTuple):
     """The bound and its parts, each (B,), nats.
 
-    elbo = log_likelihood − kl_objects − kl_count − kl_shared, the last being 0 where objects share nothing.
+    elbo = log_likelihood − kl_objects − kl_count − kl_shared; the last is 0 if there are no shared latents.
     """
 
     elbo: Tensor
@@ -30,7 +30,7 @@ class Bound(NamedTuple):
 
 
 def exact_count_elbo(inference: Inference, log_count_prior: Tensor) -> Bound:
-    """L of each image.  log_count_prior: (N + 1,), log p(n), nats."""
+    """Compute L of each image.  inference: of B images.  log_count_prior: (N + 1,), log p(n), nats."""
     count = inference.log_count.exp()
     log_likelihood = (count * inference.log_likelihood).sum(-1)
     kl_objects = (inference.log_present.exp() * inference.kl).sum(-1)
@@ -41,21 +41,23 @@ def exact_count_elbo(inference: Inference, log_count_prior: Tensor) -> Bound:
 
 def prefix_bounds(inference: Inference) -> Tensor:
     """log p(x | z_1..z_n) − Σ_{i≤n} KL_i, less the shared KL, for n = 0 … N: (B, N + 1), nats."""
-    spent = torch.cat([inference.kl_shared[..., None], inference.kl], dim=-1).cumsum(-1)
-    return inference.log_likelihood - spent
+    kl = torch.cat([inference.kl_shared[..., None], inference.kl], dim=-1).cumsum(-1)
+    return inference.log_likelihood - kl
 
 
 def warmed_up_objective(
     inference: Inference, log_count_prior: Tensor, warm_up_fraction: float, longest: int | None = None
 ) -> Tensor:
-    """A training surrogate that keeps presence from dying before objects are worth having: (B,), nats.
+    """Compute a training surrogate that prevents presence from going to zero at the start: (B,), nats.
 
-    A new decoder's objects hurt the likelihood, so on L alone the count collapses to zero before they
-    learn. Here objects are trained by every prefix, weighted (1 − trust) · uniform + trust · w, and
-    presence by L with the prefixes' bounds held fixed. At trust = 1 its gradient is that of L.
-    warm_up_fraction: in [0, 1].  longest: objects learn from prefixes of no more than so many, counts above
-    taken for that; then later objects never learn to mend what earlier ones left, and its gradient is not
-    that of L.
+    inference: of B images.  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: f, in [0, 1].
+    longest: objects are trained on prefixes of at most this many objects; the weight of larger counts is
+    added to it.
+
+    The objects of an untrained decoder reduce the likelihood, so with L alone the count collapses to zero
+    before they are trained. Here objects are trained on all prefixes, with weights (1 − f) · uniform + f · w,
+    and presence on L with the prefixes' bounds fixed. At f = 1 the gradient is that of L, unless `longest`
+    is given: then later objects are not trained to correct the errors of earlier ones.
     """
     bounds = prefix_bounds(inference)
     count = inference.log_count.exp()

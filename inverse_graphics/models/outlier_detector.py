@@ -1,8 +1,8 @@
-"""Whether an image looks like what a model was trained on.
+"""Detection of images that are unlike the training images.
 
-Two likelihoods are compared with thresholds that nearly all familiar images pass: that of the image's pixels
-given what was found, by how many objects were found; and that of each object's summary, under a mixture of
-Gaussians fitted to the summaries of objects in familiar images.
+Two log-likelihoods are compared with thresholds that nearly all calibration images pass: that of the image's
+pixels given the inferred objects, with one threshold per number of objects; and that of each object's
+summary, under a mixture of Gaussians fitted to the summaries of objects in training images.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 COMPONENTS = 12
 MINIMUM_VARIANCE = 1e-3
-"""Added to every variance, so that no component shrinks onto a few objects."""
+"""Added to every variance, so that no component collapses to a few objects."""
 
 MIN_COUNT = 100
-"""Familiar images of a count below which that count is unfamiliar itself."""
+"""A count with fewer calibration images than this is an outlier itself."""
 
 Vector = tuple[FiniteFloat, ...]
 
 
 class ParsedImages(NamedTuple):
-    """What was found on M images.
+    """The statistics of M parsed images.
 
-    counts: (M,) integer.  log_likelihoods: (M,), nats.  summaries: (M, N, D), those of the first
-    `counts` objects valid.
+    counts: (M,) integer.  log_likelihoods: (M,), nats.  summaries: (M, N, D), valid for the first `counts`
+    objects.
     """
 
     counts: NDArray[np.integer]
@@ -36,15 +36,15 @@ class ParsedImages(NamedTuple):
     summaries: NDArray[np.floating]
 
     def object_summaries(self) -> NDArray[np.floating]:
-        """The summaries of all objects, one after the other: (objects, D)."""
+        """The summaries of all objects, concatenated: (objects, D)."""
         return self.summaries[np.arange(self.summaries.shape[1]) < self.counts[:, None]]
 
 
 class SummaryComponent(BaseModel):
     """One Gaussian of the mixture.
 
-    log_weight: includes the normalising constant.  mean: (D,).  precision: (D, D) by rows, a factor P
-    such that ‖(z − mean) P‖² is the squared Mahalanobis distance of z.
+    log_weight: log of the weight and the normalising constant.  mean: (D,).  precision: (D, D) by rows, a
+    factor P such that ‖(z − mean) P‖² is the squared Mahalanobis distance of z.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,11 +55,11 @@ class SummaryComponent(BaseModel):
 
 
 class OutlierDetector(BaseModel):
-    """Thresholds and mixture; what a model's document keeps of the images that the model knows.
+    """Thresholds and mixture, stored in a model's document.
 
-    fewest: the least count that has a threshold of its own.  log_likelihood: thresholds, nats, by count from
-    there; an image of fewer objects passes by the first.
-    summary_log_density: threshold of the least probable object's summary, nats.
+    fewest: the smallest count with its own threshold.  log_likelihood: thresholds, nats, by count from
+    `fewest`; smaller counts use the first.  summary_log_density: threshold for the summary of the least
+    probable object, nats.  components: of the mixture.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,13 +73,12 @@ class OutlierDetector(BaseModel):
     def fit(
         cls, known: ParsedImages, calibration: ParsedImages, false_positive_rate: float, fewest: int = 1
     ) -> OutlierDetector | None:
-        """Fit the mixture to some familiar images, and the thresholds to others.
+        """Fit the mixture to training images, and the thresholds to calibration images.
 
-        None where no count of objects was found often enough to tell anything by.
-
-        false_positive_rate: the share of familiar images that may fall below either threshold; a sixth of it
-        is given to the pixels' likelihood, which tells coarse differences, and the rest to the summaries'.
-        fewest: the least count of objects that is to have a threshold of its own.
+        known: training images.  calibration: other images of the same distribution.  false_positive_rate: the
+        share of such images that may fall below either threshold; a sixth of it is allotted to the pixels'
+        likelihood, which detects coarse differences, and the rest to the summaries'.  fewest: the smallest
+        count with its own threshold.  Returns None if no count was inferred often enough.
         """
         each_count = (calibration.counts == n for n in range(fewest, int(calibration.counts.max()) + 1))
         counted = list(takewhile(lambda chosen: chosen.sum() >= MIN_COUNT, each_count))
@@ -111,7 +110,7 @@ class OutlierDetector(BaseModel):
         return np.where(present, log_density, np.inf).min(axis=1, initial=np.inf)
 
     def warnings(self, parsed: ParsedImages) -> list[str | None]:
-        """One sentence for each image that is unfamiliar, None for the others: M of them."""
+        """One sentence for each image that is an outlier, None for the others: M entries."""
         rarest = self.rarest_log_density(parsed.counts, parsed.summaries)
         figures = zip(parsed.counts.tolist(), parsed.log_likelihoods.tolist(), rarest.tolist(), strict=True)
         return [self._warning(*each) for each in figures]
@@ -119,17 +118,17 @@ class OutlierDetector(BaseModel):
     def _warning(self, count: int, log_likelihood: float, log_density: float) -> str | None:
         most = self.fewest + len(self.log_likelihood) - 1
         if count > most:
-            return f"unlike the training images: they hold at most {most} objects"
+            return f"unlike the training images: they contain at most {most} objects"
         threshold = self.log_likelihood[max(count, self.fewest) - self.fewest]
         if not log_likelihood >= threshold:
             return (
                 f"unlike the training images: log-likelihood {log_likelihood:.1f}, "
-                f"familiar ones with {count} objects reach {threshold:.1f}"
+                f"below the threshold {threshold:.1f} for {count} objects"
             )
         if not log_density >= self.summary_log_density:
             return (
                 f"unlike the training images: an object's summary has log-likelihood {log_density:.1f}, "
-                f"familiar ones reach {self.summary_log_density:.1f}"
+                f"below the threshold {self.summary_log_density:.1f}"
             )
         return None
 

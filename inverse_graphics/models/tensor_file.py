@@ -1,4 +1,4 @@
-"""Named tensors in one file: safetensors, written whole or not at all, read only as what is expected."""
+"""Named tensors in a safetensors file: written atomically, read only with the expected names and shapes."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ RENAMED = {
     "encode": "glimpse_encoder", "decode": "glimpse_decoder", "see_difference": "difference_encoder",
     "aim": "location_attention", "want": "query", "map_image": "image_map", "correct": "window_correction",
     "where_there": "location_where", "presence_there": "location_presence",
+    "think": "adaptive_cell", "begun": "initialised", "picture": "image",
 }  # fmt: skip
-"""Parts of tensors' names in files of version 0.1, and what they are called now."""
+"""Parts of tensors' names in files of version 0.1, and their present names."""
 
 ADDED = ("replay.K",)
 """Ends of names of tensors that files of version 0.1 lack: these keep the values they were built with."""
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors; the file appears whole or not at all.
+    """Write tensors atomically.
 
     Raises:
         StorageError: the file cannot be written.
@@ -54,10 +55,11 @@ def load_tensors(
 ) -> dict[str, Tensor]:
     """Read the tensors of a file, which must have the names, shapes and types of `expected`.
 
-    They are compared before anything is allocated, so `expected` may lie on the meta device.
+    path: of the file.  expected: by name; may be on the meta device, as only shapes and types are compared,
+    before anything is allocated.  error: type of the exception that is raised.
 
     Raises:
-        error: the file is missing, too large, truncated or damaged, or holds other tensors.
+        error: the file is missing, too large, truncated or damaged, or contains other tensors.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -77,7 +79,7 @@ def load_tensors(
 
 
 def _current_name(name: str, expected: Mapping[str, Tensor]) -> str:
-    """The name under which the network knows a tensor: its own, or what has become of an older one."""
+    """The present name of a tensor in a file: the stored one, or its replacement."""
     if name in expected:
         return name
     renamed = ".".join(RENAMED.get(part, part) for part in name.split("."))
@@ -85,7 +87,7 @@ def _current_name(name: str, expected: Mapping[str, Tensor]) -> str:
 
 
 def _difference(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str | None:
-    """How the slices in a file differ from what is expected, None if they do not."""
+    """A description of how the slices in a file differ from the expected tensors, None if they do not."""
     if missing := expected.keys() - found.keys():
         return f"lacks tensor {_named(missing)}"
     if unknown := found.keys() - expected.keys():

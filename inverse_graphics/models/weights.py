@@ -1,10 +1,10 @@
-"""Trained models on disk: a folder that holds weights, what they are, and a card for people.
+"""Trained models on disk: a folder with weights, metadata and a model card.
 
     weights.safetensors   the tensors, by the names of the network's state
     model.json            a `ModelDocument`
     README.md             the model card
 
-Nothing is unpickled, and only the kinds in `BUILDERS` are ever built, whatever a folder asks for.
+Nothing is unpickled, and only the networks in the registry are built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -27,11 +27,8 @@ from inverse_graphics import __version__
 from inverse_graphics.errors import ModelError
 from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.io.files import atomic_folder, atomic_write
-from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceNetworkSettings
-from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
-from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.outlier_detector import OutlierDetector
-from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
 FORMAT_VERSION = 1
@@ -48,11 +45,12 @@ def current_versions() -> dict[str, str]:
 
 
 class ModelDocument(BaseModel):
-    """What weights are: enough to build their network, to train them again and to judge them.
+    """The metadata of weights: what is required to build the network, to train it again and to evaluate it.
 
-    kind, settings: which network, and its settings.  recipe: what it was trained by, None if unknown.
-    asset_pack_sha256: of the assets that it knows, None in 2D.  metrics: on held-out data.
-    familiarity: by what inputs unlike the training data are told, None if the model cannot tell.
+    format_version: of the folder.  kind: type of the network.  settings: of the network.
+    recipe: of its training, None if unknown.  versions: of the packages that trained it.
+    asset_pack_sha256: of the asset packs that it was trained with, None in 2D.  metrics: on test data.
+    familiarity: the outlier detector, None if there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +67,13 @@ class ModelDocument(BaseModel):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network in evaluation mode, with the name it was asked for by and what is known of it."""
+    """A network in evaluation mode.
+
+    Attributes:
+        name: The name or folder by which it was loaded.
+        module: The network, on the CPU.
+        document: Its type, settings, recipe and figures.
+    """
 
     name: str
     module: nn.Module
@@ -78,44 +82,57 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that ships with the package."""
+    """A model that ships with the package.
+
+    Attributes:
+        name: The name by which it is loaded.
+        document: Its type, settings, recipe and figures.
+    """
 
     name: str
     document: ModelDocument
 
 
-def _build_air2d(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return Air2D(validated(Air2DSettings, settings, source, ModelError))
-
-
-def _build_air3d(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return Air3D(validated(Air3DSettings, settings, source, ModelError))
-
-
-def _build_adaptive(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return SequenceNetwork(validated(SequenceNetworkSettings, settings, source, ModelError))
-
-
-def _build_residual(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return ResidualNetwork(validated(ResidualSettings, settings, source, ModelError))
-
-
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
-BUILDERS: dict[str, Builder] = {
-    "adaptive": _build_adaptive,
-    "air2d": _build_air2d,
-    "air3d": _build_air3d,
-    "residual": _build_residual,
-}
+NETWORKS: Registry[Builder] = Registry(
+    "model type",
+    "inverse_graphics.models.adaptive.sequence_network",
+    "inverse_graphics.models.air2d.network",
+    "inverse_graphics.models.air3d.network",
+    "inverse_graphics.models.residual.network",
+)
+"""Builders of networks by the name that a model folder gives them as `kind`."""
+
+Network = TypeVar("Network", bound=type[nn.Module])
+
+
+def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network], Network]:
+    """A decorator that lets model folders hold a network, which is built from settings alone.
+
+    Args:
+        name: of the model type.
+        settings: of the network, its only argument.
+    """
+
+    def registered(network: Network) -> Network:
+        @NETWORKS.register(name)
+        def build(document: Mapping[str, Any], source: str) -> nn.Module:
+            return network(validated(settings, document, source, ModelError))
+
+        return network
+
+    return registered
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:
-    """Write a model folder: all of it, or nothing.  card: the model card, Markdown.
+    """Write a model folder atomically.
+
+    folder: its path.  module: the network.  document: its metadata.  card: the model card, Markdown.
 
     Raises:
-        StorageError: the folder cannot be written; one that stood there before still stands.
+        StorageError: the folder cannot be written; an existing one is unchanged.
     """
     with atomic_folder(folder) as temporary:
         save_tensors(module.state_dict(), temporary / WEIGHTS)
@@ -126,10 +143,16 @@ def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: s
 
 
 def load_model(name_or_folder: str | Path) -> LoadedModel:
-    """The shipped model of that name, or the one in that folder, on the CPU and in evaluation mode.
+    """Load a trained network and what is known of it.
+
+    Args:
+        name_or_folder: A shipped model's name (see `list_models`), or a model's folder.
+
+    Returns:
+        The network, on the CPU and in evaluation mode.
 
     Raises:
-        ModelError: no such model, or it is incomplete, damaged, of another format, its tensors are not
+        ModelError: No such model, or it is incomplete, damaged, of another format, its tensors are not
             those of the network that its settings describe, or its asset packs are not those here.
     """
     name = str(name_or_folder)
@@ -139,7 +162,7 @@ def load_model(name_or_folder: str | Path) -> LoadedModel:
 
 
 def read_card(name_or_folder: str | Path) -> str:
-    """The model card of a shipped model or of a model folder, Markdown; empty where there is none.
+    """Read the model card of a shipped model or of a model folder, Markdown; empty if there is none.
 
     Raises:
         ModelError: no such model.
@@ -150,14 +173,17 @@ def read_card(name_or_folder: str | Path) -> str:
 
 
 def list_models() -> list[ModelEntry]:
-    """The models that ship with the package, by name.
+    """List the models that ship with the package.
+
+    Returns:
+        One entry for each, by name; no network is loaded.
 
     Raises:
-        ModelError: one of them is damaged.
+        ModelError: One of them is damaged.
     """
     entries = []
-    for name, place in sorted(_shipped().items()):
-        with resources.as_file(place) as folder:
+    for name, resource in sorted(_shipped().items()):
+        with resources.as_file(resource) as folder:
             entries.append(ModelEntry(name, _read_document(folder)))
     return entries
 
@@ -166,7 +192,7 @@ def _shipped() -> dict[str, Traversable]:
     weights = resources.files("inverse_graphics.assets") / "weights"
     if not weights.is_dir():
         return {}
-    return {place.name: place for place in weights.iterdir() if (place / DOCUMENT).is_file()}
+    return {folder.name: folder for folder in weights.iterdir() if (folder / DOCUMENT).is_file()}
 
 
 def _folder_of(name: str) -> AbstractContextManager[Path]:
@@ -200,31 +226,28 @@ def _read_document(folder: Path) -> ModelDocument:
 def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
     """Build the network without memory, compare its tensors with the file's, and only then read those."""
     source = f"{folder / DOCUMENT}: settings"
-    if document.kind not in BUILDERS:
-        known = ", ".join(sorted(BUILDERS))
+    if document.kind not in NETWORKS:
+        known = ", ".join(sorted(NETWORKS))
         raise ModelError(
             f"{folder / DOCUMENT}: unknown kind of model {document.kind!r}; known kinds: {known}"
         )
     with torch.device("meta"):
-        module = BUILDERS[document.kind](document.settings, source)
+        module = NETWORKS[document.kind](document.settings, source)
     tensors = load_tensors(folder / WEIGHTS, module.state_dict(), ModelError)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"{folder / WEIGHTS}: tensor {name} is not finite; train the model again")
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then replaced
-        module = BUILDERS[document.kind](document.settings, source)
+    with torch.random.fork_rng(devices=[]):  # initial weights are sampled, then replaced
+        module = NETWORKS[document.kind](document.settings, source)
     module.load_state_dict(tensors)
     _check_packs(module, document, folder)
     return module.eval()
 
 
 def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> None:
-    """A network that knows some meshes is of no use with others, and would not notice."""
-    known = document.asset_pack_sha256
-    if known is None or not isinstance(module, Air3D):
-        return
-    here = module.space.family.packs_hash
-    if known != here:
+    """Check that the asset packs are those of training: with other meshes a network silently fails."""
+    known, here = document.asset_pack_sha256, getattr(module, "packs_hash", None)
+    if known is not None and here is not None and known != here:
         raise ModelError(
             f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "
             f"{here[:12]}: bring back the packs that it was trained with, or train it again"

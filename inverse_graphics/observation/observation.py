@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse_graphics.errors import ImageError
-from inverse_graphics.render.compositing import Composite
+from inverse_graphics.render.backdrop import Backdrop
+from inverse_graphics.render.compositing import Composite, composite_prefixes
+from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.pictures import Rendering
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
@@ -34,6 +36,20 @@ class Rendered(TensorBatch):
     def from_rendering(cls, rendering: Rendering | Composite) -> Self:
         """What a renderer gives, as observation models take it; differentiable where the renderer is."""
         return cls(rendering.image, rendering.alpha[:, None], rendering.depth[:, None])
+
+    @classmethod
+    def from_backdrop(cls, backdrop: Backdrop) -> Self:
+        """Table and background without objects."""
+        seen = backdrop.coverage > 0.5
+        depth = torch.where(seen, backdrop.depth, torch.inf)
+        return cls(backdrop.rgb, torch.zeros_like(backdrop.depth)[:, None], depth[:, None])
+
+    @classmethod
+    def from_prefixes(cls, layers: Layers, backdrop: Backdrop) -> Self:
+        """Renders of each scene's first 0, 1, … N objects, (B, N + 1, …), without depth."""
+        nothing = torch.ones_like(backdrop.coverage)[:, None]
+        clear = torch.cat([nothing, 1 - layers.alpha], dim=1).cumprod(dim=1)
+        return cls(composite_prefixes(layers, backdrop), 1 - clear[:, :, None])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
-from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.observation.model import ObservationModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.optimisation.settings import OptimiseSettings
 
 
@@ -85,11 +86,6 @@ NATS_PER_METRE = 6000.0
 """What objects that come too close to each other cost while they are moved, so that they part."""
 
 
-def log_likelihood(images: Tensor, pictures: Tensor, sigma: float) -> Tensor:
-    """log p(image | scene) at the image's own scale: (B,), nats."""
-    return GaussianLikelihood(sigma).log_prob(images, pictures)
-
-
 def log_prior(scenes: SceneLatents, space: SceneSpace) -> Tensor:
     """log p(scene), objects in any slots: (B,), nats; not differentiable."""
     with torch.no_grad():
@@ -98,8 +94,13 @@ def log_prior(scenes: SceneLatents, space: SceneSpace) -> Tensor:
 
 
 def surrogate(
-    images: Tensor, pictures: Tensor, scenes: SceneLatents, space: SceneSpace, sigma: float, levels: int
+    observation: Observation,
+    render: Rendered,
+    scenes: SceneLatents,
+    space: SceneSpace,
+    model: ObservationModel,
+    levels: int,
 ) -> Tensor:
     """What gradients are taken of: likelihood at `levels` scales, less what crowding costs: (B,)."""
     crowding = NATS_PER_METRE * space.family.overlap(scenes)[:, -1]
-    return PyramidLikelihood(sigma, levels).log_prob(images, pictures) - crowding
+    return model.pyramid(levels).log_prob(observation, render) - crowding

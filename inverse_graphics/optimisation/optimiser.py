@@ -19,6 +19,8 @@ from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.models.weights import load_model
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.optimisation.answer import Answers
 from inverse_graphics.optimisation.search import Progress, SceneSearch
 from inverse_graphics.optimisation.settings import (
@@ -92,7 +94,7 @@ class SceneOptimiser:
         if not isinstance(network, Air3D):
             raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
         drawing = make_differentiable_engine(engine, network.space.family.library, workers=workers)
-        return cls(loaded.name, SceneSearch(network.space, drawing, network.settings.sigma), network)
+        return cls(loaded.name, SceneSearch(network.space, drawing, network.observation_model), network)
 
     @classmethod
     def from_family(
@@ -115,7 +117,7 @@ class SceneOptimiser:
         """
         space = SceneSpace(read_family(family))
         drawing = make_differentiable_engine(engine, space.family.library, workers=workers)
-        return cls(str(family), SceneSearch(space, drawing, sigma))
+        return cls(str(family), SceneSearch(space, drawing, GaussianModel(sigma)))
 
     def __enter__(self) -> SceneOptimiser:
         return self
@@ -161,13 +163,13 @@ class SceneOptimiser:
         """
         pixels = as_image(image, f"image '{name}'")
         model_image, resize = resize_to_colour(pixels, self.search.space.family.image_size)
-        before = None
+        observation, before = Observation(model_image[None]), None
         if start == "prior":
-            found = self.search.from_prior(model_image[None], generator, settings or FROM_PRIOR, progress)
+            found = self.search.from_prior(observation, generator, settings or FROM_PRIOR, progress)
         else:
-            reading = read_scenes(self._network(), model_image[None])
+            reading = read_scenes(self._network(), observation)
             chosen = settings or FROM_ANSWER
-            found = self.search.from_scenes(model_image[None], reading.scenes, generator, chosen, progress)
+            found = self.search.from_scenes(observation, reading.scenes, generator, chosen, progress)
             before = float(reading.log_likelihood)
         return OptimiseResult(
             Answers(self.name, self.search).parse(found.best, name, model_image, resize), found, before

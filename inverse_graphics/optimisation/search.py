@@ -12,10 +12,11 @@ from inverse_graphics.errors import EngineError
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_latents import draw_scenes, nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.model import ObservationModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.optimisation.ascent import (
     Ascent,
     Poses,
-    log_likelihood,
     log_prior,
     surrogate,
 )
@@ -35,9 +36,9 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class SceneSearch:
-    """Searches for scenes of a stage's family through an engine that has gradients, differences included.
+    """Searches for scenes of a family through an engine that has gradients, differences included.
 
-    sigma: standard deviation of the images' noise, grey levels.
+    observation_model: how noisy the images are.
 
     Raises:
         EngineError: the engine has no gradients.
@@ -45,7 +46,7 @@ class SceneSearch:
 
     space: SceneSpace
     engine: RenderEngine
-    sigma: float
+    observation_model: ObservationModel
 
     def __post_init__(self) -> None:
         if not self.engine.differentiable:
@@ -56,20 +57,20 @@ class SceneSearch:
 
     def from_prior(
         self,
-        images: Tensor,
+        observation: Observation,
         generator: torch.Generator,
         settings: OptimiseSettings = FROM_PRIOR,
         progress: Progress = lambda _: None,
     ) -> Optimised:
-        """Search from scenes drawn from the prior.  images: (B, 3, H, W) in [0, 1]."""
-        seen = images.repeat_interleave(settings.restarts, dim=0)
-        score = self._score(seen, settings.levels)
-        starts = draw_starts(len(seen), self.space, score, settings.candidates, generator)
-        return self._search(seen, starts, generator, settings, progress)
+        """Search the scenes of B images from scenes drawn from the prior."""
+        repeated = _repeated(observation, settings.restarts)
+        score = self._score(repeated, settings.levels)
+        starts = draw_starts(len(repeated), self.space, score, settings.candidates, generator)
+        return self._search(repeated, starts, generator, settings, progress)
 
     def from_scenes(
         self,
-        images: Tensor,
+        observation: Observation,
         scenes: SceneLatents,
         generator: torch.Generator,
         settings: OptimiseSettings = FROM_ANSWER,
@@ -77,28 +78,27 @@ class SceneSearch:
     ) -> Optimised:
         """Search from given scenes, by as many restarts as there are scenes an image; never end with worse.
 
-        images: (B, 3, H, W) in [0, 1].  scenes: B · r, those of an image in a row.
+        observation: B images.  scenes: B · r, those of an image in a row.
         """
-        restarts = len(scenes.asset) // len(images)
-        seen = images.repeat_interleave(restarts, dim=0)
+        restarts = len(scenes) // len(observation)
         settings = settings.model_copy(update={"restarts": restarts})
-        return self._search(seen, scenes, generator, settings, progress)
+        return self._search(_repeated(observation, restarts), scenes, generator, settings, progress)
 
     def _search(
         self,
-        images: Tensor,
+        observation: Observation,
         scenes: SceneLatents,
         generator: torch.Generator,
         settings: OptimiseSettings,
         progress: Progress,
     ) -> Optimised:
-        """Alternate exchanges and ascents.  images: (B · r, 3, H, W).  scenes: where each search begins."""
+        """Alternate exchanges and ascents.  observation: B · r images.  scenes: where each search begins."""
         trace, rounds = Trace(settings.restarts), settings.steps_of_rounds
         scenes = nearest_first(scenes, self.space)
         for number, steps in enumerate(rounds):
             first = sum(rounds[:number])
             if number and settings.exchanges:
-                judgement = self._judgement(images, settings.levels_after(first))
+                judgement = self._judgement(observation, settings.levels_after(first))
                 scenes = exchanged(
                     scenes,
                     self.space,
@@ -107,14 +107,14 @@ class SceneSearch:
                     settings.exchanges,
                     generator,
                 )
-            scenes = self._climb(images, scenes, range(first, first + steps), settings, trace, progress)
+            scenes = self._climb(observation, scenes, range(first, first + steps), settings, trace, progress)
         with torch.no_grad():
-            self._note(trace, images, scenes, draw_scenes(scenes, self.space, self.engine))
+            self._note(trace, observation, scenes, draw_scenes(scenes, self.space, self.engine))
         return trace.found(self.space)
 
     def _climb(
         self,
-        images: Tensor,
+        observation: Observation,
         scenes: SceneLatents,
         steps: range,
         settings: OptimiseSettings,
@@ -127,31 +127,36 @@ class SceneSearch:
             over = step / settings.steps
             engine = with_step(self.engine, StepSchedule().step_px(over))
             current = poses.put(scenes)
-            pictures = draw_scenes(current, self.space, engine)
-            self._note(trace, images, current, pictures.detach())
-            levels = settings.levels_after(step)
-            ascent.step(surrogate(images, pictures, current, self.space, self.sigma, levels), over)
+            render = draw_scenes(current, self.space, engine)
+            self._note(trace, observation, current, render.map(Tensor.detach))
+            ascent.step(self._surrogate(observation, render, current, settings.levels_after(step)), over)
             poses.confine(self.space)
             progress(step + 1)
         return poses.put(scenes).map(Tensor.detach)
 
-    def _note(self, trace: Trace, images: Tensor, scenes: SceneLatents, pictures: Tensor) -> None:
-        likelihood = log_likelihood(images, pictures, self.sigma)
+    def _note(self, trace: Trace, observation: Observation, scenes: SceneLatents, render: Rendered) -> None:
+        likelihood = self.observation_model.log_prob(observation, render)
         trace.add(scenes, likelihood + log_prior(scenes, self.space), likelihood)
 
-    def _judgement(self, images: Tensor, levels: int) -> Judgement:
+    def _surrogate(
+        self, observation: Observation, render: Rendered, scenes: SceneLatents, levels: int
+    ) -> Tensor:
+        return surrogate(observation, render, scenes, self.space, self.observation_model, levels)
+
+    def _judgement(self, observation: Observation, levels: int) -> Judgement:
         def unexplained(scenes: SceneLatents) -> Tensor:
-            error = (images - draw_scenes(scenes, self.space, self.engine)).square().sum(dim=1)
+            residual = observation.residual(draw_scenes(scenes, self.space, self.engine))
+            error = residual.square().sum(dim=1)
             return error.square()  # so that noise, which is everywhere, does not outweigh an object
 
-        return Judgement(self._score(images, levels), unexplained)
+        return Judgement(self._score(observation, levels), unexplained)
 
-    def _score(self, images: Tensor, levels: int) -> Score:
+    def _score(self, observation: Observation, levels: int) -> Score:
         """The surrogate, and what the prior says of counts and kinds; of few scenes at a time."""
 
         def score(scenes: SceneLatents, number: Tensor) -> Tensor:
-            pictures = draw_scenes(scenes, self.space, self.engine)
-            value = surrogate(images[number], pictures, scenes, self.space, self.sigma, levels)
+            render = draw_scenes(scenes, self.space, self.engine)
+            value = self._surrogate(observation[number], render, scenes, levels)
             return value + log_prior(scenes, self.space)
 
         def score_in_turn(scenes: SceneLatents, number: Tensor) -> Tensor:
@@ -159,3 +164,8 @@ class SceneSearch:
             return torch.cat([score(some, own) for some, own in parts])
 
         return score_in_turn
+
+
+def _repeated(observation: Observation, times: int) -> Observation:
+    """Each image `times` times in a row."""
+    return observation.map(lambda part: part.repeat_interleave(times, dim=0))

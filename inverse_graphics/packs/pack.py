@@ -109,7 +109,12 @@ _HASHED_SUFFIXES = (*SUFFIXES, ".mtl", ".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class Pack:
-    """A folder of objects, each with the full name "pack/object"."""
+    """A folder of objects, each named "pack/object" outside of it.
+
+    Attributes:
+        folder: Where it is.
+        manifest: What its pack.yaml states.
+    """
 
     folder: Path
     manifest: Manifest
@@ -125,10 +130,16 @@ class Pack:
         return tuple(f"{self.name}/{name}" for name in self.manifest.objects)
 
     def mesh(self, asset: str) -> Mesh:
-        """Read one object, "mug" or "crockery/mug", in metres and Z up.
+        """Read one object.
+
+        Args:
+            asset: "mug" or "crockery/mug".
+
+        Returns:
+            Its mesh in metres, Z up.
 
         Raises:
-            AssetError: no such object, or its files cannot be used; names pack, object and file.
+            AssetError: No such object, or its files cannot be used; names pack, object and file.
         """
         name, spec = self._find(asset)
         try:
@@ -145,10 +156,16 @@ class Pack:
         return MeshLibrary.from_meshes(self.meshes())
 
     def symmetry(self, asset: str) -> Symmetry:
-        """Compute the symmetries of an object.
+        """List the rotations that leave an object's appearance unchanged.
+
+        Args:
+            asset: "mug" or "crockery/mug".
+
+        Returns:
+            Its symmetry group.
 
         Raises:
-            AssetError: no such object, or its rotations generate more than 120 others.
+            AssetError: No such object, or its rotations generate more than 120 others.
         """
         name, spec = self._find(asset)
         try:
@@ -186,18 +203,26 @@ class Pack:
 
 
 def shipped_packs() -> tuple[str, ...]:
-    """Names of the packs that come with the package."""
+    """List the names of the packs that come with the package.
+
+    Returns:
+        The names, sorted.
+    """
     folder = Path(str(files("inverse_graphics.assets")))
     return tuple(sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}")))
 
 
 def load_pack(path_or_name: str | Path) -> Pack:
-    """Open a pack, given the name of a shipped one or a folder, and read its manifest.
+    """Load a pack's manifest; meshes are read when they are asked for.
 
-    Meshes are read on request.
+    Args:
+        path_or_name: A shipped pack's name (see `shipped_packs`), or the folder of a pack of your own.
+
+    Returns:
+        The pack.
 
     Raises:
-        AssetError: no such pack, or its manifest is broken.
+        AssetError: No such pack, or its manifest is not valid.
     """
     shipped = Path(str(files("inverse_graphics.assets")))
     known = shipped_packs()
@@ -211,12 +236,17 @@ def load_pack(path_or_name: str | Path) -> Pack:
 
 
 def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibrary:
-    """Read the named objects into one library, each once, in the order of first occurrence.
+    """Load the meshes of some objects, each once.
 
-    assets: names "pack/object".  packs: the user's own; shipped ones are found by name.
+    Args:
+        assets: Their names, "pack/object".
+        packs: Asset packs of your own; shipped ones are found by name.
+
+    Returns:
+        The meshes, in the order in which their names first occur.
 
     Raises:
-        AssetError: an unknown pack or object, or files that cannot be used.
+        AssetError: An unknown pack or object, or files that cannot be used.
     """
     own = {pack.name: pack for pack in packs}
     meshes = []

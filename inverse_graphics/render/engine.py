@@ -24,7 +24,7 @@ class Layers(NamedTuple):
 
 @runtime_checkable
 class RenderEngine(Protocol):
-    """Draws objects, each alone; `differentiable` says whether gradients flow back from its layers."""
+    """Draws the objects of scenes, each alone."""
 
     @property
     def name(self) -> str:
@@ -35,4 +35,13 @@ class RenderEngine(Protocol):
         """Whether `layers` carries gradients to its arguments."""
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone, unoccluded by the others."""
+        """Draw every object of every scene alone, unoccluded by the others.
+
+        Args:
+            objects: N object slots of each of B scenes; a slot whose asset is −1 is empty.
+            camera: B cameras of one picture size.
+            light: B lights.
+
+        Returns:
+            N layers for each scene; those of empty slots cover nothing.
+        """

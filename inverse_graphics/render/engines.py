@@ -16,7 +16,13 @@ DEFAULT_ENGINE = "embedded"
 
 
 class EngineStatus(NamedTuple):
-    """Whether an engine works here; `reason` says in one line why not, and how to get it ("" if it works)."""
+    """Whether an engine works here.
+
+    Attributes:
+        name: The name by which commands, recipes and functions choose it.
+        works: Whether it works here.
+        reason: Why not, or why it is slow, and how to change that, in one line; "" if all is well.
+    """
 
     name: str
     works: bool
@@ -31,15 +37,26 @@ class _Entry(NamedTuple):
 
 
 def available_engines() -> tuple[EngineStatus, ...]:
-    """Every engine that the project knows of, the default first."""
+    """List every engine that there is, and whether it works here.
+
+    Returns:
+        One status for each, the default engine's first.
+    """
     return tuple(_status(name) for name in _ENGINES)
 
 
 def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
-    """Build the engine called `name`, with its default settings, over a library of meshes.
+    """Build a render engine with its default settings.
+
+    Args:
+        name: Its name (see `available_engines`).
+        library: The meshes that it draws, such as `load_pack("crockery").library()`.
+
+    Returns:
+        The engine.
 
     Raises:
-        EngineError: no engine has that name, or it does not work here; says which do.
+        EngineError: No engine has that name, or it does not work here; says which do.
     """
     if name not in _ENGINES:
         known = ", ".join(_ENGINES)

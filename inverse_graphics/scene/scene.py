@@ -1,8 +1,7 @@
 """The scene description: frozen, validated pydantic models.
 
-Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as stored in an image file
-divided by 255. More convenient forms (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted to the
-stored one.
+Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as in an image file
+divided by 255. Forms that people find easier (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted.
 """
 
 from __future__ import annotations
@@ -39,9 +38,13 @@ class _Frozen(BaseModel):
 class SceneObject(_Frozen):
     """One object and its pose.
 
-    asset: "pack/object".  position_m: of the object's origin.  quaternion_xyzw: world from object, unit; a
-    rotation about Z may be given as `yaw_degrees` instead.  scale: 1 for real size.
-    tint: multiplies the albedo.
+    Attributes:
+        asset: "pack/object".
+        position_m: x, y, z of the object's origin, metres, world frame.
+        quaternion_xyzw: Rotation from object to world, a unit quaternion; a rotation about Z may be given as
+            `yaw_degrees` instead.
+        scale: 1 for real size, 0.001 to 1000.
+        tint: RGB in [0, 1], which multiplies the albedo.
     """
 
     asset: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}/[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -63,7 +66,7 @@ class SceneObject(_Frozen):
 
 
 class LookAt(_Frozen):
-    """A camera given by its position and a target; the field of view is over the image's height."""
+    """A camera by its position and what it looks at; the field of view is over the picture's height."""
 
     eye_m: Point
     target_m: Point = (0.0, 0.0, 0.0)
@@ -111,10 +114,13 @@ class _OrbitCamera(_Frozen):
 
 
 class Camera(_Frozen):
-    """A pinhole camera.
+    """A pinhole camera; instead of its two matrices, `look_at` or `orbit` may be given.
 
-    width_px, height_px: 1 to 4096.  K: (3, 3), pixels, without skew.  T_world_camera: (4, 4), rigid, camera
-    to world, OpenCV axes. Instead of the two matrices, `look_at` or `orbit` may be given (see those models).
+    Attributes:
+        width_px: Pixels, 1 to 4096.
+        height_px: Pixels, 1 to 4096.
+        K: 3×3 by rows, the intrinsic matrix, pixels, without skew.
+        T_world_camera: 4×4 by rows, rigid, camera to world; OpenCV axes (x right, y down, z forward).
     """
 
     width_px: Pixels
@@ -148,7 +154,7 @@ class Camera(_Frozen):
         return self
 
     def resized(self, width_px: int, height_px: int) -> Camera:
-        """The same view at another image size; pixels become oblong if the aspect ratio changes."""
+        """Give the same view another number of pixels; pixels become oblong if the aspect ratio changes."""
         old, new = (self.width_px, self.height_px), (width_px, height_px)
         K = resized_intrinsics(np.array(self.K), old, new).tolist()
         return Camera(width_px=width_px, height_px=height_px, K=K, T_world_camera=self.T_world_camera)
@@ -157,8 +163,12 @@ class Camera(_Frozen):
 class Light(_Frozen):
     """A directional light and an ambient one.
 
-    direction: towards the light.  diffuse, ambient: RGB; a surface of albedo a and normal n has the colour
-    a (ambient + diffuse max(0, n · direction)).
+    A surface of albedo a and normal n has the colour a · (ambient + diffuse · max(0, n · direction)).
+
+    Attributes:
+        direction: Towards the light, world frame, a unit vector.
+        diffuse: RGB of the directional light.
+        ambient: RGB of the ambient light.
     """
 
     direction: Direction = (0.4, -0.3, 0.866)
@@ -167,20 +177,37 @@ class Light(_Frozen):
 
 
 class Table(_Frozen):
-    """A rectangular table top in the plane z = 0, centred at the origin; size_m along x and y."""
+    """A rectangular table top in the plane z = 0, centred at the origin.
+
+    Attributes:
+        size_m: Lengths along x and y, metres.
+        colour: RGB albedo in [0, 1].
+    """
 
     size_m: tuple[Length, Length]
     colour: Colour = (0.62, 0.47, 0.33)
 
 
 class Background(_Frozen):
-    """The colour of the background."""
+    """What is behind everything.
+
+    Attributes:
+        colour: RGB in [0, 1].
+    """
 
     colour: Colour = (0.82, 0.84, 0.87)
 
 
 class Scene(_Frozen):
-    """All that an image depends on; at most 64 objects, by default no table."""
+    """Everything on which a picture depends.
+
+    Attributes:
+        camera: The camera.
+        objects: At most 64 objects.
+        light: The light.
+        table: The table; None for none.
+        background: What is behind everything.
+    """
 
     camera: Camera
     objects: Annotated[tuple[SceneObject, ...], Field(max_length=MAX_OBJECTS)] = ()

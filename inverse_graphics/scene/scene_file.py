@@ -17,7 +17,11 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def shipped_scenes() -> tuple[str, ...]:
-    """List the names of the example scenes that come with the package."""
+    """List the names of the example scenes that come with the package.
+
+    Returns:
+        The names, sorted.
+    """
     return tuple(sorted(path.stem for path in _shipped_folder().glob("*.yaml")))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inverse_graphics.sequences.sequence_batch import (
     NO_TARGET,
+    PROBLEMS,
+    Problem,
     SequenceBatch,
     descending_lengths,
     max_difficulty,
@@ -17,7 +19,8 @@ from inverse_graphics.sequences.sequence_batch import (
 )
 
 
-class Parity(BaseModel):
+@PROBLEMS.register("parity")
+class Parity(Problem):
     """Parity of the number of ones in a vector of `bits` values, each 1, −1 or 0.
 
     The number of non-zero values is sampled uniformly from 1 to `bits`; it is the difficulty. Their places
@@ -25,7 +28,7 @@ class Parity(BaseModel):
     Source: Graves 2016, section 3.1, with 64 bits.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "bits that are not zero"
 
     kind: Literal["parity"] = "parity"
     bits: int = Field(default=64, ge=1, le=4096)
@@ -35,21 +38,6 @@ class Parity(BaseModel):
         """One for each bit."""
         return self.bits
 
-    @property
-    def answers(self) -> int:
-        """One: whether the number is odd."""
-        return 1
-
-    @property
-    def classes(self) -> int:
-        """Two: even and odd."""
-        return 2
-
-    @property
-    def difficulty(self) -> str:
-        """The number of non-zero values."""
-        return "bits that are not zero"
-
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` sequences of a single vector, of which up to `share` of the bits are non-zero."""
         number = rng.integers(1, max_difficulty(1, self.bits, share) + 1, (size, 1))
@@ -58,10 +46,6 @@ class Parity(BaseModel):
         vectors = np.where(rank < number, signs, 0).astype(np.float32)
         odd = (vectors == 1).sum(1, keepdims=True, dtype=np.int64) % 2
         return SequenceBatch(vectors[None], odd[None], np.ones(size, np.int64), number.T)
-
-    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample as `draw` does: repeated vectors are very improbable."""
-        return self.draw(size, rng)
 
 
 GATES = {
@@ -76,8 +60,9 @@ TRUTH: NDArray[np.int64] = np.array(
 """(gate, P, Q)."""
 
 
-class Logic(BaseModel):
-    """Vectors of two bits and up to `gates` gates: the truth value b_{B+1}, b_{i+1} = T_i(b_i, b_{i−1}).
+@PROBLEMS.register("logic")
+class Logic(Problem):
+    """The truth value b_{B+1} of two bits and up to `gates` gates: b_{i+1} = T_i(b_i, b_{i−1}).
 
     A vector contains b_0 and b_1, then ten values per gate, one-hot, zeros where there is none. After the
     first vector b_0 is the answer to the previous one and its input is 0. Sequences have 1 to `length`
@@ -85,7 +70,7 @@ class Logic(BaseModel):
     Source: Graves 2016, section 3.2.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "gates"
 
     kind: Literal["logic"] = "logic"
     gates: int = Field(default=10, ge=1, le=100)
@@ -95,21 +80,6 @@ class Logic(BaseModel):
     def inputs(self) -> int:
         """Two bits, and ten values per gate."""
         return 2 + len(TRUTH) * self.gates
-
-    @property
-    def answers(self) -> int:
-        """One: the truth value."""
-        return 1
-
-    @property
-    def classes(self) -> int:
-        """Two: false and true."""
-        return 2
-
-    @property
-    def difficulty(self) -> str:
-        """The number of gates in the vector."""
-        return "gates"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` sequences, of vectors with up to `share` of the gates."""
@@ -126,10 +96,6 @@ class Logic(BaseModel):
         over = np.arange(shape[0])[:, None] >= lengths
         inputs[over], answers[over] = 0, NO_TARGET
         return SequenceBatch(inputs, answers[..., None], lengths, number)
-
-    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample as `draw` does: repeated sequences are very improbable."""
-        return self.draw(size, rng)
 
 
 def _answers(bits: NDArray[np.int64], gates: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from inverse_graphics.sequences.sequence_batch import (
     NO_TARGET,
+    PROBLEMS,
+    Problem,
     SequenceBatch,
     descending_lengths,
     max_difficulty,
@@ -20,8 +22,9 @@ BEYOND = 10
 """The class of digits beyond the end of a number."""
 
 
-class Addition(BaseModel):
-    """Numbers of 1 to `digits` digits, any of which may be 0: after each but the first, the sum so far.
+@PROBLEMS.register("addition")
+class Addition(Problem):
+    """After each number of 1 to `digits` digits, any of which may be 0, but the first: the sum so far.
 
     A number is encoded as ten values for each of `digits` digits, one-hot from the most significant, zeros
     beyond its end. A sum is digits + 1 answers: a digit, or BEYOND. Sequences have 1 to `length` numbers; the
@@ -29,7 +32,7 @@ class Addition(BaseModel):
     Source: Graves 2016, section 3.3.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "digits"
 
     kind: Literal["addition"] = "addition"
     digits: int = Field(default=5, ge=1, le=16)
@@ -50,11 +53,6 @@ class Addition(BaseModel):
         """Ten digits, and BEYOND."""
         return 11
 
-    @property
-    def difficulty(self) -> str:
-        """The number of digits."""
-        return "digits"
-
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` sequences, of numbers of up to `share` of the digits."""
         lengths = descending_lengths(1, self.length, size, rng)
@@ -70,28 +68,17 @@ class Addition(BaseModel):
         targets[0], targets[over] = NO_TARGET, NO_TARGET
         return SequenceBatch(one_hot(digits, 10).reshape(*shape, -1), targets, lengths, number)
 
-    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample as `draw` does: repeated sequences are very improbable."""
-        return self.draw(size, rng)
 
-
-def written(numbers: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """The digits of numbers (...), the most significant first, then BEYOND: (..., width)."""
-    powers = 10 ** np.arange(1, width)
-    count = 1 + (numbers[..., None] >= powers).sum(-1)
-    place = count[..., None] - 1 - np.arange(width)
-    return np.where(place >= 0, numbers[..., None] // 10 ** np.maximum(place, 0) % 10, BEYOND)
-
-
-class Sort(BaseModel):
-    """Normal numbers one by one, then as many zeros: after each zero, the index of the next larger number.
+@PROBLEMS.register("sort")
+class Sort(Problem):
+    """Normally distributed numbers, then as many zeros: after each zero, the index of the next larger number.
 
     An input is a number and a flag, which is 1 at the last number. There are `shortest` to `longest` numbers;
     how many is the difficulty of all inputs of a sequence.
     Source: Graves 2016, section 3.4.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "numbers"
 
     kind: Literal["sort"] = "sort"
     shortest: int = Field(default=2, ge=1, le=1000)
@@ -109,19 +96,9 @@ class Sort(BaseModel):
         return 2
 
     @property
-    def answers(self) -> int:
-        """One: an index."""
-        return 1
-
-    @property
     def classes(self) -> int:
         """The indices."""
         return self.longest
-
-    @property
-    def difficulty(self) -> str:
-        """The number of values to sort."""
-        return "numbers"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` sequences, of the shortest `share` of the lengths."""
@@ -138,6 +115,10 @@ class Sort(BaseModel):
             targets[number : 2 * number, row, 0] = values.argsort(kind="stable")
         return SequenceBatch(inputs, targets, 2 * numbers, np.broadcast_to(numbers, (total, size)).copy())
 
-    def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample as `draw` does: sequences never repeat."""
-        return self.draw(size, rng)
+
+def written(numbers: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """The digits of numbers (...), the most significant first, then BEYOND: (..., width)."""
+    powers = 10 ** np.arange(1, width)
+    count = 1 + (numbers[..., None] >= powers).sum(-1)
+    place = count[..., None] - 1 - np.arange(width)
+    return np.where(place >= 0, numbers[..., None] // 10 ** np.maximum(place, 0) % 10, BEYOND)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union
 
 import numpy as np
 from pydantic import Field
 
-from inverse_graphics.sequences.bits import Logic, Parity
-from inverse_graphics.sequences.numbers import Addition, Sort
-from inverse_graphics.sequences.sequence_batch import Problem, SequenceBatch
-from inverse_graphics.sequences.text import Text
+from inverse_graphics.sequences.sequence_batch import PROBLEMS, Problem, SequenceBatch
 
-SequenceProblem = Annotated[Parity | Logic | Addition | Sort | Text, Field(discriminator="kind")]
+if TYPE_CHECKING:
+    SequenceProblem = Problem
+else:
+    SequenceProblem = Annotated[Union[tuple(PROBLEMS.values())], Field(discriminator="kind")]  # noqa: UP007
 
 _TRAIN, _TEST = 0, 1
 
@@ -20,15 +20,20 @@ _TRAIN, _TEST = 0, 1
 def training_batch(
     problem: Problem, size: int, seed: int, index: int, curriculum_steps: int = 0
 ) -> SequenceBatch:
-    """Sample training batch `index` of stream `seed`; it depends on nothing else.
+    """Sample training batch `index` of a stream; it depends on nothing else.
 
-    size: sequences.  seed: of the stream.  index: of the batch, from 0.  curriculum_steps: number of batches
-    over which the largest difficulty grows from the smallest to the full one; 0 for no curriculum.
+    Args:
+        problem: what the sequences are drawn from.
+        size: sequences in the batch.
+        seed: of the stream.
+        index: of the batch, from 0.
+        curriculum_steps: batches over which the largest difficulty grows from the smallest to the full one; 0
+            for no curriculum.
     """
     share = min(1.0, (index + 1) / curriculum_steps) if curriculum_steps else 1.0
     return problem.draw(size, np.random.default_rng((seed, _TRAIN, index)), share)
 
 
 def evaluation_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:
-    """Sample the test sequences of stream `seed`, which no training batch contains."""
+    """Sample the test sequences of a stream, which no training batch contains."""
     return problem.draw_test(size, np.random.default_rng((seed, _TEST)))

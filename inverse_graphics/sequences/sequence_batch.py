@@ -1,12 +1,16 @@
-"""Batches of sequences of different lengths, with their targets."""
+"""Batches of sequences of different lengths with their targets, and the problems that they are drawn from."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from inverse_graphics.io.registry import Registry
 
 NO_TARGET = -1
 
@@ -35,25 +39,34 @@ class SequenceBatch(NamedTuple):
         return np.arange(len(self.inputs))[:, None] < self.lengths
 
 
-class Problem(Protocol):
-    """A sequence problem: inputs, targets and their difficulty."""
+class Problem(BaseModel, ABC):
+    """A sequence problem: inputs, targets and their difficulty.
+
+    difficulty: the measure of an input's difficulty, in a few words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    difficulty: ClassVar[str]
+
+    kind: str
 
     @property
+    @abstractmethod
     def inputs(self) -> int:
         """I, numbers in an input."""
 
     @property
     def answers(self) -> int:
-        """K, answers after each input."""
+        """K, answers after each input; default 1."""
+        return 1
 
     @property
     def classes(self) -> int:
-        """The number of classes of each answer."""
+        """The number of classes of each answer; default 2."""
+        return 2
 
-    @property
-    def difficulty(self) -> str:
-        """The measure of an input's difficulty, in a few words."""
-
+    @abstractmethod
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` training sequences.
 
@@ -61,7 +74,17 @@ class Problem(Protocol):
         """
 
     def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample `size` test sequences."""
+        """Sample `size` test sequences; by default as `draw` does: repeated sequences are very improbable."""
+        return self.draw(size, rng)
+
+
+PROBLEMS: Registry[type[Problem]] = Registry(
+    "problem",
+    "inverse_graphics.sequences.bits",
+    "inverse_graphics.sequences.numbers",
+    "inverse_graphics.sequences.text",
+)
+"""Problems by the names that recipes give them as `data.kind`."""
 
 
 def descending_lengths(shortest: int, longest: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:

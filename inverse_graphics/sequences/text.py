@@ -5,21 +5,22 @@ from __future__ import annotations
 import pydoc_data
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inverse_graphics.errors import DataError
-from inverse_graphics.sequences.sequence_batch import SequenceBatch, one_hot
+from inverse_graphics.sequences.sequence_batch import PROBLEMS, Problem, SequenceBatch, one_hot
 
 BYTES = 256
 TEST_SHARE = 10
 """One byte in this many, at the end of the file, belongs to the test set."""
 
 
-class Text(BaseModel):
+@PROBLEMS.register("text")
+class Text(Problem):
     """The bytes of a file, one-hot: after each, predict the next.
 
     file: None for the language reference that comes with Python, 0.7 MB of English and code.
@@ -29,7 +30,7 @@ class Text(BaseModel):
     Source: Graves 2016, section 3.5, with sequences of 500 bytes of Wikipedia.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    difficulty: ClassVar[str] = "byte"
 
     kind: Literal["text"] = "text"
     file: Path | None = None
@@ -41,19 +42,9 @@ class Text(BaseModel):
         return BYTES
 
     @property
-    def answers(self) -> int:
-        """One: the next byte."""
-        return 1
-
-    @property
     def classes(self) -> int:
         """Every byte that there is."""
         return BYTES
-
-    @property
-    def difficulty(self) -> str:
-        """The byte itself."""
-        return "byte"
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` sequences from the first nine tenths of the file; `share` has no effect.

@@ -1,7 +1,7 @@
-"""How noisy the gradient of halting is by the number of latents: score function against relaxed draws.
+"""Noise of the halting gradient by the number of latents: score function against relaxed draws.
 
-All groupings and both estimators are put to the same network and the same images, as the parameters do not
-depend on how positions are grouped; what differs is which of them halt together, and what is drawn.
+All groupings and both estimators are measured on the same network and the same images, as the parameters do
+not depend on how positions are grouped: only which positions halt together differs, and the random draws.
 
 | latents, of a 32×32 image | positions of the three blocks that halt together |
 |---|---|
@@ -12,16 +12,12 @@ depend on how positions are grouped; what differs is which of them halt together
 | 336 = 256 + 64 + 16 | squares of 2×2 |
 | 1,344 = 1,024 + 256 + 64 | none |
 
-Figurnov et al. 2018 compare 1, 21, 84 and 1,344 latents. That the 1 is the last block's is how it is
-read here; 3 and 336 are added.
-
-Gradient variance by number of latents, as a picture and as tables.
+Figurnov et al. 2018 compare 1, 21, 84 and 1,344 latents; that the 1 is the last block's is our reading of
+them; 3 and 336 are added.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from math import nan
 from pathlib import Path
@@ -40,19 +36,21 @@ from inverse_graphics.models.residual.objectives import (
     RelaxedPsact,
     ResidualObjective,
 )
-from inverse_graphics.studies.adaptive_plot import new_figure
+from inverse_graphics.studies.curves import csv_table
 from inverse_graphics.studies.estimators import spread
+from inverse_graphics.studies.plotting import new_figure, tidy
+from inverse_graphics.studies.study import markdown_table
 
 DRAWS = 100
 """Gradients of the same images from which a variance is estimated."""
 FITTED = 100
-"""Batches in which the moving average gets to know a network that stands still."""
+"""Batches to which the moving average is fitted, on a network that does not change."""
 PATCHES = (8, 4, 2, 1)
 SCORE, RELAXED = "score function", "relaxed"
 
 
 class LatentSpread(NamedTuple):
-    """An estimator at a number of latents, on a network at a stage of training.
+    """The gradient of an estimator with a number of latents, on a network at a stage of training.
 
     variance: of the gradient of a batch's mean loss, nats², summed over the parameters of all halting maps.
     square: squared length of the mean gradient, likewise; less what the noise in this mean adds.
@@ -86,7 +84,7 @@ def latent_spreads(
     """Of both estimators at all groupings.
 
     network: in evaluation mode, so that an image's loss depends on its own draws alone.  batch: the images
-    of each number; those of 0 are judged.
+    of each number; those of 0 are measured.
     """
     found = []
     for kinds in groupings(network):
@@ -151,32 +149,31 @@ def variance_ratio(spreads: Sequence[LatentSpread], stage: str, latents: int) ->
 
 def latent_table(spreads: Sequence[LatentSpread]) -> list[str]:
     """Markdown lines: a row for each number of latents and stage."""
-    lines = [
-        "| stage | latents | score function | relaxed | ratio | squared mean, score function | relaxed |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads):
         noise = [mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED)]
         squares = [
             mean(s.square for s in spreads if s[:3] == (stage, latents, name)) for name in (SCORE, RELAXED)
         ]
-        cells = [f"{value:.2g}" for value in squares]
         ratio = variance_ratio(spreads, stage, latents)
-        told = f" {ratio:,.0f} " if ratio else " "
-        lines.append(
-            f"| {stage} | {latents:,} | {noise[0]:.2g} | {noise[1]:.2g} |{told}| {cells[0]} | {cells[1]} |"
-        )
-    return lines
+        cells = [*(f"{value:.2g}" for value in noise), f"{ratio:,.0f}" if ratio else ""]
+        rows.append([stage, f"{latents:,}", *cells, *(f"{value:.2g}" for value in squares)])
+    head = [
+        "stage",
+        "latents",
+        "score function",
+        "relaxed",
+        "ratio",
+        "squared mean, score function",
+        "relaxed",
+    ]
+    return markdown_table(head, rows)
 
 
 def latent_csv(seeds: Sequence[int], spreads: Sequence[Sequence[LatentSpread]]) -> str:
     """One line for each seed, stage, number of latents and estimator."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["seed", *LatentSpread._fields])
-    for seed, found in zip(seeds, spreads, strict=True):
-        table.writerows([seed, *one] for one in found)
-    return text.getvalue()
+    rows = [[seed, *one] for seed, found in zip(seeds, spreads, strict=True) for one in found]
+    return csv_table(["seed", *LatentSpread._fields], rows)
 
 
 def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
@@ -191,9 +188,9 @@ def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
         for axes, stage in zip(panels, stages, strict=True):
             for name, colour in COLOURS.items():
                 dots = [s for s in spreads if (s.stage, s.estimator) == (stage, name) and s.variance > 0]
-                told = sorted({s.latents for s in dots})
-                means = [mean_variance(variances(spreads, stage, n, name)) or nan for n in told]
-                axes.plot(told, means, color=colour, linewidth=1.4, label=name)
+                measured = sorted({s.latents for s in dots})
+                means = [mean_variance(variances(spreads, stage, n, name)) or nan for n in measured]
+                axes.plot(measured, means, color=colour, linewidth=1.4, label=name)
                 axes.plot(
                     [s.latents for s in dots], [s.variance for s in dots], "o", color=colour, markersize=4
                 )
@@ -201,7 +198,6 @@ def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
             axes.set(xscale="log", yscale="log", xlabel="latents of an image", title=f"{stage} of training")
             axes.set_xticks(latents, [f"{n:,}" for n in latents])
             axes.minorticks_off()
-            axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
-            axes.spines[["top", "right"]].set_visible(False)
+            tidy(axes)
         panels[0].set_ylabel("variance of the halting gradient, nats²")
         panels[-1].legend(frameon=False, loc="best")

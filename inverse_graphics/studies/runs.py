@@ -1,22 +1,14 @@
-"""The runs of a study: one for each variant and seed, in a folder each, trained once.
-
-All runs of a study, one after the other: train, judge, report, and what they leave on the disk.
-"""
+"""The runs of a study: one for each variant and seed, in a folder each, trained once."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from inverse_graphics.errors import ModelError, RecipeError, TrainingError
-from inverse_graphics.io.documents import read_document
-from inverse_graphics.io.files import atomic_write, storage_error
+from inverse_graphics.errors import RecipeError, TrainingError
 from inverse_graphics.models.air3d.wake_sleep import WakeSleepSettings
-from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.studies.variants import Variant, varied_recipe
 from inverse_graphics.training.checkpoint import checkpoints
 from inverse_graphics.training.precision import resolve_precision
@@ -24,10 +16,9 @@ from inverse_graphics.training.progress import HISTORY
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe
 from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, BuildTask, run
 from inverse_graphics.training.state import Row
-from inverse_graphics.training.tasks import build_task as build_any_task
+from inverse_graphics.training.task import build_task as build_any_task
 
 RUNS = "runs"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -65,22 +56,22 @@ class StudyRun:
             raise TrainingError(f"cannot read {file}: {error}; delete the run's folder") from error
 
     def images(self, step: int) -> int:
-        """How many images were learnt from in the first `step` steps."""
+        """How many images the first `step` steps trained on."""
         return images_seen(self.recipe, step)
 
 
 def images_seen(recipe: Recipe, step: int) -> int:
-    """Images learnt from in the first `step` steps; once awake, wake-sleep sees some beside the dreams."""
+    """How many images the first `step` steps trained on; the wake phase adds images to the sleep batches."""
     objective, size = getattr(recipe, "objective", None), recipe.batch_size
     if not isinstance(objective, WakeSleepSettings):
         return step * size
     return step * size + max(0, step - objective.sleep_steps) * max(1, round(size * objective.wake_share))
 
 
-def plan(
+def plan_runs(
     recipe: str | Path, variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], out: Path
 ) -> list[StudyRun]:
-    """The runs that a study wants, all variants from the first seed first.
+    """The runs of all variants from all seeds, all variants from the first seed first.
 
     Raises:
         RecipeError: a variant or an override does not fit the recipe.
@@ -99,7 +90,7 @@ def plan(
 
 
 def schedule_warnings(runs: Sequence[StudyRun]) -> list[str]:
-    """Where an objective is to change its ways only after the last step: one line each."""
+    """A line for each phase of an objective that would begin only after the last step."""
     warnings = []
     for planned in {planned.variant.name: planned for planned in runs}.values():
         objective, steps = getattr(planned.recipe, "objective", None), planned.recipe.steps
@@ -110,8 +101,8 @@ def schedule_warnings(runs: Sequence[StudyRun]) -> list[str]:
     return warnings
 
 
-def found(variants: Sequence[Variant], seeds: Sequence[int], out: Path) -> Iterator[StudyRun]:
-    """Those of a study's runs that are there, with the recipes that they were begun with.
+def found_runs(variants: Sequence[Variant], seeds: Sequence[int], out: Path) -> Iterator[StudyRun]:
+    """The runs that are there, with the recipes that they were begun with.
 
     Raises:
         RecipeError: the recipe of one is damaged.
@@ -128,10 +119,13 @@ def run_folder(out: Path, variant: Variant, seed: int) -> Path:
     return out / RUNS / f"{variant.file_name}-seed{seed}"
 
 
-def train(planned: StudyRun, how_to_resume: str, build_task: BuildTask = build_any_task) -> bool:
-    """Train a run to its end, going on where it was stopped; False if it was stopped again.
+def train_run(planned: StudyRun, how_to_resume: str, build_task: BuildTask = build_any_task) -> bool:
+    """Train a run to its end, from where it was stopped; False if it was stopped again.
 
-    build_task: makes of the recipe what is trained.
+    Args:
+        planned: the run.
+        how_to_resume: the command that resumes it.
+        build_task: makes the task of a recipe.
 
     Raises:
         TrainingError, StorageError: as `training.run.run`.
@@ -168,81 +162,3 @@ def _check_is_the_same(planned: StudyRun) -> None:
             f"{planned.folder} is at step {done:,}, beyond the {planned.recipe.steps:,} asked for: "
             "set steps to more, or choose another --out"
         )
-
-
-EVALUATION = "evaluation.json"
-Figures = dict[str, Any]
-
-
-def train_and_judge(
-    runs: Sequence[StudyRun],
-    judge: Callable[[StudyRun], Figures],
-    report: Callable[[], object],
-    command: str,
-    say: Say,
-    train: Callable[[StudyRun, str], bool] = train,
-) -> tuple[bool, dict[str, str]]:
-    """Train all runs and judge each; False if asked to stop before the end.
-
-    train: given a run and the command that goes on, trains it to its end; False if it was stopped.
-    After each the report is written anew. A run that ends with an error is told, and the others go on.
-    Returns those errors by the runs' folders.
-    """
-    errors: dict[str, str] = {}
-    for number, planned in enumerate(runs, start=1):
-        state = "is there" if planned.finished else "goes on" if planned.begun else "begins"
-        say(f"run {number} of {len(runs)}: {planned.variant.name}, seed {planned.seed}, {state}")
-        try:
-            if not train(planned, command):
-                return False, errors
-            judge(planned)
-            if state != "is there":
-                report()
-        except (TrainingError, ModelError) as error:
-            say(f"{planned.variant.name}, seed {planned.seed}: {error}")
-            errors[planned.folder.name] = str(error)
-    return True, errors
-
-
-def judged_once(trained: StudyRun, version: int, figures: Callable[[], Figures]) -> Figures:
-    """The figures of a finished run, made anew only for other weights, held-out data or version.
-
-    Raises:
-        StorageError: the file beside the run cannot be written.
-    """
-    content = (trained.folder / WEIGHTS / TENSORS).read_bytes()
-    asked = {
-        "version": version,
-        "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "evaluation": trained.recipe.evaluation.model_dump(mode="json", include={"size", "seed"}),
-    }
-    file = trained.folder / EVALUATION
-    kept = _kept(file)
-    if kept.get("of") == asked:
-        return kept
-    made = {"of": asked, **figures()}
-    write_text(file, json.dumps(made, allow_nan=False) + "\n")
-    return made
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a file whole, and its folder if there is none.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(file.parent, error) from error
-    with atomic_write(file, "w") as opened:
-        opened.write(text)
-
-
-def _kept(file: Path) -> Figures:
-    """An earlier evaluation; nothing where there is none, or none that can be read."""
-    try:
-        document = read_document(file, TrainingError)
-    except TrainingError:
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -52,7 +52,7 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
     steps = frame_steps(len(found.path))
     winner = found.winners[:1]
     with torch.inference_mode():
-        drawn = [draw_scenes(found.path[step][winner], search.space, search.engine)[0] for step in steps]
+        drawn = [draw_scenes(found.path[step][winner], search.space, search.engine).rgb[0] for step in steps]
     pictures = [picture.clamp(0, 1).permute(1, 2, 0).numpy() for picture in drawn]
     frames = [
         _frame(parse.observation, picture, f"step {step}: log p(x, scene) = {value:,.0f}")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from inverse_graphics.cli.data import MULTI_OBJECT_KINDS
-from inverse_graphics.data import multi_object_set_making
+from inverse_graphics.data import multi_object_set
 from inverse_graphics.data.multi_object_set import read_image_set
 from inverse_graphics.data.published import PUBLISHED
 from inverse_graphics.data.sources import KINDS
@@ -65,7 +65,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(run, family, tmp_path, monkey
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dataset_making, "_make_here", interrupted)
+    monkeypatch.setattr(dataset_making.ScenePartMaker, "make", interrupted)
     outcome = run("data", "make", family, "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
     assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
@@ -116,7 +116,7 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(multi_object_set_making, "make_part", interrupted)
+    monkeypatch.setattr(multi_object_set, "make_part", interrupted)
     outcome = run("data", "make", "sprites", "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
     assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"

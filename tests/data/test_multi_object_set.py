@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.data import multi_object_set_making
-from inverse_graphics.data.multi_object_set import ImageSetSettings, part_file, read_image_set
-from inverse_graphics.data.multi_object_set_making import images_made, make_image_set, multi_object_images
+from inverse_graphics.data import multi_object_set
+from inverse_graphics.data.multi_object_set import (
+    ImageSetSettings,
+    make_image_set,
+    multi_object_images,
+    part_file,
+    read_image_set,
+)
 from inverse_graphics.errors import DataError
 
 
@@ -18,8 +23,7 @@ def settings(images=700, **changes):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of 256 images, so that there are several."""
-    monkeypatch.setattr(multi_object_set_making, "PART", 256)
-    monkeypatch.setattr("inverse_graphics.data.multi_object_set.PART", 256)
+    monkeypatch.setattr(multi_object_set, "PART", 256)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -45,7 +49,7 @@ def test_images_are_the_first_of_the_stream_in_256_grey_levels(tmp_path, share):
 @pytest.mark.usefixtures("small_parts")
 def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tmp_path, monkeypatch):
     make_image_set(settings(), tmp_path / "whole")
-    part = multi_object_set_making.make_part
+    part = multi_object_set.make_part
     calls: list[object] = []
 
     def stopping(*arguments):
@@ -54,13 +58,13 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
         calls.append(arguments[-1])
         return part(*arguments)
 
-    monkeypatch.setattr(multi_object_set_making, "make_part", stopping)
+    monkeypatch.setattr(multi_object_set, "make_part", stopping)
     with pytest.raises(KeyboardInterrupt):
         make_image_set(settings(), tmp_path / "set")
-    assert images_made(settings(), tmp_path / "set") == 512
+    assert settings().parts(tmp_path / "set").images_made() == 512
     with pytest.raises(DataError, match="not complete"):
         read_image_set(tmp_path / "set")
-    monkeypatch.setattr(multi_object_set_making, "make_part", part)
+    monkeypatch.setattr(multi_object_set, "make_part", part)
     seen: list[int] = []
     make_image_set(settings(), tmp_path / "set", advanced=seen.append)
     assert seen == [512, 700]
@@ -74,7 +78,7 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
 def test_damage_and_other_sets_are_told(tmp_path):
     folder = tmp_path / "set"
     made = make_image_set(settings(), folder)
-    with pytest.raises(DataError, match="other settings"):
+    with pytest.raises(DataError, match="holds a set of images with seed 3, not 4"):
         make_image_set(settings(seed=4), folder)
     content = part_file(folder, 1).read_bytes()
     part_file(folder, 1).write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from inverse_graphics.errors import DataError
 from inverse_graphics.families.dataset import PART, DatasetSettings, read_dataset
-from inverse_graphics.families.dataset_making import images_made, make_dataset
+from inverse_graphics.families.dataset_making import make_dataset
 from inverse_graphics.families.registry import AnyFamilySettings, load_family
 from inverse_graphics.families.single_object import SingleObjectSettings
 from inverse_graphics.families.table_top import TableTopSettings
@@ -49,7 +49,7 @@ def test_interrupted_in_two_processes_and_continued_in_one_it_is_the_same_to_the
     with pytest.raises(KeyboardInterrupt):
         make_dataset(made.document.settings, folder, workers=2, advanced=stop)
     before = digests(folder)
-    assert images_made(made.document.settings, folder) >= PART
+    assert made.document.settings.parts(folder).images_made() >= PART
     (folder / ".part-0001.killed.tmp").mkdir()
     with pytest.raises(DataError, match="not complete: make it again, which goes on"):
         read_dataset(folder)

@@ -1,18 +1,26 @@
 import errno
+import io
 import os
 import struct
 import tracemalloc
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as numpy_st
 from PIL import Image
 
 from inverse_graphics.errors import ImageError, StorageError
 from inverse_graphics.io.images import (
     MAX_SIDE,
     PALETTE,
+    as_image,
     expand_images,
+    is_one_image,
     mask_colour,
     read_image,
     write_depth,
@@ -240,3 +248,138 @@ def test_folders_are_replaced_by_their_images_in_order(tmp_path):
 def test_a_folder_without_images_is_one_line(tmp_path):
     with pytest.raises(ImageError, match="holds no image"):
         expand_images([tmp_path])
+
+
+SHAPES = st.tuples(st.integers(8, 20), st.integers(8, 20), st.sampled_from([1, 3, 4]))
+
+
+@given(numpy_st.arrays(np.uint8, SHAPES))
+def test_the_same_picture_is_the_same_in_every_form(levels):
+    """Grey, RGB and RGBA; also by rows that are not contiguous, as after a flip."""
+    grey = levels.shape[2] == 1
+    pillow = Image.fromarray(levels[..., 0] if grey else levels)
+    file = io.BytesIO()
+    pillow.save(file, "PNG")
+    expected = as_image(levels)
+    assert expected.dtype == np.float32
+    assert expected.shape == (*levels.shape[:2], 3)
+    assert expected.flags.c_contiguous
+    assert expected.flags.writeable
+    exact = levels / 255
+    colour = exact[..., :3] * (exact[..., 3:] if levels.shape[2] == 4 else 1)
+    np.testing.assert_allclose(expected, np.broadcast_to(colour, expected.shape), atol=1e-7)
+    forms = {
+        "pillow": pillow,
+        "pillow, from a file": Image.open(file),
+        "uint16": levels.astype(np.uint16) * 257,
+        "uint16, big endian": (levels.astype(np.uint16) * 257).astype(">u2"),
+        "float32": levels.astype(np.float32) / np.float32(255),
+        "float64": levels / 255,
+        "tensor": torch.from_numpy(levels),
+        "tensor of floats": torch.from_numpy(levels / 255).requires_grad_(),
+        "flipped twice": np.ascontiguousarray(levels[::-1, ::-1])[::-1, ::-1],
+        "Fortran's order": np.asfortranarray(levels),
+    }
+    if grey:
+        forms["two axes"] = levels[..., 0]
+    for name, form in forms.items():
+        np.testing.assert_array_equal(as_image(form), expected, name)
+    assert all(map(is_one_image, forms.values()))
+
+
+def test_a_path_a_pillow_image_and_an_array_are_read_alike(tmp_path, noise):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        read = as_image(opened)
+    for other in (str(tmp_path / "turned.png"), tmp_path / "turned.png", np.rot90(noise, -1)):
+        np.testing.assert_array_equal(as_image(other), read)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_pillow_images_of_opaque_modes_are_as_pillow_converts_them(noise, mode):
+    image = Image.fromarray(noise).convert(mode)
+    np.testing.assert_allclose(as_image(image), np.asarray(image.convert("RGB")) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "RGBa", "PA"])
+def test_transparent_pillow_images_are_laid_over_black(noise, mode):
+    image = Image.fromarray(np.dstack([noise, noise[..., 0]])).convert(mode)
+    rgba = np.asarray(image.convert("RGBA")) / 255
+    np.testing.assert_allclose(as_image(image), rgba[..., :3] * rgba[..., 3:], atol=1e-6)
+
+
+def test_booleans_half_floats_and_deep_grey_are_accepted():
+    mask = np.eye(9, dtype=bool)
+    np.testing.assert_array_equal(as_image(mask)[..., 1], mask)
+    half = np.linspace(0, 1, 81, dtype=np.float16).reshape(9, 9)
+    np.testing.assert_array_equal(as_image(half)[..., 2], half)
+    np.testing.assert_array_equal(as_image(torch.from_numpy(half).bfloat16())[0, 0], 0)
+    deep = np.arange(81, dtype=np.int32).reshape(9, 9) * 800
+    np.testing.assert_array_equal(
+        as_image(Image.fromarray(deep))[..., 0], np.float32(deep) / np.float32(65535)
+    )
+    np.testing.assert_array_equal(as_image(Image.fromarray(half.astype(np.float32)))[..., 0], half)
+
+
+def test_values_that_round_into_the_range_are_clipped_and_the_array_given_stays_as_it_is():
+    image = np.full((8, 8), 0.5)
+    image[0, :2] = -0.0019, 1.0019
+    before = image.copy()
+    read = as_image(image)
+    assert (read.min(), read.max()) == (0, 1)
+    np.testing.assert_array_equal(image, before)
+    given = np.random.default_rng(3).random((8, 8, 3), np.float32)
+    read = as_image(given)
+    read[:] = 0
+    assert given.max() > 0.5
+
+
+OFF = np.full((9, 9, 3), 0.5)
+REFUSED: dict[str, tuple[Any, str]] = {
+    "floats of 0 to 255": (
+        255 * OFF + [127, 0, 0],
+        r"from 127\.5 to 254\.5: expected floats in \[0, 1\].*divide",
+    ),
+    "floats around 0": (OFF - 1, r"from -0\.5 to -0\.5: expected floats in \[0, 1\].*clip it"),
+    "not a number": (np.where(np.eye(9)[..., None] > 0, np.nan, OFF), "not finite.*replace them"),
+    "infinite": (OFF * np.inf, "not finite.*replace them"),
+    "int64": (np.full((9, 9, 3), 200), r"type int64: expected .*uint8.*astype\(np.uint8\)"),
+    "int8": (np.zeros((9, 9), np.int8), "type int8: expected"),
+    "uint32": (np.zeros((9, 9), np.uint32), "type uint32: expected"),
+    "complex": (np.zeros((9, 9), complex), "type complex128: expected"),
+    "text": (np.full((9, 9), "a"), "type <U1: expected"),
+    "channels first": (np.zeros((3, 20, 30)), r"shape \(3, 20, 30\).*move its channels to the end"),
+    "a tensor, channels first": (torch.zeros(3, 20, 30), r"shape \(3, 20, 30\).*permute\(1, 2, 0\)"),
+    "a batch": (np.zeros((5, 20, 30, 3)), r"shape \(5, 20, 30, 3\).*list\(images\)"),
+    "a batch of grey": (
+        np.zeros((5, 20, 30)),
+        r"shape \(5, 20, 30\).*expected \(H, W\).*or a list of images",
+    ),
+    "one axis": (np.zeros(100), r"shape \(100,\).*expected \(H, W\)"),
+    "no axis": (np.float64(0.5), r"shape \(\).*expected \(H, W\)"),
+    "two channels": (np.zeros((9, 9, 2)), r"shape \(9, 9, 2\).*expected \(H, W\)"),
+    "nothing": (np.zeros((0, 9, 3)), "9×0 pixels: expected at least 8×8"),
+    "too small": (np.zeros((7, 9, 3), np.uint8), "9×7 pixels: expected at least 8×8"),
+    "too long": (np.zeros((8, MAX_SIDE + 1)), "expected at most 8192 pixels a side.*scale it down"),
+    "bytes of a file": (b"\x89PNG\r\n\x1a\n", "is a bytes: expected a path, a Pillow image, an array"),
+    "nested lists": ([[0.5] * 9] * 9, "is a list: expected a path"),
+    "None": (None, "is a NoneType: expected a path"),
+    "a small Pillow image": (Image.new("RGB", (4, 4)), "4×4 pixels: expected at least"),
+    "a Pillow image of floats": (Image.new("F", (9, 9), 200.0), "from 200 to 200: expected floats"),
+    "a Pillow image of 32 bits": (
+        Image.new("I", (9, 9), 70_000),
+        "mode I with values from 70000.*0 to 65535",
+    ),
+    "a Pillow image that Pillow cannot convert": (Image.new("La", (9, 9)), "conversion from La to "),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_could_mean_two_things_is_refused_in_one_line(case):
+    image, message = REFUSED[case]
+    with pytest.raises(ImageError, match=message) as refused:
+        as_image(image, "image '7'")
+    assert str(refused.value).startswith("image '7' ")
+    assert "\n" not in str(refused.value)

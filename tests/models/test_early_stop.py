@@ -85,10 +85,10 @@ def test_nothing_is_found_where_nothing_is(model):
 
 @torch.no_grad()
 def test_no_image_costs_more_than_it_needs(model, monkeypatch):
-    """A glance for each object and one more where there could be, and a closer look for each object."""
+    """One presence prediction per object and one more below the maximum, one attention step per object."""
     images = random_images(200)
     counts = until_absent(model, images)
-    seen = {"glance": 0, "attend": 0}
+    seen = {"predict_presence": 0, "attend": 0}
 
     def counted(name, method):
         def call(state, *more):
@@ -100,7 +100,7 @@ def test_no_image_costs_more_than_it_needs(model, monkeypatch):
     for name in seen:
         monkeypatch.setattr(model, name, counted(name, getattr(model, name)))
     infer_until_absent(model, images, PointEstimate())
-    assert seen == {"glance": (counts + 1).clamp_max(4).sum(), "attend": counts.sum()}
+    assert seen == {"predict_presence": (counts + 1).clamp_max(4).sum(), "attend": counts.sum()}
 
 
 def until_absent(model, images):

@@ -17,14 +17,14 @@ from inverse_graphics.models.estimators.exact import ExactCount
 from inverse_graphics.models.estimators.multi_sample import (
     ImportanceWeighted,
     WakeSleep,
+    learning_signals,
     log_joint,
     log_mean,
-    signals,
 )
 from inverse_graphics.models.estimators.score_function import (
     ScoreFunction,
-    draw_counts,
     log_presences,
+    sample_counts,
 )
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
@@ -208,7 +208,7 @@ def test_the_relaxed_objective_nears_the_bound_as_it_cools():
 def test_counts_are_drawn_with_their_probabilities_and_presences_make_them_up():
     _, inference = enumerated(ToyAir(2))
     rows = inference.log_count[:1].expand(30_000, -1)
-    drawn = draw_counts(rows, torch.Generator().manual_seed(0))
+    drawn = sample_counts(rows, torch.Generator().manual_seed(0))
     shares = torch.bincount(drawn, minlength=3) / len(drawn)
     assert torch.allclose(shares.double(), rows[0].exp(), atol=0.015)
     for count in range(3):
@@ -225,7 +225,7 @@ def test_a_samples_signal_is_what_it_raised_the_bound():
         replaced = log_weights.clone()
         replaced[0, k] = (log_weights.sum() - log_weights[0, k]) / 2
         expected.append((log_mean(log_weights) - log_mean(replaced)).item())
-    assert signals(log_weights)[0].tolist() == pytest.approx(expected)
+    assert learning_signals(log_weights)[0].tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def test_arrays_come_back_as_they_went():
     assert observation.rgb.shape == (4, 3, 5, 6)
     assert observation.rgb.is_contiguous()
     assert np.array_equal(observation.to_arrays(), given["images"])
+    assert observation.depth is not None
     assert observation.depth.shape == (4, 1, 5, 6)
     assert observation.depth.isnan().sum() == 1
     np.testing.assert_array_equal(observation.depth[:, 0].numpy(), given["depth"].astype(np.float32))

@@ -11,7 +11,9 @@ from inverse_graphics.families.registry import read_family
 from inverse_graphics.families.table_top import TableTopSettings
 from inverse_graphics.models.air3d.scene_latents import draw_scenes, nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
-from inverse_graphics.optimisation.ascent import Poses, log_likelihood, log_prior, surrogate
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.optimisation.ascent import Poses, log_prior, surrogate
 from inverse_graphics.optimisation.exchanges import Judgement, draw_starts, exchanged
 from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch
@@ -20,7 +22,7 @@ from inverse_graphics.optimisation.trace import Trace
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.finite_difference.engine import FiniteDifference
 
-SIGMA = 0.05
+MODEL = GaussianModel(0.05)
 TABLE = TableTopSettings(image_size=32)
 SETTINGS = {"table": TABLE, "floating": read_family("single_object").model_copy(update={"image_size": 32})}
 BRIEF = FROM_PRIOR.model_copy(
@@ -49,7 +51,7 @@ def seeded(seed=0):
 @pytest.fixture(scope="module", params=list(SETTINGS))
 def search(request):
     space = SceneSpace(SETTINGS[request.param])
-    return SceneSearch(space, EmbeddedEngine(space.family.library), SIGMA)
+    return SceneSearch(space, EmbeddedEngine(space.family.library), MODEL)
 
 
 def scenes_of(search, count, seed=0):
@@ -58,14 +60,13 @@ def scenes_of(search, count, seed=0):
 
 def photographs(search, scenes, seed=1):
     with torch.no_grad():
-        clean = draw_scenes(scenes, search.space, search.engine)
-    return clean + SIGMA * torch.randn(clean.shape, generator=seeded(seed))
+        return MODEL.sample(draw_scenes(scenes, search.space, search.engine), seeded(seed))
 
 
 def joint(search, images, scenes):
     with torch.no_grad():
-        pictures = draw_scenes(scenes, search.space, search.engine)
-    return log_likelihood(images, pictures, search.sigma) + log_prior(scenes, search.space)
+        render = draw_scenes(scenes, search.space, search.engine)
+    return MODEL.log_prob(images, render) + log_prior(scenes, search.space)
 
 
 def put_off(search, scenes, metres=0.015, radians=0.2):
@@ -103,11 +104,11 @@ def test_a_search_through_differences_gains_as_well():
     space = SceneSpace(TABLE.with_known_camera())
     library = space.family.library
     drawn = FiniteDifference(WithoutGradients(library), library)
-    exact = SceneSearch(space, EmbeddedEngine(library), SIGMA)
+    exact = SceneSearch(space, EmbeddedEngine(library), MODEL)
     truth = scenes_of(exact, 5, seed=2)
     images, start = photographs(exact, truth), put_off(exact, truth)
     alone = FROM_ANSWER.model_copy(update={"steps": 12, "rounds": 1})
-    found = SceneSearch(space, drawn, SIGMA).from_scenes(images, start, seeded(), alone)
+    found = SceneSearch(space, drawn, MODEL).from_scenes(images, start, seeded(), alone)
     gain = found.best.log_joint - joint(exact, images, start)
     best = exact.from_scenes(images, start, seeded(), alone).best.log_joint - joint(exact, images, start)
     assert (gain >= 0).all()
@@ -117,7 +118,7 @@ def test_a_search_through_differences_gains_as_well():
 def test_an_engine_without_gradients_is_refused():
     space = SceneSpace(TABLE)
     with pytest.raises(EngineError, match="'blunt' has no gradients: make it with"):
-        SceneSearch(space, WithoutGradients(space.family.library), SIGMA)
+        SceneSearch(space, WithoutGradients(space.family.library), MODEL)
 
 
 def test_what_is_found_at_the_truth_is_no_worse_than_the_truth(search):
@@ -162,7 +163,7 @@ def test_beginnings_are_the_better_the_more_candidates_there_are(search):
     images = photographs(search, scenes_of(search, 16, seed=6))
 
     def score(scenes, number):
-        return log_likelihood(images[number], draw_scenes(scenes, search.space, search.engine), SIGMA)
+        return MODEL.log_prob(images[number], draw_scenes(scenes, search.space, search.engine))
 
     means = [
         score(draw_starts(16, search.space, score, candidates, seeded()), torch.arange(16)).mean()
@@ -193,7 +194,7 @@ def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
 def test_fresh_objects_are_tried_where_the_picture_errs():
     """With one pixel wrong, what is put there has its origin in that pixel, being tried first."""
     space = SceneSpace(TABLE)
-    search = SceneSearch(space, EmbeddedEngine(space.family.library), SIGMA)
+    search = SceneSearch(space, EmbeddedEngine(space.family.library), MODEL)
     scenes = scenes_of(search, 40).replace(asset=torch.full((40, 3), -1))
     error = torch.zeros(40, 32, 32)
     error[:, 15, 12] = 1
@@ -219,9 +220,9 @@ def test_the_surrogate_at_one_scale_is_the_likelihood_of_scenes_that_do_not_crow
     scenes = scenes_of(search, 6, seed=10)
     images = photographs(search, scenes)
     with torch.no_grad():
-        pictures = draw_scenes(scenes, search.space, search.engine)
-    value = surrogate(images, pictures, scenes, search.space, SIGMA, 1)
-    torch.testing.assert_close(value, log_likelihood(images, pictures, SIGMA))
+        render = draw_scenes(scenes, search.space, search.engine)
+    value = surrogate(images, render, scenes, search.space, MODEL, 1)
+    torch.testing.assert_close(value, MODEL.log_prob(images, render))
 
 
 def test_poses_begin_where_scenes_are(search):
@@ -255,7 +256,7 @@ def test_settings_divide_steps_and_lower_levels():
 def test_an_answer_in_the_form_of_a_parse_is_what_was_found(tmp_path):
     with SceneOptimiser.from_family("single_object") as optimiser:
         scenes = scenes_of(optimiser.search, 1, seed=11)
-        image = photographs(optimiser.search, scenes)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+        image = photographs(optimiser.search, scenes).to_arrays()[0]
         found = optimiser.optimise(image, "it", seeded(), settings=BRIEF)
         with pytest.raises(ModelError, match="'single_object' has no network"):
             optimiser.optimise(image, "it", seeded(), "network")
@@ -269,8 +270,8 @@ def test_an_answer_in_the_form_of_a_parse_is_what_was_found(tmp_path):
     )
     assert parse.count_probabilities == (0.0, 1.0)
     assert parse.objects[0].identity == parse.scene.objects[0].asset
-    shown = torch.from_numpy(parse.reconstruction).permute(2, 0, 1)
-    again = log_likelihood(torch.from_numpy(parse.observation).permute(2, 0, 1), shown, SIGMA)
+    given, shown = (Observation.from_arrays([part]) for part in (parse.observation, parse.reconstruction))
+    again = float(MODEL.log_prob(given, Rendered(shown.rgb)))
     assert again == pytest.approx(parse.log_likelihood, rel=1e-4)
     left, top, width, height = parse.objects[0].box_px
     changed = (parse.prefixes[1] != parse.prefixes[0]).any(-1).nonzero()

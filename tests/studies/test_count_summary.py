@@ -1,6 +1,6 @@
 """Tables of counting: means over all seeds, and times by looking through the history."""
 
-from inverse_graphics.studies.count_summary import counting_rows, seconds_to, summarise_counting
+from inverse_graphics.studies.counting_tables import counting_rows, seconds_to, summarise_counting
 
 
 def record(variant, seed, accuracies, finished=True):

@@ -9,7 +9,7 @@ from inverse_graphics.cli.main import main
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.studies import counting, estimators
-from inverse_graphics.studies.scanning import scanning_maps
+from inverse_graphics.studies.counting_plots import scanning_maps
 from inverse_graphics.studies.training_stages import SHOWN, read_snapshot, spread, stage_steps
 from inverse_graphics.training import air2d_task
 from inverse_graphics.training.air2d_task import to_network

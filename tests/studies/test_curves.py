@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.studies.count_plot import plot_confusions, pooled
-from inverse_graphics.studies.curve_plot import CurvePoint, Line, median_curve, plot_curves, write_curves
+from inverse_graphics.studies.counting_plots import plot_confusions, pooled
+from inverse_graphics.studies.curves import CurvePoint, median_curve, write_curves
+from inverse_graphics.studies.learn3d_plot import Line, plot_curves
 from inverse_graphics.studies.runs import images_seen
 from inverse_graphics.training.recipe import load_recipe
 
@@ -98,8 +99,8 @@ def test_confusion_matrices_are_added_up_whatever_their_size(tmp_path):
     for matrix in matrices:
         total[: len(matrix), : len(matrix)] += matrix
     assert pooled([matrix.tolist() for matrix in matrices]) == total.tolist()
-    plot_confusions({f"v{k}": total.tolist() for k in range(7)}, tmp_path / "many.png")
-    plot_confusions({"one": [[3]]}, tmp_path / "one.png")
+    plot_confusions({f"v{k}": total.tolist() for k in range(7)}, tmp_path / "many")
+    plot_confusions({"one": [[3]]}, tmp_path / "one")
     with Image.open(tmp_path / "many.png") as many, Image.open(tmp_path / "one.png") as one:
         assert many.size[0] > 3 * one.size[0]
         assert many.size[1] > 1.5 * one.size[1]

@@ -17,7 +17,7 @@ from inverse_graphics.errors import TrainingError
 from inverse_graphics.studies import runs
 from inverse_graphics.studies.variants import shipped_variants
 from inverse_graphics.training.run import run as train_run
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import build_task
 
 RECIPE = """\
 name: tiny
@@ -159,7 +159,7 @@ def test_the_same_command_trains_nothing_again(done, capsys, monkeypatch):
         raise AssertionError("trained or judged again")
 
     monkeypatch.setattr(runs, "run", never)
-    monkeypatch.setattr("inverse_graphics.studies.judged_run.read_scenes", never)
+    monkeypatch.setattr("inverse_graphics.studies.learn3d_evaluation.read_scenes", never)
     before = (done.out / "results.json").read_text()
     capsys.readouterr()
     assert main(done.command("--json", "-")) == 0
@@ -201,7 +201,7 @@ def stopped(tmp_path, monkeypatch, capsys) -> Place:
     with monkeypatch.context() as patch:
         patch.setattr(runs, "run", lambda *a, **k: train_run(*a, **(k | {"build_task": stopping})))
         assert main(here.command(*ONE)) == 130
-    assert "stopped after step 5 and saved; to go on: inverse-graphics" in capsys.readouterr().err
+    assert "stopped after step 5 and saved; to continue: inverse-graphics" in capsys.readouterr().err
     return here
 
 
@@ -289,7 +289,7 @@ def test_schedules_that_outlast_the_run_are_told(tmp_path):
 
     def warnings(steps: int) -> list[str]:
         return runs.schedule_warnings(
-            runs.plan(place(tmp_path).recipe, variants, [0, 1], [f"steps={steps}"], tmp_path)
+            runs.plan_runs(place(tmp_path).recipe, variants, [0, 1], [f"steps={steps}"], tmp_path)
         )
 
     assert [line.partition(":")[0] for line in warnings(4000)] == ["wake_sleep", "elbo"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inverse_graphics.studies.scanning import plot_scanning
+from inverse_graphics.studies.counting_plots import plot_scanning
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from inverse_graphics.models.adaptive.sequence_network import (
 )
 from inverse_graphics.sequences.numbers import Sort
 from inverse_graphics.sequences.problems import evaluation_batch
-from inverse_graphics.studies.adaptive import by_difficulty, halting_by_difficulty, thinking_variants
-from inverse_graphics.studies.adaptive_summary import ThinkingRow, working_range
+from inverse_graphics.studies.adaptive import adaptive_variants, by_difficulty, halting_by_difficulty
+from inverse_graphics.studies.adaptive_tables import AdaptiveRow, working_range
 
 RECIPE = """\
 name: tiny
@@ -87,7 +87,7 @@ def test_pact_compares_its_methods_and_reports_without_training(place, capsys):
     [
         (("--penalties", "much"), "expected numbers"),
         (("--seeds", "one"), "expected whole numbers"),
-        (("--repetitions", "1.5"), "expected numbers"),
+        (("--repetitions", "1.5"), "expected whole numbers"),
     ],
 )
 def test_what_is_no_number_is_refused(place, capsys, options, told):
@@ -97,9 +97,9 @@ def test_what_is_no_number_is_refused(place, capsys, options, told):
 
 def test_recipes_of_other_models_and_unknown_methods_are_refused(tmp_path, capsys):
     assert main(["study", "act", "--recipe", "multi_mnist", "--out", str(tmp_path / "out")]) == 1
-    assert "trains no network that thinks" in capsys.readouterr().err
+    assert "trains no adaptive network" in capsys.readouterr().err
     with pytest.raises(RecipeError, match="known methods: act, relaxed"):
-        thinking_variants(["guess"], [0.1], [])
+        adaptive_variants(["guess"], [0.1], [])
 
 
 def network(problem):
@@ -131,7 +131,7 @@ def test_shares_of_the_step_at_which_it_halts_sum_to_one(halting):
 
 def test_the_working_range_is_where_nearly_all_seeds_solve_it():
     def row(setting, solved):
-        return ThinkingRow("act", setting, "10 of 10", solved, 0.0, 0.0, 1.0, 1.0, None)
+        return AdaptiveRow("act", setting, "10 of 10", solved, 0.0, 0.0, 1.0, 1.0, None)
 
     works, tried = working_range([row("0.001", 9), row("0.01", 8), row("0.1", 10)], "act")
     assert works == ["0.001", "0.1"]

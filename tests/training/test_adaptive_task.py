@@ -21,8 +21,8 @@ def test_a_run_goes_on_with_more_steps_of_thought_but_with_no_other_network(tmp_
     assert longer.weights is not None
     network = load_model(longer.weights).module
     assert isinstance(network, SequenceNetwork)
-    assert isinstance(network.think, ACT)
-    assert network.think.max_steps == 5
+    assert isinstance(network.adaptive_cell, ACT)
+    assert network.adaptive_cell.max_steps == 5
     assert [row["step"] for row in longer.history] == [2, 4]
     with pytest.raises(TrainingError, match=r"another recipe \(other model\.hidden\)"):
         run(recipe("steps=6", "model.hidden=9"), tmp_path / "run", resume=True)

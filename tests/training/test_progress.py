@@ -19,7 +19,7 @@ ROW = {
 def told(terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=160, force_terminal=terminal)
     with display_for(console, 1000, 0) as display:
-        display.say("training [b]digits[/b] in runs/digits-seed0")
+        display.message("training [b]digits[/b] in runs/digits-seed0")
         display.step(1, {"elbo": -5.0}, 10.0)
         display.evaluated(ROW)
     assert isinstance(console.file, io.StringIO)

@@ -54,11 +54,11 @@ def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained, tmp_path)
     recipe, result = trained
     seeds = [recipe.model_copy(update={"seed": seed}) for seed in (1, 2)]
     results = [result, *(run(one, tmp_path / f"seed{one.seed}") for one in seeds)]
-    told = [one.history[-1]["held_out"] for one in results]
+    metrics = [one.history[-1]["held_out"] for one in results]
     # MARGIN-RESIDUAL
-    assert median(one["accuracy"] for one in told) > 0.75
-    assert median(one["active_share"] for one in told) < 0.6
-    assert set(told[0]) == {
+    assert median(one["accuracy"] for one in metrics) > 0.75
+    assert median(one["active_share"] for one in metrics) < 0.6
+    assert set(metrics[0]) == {
         "accuracy", "loss", "units_1", "units_2", "units_3", "active_share", "multiply_adds",
     }  # fmt: skip
     misled = run(recipe, tmp_path / "misled", build_task=of_other_images).history[-1]["held_out"]
@@ -68,8 +68,8 @@ def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained, tmp_path)
     untrained = task.evaluate()
     assert untrained.metrics["accuracy"] < 0.55
     assert untrained.metrics["active_share"] == 1
-    assert untrained.metrics["multiply_adds"] > told[0]["multiply_adds"]
-    assert untrained.pictures["computation"].shape == (48, 8 * 24, 3)
+    assert untrained.metrics["multiply_adds"] > metrics[0]["multiply_adds"]
+    assert untrained.images["computation"].shape == (48, 8 * 24, 3)
 
 
 @pytest.mark.learning
@@ -81,10 +81,10 @@ def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained
     assert isinstance(network, ResidualNetwork)
     stream = open_streams(recipe.data).test
     batch = labelled(stream.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
-    kind = recipe.model.block_kind.by(recipe.objective.judged_by)
+    kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
     masked = evaluate_images(network, batch, kind)
     assert masked.metrics() == pytest.approx(loaded.document.metrics)
-    compacted = evaluate_images(network, batch, kind, think=CompactedNetwork(network))
+    compacted = evaluate_images(network, batch, kind, forward=CompactedNetwork(network))
     # a halting logit within rounding of the threshold may fall to either side, in an image or two of 400
     assert compacted.metrics() == pytest.approx(masked.metrics(), rel=1e-3, abs=2.5 / 400)
     as_sact = evaluate_images(network, batch, block_kind("sact")).metrics()
@@ -93,20 +93,20 @@ def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("data.count_weights=[1, 1]", r"count_weights is \[0, 1\]"),
         ("data.held_out_count_weights=[0, 1, 1]", r"count_weights is \[0, 1\]"),
         ("data.size=40", r"image_size is data\.size, 40"),
-        ("model.block=act", r"blocks of kind act learn by objective\.kind act; got relaxed"),
+        ("model.block=act", r"blocks of kind act are trained by objective\.kind act; got relaxed"),
         ("objective={kind: plain}", "relaxed or reinforce; got plain"),
         ("model.patch=3", "patch 3 does not tile"),
         ("model.widths=[8, 4, 2]", "widths do not fall"),
         ("model.units=0", r"model\.units"),
     ],
 )
-def test_parts_of_a_recipe_that_do_not_fit_are_one_line(override, told):
-    with pytest.raises(RecipeError, match=told) as raised:
+def test_parts_of_a_recipe_that_do_not_fit_are_one_line(override, message):
+    with pytest.raises(RecipeError, match=message) as raised:
         load_recipe("psact_digits", [override])
     assert "\n" not in str(raised.value)
 

@@ -1,1 +1,1 @@
-"""Networks that decide how long to think: recurrent cells and residual networks with adaptive computation."""
+"""Recurrent networks with adaptive computation time."""

@@ -1,15 +1,15 @@
-"""Adaptive computation time around any recurrent cell: it thinks about an input for as long as it takes.
+"""Adaptive computation time for any recurrent cell: the number of steps depends on the input.
 
-    cell = nn.LSTMCell(inputs + 1, hidden)          # one input more: the flag of the first step
-    think = ACT(cell)
-    state, pondering = think(x)                     # x: (B, inputs)
+    cell = nn.LSTMCell(inputs + 1, hidden)          # one more input: the flag of the first step
+    act = ACT(cell)
+    state, pondering = act(x)                       # x: (B, inputs)
     loss = task_loss(hidden_of(state)) + tau * ponder_cost(pondering).mean()
 
-Trained by any rule that carries gradient, the same module evaluates by any other, as in
-`think(x, halting=Thresholded())`.
+A module that is trained with one differentiable rule can be evaluated with any other, as in
+`act(x, halting=Thresholded())`.
 
 Source: Graves 2016, "Adaptive Computation Time for Recurrent Neural Networks"; with `Relaxed` or `Discrete`
-draws, the recurrent network of Figurnov et al. 2018, "Probabilistic Adaptive Computation Time".
+samples, the recurrent network of Figurnov et al. 2018, "Probabilistic Adaptive Computation Time".
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from inverse_graphics.models.adaptive.cells import State, first_state, hidden_of
 
 
 class AdaptiveOutput(NamedTuple):
-    """The state that was selected after thinking about an input, and how that came about.
+    """The state that was selected after the steps on an input, and these steps.
 
-    Outputs that are linear in the hidden vector may be read off the selected state: the weights sum to one.
+    Outputs that are linear in the hidden vector may be computed from the selected state, as the weights sum
+    to one.
     """
 
     state: State
@@ -46,11 +47,11 @@ class AdaptiveOutput(NamedTuple):
 class ACT(nn.Module):
     """A recurrent cell that takes 1 to `max_steps` steps for each input.
 
-    cell: its input_size counts the flag of the first step; of a class of PyTorch's or of one's own that has
-    input_size and hidden_size and is called with inputs and state (`repeated_input.Cell`).
-    halting: the rule that is used unless another is given.  halting_bias: of the halting logit at the start,
-    positive for short thoughts.  precision: of products with the recurrent matrix in training, such as
-    bfloat16; without gradients they always have that of the weights.
+    cell: a cell of PyTorch's, or any other with input_size and hidden_size that is called with inputs and
+    state (`cells.Cell`); its input_size includes the flag of the first step.  max_steps: for one input.
+    halting: the default rule.  halting_bias: initial bias of the halting logit; the larger, the fewer steps.
+    precision: of products with the recurrent matrix in training, such as bfloat16; without gradients they
+    always have the precision of the weights.
     """
 
     def __init__(
@@ -78,10 +79,13 @@ class ACT(nn.Module):
         generator: torch.Generator | None = None,
         min_steps: int = 0,
     ) -> AdaptiveOutput:
-        """Think about B inputs (B, input_size − 1), from the state that the ones before left.
+        """Process B inputs.
 
-        generator: for rules that draw.  least: steps that are taken even if all have halted, for whoever
-        needs their logits.  Without gradients, rows that have halted cost nothing.
+        inputs: (B, input_size − 1).  state: after the previous inputs; zeros by default.  halting: in place
+        of the default rule.  generator: for rules that sample.  min_steps: steps that are run even if all
+        rows have halted, for callers that need their logits.
+
+        Without gradients, rows that have halted are not computed.
         """
         projected, rule = input_projection(self.cell, _training(self.precision)), halting or self.halting
         steady = projected.projected(inputs)
@@ -101,9 +105,9 @@ class ACT(nn.Module):
 
 
 class Repeat(nn.Module):
-    """A recurrent cell that takes the same number of steps for each input: what ACT is compared with.
+    """A recurrent cell that takes the same number of steps for each input, the baseline of ACT.
 
-    cell, precision: as for `ACT`.  steps: ρ.
+    cell: as for `ACT`.  steps: ρ, for each input.  precision: as for `ACT`.
     Source: Fojo et al. 2018, "Comparing Fixed and Adaptive Computation Time for Recurrent Neural Networks".
     """
 
@@ -112,7 +116,10 @@ class Repeat(nn.Module):
         self.cell, self.steps, self.precision = cell, steps, precision
 
     def forward(self, inputs: Tensor, state: State | None = None) -> AdaptiveOutput:
-        """Think about B inputs (B, input_size − 1), from the state that the ones before left."""
+        """Process B inputs.
+
+        inputs: (B, input_size − 1).  state: after the previous inputs; zeros by default.
+        """
         projected = input_projection(self.cell, _training(self.precision))
         steady, never = projected.projected(inputs), inputs.new_full((len(inputs),), -torch.inf)
 
@@ -130,7 +137,7 @@ def _training(precision: torch.dtype | None) -> torch.dtype | None:
 
 
 def _selected(pondering: Pondering[State]) -> State:
-    """The weighted mean of the states after each step, part by part."""
+    """The weighted mean of the states after each step, for each tensor of the state."""
     weights, states = log_weights(pondering), pondering.outputs
     if isinstance(states[0], Tensor):
         return select(weights, states)

@@ -1,14 +1,13 @@
-"""One step of PyTorch's cells as one operation each: most of the time of small ones goes into autograd.
+"""Recurrent cells that are stepped repeatedly on the same input.
 
-The drive holds what the input and the biases add to the gates. Products with the recurrent matrix may be
-rounded to a lower precision; sums over steps, gates and states are not.
+The projection of the input (the contribution of the input and the biases to the gates) is computed once per
+input. All cells have one additional input, a flag that is 1 at the first step and 0 at the others and so
+distinguishes a new input from a repeated one (Graves 2016, equation 4).
 
-tanh x is computed as 2 σ(2 x) − 1: PyTorch's sigmoid is many times faster than its tanh on the CPU.
-
-The same input, step after step: what a cell makes of it is computed once.
-
-All cells get one input more than there are: a flag, 1 at the first step and 0 at the others, that tells a
-new input from one that is thought about again (Graves 2016, equation 4).
+One step of PyTorch's RNN and LSTM cells is a single autograd function here, as most of the time of small
+cells is spent in autograd. Products with the recurrent matrix may be rounded to a lower precision; sums over
+steps, gates and states are not. tanh x is computed as 2 σ(2 x) − 1, as PyTorch's sigmoid is many times faster
+than its tanh on the CPU.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from torch.nn.functional import linear, pad
 
 
 class Recurrent(NamedTuple):
-    """A recurrent matrix: as it learns, and as it is multiplied by, (H, G) each.
+    """A recurrent matrix: the trained one, and the one used in products, (H, G) each.
 
-    rounded: the same, without gradient, perhaps of lower precision.
+    exact: with gradient.  rounded: the same, without gradient, possibly of lower precision.
     """
 
     exact: Tensor
@@ -33,18 +32,21 @@ class Recurrent(NamedTuple):
 
     @classmethod
     def from_weight(cls, weight: Tensor, precision: torch.dtype) -> Recurrent:
-        """weight: (G, H), as PyTorch's cells keep it."""
+        """Transpose and round a weight.  weight: (G, H), as PyTorch's cells store it."""
         return cls(weight.mT, weight.detach().to(precision).mT)
 
 
 def rnn_step(projected: Tensor, hidden: Tensor, recurrent: Recurrent) -> Tensor:
-    """h ← tanh(drive + h W): (B, H).  projected: (B, H).  W: (H, H)."""
+    """h ← tanh(projected + h W): (B, H).  projected: (B, H).  hidden: (B, H).  recurrent: W, (H, H)."""
     return _RnnStep.apply(projected, hidden, *recurrent)  # type: ignore[no-untyped-call]
 
 
 def lstm_step(projected: Tensor, hidden: Tensor, cell: Tensor, recurrent: Recurrent) -> tuple[Tensor, Tensor]:
-    """c ← f c + i g, h ← o tanh(c): (B, H) each.  projected: (B, 4 H), gates in PyTorch's order i, f, g,
-    o."""
+    """c ← f c + i g, h ← o tanh(c): (B, H) each.
+
+    projected: (B, 4 H), gates in PyTorch's order i, f, g, o.  hidden: (B, H).  cell: (B, H).
+    recurrent: (H, 4 H).
+    """
     return _LstmStep.apply(projected, hidden, cell, *recurrent)  # type: ignore[no-untyped-call]
 
 
@@ -52,7 +54,7 @@ def _tanh(x: Tensor) -> Tensor:
     return torch.sigmoid(2 * x).mul_(2).sub_(1)
 
 
-def _projected(projected: Tensor, hidden: Tensor, rounded: Tensor) -> Tensor:
+def _add_recurrent(projected: Tensor, hidden: Tensor, rounded: Tensor) -> Tensor:
     if projected.dtype == rounded.dtype:
         return torch.addmm(projected, hidden, rounded)
     return projected + hidden.to(rounded.dtype) @ rounded
@@ -61,16 +63,16 @@ def _projected(projected: Tensor, hidden: Tensor, rounded: Tensor) -> Tensor:
 class _RnnStep(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projected: Tensor, hidden: Tensor, _: Tensor, rounded: Tensor) -> Tensor:
-        after = _tanh(_projected(projected, hidden, rounded))
+        after = _tanh(_add_recurrent(projected, hidden, rounded))
         ctx.save_for_backward(hidden, rounded, after)
         return after
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, rounded, after = ctx.saved_tensors
-        at_sum = torch.ops.aten.tanh_backward(slope, after)
-        return at_sum, *_slopes_of_product(at_sum, hidden, rounded, ctx.needs_input_grad[1:3]), None
+        grad_sum = torch.ops.aten.tanh_backward(grad, after)
+        return grad_sum, *_product_gradients(grad_sum, hidden, rounded, ctx.needs_input_grad[1:3]), None
 
 
 class _LstmStep(torch.autograd.Function):
@@ -78,41 +80,41 @@ class _LstmStep(torch.autograd.Function):
     def forward(
         ctx: Any, projected: Tensor, hidden: Tensor, cell: Tensor, _: Tensor, rounded: Tensor
     ) -> tuple[Tensor, Tensor]:
-        gates = _projected(projected, hidden, rounded)
+        gates = _add_recurrent(projected, hidden, rounded)
         gates.chunk(4, -1)[2].mul_(2)  # the candidate's is a tanh
         gates.sigmoid_()
-        let_in, keep, candidate, let_out = gates.chunk(4, -1)
-        after = (keep * cell).addcmul_(let_in, 2 * candidate - 1)
-        bent = _tanh(after)
-        ctx.save_for_backward(hidden, cell, rounded, gates, bent)
-        return let_out * bent, after
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, -1)
+        after = (forget_gate * cell).addcmul_(input_gate, 2 * candidate - 1)
+        activated = _tanh(after)
+        ctx.save_for_backward(hidden, cell, rounded, gates, activated)
+        return output_gate * activated, after
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope_hidden: Tensor, slope_after: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, cell, rounded, gates, bent = ctx.saved_tensors
-        let_in, keep, candidate, let_out = gates.chunk(4, -1)
-        at_cell = slope_after + torch.ops.aten.tanh_backward(slope_hidden * let_out, bent)
-        at_gates = torch.empty_like(gates)
-        for_in, for_keep, for_candidate, for_out = at_gates.chunk(4, -1)
-        torch.mul(at_cell, 2 * candidate - 1, out=for_in)
-        torch.mul(at_cell, cell, out=for_keep)
-        torch.mul(at_cell, 4 * let_in, out=for_candidate)  # d tanh x = 4 σ(2 x) (1 − σ(2 x))
-        torch.mul(slope_hidden, bent, out=for_out)
-        at_gates = torch.ops.aten.sigmoid_backward(at_gates, gates)
-        wanted = ctx.needs_input_grad[1], ctx.needs_input_grad[3]
-        at_hidden, at_weight = _slopes_of_product(at_gates, hidden, rounded, wanted)
-        return at_gates, at_hidden, at_cell * keep, at_weight, None
+    def backward(ctx: Any, grad_hidden: Tensor, grad_after: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, cell, rounded, gates, activated = ctx.saved_tensors
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, -1)
+        grad_cell = grad_after + torch.ops.aten.tanh_backward(grad_hidden * output_gate, activated)
+        grad_gates = torch.empty_like(gates)
+        grad_input, grad_forget, grad_candidate, grad_output = grad_gates.chunk(4, -1)
+        torch.mul(grad_cell, 2 * candidate - 1, out=grad_input)
+        torch.mul(grad_cell, cell, out=grad_forget)
+        torch.mul(grad_cell, 4 * input_gate, out=grad_candidate)  # d tanh x = 4 σ(2 x) (1 − σ(2 x))
+        torch.mul(grad_hidden, activated, out=grad_output)
+        grad_gates = torch.ops.aten.sigmoid_backward(grad_gates, gates)
+        needed = ctx.needs_input_grad[1], ctx.needs_input_grad[3]
+        grad_before, grad_weight = _product_gradients(grad_gates, hidden, rounded, needed)
+        return grad_gates, grad_before, grad_cell * forget_gate, grad_weight, None
 
 
-def _slopes_of_product(
-    at_sum: Tensor, hidden: Tensor, rounded: Tensor, wanted: Sequence[bool]
+def _product_gradients(
+    grad_sum: Tensor, hidden: Tensor, rounded: Tensor, needed: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Of h W with respect to h and W, where they are wanted."""
-    low = at_sum.to(rounded.dtype)
-    at_hidden = (low @ rounded.mT).to(at_sum.dtype) if wanted[0] else None
-    at_weight = (hidden.to(rounded.dtype).mT @ low).to(at_sum.dtype) if wanted[1] else None
-    return at_hidden, at_weight
+    """Gradients of h W with respect to h and W, where they are needed."""
+    low = grad_sum.to(rounded.dtype)
+    grad_hidden = (low @ rounded.mT).to(grad_sum.dtype) if needed[0] else None
+    grad_weight = (hidden.to(rounded.dtype).mT @ low).to(grad_sum.dtype) if needed[1] else None
+    return grad_hidden, grad_weight
 
 
 State = Any
@@ -120,51 +122,51 @@ State = Any
 
 
 class Cell(Protocol):
-    """A recurrent cell, such as `nn.RNNCell`, `nn.LSTMCell` or `nn.GRUCell`.  input_size: flag included."""
+    """A recurrent cell, such as `nn.RNNCell`, `nn.LSTMCell` or `nn.GRUCell`; input_size includes the flag."""
 
     input_size: int
     hidden_size: int
 
     def __call__(self, inputs: Tensor, state: State, /) -> State:
-        """The next state.  inputs: (B, input_size)."""
+        """Compute the next state.  inputs: (B, input_size)."""
 
 
 class InputProjection(Protocol):
-    """Steps a cell whose input stays the same; what is computed of that input once is its drive."""
+    """Steps a cell on a constant input, whose projection is computed once."""
 
     def projected(self, inputs: Tensor) -> Tensor:
-        """What drives all steps but the first: (B, ...).  inputs: (B, input_size − 1)."""
+        """The projection for all steps but the first: (B, ...).  inputs: (B, input_size − 1)."""
 
     def with_flag(self, projected: Tensor) -> Tensor:
-        """What drives the first step."""
+        """The projection for the first step."""
 
     def advance(self, projected: Tensor, state: State) -> State:
-        """The next state."""
+        """Compute the next state."""
 
 
 class AnyInputProjection:
-    """Calls the cell; the drive is its input."""
+    """Calls the cell; the projection is its input."""
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
 
     def projected(self, inputs: Tensor) -> Tensor:
-        """The input and a flag of 0."""
+        """The input with a flag of 0."""
         return pad(inputs, (0, 1))
 
     def with_flag(self, projected: Tensor) -> Tensor:
-        """The input and a flag of 1."""
+        """The input with a flag of 1."""
         return pad(projected[:, :-1], (0, 1), value=1.0)
 
     def advance(self, projected: Tensor, state: State) -> State:
-        """One call."""
+        """Call the cell."""
         return self.cell(projected, state)
 
 
 class _LinearInputProjection:
-    """Of cells that add a linear map of the input to one of the hidden vector; the drive is the former.
+    """For cells that add a linear map of the input, which is the projection, to one of the hidden vector.
 
-    precision: of products with the recurrent matrix; the weights' own where it is None.
+    cell: the cell.  precision: of products with the recurrent matrix; by default that of the weights.
     """
 
     def __init__(self, cell: nn.RNNCellBase, precision: torch.dtype | None) -> None:
@@ -180,7 +182,7 @@ class _LinearInputProjection:
 
 
 class RnnInputProjection(_LinearInputProjection):
-    """`nn.RNNCell` with tanh, with half of its work done beforehand."""
+    """`nn.RNNCell` with tanh, with the input's part precomputed."""
 
     def advance(self, projected: Tensor, state: Tensor) -> Tensor:
         """h ← tanh(W x + U h + b)."""
@@ -188,17 +190,18 @@ class RnnInputProjection(_LinearInputProjection):
 
 
 class LstmInputProjection(_LinearInputProjection):
-    """`nn.LSTMCell`, with the input's share of its gates computed beforehand."""
+    """`nn.LSTMCell`, with the input's part of its gates precomputed."""
 
     def advance(self, projected: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The next hidden vector and cell."""
+        """Compute the next hidden vector and cell."""
         return lstm_step(projected, *state, self.recurrent)
 
 
 def input_projection(cell: nn.Module, precision: torch.dtype | None = None) -> InputProjection:
-    """The fastest way of stepping a cell.
+    """Choose the fastest implementation for a cell.
 
-    precision: of products with the recurrent matrix, such as bfloat16, where the way has a choice.
+    cell: the cell.  precision: of products with the recurrent matrix, such as bfloat16, where the
+    implementation supports it.
     """
     if type(cell) is nn.RNNCell and cell.nonlinearity == "tanh":
         return RnnInputProjection(cell, precision)
@@ -208,7 +211,7 @@ def input_projection(cell: nn.Module, precision: torch.dtype | None = None) -> I
 
 
 def first_state(cell: nn.Module, inputs: Tensor) -> State:
-    """Zeros: what a cell knows before its first input."""
+    """The zero state of a cell, for B inputs (B, ...)."""
     hidden_size = cell.hidden_size
     assert isinstance(hidden_size, int)
     zeros = inputs.new_zeros(len(inputs), hidden_size)

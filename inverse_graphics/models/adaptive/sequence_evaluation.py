@@ -1,4 +1,4 @@
-"""How well a network answers sequences that it never learnt from, and how long it thinks about them."""
+"""Evaluation of a sequence network on test sequences: errors, losses and numbers of steps."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch
 
 
 class SequenceScores(NamedTuple):
-    """What came of it, M inputs in all, time by time.
+    """Results for all M inputs, ordered by time.
 
-    wrong: (M,) bool, whether any answer after the input was.  loss: (M,), nats.  steps: (M,).
-    asked: (M,) bool, whether an answer was asked.  difficulty, row: (M,) int64.
+    wrong: (M,) bool, whether any answer after the input is wrong.  loss: (M,), nats.  steps: (M,).
+    asked: (M,) bool, whether the input has a target.  difficulty: (M,) int64.
+    row: (M,) int64, index of the sequence.
     """
 
     wrong: NDArray[np.bool_]
@@ -30,12 +31,12 @@ class SequenceScores(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The share of sequences with a wrong answer, of those of which anything is asked."""
+        """The share of sequences with a wrong answer, among those that have a target."""
         asked = np.unique(self.row[self.asked])
         return len(np.unique(self.row[self.wrong])) / max(len(asked), 1)
 
     def metrics(self) -> dict[str, float]:
-        """error; loss and wrong answers for each input that is asked about; steps for each input."""
+        """Error per sequence; loss and wrong answers per input with a target; steps per input."""
         asked = max(int(self.asked.sum()), 1)
         return {
             "error": self.error,
@@ -53,7 +54,10 @@ def evaluate_sequences(
     halting: Halting | None = None,
     generator: torch.Generator | None = None,
 ) -> SequenceScores:
-    """Let the network answer; halting and generator as for `ACT`."""
+    """Evaluate a network on a batch.
+
+    network: the network.  batch: test sequences.  halting: as for `ACT`.  generator: as for `ACT`.
+    """
     sequences = Sequences.from_batch(batch)
     answers = network(sequences.inputs, halting, generator)
     asked = sequences.targets != NO_TARGET

@@ -1,4 +1,4 @@
-"""A network that reads a sequence, thinks about each input, and answers after it."""
+"""A recurrent network with adaptive computation that predicts answers after each input of a sequence."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inverse_graphics.halting import Halting, Pondering, steps_taken
 from inverse_graphics.models.adaptive.act import ACT, Repeat
 from inverse_graphics.models.adaptive.cells import State, hidden_of
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 
@@ -22,14 +23,14 @@ CELLS: dict[str, type[nn.RNNCell | nn.LSTMCell | nn.GRUCell]] = {
 
 
 class AdaptiveSettings(BaseModel):
-    """A cell, and how long it may think.
+    """Settings of the cell and of its number of steps.
 
-    repetitions: the steps that it takes for every input; None where it decides by itself.
-    input_gain: by what the cell's input weights are larger at the start than PyTorch draws them. They are
-    drawn for as many inputs as hidden units, and one-hot inputs and single bits then hardly bend the cell.
-    recurrent_gain: the recurrent matrix, that of each gate, is orthogonal at the start, times this; None for
-    PyTorch's draw, which makes vectors about 0.58 times as long, so that after a few steps little is left of
-    what the input said (Saxe et al. 2014).
+    repetitions: fixed number of steps for every input; None for adaptive computation.
+    input_gain: factor on PyTorch's initial input weights. Their scale assumes as many inputs as hidden
+    units, so one-hot inputs and single bits have little effect on the cell.
+    recurrent_gain: the initial recurrent matrix of each gate is orthogonal, times this; None for PyTorch's
+    initialisation, which multiplies the norm of vectors by about 0.58, so that after a few steps little
+    information of the input remains (Saxe et al. 2014).
     precision: of products with the recurrent matrix in training; answers are computed in float32.
     """
 
@@ -47,7 +48,7 @@ class AdaptiveSettings(BaseModel):
 
 
 class SequenceNetworkSettings(BaseModel):
-    """What a network is for, and what it is like."""
+    """The problem and the settings of a network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,10 +57,10 @@ class SequenceNetworkSettings(BaseModel):
 
 
 class Sequences(NamedTuple):
-    """A `SequenceBatch` as the network takes it: what there is of it, one input after the other.
+    """A `SequenceBatch` without padding, as the network's input.
 
-    inputs: T tensors (B_t, I), of the sequences that are not over.  targets: (M, K) int64, of all inputs,
-    time by time, M = Σ B_t.  difficulty: (M,) int64.  row: (M,) int64, which sequence each is of.
+    inputs: T tensors (B_t, I), of the sequences with an input at time t.  targets: (M, K) int64, of all
+    inputs, ordered by time, M = Σ B_t.  difficulty: (M,) int64.  row: (M,) int64, index of the sequence.
     """
 
     inputs: list[Tensor]
@@ -69,7 +70,7 @@ class Sequences(NamedTuple):
 
     @classmethod
     def from_batch(cls, batch: SequenceBatch) -> Sequences:
-        """Leave out what is beyond the ends of sequences."""
+        """Remove the padding."""
         inputs = torch.from_numpy(batch.inputs)
         valid = torch.from_numpy(batch.valid)
         rows = torch.arange(valid.shape[1]).expand_as(valid)
@@ -81,11 +82,11 @@ class Sequences(NamedTuple):
         )
 
 
-class Answers(NamedTuple):
-    """What a network says of sequences.
+class SequenceOutput(NamedTuple):
+    """The output of a network.
 
-    logits: (M, K, C), after each input, time by time; C is 1 where there are two classes, then it is the
-    logit of the second.  ponderings: T, of the B_t sequences that were not over.
+    logits: (M, K, C), after each input, ordered by time; for two classes C is 1, the logit of the second.
+    ponderings: T, each of the B_t sequences with an input at time t.
     """
 
     logits: Tensor
@@ -93,7 +94,7 @@ class Answers(NamedTuple):
 
     @property
     def steps(self) -> Tensor:
-        """How many steps each input took: (M,)."""
+        """The number of steps of each input: (M,)."""
         return torch.cat([steps_taken(pondering) for pondering in self.ponderings])
 
     @property
@@ -104,8 +105,9 @@ class Answers(NamedTuple):
         return self.logits.argmax(-1)
 
 
+@register_network("adaptive", SequenceNetworkSettings)
 class SequenceNetwork(nn.Module):
-    """A cell that thinks, and a linear map from its hidden vector to answers."""
+    """A cell with adaptive or fixed computation, and a linear map from its hidden vector to answers."""
 
     def __init__(self, settings: SequenceNetworkSettings) -> None:
         super().__init__()
@@ -118,7 +120,7 @@ class SequenceNetwork(nn.Module):
                 for gate in torch.split(cell.weight_hh, model.hidden):
                     nn.init.orthogonal_(gate, model.recurrent_gain)
         precision = torch.bfloat16 if model.precision == "bfloat16" else None
-        self.think: ACT | Repeat = (
+        self.adaptive_cell: ACT | Repeat = (
             ACT(cell, max_steps=model.max_steps, halting_bias=model.halting_bias, precision=precision)
             if model.repetitions is None
             else Repeat(cell, model.repetitions, precision)
@@ -133,24 +135,28 @@ class SequenceNetwork(nn.Module):
         halting: Halting | None = None,
         generator: torch.Generator | None = None,
         min_steps: int = 0,
-    ) -> Answers:
-        """Think about sequences, input by input; halting and what follows as for `ACT`."""
+    ) -> SequenceOutput:
+        """Process sequences, input by input.
+
+        inputs: T tensors (B_t, I).  halting: as for `ACT`.  generator: as for `ACT`.
+        min_steps: as for `ACT`.
+        """
         state: State | None = None
         hidden, ponderings = [], []
         for current in inputs:
             state = None if state is None else _first(state, len(current))
-            if isinstance(self.think, Repeat):
-                state, pondering = self.think(current, state)
+            if isinstance(self.adaptive_cell, Repeat):
+                state, pondering = self.adaptive_cell(current, state)
             else:
-                state, pondering = self.think(
+                state, pondering = self.adaptive_cell(
                     current, state, halting=halting, generator=generator, min_steps=min_steps
                 )
             hidden.append(hidden_of(state))
             ponderings.append(pondering)
         logits = self.answer(torch.cat(hidden))
-        return Answers(logits.reshape(len(logits), self.answers, -1), ponderings)
+        return SequenceOutput(logits.reshape(len(logits), self.answers, -1), ponderings)
 
 
 def _first(state: State, rows: int) -> State:
-    """The state of the first so many sequences."""
+    """The state of the first `rows` sequences."""
     return state[:rows] if isinstance(state, Tensor) else tuple(part[:rows] for part in state)

@@ -1,9 +1,9 @@
-"""Losses of networks that think: ACT, PACT by relaxed draws or by the score function, and none.
+"""Losses of sequence networks: ACT, PACT by relaxed samples or by the score function, and the task's alone.
 
-PACT maximises E_q[ log p(y | x, z) + log p(z) ] over the numbers of steps z, with the prior of each a
-geometric one truncated at the most steps, p(n) ∝ exp(−τ n): amortised MAP inference by stochastic
-variational optimisation, which has no entropy term. The expected log-prior is −τ E_q[n] + const., and E_q[n]
-is known from the halting probabilities (`expected_steps`); only the likelihood is estimated from draws.
+PACT maximises E_q[ log p(y | x, z) + log p(z) ] over the numbers of steps z, each with a geometric prior that
+is truncated at the maximum, p(n) ∝ exp(−τ n): amortised MAP inference by stochastic variational
+optimisation, which has no entropy term. The expected log-prior is −τ E_q[n] + const., and E_q[n] is known
+from the halting probabilities (`expected_steps`); only the likelihood is estimated from samples.
 
 All are means over sequences of sums over their inputs.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from inverse_graphics.halting import Discrete, Halting, expected_steps, log_probability, ponder_cost
-from inverse_graphics.models.adaptive.sequence_network import Answers, SequenceNetwork, Sequences
+from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceOutput, Sequences
 from inverse_graphics.models.adaptive.settings import (
     ActObjective,
     AdaptiveObjectiveSettings,
@@ -26,11 +26,11 @@ from inverse_graphics.models.adaptive.settings import (
 )
 from inverse_graphics.sequences.sequence_batch import NO_TARGET
 
-Watched = Mapping[str, Tensor | float]
+LoggedValues = Mapping[str, Tensor | float]
 
 
 def answer_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """−log p(target) of all answers after each input: (M,), nats; 0 where none is asked.
+    """−log p(target) of all answers after each input: (M,), nats; 0 where there is no target.
 
     logits: (M, K, C), or (M, K, 1) for two classes.  targets: (M, K).
     """
@@ -43,33 +43,33 @@ def answer_losses(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 class SequenceObjective(nn.Module):
-    """The loss of a network; its own state, if it has any, goes into checkpoints."""
+    """The loss of a network; its state, if it has any, is saved in checkpoints."""
 
     def __init__(self, network: SequenceNetwork, settings: AdaptiveObjectiveSettings) -> None:
         super().__init__()
         self.network, self.settings = network, settings
 
-    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
-        """The scalar to minimise, and what to watch."""
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
+        """Compute the scalar to minimise, and values to log."""
         raise NotImplementedError
 
-    def _watched(self, answers: Answers, task_loss: Tensor, batch: Sequences) -> Watched:
+    def _logged(self, answers: SequenceOutput, task_loss: Tensor, batch: Sequences) -> LoggedValues:
         return {"task_loss": task_loss.detach() / len(batch.inputs[0]), "steps": answers.steps.mean()}
 
 
 class _Penalised(SequenceObjective):
-    """The task's loss, and what steps cost."""
+    """The task's loss plus a cost of steps."""
 
-    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
         answers = self.network(batch.inputs, self._halting(), generator)
         task_loss = answer_losses(answers.logits, batch.targets).sum()
         total = (task_loss + self._steps_cost(answers)) / len(batch.inputs[0])
-        return total, self._watched(answers, task_loss, batch)
+        return total, self._logged(answers, task_loss, batch)
 
     def _halting(self) -> Halting | None:
         return None
 
-    def _steps_cost(self, answers: Answers) -> Tensor | float:
+    def _steps_cost(self, answers: SequenceOutput) -> Tensor | float:
         del answers
         return 0.0
 
@@ -79,70 +79,70 @@ class Plain(_Penalised):
 
 
 class Act(_Penalised):
-    """The task's loss and τ ρ."""
+    """The task's loss plus τ ρ."""
 
     settings: ActObjective
 
     def _halting(self) -> Halting:
-        return self.settings.judged_by
+        return self.settings.evaluation_halting
 
-    def _steps_cost(self, answers: Answers) -> Tensor:
+    def _steps_cost(self, answers: SequenceOutput) -> Tensor:
         return self.settings.time_penalty * torch.cat([ponder_cost(p) for p in answers.ponderings]).sum()
 
 
 class RelaxedPact(_Penalised):
-    """The likelihood of relaxed draws, and the expected log-prior."""
+    """The likelihood of relaxed samples, and the expected log-prior."""
 
     settings: RelaxedObjective
 
     def _halting(self) -> Halting:
-        return self.settings.trained_by
+        return self.settings.training_halting
 
-    def _steps_cost(self, answers: Answers) -> Tensor:
+    def _steps_cost(self, answers: SequenceOutput) -> Tensor:
         return self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings]).sum()
 
 
 class ReinforcePact(SequenceObjective):
-    """The score function: each draw is blamed for the losses after it, less what is usual.
+    """The score function: the learning signal of each sample is the sum of later losses less a baseline.
 
-    All steps run for every input, as the expected log-prior needs their halting probabilities.
-    baseline: moving average of the loss for each input that is still to come, itself included.
+    All steps run for every input, as the expected log-prior needs their halting probabilities. The baseline
+    is a moving average of the loss per remaining input, the current one included.
     """
 
     settings: ReinforceObjective
     baseline: Tensor
-    begun: Tensor
+    initialised: Tensor
 
     def __init__(self, network: SequenceNetwork, settings: ReinforceObjective) -> None:
         super().__init__(network, settings)
         self.register_buffer("baseline", torch.zeros(()))
-        self.register_buffer("begun", torch.zeros(()))
+        self.register_buffer("initialised", torch.zeros(()))
 
-    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, Watched]:
-        """Its gradient is unbiased for τ E[N] less the expected log-likelihood."""
+    def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
+        """Compute a surrogate whose gradient is unbiased for τ E[N] less the expected log-likelihood."""
         all_steps = self.network.settings.max_steps
         answers = self.network(batch.inputs, Discrete(), generator, min_steps=all_steps)
         losses = answer_losses(answers.logits, batch.targets)
         prior = self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings])
         log_q = torch.cat([log_probability(pondering) for pondering in answers.ponderings])
         with torch.no_grad():
-            to_come, left = _to_come(losses, prior, batch)
-            self._update_baseline((to_come / left).mean())
-            advantage = to_come - self.baseline * left
+            cost, inputs_left = _cost_to_go(losses, prior, batch)
+            self._update_baseline((cost / inputs_left).mean())
+            advantage = cost - self.baseline * inputs_left
         surrogate = losses.sum() + prior.sum() + (advantage * log_q).sum()
-        return surrogate / len(batch.inputs[0]), self._watched(answers, losses.sum(), batch)
+        return surrogate / len(batch.inputs[0]), self._logged(answers, losses.sum(), batch)
 
     def _update_baseline(self, loss: Tensor) -> None:
-        """Begin at the first loss, then follow."""
-        decay = self.settings.baseline_decay * self.begun
+        """Start at the first loss, then update the moving average."""
+        decay = self.settings.baseline_decay * self.initialised
         self.baseline.copy_(decay * self.baseline + (1 - decay) * loss)
-        self.begun.fill_(1)
+        self.initialised.fill_(1)
 
 
-def _to_come(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:
-    """What each draw can change, its own loss and all that follows, and over how many inputs: (M,) each.
+def _cost_to_go(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor, Tensor]:
+    """The cost that a sample affects, its own loss and all that follows, and the number of inputs: (M,) each.
 
-    Its own expected steps are the same whatever is drawn.
+    The expected steps of the sample's own input do not depend on it and are left out.
     """
     sizes = torch.tensor([len(inputs) for inputs in batch.inputs])
     valid = torch.arange(int(sizes[0])) < sizes[:, None]
@@ -166,5 +166,5 @@ OBJECTIVES: dict[str, Callable[[SequenceNetwork, AdaptiveObjectiveSettings], Seq
 def build_sequence_objective(
     network: SequenceNetwork, settings: AdaptiveObjectiveSettings
 ) -> SequenceObjective:
-    """The objective of these settings."""
+    """Build the objective of some settings."""
     return OBJECTIVES[settings.kind](network, settings)

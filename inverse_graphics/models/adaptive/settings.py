@@ -1,4 +1,4 @@
-"""What a network that thinks learns from: its task, and how much a step of thought costs."""
+"""Settings of the objectives of adaptive computation: the method, and the cost of a step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inverse_graphics.halting import Accumulated, Halting, Relaxed, Thresholded
 
-TimePenalty = Annotated[float, Field(ge=0, le=100, description="τ, nats for each step of thought")]
+TimePenalty = Annotated[float, Field(ge=0, le=100, description="τ, nats per step")]
 
 
 class ActObjective(BaseModel):
-    """Adaptive computation time: the task's loss and τ (N + R), without noise (Graves 2016)."""
+    """Adaptive computation time: the task's loss plus τ (N + R), without noise (Graves 2016)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,16 +21,17 @@ class ActObjective(BaseModel):
     epsilon: float = Field(default=0.01, gt=0, lt=1)
 
     @property
-    def judged_by(self) -> Halting:
-        """As it is trained."""
+    def evaluation_halting(self) -> Halting:
+        """The rule of training."""
         return Accumulated(self.epsilon)
 
 
 class RelaxedObjective(BaseModel):
-    """Probabilistic adaptive computation time by relaxed draws: the task's loss and τ E[N].
+    """Probabilistic adaptive computation time by relaxed samples: the task's loss plus τ E[N].
 
-    judged by the threshold: a step at which halting is more probable than not.
-    temperature: of the Concrete distribution.  floor: what is kept with less weight halts.
+    temperature: of the Concrete distribution.  floor: a weight below it halts.
+
+    Evaluated with a threshold: the first step with a halting probability above one half is selected.
     Source: Figurnov et al. 2018.
     """
 
@@ -42,20 +43,20 @@ class RelaxedObjective(BaseModel):
     floor: float = Field(default=0.01, ge=0, lt=1)
 
     @property
-    def judged_by(self) -> Halting:
+    def evaluation_halting(self) -> Halting:
         """The threshold: one state is selected."""
         return Thresholded()
 
     @property
-    def trained_by(self) -> Halting:
-        """Concrete draws."""
+    def training_halting(self) -> Halting:
+        """Concrete samples."""
         return Relaxed(self.temperature, self.floor)
 
 
 class ReinforceObjective(BaseModel):
     """Probabilistic adaptive computation time by the score function, with a moving-average baseline.
 
-    baseline_decay: of that average, for each step of training.
+    baseline_decay: of that average, per training step.
     Source: Figurnov et al. 2018; Williams 1992.
     """
 
@@ -66,7 +67,7 @@ class ReinforceObjective(BaseModel):
     baseline_decay: float = Field(default=0.99, ge=0, lt=1)
 
     @property
-    def judged_by(self) -> Halting:
+    def evaluation_halting(self) -> Halting:
         """The threshold: one state is selected."""
         return Thresholded()
 
@@ -79,8 +80,8 @@ class PlainObjective(BaseModel):
     kind: Literal["plain"] = "plain"
 
     @property
-    def judged_by(self) -> Halting:
-        """Any rule: the network asks none."""
+    def evaluation_halting(self) -> Halting:
+        """Any rule: the network uses none."""
         return Thresholded()
 
 

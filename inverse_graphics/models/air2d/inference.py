@@ -1,9 +1,8 @@
-"""What the 2D model says of images when it must give one answer: everything at the posterior means.
+"""Point estimates of the 2D model for images, at the posterior means, with summaries of the inferred objects.
 
-A few numbers about each object that was found: enough to tell digits from what is not a digit.
-
-A likelihood of pixels alone cannot: what is simpler than the training images (a disc, a square) is explained
-even better than they are (Nalisnick et al. 2018, "Do Deep Generative Models Know What They Don't Know?").
+The summaries are used to detect outliers. The likelihood of the pixels does not suffice: it is higher for
+images that are simpler than the training images, such as a disc or a square (Nalisnick et al. 2018, "Do Deep
+Generative Models Know What They Don't Know?").
 """
 
 from __future__ import annotations
@@ -22,16 +21,18 @@ from inverse_graphics.models.outlier_detector import ParsedImages
 from inverse_graphics.observation.observation import Observation, Rendered
 
 INK = 0.1
-"""The grey level from which a pixel counts as ink."""
+"""The grey level above which a pixel is ink, that is, foreground."""
 STATISTICS = ("longer side", "aspect", "ink", "edges", "contrast", "error inside", "error outside")
 
 
 def ownership(windows: Tensor, counts: Tensor, height: int, width: int) -> Tensor:
-    """Which pixels belong to which object: (B, N, H, W), one or zero.
+    """Assign pixels to objects: (B, N, H, W), one or zero.
+
+    windows: (B, N, 4), x, y, width, height, pixels.  counts: (B,), number of present objects, at most N.
+    height: of the image, pixels.  width: of the image, pixels.
 
     A pixel belongs to the present object whose window's centre is nearest, if it lies in that window or
-    within a pixel of it.  windows: (B, N, 4), x, y, width, height, pixels.  counts: (B,), how many of the
-    N objects are present.
+    within a pixel of it.
     """
     columns = torch.arange(width, device=windows.device) + 0.5
     rows = torch.arange(height, device=windows.device)[:, None] + 0.5
@@ -45,10 +46,10 @@ def ownership(windows: Tensor, counts: Tensor, height: int, width: int) -> Tenso
 
 
 def object_summaries(images: Tensor, reconstructions: Tensor, owned: Tensor) -> Tensor:
-    """What each object looks like, in the order of `STATISTICS`, on logarithmic scales: (B, N, 7).
+    """Compute the `STATISTICS` of each object's pixels, on logarithmic scales: (B, N, 7).
 
-    images, reconstructions: (B, H, W) in [0, 1].  owned: (B, N, H, W), see `ownership`; the numbers of
-    objects that own nothing mean nothing.
+    images: (B, H, W) in [0, 1].  reconstructions: (B, H, W) in [0, 1].  owned: (B, N, H, W), see `ownership`;
+    values of objects without pixels are undefined.
     """
     part = images[:, None] * owned
     _, _, width, height = ink_boxes(part > INK).clamp_min(1).unbind(-1)
@@ -69,7 +70,7 @@ def object_summaries(images: Tensor, reconstructions: Tensor, owned: Tensor) -> 
 
 
 def ink_boxes(visible: Tensor) -> Tensor:
-    """The smallest boxes that hold what is visible: x, y, width, height in pixels, zeros where nothing is.
+    """Compute bounding boxes of masks: x, y, width, height in pixels, zeros for an empty mask.
 
     visible: (..., H, W), bool.  Returns (..., 4), float32.
     """
@@ -82,22 +83,21 @@ def ink_boxes(visible: Tensor) -> Tensor:
 
 
 def _edge_energy(images: Tensor, owned: Tensor) -> Tensor:
-    """Squared differences between neighbouring pixels, summed over each object's own: (B, N)."""
+    """The sum over each object's pixels of squared differences between neighbours: (B, N)."""
     across = images.diff(dim=-1).square()[:, None] * owned[..., 1:]
     down = images.diff(dim=-2).square()[:, None] * owned[..., 1:, :]
     return across.sum((-1, -2)) + down.sum((-1, -2))
 
 
 class Reading(NamedTuple):
-    """B images read; of N objects the first `counts` are present; what is said of others means nothing.
+    """The inferred objects of B images; the first `counts` of N are present, the others are undefined.
 
     counts: (B,), the most probable count.  count_probabilities: (B, N + 1).
-    log_likelihoods: (B,), log p(image | the objects found), nats.
-    prefixes: (B, L + 1, H, W), the picture of the first 0 … L objects, clamped to [0, 1]; L is the
-    largest count of the batch, or more.
-    windows: (B, N, 4), attention windows, x, y, width, height, pixels.  boxes: (B, N, 4), likewise, the
-    smallest that hold the image's ink within each window, or the windows where there is none.
-    summaries: (B, N, D), see `object_summary`.
+    log_likelihoods: (B,), log p(image | inferred objects), nats.
+    prefixes: (B, L + 1, H, W), reconstructions from the first 0 … L objects, clamped to [0, 1]; L is at least
+    the largest count of the batch.  windows: (B, N, 4), attention windows, x, y, width, height, pixels.
+    boxes: (B, N, 4), likewise, bounding boxes of the ink within each window, or the windows where there is
+    none.  summaries: (B, N, D), see `object_summaries`.
     """
 
     counts: Tensor
@@ -109,7 +109,7 @@ class Reading(NamedTuple):
     summaries: Tensor
 
     def parsed_images(self) -> ParsedImages:
-        """The part by which images are told from unfamiliar ones."""
+        """The part that the outlier detector uses."""
         return ParsedImages(
             *(part.cpu().numpy() for part in (self.counts, self.log_likelihoods, self.summaries))
         )
@@ -117,43 +117,45 @@ class Reading(NamedTuple):
 
 @torch.no_grad()
 def read_images(network: Air2D, images: Tensor) -> Reading:
-    """Read a batch, no further than the first object that is rather not there.
+    """Infer the objects of a batch, each image up to the first object that is more probably absent.
 
-    images: (B, 1, H, W) in [0, 1].
+    network: the model.  images: (B, 1, H, W) in [0, 1].
     """
-    findings = infer_until_absent(network, images, PointEstimate())
-    counts, size = findings.counts, network.settings.image_size
-    prefixes = _prefixes(findings)
-    windows = _windows(findings, size)
+    inference = infer_until_absent(network, images, PointEstimate())
+    counts, size = inference.counts, network.settings.image_size
+    prefixes = _prefixes(inference)
+    windows = _windows(inference, size)
     owned = ownership(windows, counts, size, size)
     boxes = ink_boxes(images * owned > INK)
     unused = network.max_objects - windows.shape[1]
-    picture = prefixes[torch.arange(len(images), device=images.device), counts]
+    reconstruction = prefixes[torch.arange(len(images), device=images.device), counts]
     return Reading(
         counts=counts,
-        count_probabilities=findings.log_count.exp(),
-        log_likelihoods=network.observation_model.log_prob(Observation(images), Rendered(picture[:, None])),
+        count_probabilities=inference.log_count.exp(),
+        log_likelihoods=network.observation_model.log_prob(
+            Observation(images), Rendered(reconstruction[:, None])
+        ),
         prefixes=prefixes.clamp(0, 1),
         windows=pad(windows, (0, 0, 0, unused)),
         boxes=pad(torch.where(boxes[..., 2:3] > 0, boxes, windows), (0, 0, 0, unused)),
-        summaries=pad(object_summaries(images[:, 0], picture, owned), (0, 0, 0, unused)),
+        summaries=pad(object_summaries(images[:, 0], reconstruction, owned), (0, 0, 0, unused)),
     )
 
 
-def _prefixes(findings: EarlyStoppedInference) -> Tensor:
-    """The pictures of the first 0 … L objects, and of all where there are fewer: (B, L + 1, H, W)."""
-    nothing: Tensor = findings.initial.reconstruction
-    pictures = [nothing]
-    for rows, step in findings.objects:
-        pictures.append(pictures[-1].index_copy(0, rows, step.latents.after))
-    return torch.stack(pictures, dim=1)
+def _prefixes(inference: EarlyStoppedInference) -> Tensor:
+    """Reconstructions from the first 0 … L objects, or from all if there are fewer: (B, L + 1, H, W)."""
+    empty: Tensor = inference.initial.reconstruction
+    prefixes = [empty]
+    for rows, step in inference.objects:
+        prefixes.append(prefixes[-1].index_copy(0, rows, step.latents.after))
+    return torch.stack(prefixes, dim=1)
 
 
-def _windows(findings: EarlyStoppedInference, size: int) -> Tensor:
-    """Those of the first L objects, one at least; zeros where there is none: (B, L, 4), pixels."""
-    nowhere = findings.log_count.new_zeros(len(findings.log_count), 4)
+def _windows(inference: EarlyStoppedInference, size: int) -> Tensor:
+    """Windows of the first L objects, at least one; zeros where there is none: (B, L, 4), pixels."""
+    zeros = inference.log_count.new_zeros(len(inference.log_count), 4)
     windows = [
-        nowhere.index_copy(0, rows, window_box(step.latents.where, size, size))
-        for rows, step in findings.objects
+        zeros.index_copy(0, rows, window_box(step.latents.where, size, size))
+        for rows, step in inference.objects
     ]
-    return torch.stack(windows or [nowhere], dim=1)
+    return torch.stack(windows or [zeros], dim=1)

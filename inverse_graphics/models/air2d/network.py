@@ -28,6 +28,7 @@ from inverse_graphics.models.air2d.attention import (
     write_window,
 )
 from inverse_graphics.models.air2d.vae import Background, BackgroundSettings, GlimpseDecoder, GlimpseEncoder
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
@@ -109,7 +110,7 @@ class State(NamedTuple):
     behind: tuple[Tensor, Gaussian] | None
 
 
-class Glance(NamedTuple):
+class PresencePrediction(NamedTuple):
     """The first half of a step: presence, before the object is read.
 
     source: (B, H, W), from which the glimpse is read.  head, hidden, cell: (B, ·), units.
@@ -140,6 +141,7 @@ class Latents(NamedTuple):
     q_what: Gaussian
 
 
+@register_network("air2d", Air2DSettings)
 class Air2D(nn.Module):
     """Infers objects one by one, each from a glimpse; an `AirModel`."""
 
@@ -197,10 +199,10 @@ class Air2D(nn.Module):
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
         """Infer one more object: its presence, window and appearance."""
-        glance = self.glance(state)
-        return Step(glance.halt_logit, *self.attend(state, glance, sampler))
+        prediction = self.predict_presence(state)
+        return Step(prediction.halt_logit, *self.attend(state, prediction, sampler))
 
-    def glance(self, state: State) -> Glance:
+    def predict_presence(self, state: State) -> PresencePrediction:
         """Predict the presence of one more object: the cheaper half of a step."""
         source, features = self._look(state)
         hidden, cell = self._update_state(features, state)
@@ -209,13 +211,15 @@ class Air2D(nn.Module):
         if self.settings.aim == "map":
             place = self._aim(state.places, source, head)
             present = present + self.location_presence(place.features)
-        return Glance(source, head, hidden, cell, place, -present[:, 0])
+        return PresencePrediction(source, head, hidden, cell, place, -present[:, 0])
 
-    def attend(self, state: State, glance: Glance, sampler: Sampler) -> tuple[ObjectStep, State]:
+    def attend(
+        self, state: State, prediction: PresencePrediction, sampler: Sampler
+    ) -> tuple[ObjectStep, State]:
         """Infer the object and add it to the reconstruction: the other half."""
-        q_where = self._where_posterior(glance)
+        q_where = self._where_posterior(prediction)
         where = _bounded(sampler(q_where))
-        q_what = self.glimpse_encoder(read_window(glance.source, where, self.settings.glimpse_size))
+        q_what = self.glimpse_encoder(read_window(prediction.source, where, self.settings.glimpse_size))
         what = sampler(q_what)
 
         p_where, p_what = self._priors(what)
@@ -225,7 +229,7 @@ class Air2D(nn.Module):
         objects = ObjectStep(Latents(where, what, glimpse, state.reconstruction, after, q_where, q_what), kl)
         previous = torch.cat([where, what], -1)
         carried = state._replace(
-            reconstruction=after, hidden=glance.hidden, cell=glance.cell, previous=previous
+            reconstruction=after, hidden=prediction.hidden, cell=prediction.cell, previous=previous
         )
         return objects, carried
 
@@ -264,7 +268,7 @@ class Air2D(nn.Module):
             return None, torch.zeros_like(images), images.new_zeros(len(images))
         posterior = self.background.posterior(images)
         code = sampler(posterior)
-        return (code, posterior), self.background.draw(code), posterior.kl_to(_unit(code))
+        return (code, posterior), self.background.render(code), posterior.kl_to(_unit(code))
 
     def _look(self, state: State) -> tuple[Tensor, Tensor]:
         """The source of the glimpse (B, H, W), and features of the whole image (B, F)."""
@@ -309,15 +313,15 @@ class Air2D(nn.Module):
         """Priors of windows and of appearances."""
         return Gaussian(self.prior_where_mean, self.prior_where_std), _unit(what)
 
-    def _where_posterior(self, glance: Glance) -> Gaussian:
-        parameters, mean = self.where(glance.head), self.prior_where_mean
-        if glance.place is not None:
-            parameters = parameters + self.location_where(glance.place.features)
-            mean = mean + pad(glance.place.centre, (1, 0))
+    def _where_posterior(self, prediction: PresencePrediction) -> Gaussian:
+        parameters, mean = self.where(prediction.head), self.prior_where_mean
+        if prediction.place is not None:
+            parameters = parameters + self.location_where(prediction.place.features)
+            mean = mean + pad(prediction.place.centre, (1, 0))
         for _ in range(self.settings.corrections):
             window = _bounded(mean + parameters[:, :WHERE])
             parameters = parameters + self.window_correction(
-                read_window(glance.source, window, self.settings.glimpse_size)
+                read_window(prediction.source, window, self.settings.glimpse_size)
             )
         offset, raw_std = parameters.chunk(2, -1)
         return Gaussian(mean + offset, softplus(raw_std))

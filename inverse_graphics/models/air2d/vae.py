@@ -1,10 +1,8 @@
-"""What an object looks like: an encoder from a glimpse to its appearance, and a decoder back.
+"""Variational autoencoders of glimpses (the appearance of objects) and of whole images (the background).
+
+Objects are rendered over the background, whose few latents prevent it from explaining the objects.
 
 Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes"; sizes as in Eslami et al. 2016.
-
-What lies behind the objects: a small variational autoencoder of whole images.
-
-Objects are drawn over it; few latents keep it from drawing the objects itself.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from inverse_graphics.distributions.normal import Gaussian
 
 
 class GlimpseEncoder(nn.Module):
-    """What is seen in a window: pictures (B, G, G) to a posterior over appearances (B, D)."""
+    """Encodes the contents of windows, images (B, G, G), as a posterior over appearances (B, D)."""
 
     def __init__(self, size: int, hidden: int, what: int) -> None:
         super().__init__()
@@ -26,42 +24,43 @@ class GlimpseEncoder(nn.Module):
         self.posterior = nn.Linear(hidden, 2 * what)
 
     def forward(self, glimpses: Tensor) -> Gaussian:
-        """The posterior of each glimpse's appearance."""
+        """Compute the posterior of each glimpse's appearance."""
         mean, raw_std = self.posterior(torch.relu(self.hidden(glimpses.flatten(1)))).chunk(2, -1)
         return Gaussian(mean, softplus(raw_std))
 
 
 class GlimpseDecoder(nn.Module):
-    """How an object looks: appearances (B, D) to pictures (B, G, G) in [0, 1].
+    """Decodes appearances (B, D) to images (B, G, G) in [0, 1].
 
-    bias: the logit of every grey level at the start; a dark start keeps first guesses from hurting.
+    size: G.  hidden: units.  what: D.  bias: initial logit of every grey level; with dark initial images the
+    first objects do not reduce the likelihood much.
     """
 
     def __init__(self, size: int, hidden: int, what: int, bias: float) -> None:
         super().__init__()
         self.size = size
         self.hidden = nn.Linear(what, hidden)
-        self.picture = nn.Linear(hidden, size * size)
-        nn.init.constant_(self.picture.bias, bias)
+        self.image = nn.Linear(hidden, size * size)
+        nn.init.constant_(self.image.bias, bias)
 
     def forward(self, what: Tensor) -> Tensor:
-        """The picture of each appearance."""
-        logits = self.picture(torch.relu(self.hidden(what)))
+        """Decode each appearance to an image."""
+        logits = self.image(torch.relu(self.hidden(what)))
         return torch.sigmoid(logits).view(-1, self.size, self.size)
 
 
 class BackgroundSettings(BaseModel):
-    """Sizes of the background's coder and decoder."""
+    """Sizes of the background's encoder and decoder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     latents: int = Field(8, ge=1, le=1024, description="dimensions of the background's code")
-    hidden: int = Field(256, ge=1, le=4096, description="units of its coder and of its decoder")
-    bias: float = Field(-1.0, ge=-20, le=20, description="logit of its grey levels at the start")
+    hidden: int = Field(256, ge=1, le=4096, description="units of its encoder and of its decoder")
+    bias: float = Field(-1.0, ge=-20, le=20, description="initial logit of its grey levels")
 
 
 class Background(nn.Module):
-    """Infers and draws what lies behind the objects of (B, S, S) images."""
+    """Infers and renders the background of images (B, S, S)."""
 
     def __init__(self, settings: BackgroundSettings, size: int) -> None:
         super().__init__()
@@ -85,10 +84,10 @@ class Background(nn.Module):
         nn.init.constant_(last.bias, settings.bias)
 
     def posterior(self, images: Tensor) -> Gaussian:
-        """The posterior of each image's background code: (B, D)."""
+        """Compute the posterior of each image's background code: (B, D)."""
         mean, raw_std = self.encode(images.flatten(1)).chunk(2, -1)
         return Gaussian(mean, softplus(raw_std))
 
-    def draw(self, codes: Tensor) -> Tensor:
-        """The background (B, S, S) of codes (B, D), in [0, 1]."""
+    def render(self, codes: Tensor) -> Tensor:
+        """Render backgrounds (B, S, S) in [0, 1].  codes: (B, D)."""
         return torch.sigmoid(self.decode(codes)).view(-1, self.size, self.size)

@@ -44,8 +44,9 @@ from inverse_graphics.models.air3d.replay import ReplayBuffer
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, draw_step_inputs, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
-from inverse_graphics.models.estimators.exact import mixed_weights
-from inverse_graphics.observation.likelihood import PyramidLikelihood
+from inverse_graphics.models.estimators.estimator import mixed_weights
+from inverse_graphics.observation.model import Tempered
+from inverse_graphics.observation.observation import Observation, Rendered
 
 
 class ElboSettings(BaseModel):
@@ -115,27 +116,31 @@ class BoundAscent:
 
     Of S samples z_s of an image, with B_s their bounds, exact in the count, the bound is log 1/S Σ_s exp B_s,
     whose gradient is the mean of the samples' own, each weighed by its share of that sum.
+    reconstruction_gradient: whether steps learn through what earlier ones put into their input.
     """
 
-    def __init__(self, model: Air3D, settings: ElboSettings) -> None:
+    def __init__(self, model: Air3D, settings: ElboSettings, reconstruction_gradient: bool = False) -> None:
         self.model = model
         self.settings = settings
+        self.reconstruction_gradient = reconstruction_gradient
 
     def __call__(
-        self, images: Tensor, warm_up_fraction: float, temperature: float, generator: torch.Generator
+        self,
+        observation: Observation,
+        warm_up_fraction: float,
+        temperature: float,
+        generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """The scalar to make small for images (B, 3, H, W), and the bound as it stands, nats.
+        """The scalar to minimise for B images, and the bound as it stands, nats.
 
         warm_up_fraction: in [0, 1], how much of the warm-up is over.
         """
         samples, prior = self.settings.bound_samples, self.model.space.log_count_prior
-        repeated = images.repeat(samples, 1, 1, 1)
-        inference = self._inference(images, repeated, warm_up_fraction, generator)
+        inference = self._inference(observation, warm_up_fraction, generator)
         with torch.no_grad():
             bound = exact_count_elbo(inference, prior)
-        score = self._score(
-            inference, repeated, temperature, 1 if warm_up_fraction == 1 else self.settings.levels
-        )
+        levels = 1 if warm_up_fraction == 1 else self.settings.levels
+        score = self._score(inference, observation.repeat(samples), temperature, levels)
         tempered = self._tempered(inference, score)
         objective = warmed_up_objective(tempered, prior, warm_up_fraction)
         if self.settings.identity == "local":
@@ -153,31 +158,35 @@ class BoundAscent:
         }
 
     def _inference(
-        self, images: Tensor, repeated: Tensor, warm_up_fraction: float, generator: torch.Generator
+        self, observation: Observation, warm_up_fraction: float, generator: torch.Generator
     ) -> Inference:
         """At first, objects of all kinds are tried, not only of those believed in."""
         sampler = DefensiveSampler(generator, DefensiveMixture(kinds=1 - warm_up_fraction))
-        if len(repeated) == len(images):
-            return attend_infer_repeat(self.model, images, sampler)
-        initial = encode_once(self.model, images, repeated, sampler)
-        return with_sampled_divergences(
-            attend_infer_repeat(self.model, repeated, sampler, initial=initial), self.model
-        )
+        model, samples = self.model, self.settings.bound_samples
+        if samples == 1:
+            initial = model.begin(observation, sampler, self.reconstruction_gradient)
+            return attend_infer_repeat(model, observation, sampler, initial=initial)
+        initial = encode_once(model, observation, samples, sampler, self.reconstruction_gradient)
+        inference = attend_infer_repeat(model, observation.repeat(samples), sampler, initial=initial)
+        return with_sampled_divergences(inference, model)
 
     def _tempered(self, inference: Inference, score: Score) -> Inference:
         """The same, whose likelihoods are what each prefix is worth in training."""
-        latents: list[Latents] = [step.latents for step in inference.objects]
-        pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
-        return inference._replace(log_likelihood=score(pictures, sampled_latents(inference)))
+        prefixes = Rendered.stack(self.model.prefixes(inference.objects))
+        return inference._replace(log_likelihood=score(prefixes, sampled_latents(inference)))
 
-    def _score(self, inference: Inference, images: Tensor, temperature: float, levels: int) -> Score:
+    def _score(
+        self, inference: Inference, observation: Observation, temperature: float, levels: int
+    ) -> Score:
         """Likelihoods that are compared at several scales, and tempered, less what overlaps cost."""
         model, settings = self.model, self.settings
-        likelihood = PyramidLikelihood(model.settings.sigma, levels)
-        divisor = temperature * self.misfit_temperature(inference, images)
+        likelihood = Tempered(
+            model.observation_model.pyramid(levels),
+            temperature * self.misfit_temperature(inference, observation),
+        )
 
-        def score(pictures: Tensor, scenes: SceneLatents) -> Tensor:
-            log_likelihood = likelihood.log_prob(images[:, None], pictures) / divisor
+        def score(prefixes: Rendered, scenes: SceneLatents) -> Tensor:
+            log_likelihood = likelihood.log_prob(observation[:, None], prefixes)
             if settings.overlap_nats_per_m == 0:
                 return log_likelihood
             return log_likelihood - settings.overlap_nats_per_m * model.space.family.overlap(scenes)
@@ -185,12 +194,11 @@ class BoundAscent:
         return score
 
     @torch.no_grad()
-    def misfit_temperature(self, inference: Inference, images: Tensor) -> Tensor:
+    def misfit_temperature(self, inference: Inference, observation: Observation) -> Tensor:
         """By what each image is tempered for how badly its best sample explains it: (S · B, 1), from 1."""
         if self.settings.misfit_scale_nats is None:
-            return images.new_ones(len(images), 1)
-        pixels = images[0].numel()
-        noise = -pixels * (0.5 + math.log(self.model.settings.sigma * math.sqrt(2 * math.pi)))
+            return torch.ones_like(inference.kl_shared[:, None])
+        noise = -self.model.observation_model.entropy(observation)
         explained = (inference.log_count.exp() * inference.log_likelihood).sum(-1)
         best = explained.reshape(self.settings.bound_samples, -1).amax(0).repeat(self.settings.bound_samples)
         return 1 + (noise - best)[:, None].clamp(min=0) / self.settings.misfit_scale_nats
@@ -228,22 +236,21 @@ class ElboObjective:
         self.model = model
         self.settings = settings
         self.ascent = BoundAscent(model, settings)
-        model.reconstruction_gradient = False
         self.replay = ReplayBuffer(model, settings.replay_capacity) if settings.replay_ratio else None
 
-    def batch(self, size: int, generator: torch.Generator) -> Tensor:
-        """Images (B, 3, H, W) of scenes that nothing is told of."""
+    def batch(self, size: int, generator: torch.Generator) -> Observation:
+        """Images of unknown scenes."""
         model = self.model
-        _, images = draw_from_prior(model.space, model.engine, size, generator)
-        return images + model.settings.sigma * torch.randn(images.shape, generator=generator)
+        scenes, render = draw_from_prior(model.space, model.engine, size, generator)
+        return model.observation_model.sample(render, generator).replace(K=scenes.K)
 
     def loss(
-        self, batch: Tensor, step: int, generator: torch.Generator
+        self, batch: Observation, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """The scalar to make small, and its parts, nats."""
         settings = self.settings
         warm_up_fraction, temperature = settings.progress(step), settings.temperature(step)
-        loss = batch.new_zeros(())
+        loss = batch.rgb.new_zeros(())
         watched: dict[str, Tensor | float] = {"temperature": temperature}
         if settings.bound_in_warm_up or warm_up_fraction == 1:
             loss, bounds = self.ascent(batch, warm_up_fraction, temperature, generator)
@@ -254,7 +261,7 @@ class ElboObjective:
             watched |= {"wake": -wake.detach()}
         return loss, watched
 
-    def _wake(self, images: Tensor, step: int, generator: torch.Generator) -> Tensor:
+    def _wake(self, observation: Observation, step: int, generator: torch.Generator) -> Tensor:
         """Minus the mean log-density of scenes that were searched for these images, and for earlier ones."""
         settings, space = self.settings, self.model.space
         defence = DefensiveMixture(
@@ -267,17 +274,22 @@ class ElboObjective:
             defence=defence,
             turned=settings.orientation_steps,
         )
-        scenes = searched(self.model, images, search, settings.temperature(step), generator)
+        scenes = searched(self.model, observation, search, settings.temperature(step), generator)
         scenes = nearest_first(scenes, space)
         if self.replay is not None:
-            self.replay.add(images, scenes)
-            again, known = self.replay.sample(settings.replay_ratio * len(images), generator)
-            images = torch.cat([images, again])
+            self.replay.add(observation, scenes)
+            again, known = self.replay.sample(settings.replay_ratio * len(observation), generator)
+            observation = Observation.cat([observation, again])
             scenes = SceneLatents.cat([scenes, known])
         with torch.no_grad():
             prefixes = draw_step_inputs(scenes, space, self.model.engine)
         uniform_mixture_weight = DefensiveMixture(rest=settings.uniform_mixture_weight)
         log_q = log_posterior(
-            self.model, images, scenes, prefixes, tie_m=self.settings.tie_m, defence=uniform_mixture_weight
+            self.model,
+            observation,
+            scenes,
+            prefixes,
+            tie_m=self.settings.tie_m,
+            defence=uniform_mixture_weight,
         )
         return -log_q.total.mean()

@@ -1,27 +1,22 @@
-"""What the network sees: the whole image once, and at each step also what it knows of the steps before.
+"""Feature maps: of the whole image once, and at each step also of what is known of the steps before.
 
 Maps are an eighth and a quarter as wide as the image. They are kept "channels last", and convolved in
 bfloat16 where the settings say so: together three to four times faster on CPUs that have it.
-
-The scene so far, drawn: what a step of a network with a renderer knows of the steps before it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, interpolate, pixel_unshuffle, relu, silu
+from torch.nn.functional import grid_sample, interpolate, relu, silu
 
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
 STRIDE = 4
 """Pixels per cell of the finer map, on which objects are located."""
-CONTRAST = 4.0
-"""By what grey levels are multiplied: things differ from what is behind them by about a quarter."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +28,29 @@ class Maps(TensorBatch):
 
 
 class ImageFeatures(nn.Module):
-    """Sees the whole image, with the pixels' coordinates."""
+    """Encodes the whole image, with the pixels' coordinates.  image_channels: of `InputChannels.image`."""
 
-    def __init__(self, channels: tuple[int, int, int]) -> None:
+    def __init__(self, image_channels: int, channels: tuple[int, int, int]) -> None:
         super().__init__()
         first, second, third = channels
-        self.down = nn.ModuleList([halve(5, first), halve(first, second), halve(second, third)])
+        inputs = image_channels + 2
+        self.down = nn.ModuleList([halve(inputs, first), halve(first, second), halve(second, third)])
         self.widen = _conv(third, third)
         self.lateral = nn.Conv2d(second, second, 1)
         self.top = nn.Conv2d(third, second, 1)
 
-    def forward(self, images: Tensor) -> Maps:
-        """images: (B, 3, H, W) in [0, 1]."""
-        seen = torch.cat([CONTRAST * (images - 0.5), coordinates(images)], dim=1)
+    def forward(self, image: Tensor) -> Maps:
+        """image: (B, C, H, W), see `InputChannels.image`."""
+        inputs = torch.cat([image, coordinates(image)], dim=1)
         half, quarter, eighth = self.down
-        fine = relu(quarter(relu(half(seen.contiguous(memory_format=torch.channels_last)))))
+        fine = relu(quarter(relu(half(inputs.contiguous(memory_format=torch.channels_last)))))
         coarse = relu(eighth(fine))
         coarse = coarse + relu(self.widen(coarse))
         return Maps(relu(self.lateral(fine) + _twice(self.top(coarse))), coarse)
 
 
 class StepFeatures(nn.Module):
-    """Sees the image's own features, and beside them what is known of the objects before this step.
+    """Fuses the image's own features with what is known of the objects before this step.
 
     residual_encoder: makes a map (B, C2, H/4, W/4) of the latter.
     """
@@ -68,7 +64,7 @@ class StepFeatures(nn.Module):
         self.top = nn.Conv2d(eighth, quarter, 1)
 
     def forward(self, image: Tensor, residual: Tensor) -> Maps:
-        """Fuse the image's fine map (B, C2, H/4, W/4) with the residual of a `Reconstruction` or `Hidden`."""
+        """Fuse the fine map (B, C2, H/4, W/4) with `InputChannels.residual`, or units of a `Hidden`."""
         fine = relu(image + self.residual_encoder(residual))
         fine = fine + relu(self.fuse(fine))
         coarse = relu(self.eighth(fine))
@@ -95,23 +91,25 @@ class Normed(nn.LayerNorm):
 
 
 class GlimpseFeatures(nn.Module):
-    """Sees a small window at full resolution: what tells kinds and turns apart is a few pixels wide."""
+    """Encodes a small window at full resolution: what tells kinds and orientations apart is pixels wide."""
 
     SIZE = 32
 
     def __init__(
-        self, seen: int, channels: tuple[int, int, int], features: int, activation: str = "relu"
+        self, glimpse_channels: int, channels: tuple[int, int, int], features: int, activation: str = "relu"
     ) -> None:
         super().__init__()
         self.activation = silu if activation == "silu" else relu
         half, quarter, eighth = channels
-        self.down = nn.ModuleList([halve(seen, half), halve(half, quarter), halve(quarter, eighth)])
+        self.down = nn.ModuleList(
+            [halve(glimpse_channels, half), halve(half, quarter), halve(quarter, eighth)]
+        )
         self.norms = nn.ModuleList(_norm_of_maps(width, activation) for width in channels)
         self.flat = nn.Linear(eighth * (self.SIZE // 8) ** 2, features)
         self.norm = Normed(features, activation)
 
     def forward(self, glimpse_input: Tensor, pixel: Tensor) -> Tensor:
-        """Features (B, F) of windows of pictures (B, S, H, W) about `pixel` (B, 2)."""
+        """Features (B, F) of windows of inputs (B, C, H, W) about `pixel` (B, 2)."""
         window = _window(glimpse_input, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
         for layer, norm in zip(self.down, self.norms, strict=True):
             window = self.activation(norm(layer(window)))
@@ -156,28 +154,3 @@ def coordinates(images: Tensor) -> Tensor:
     right = torch.linspace(-1, 1, width, device=images.device, dtype=images.dtype)
     grid = torch.stack(torch.meshgrid(down, right, indexing="ij"))
     return grid.expand(batch, -1, -1, -1)
-
-
-RESIDUAL_CHANNELS, GLIMPSE_CHANNELS = 4 * (3 + 1), 3 + 3 + 1
-"""Channels of what a step notices, and of what it looks at closely."""
-
-
-class Reconstruction(NamedTuple):
-    """A picture so far.  image: (B, 3, H, W).  explained: (B, 1, H, W), what objects cover of each pixel."""
-
-    image: Tensor
-    explained: Tensor
-
-    def detached(self) -> Reconstruction:
-        """The same, held fixed."""
-        return Reconstruction(self.image.detach(), self.explained.detach())
-
-    def residual(self, images: Tensor) -> Tensor:
-        """What of images (B, 3, H, W) is not explained yet: (B, 16, H/2, W/2), blocks of 2 × 2 pixels."""
-        left = torch.cat([CONTRAST * (images - self.image), self.explained], dim=1)
-        return pixel_unshuffle(left, 2).contiguous(memory_format=torch.channels_last)
-
-    def glimpse_input(self, images: Tensor) -> Tensor:
-        """What there is to look at closely: (B, 7, H, W)."""
-        seen = [CONTRAST * (images - 0.5), CONTRAST * (images - self.image), self.explained]
-        return torch.cat(seen, dim=1)

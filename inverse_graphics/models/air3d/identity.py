@@ -22,11 +22,11 @@ from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
-from inverse_graphics.render.compositing import composite_prefixes
+from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.engine import Layers
 
-Score = Callable[[Tensor, SceneLatents], Tensor]
-"""Maps pictures of prefixes (B, N + 1, 3, H, W) and their scenes to what they are worth: (B, N + 1), nats."""
+Score = Callable[[Rendered, SceneLatents], Tensor]
+"""Maps renders of prefixes (B, N + 1, …) and their scenes to what they are worth: (B, N + 1), nats."""
 
 
 def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, score: Score) -> Tensor:
@@ -57,11 +57,10 @@ def class_scores(model: Air3D, inference: Inference, score: Score) -> Tensor:
     for slot in range(slots):
         for kind in range(kinds):
             taken = own.index_fill(1, own.new_tensor([slot]), slot * kinds + kind)
-            pictures = composite_prefixes(
-                Layers(*(part[rows, taken] for part in layers)), inference.shared.backdrop
-            )
+            some = Layers(*(part[rows, taken] for part in layers))
+            prefixes = Rendered.from_prefixes(some, inference.shared.backdrop)
             other = scenes.replace(asset=scenes.asset.index_fill(1, own.new_tensor([slot]), kind))
-            worth.append(score(pictures, other))
+            worth.append(score(prefixes, other))
     return torch.stack(worth, 1).reshape(batch, slots, kinds, slots + 1)
 
 

@@ -20,6 +20,7 @@ from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.outlier_detector import ParsedImages
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
@@ -43,24 +44,19 @@ class SceneReading(TensorBatch):
 
 
 @torch.no_grad()
-def read_scenes(model: Air3D, images: Tensor, K: Tensor | None = None) -> SceneReading:
-    """Infer the scenes of images.
-
-    images: (B, 3, H, W) in [0, 1], of the size that the model was made for.  K: (B, 3, 3), pixels, their
-    intrinsics; the family's unless given.
-    """
-    sampler = PointEstimate()
-    inference = attend_infer_repeat(model, images, sampler, initial=model.begin(images, sampler, K))
+def read_scenes(model: Air3D, observation: Observation) -> SceneReading:
+    """Parse B images, as large as the model was made for."""
+    inference = attend_infer_repeat(model, observation, PointEstimate())
     latents: list[Latents] = [step.latents for step in inference.objects]
     count = inference.most_probable_count
     found = sampled_latents(inference)
-    there = torch.arange(model.max_objects, device=images.device) < count[:, None]
+    there = torch.arange(model.max_objects, device=count.device) < count[:, None]
     return SceneReading(
         scenes=found.replace(asset=found.asset.where(there, -1)),
         count_probabilities=inference.log_count.exp(),
         identity_probability=torch.stack([one.posterior.identity.amax(-1).exp() for one in latents], 1),
         position_std=torch.stack([one.posterior.position.std for one in latents], 1),
-        prefixes=torch.stack([latents[0].before] + [one.after for one in latents], 1),
+        prefixes=torch.stack([render.rgb for render in model.prefixes(inference.objects)], 1),
         log_likelihood=inference.log_likelihood.gather(1, count[:, None])[:, 0],
     )
 
@@ -74,9 +70,9 @@ UNSEEN, SMALL = 0.5, 1e-3
 
 
 @torch.no_grad()
-def summarised(model: Air3D, images: Tensor, reading: SceneReading) -> ParsedImages:
-    """What familiar images are told by.  images: (B, 3, H, W) in [0, 1], which were read."""
-    summaries = object_summaries(images, _drawn(reading), _visible(model, reading))
+def summarised(model: Air3D, observation: Observation, reading: SceneReading) -> ParsedImages:
+    """What familiar images are recognised by.  observation: B images, which were read."""
+    summaries = object_summaries(observation.rgb, _drawn(reading), _visible(model, reading))
     parts = (reading.scenes.counts, reading.log_likelihood, summaries)
     return ParsedImages(*(part.cpu().numpy() for part in parts))
 

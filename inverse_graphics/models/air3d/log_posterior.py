@@ -1,7 +1,7 @@
-"""The posterior's density at given scenes: what the sleep and wake phases and supervision climb.
+"""The posterior's density at given scenes: what the sleep and wake phases and supervision maximise.
 
-All steps are taken at once, each shown the prefix before it, so they share one pass through the network.
-A recurrent state is told of the objects one after the other, so there each step is a pass of its own.
+All steps are computed at once, each with the prefix before it as input, in one pass through the network.
+A recurrent state is updated with one object after the other, so there each step is a pass of its own.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from torch import Tensor
 
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
 from inverse_graphics.families.family import SceneLatents
-from inverse_graphics.models.air3d.features import Maps, Reconstruction
+from inverse_graphics.models.air3d.features import Maps
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
 from inverse_graphics.models.air3d.recurrent_state import Hidden, ObjectEncoding
 from inverse_graphics.models.air3d.scene_latents import Prefixes, depths
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.observation import Observation
 
 
 class LogPosterior(NamedTuple):
     """log q(scene | image) in parts, each (B,), nats.
 
-    camera: of what is free of it.  presence: of the count.  objects: of each object's kind, position and
-    turn, summed over those that are there.
+    camera: of what is free of it.  presence: of the count.  objects: of each present object's kind, position
+    and orientation, summed.
     """
 
     camera: Tensor
@@ -40,7 +41,7 @@ class LogPosterior(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """P steps of a batch.  image, step: (P,), whose they are.  posterior: what they say."""
+    """P steps of a batch.  image, step: (P,), which they are.  posterior: of the next object."""
 
     image: Tensor
     step: Tensor
@@ -49,7 +50,7 @@ class _Steps(NamedTuple):
 
 def log_posterior(
     model: Air3D,
-    images: Tensor,
+    observation: Observation,
     scenes: SceneLatents,
     prefixes: Prefixes,
     seen_orbit: Tensor | None = None,
@@ -57,52 +58,58 @@ def log_posterior(
     defence: DefensiveMixture = NO_MIXTURE,
     space: SceneSpace | None = None,
 ) -> LogPosterior:
-    """log q(scenes | images), each step shown `prefixes` and no more.
+    """log q(scenes | observation), with `prefixes` as the steps' inputs.
 
-    images: (B, 3, H, W).  prefixes: of these scenes, or of scenes a little off, as inference would see them;
-    seen_orbit: then the orbit (B, 3) from which they were drawn.  tie_m: a step may name any object that is
-    not farther behind the nearest one left than this, metres of depth: its density is the mean over them.
-    defence: of the posterior, if it is to be robust: what it holds impossible then costs no more than
-    the logarithm of the share that is drawn from anywhere, and teaches it nothing.  space: which says what
-    looks alike, the model's own unless given.
+    Args:
+        model: whose posterior.
+        observation: B images.
+        scenes: B scenes.
+        prefixes: of these scenes, or of scenes a little off, as inference would have them.
+        seen_orbit: in the latter case the orbit (B, 3) from which they were drawn.
+        tie_m: a step may name any object that is not farther behind the nearest one left than this, metres of
+            depth: its density is the mean over them.
+        defence: of the posterior, if it is to be robust: what it holds impossible then costs no more than the
+            logarithm of the share that is drawn from anywhere, and has no gradient.
+        space: with the symmetries to use, the model's own unless given.
     """
     space = space or model.space
-    maps = model.features(images)
+    maps = model.features(observation)
     camera = model.camera(maps)
-    log_camera = images.new_zeros(len(images))
+    log_camera = observation.rgb.new_zeros(len(observation))
     if camera is not None:
         log_camera = camera.log_prob(scenes.orbit[:, space.free])
 
     orbit = scenes.orbit if seen_orbit is None else seen_orbit
-    taken = _encodings if model.settings.state == "recurrent" else _shown
+    steps = _one_by_one if model.settings.state == "recurrent" else _all_at_once
     presence = objects = torch.zeros_like(log_camera)
-    for image, step, seen in taken(model, maps, images, scenes.counts, prefixes, orbit):
-        posterior = model.with_certain(seen, step)
+    for image, step, predicted in steps(model, maps, observation, scenes.counts, prefixes, orbit):
+        posterior = model.with_certain(predicted, step)
         there = scenes.asset[image, step] >= 0
         allowed = _allowed(scenes, space, image, step, tie_m)
-        said = _step_log_prob(posterior, scenes, image, allowed, space, defence)
+        log_prob = _step_log_prob(posterior, scenes, image, allowed, space, defence)
         presence = presence.index_add(0, image, posterior.log_presence(there))
-        objects = objects.index_add(0, image, torch.where(there, said, 0.0))
+        objects = objects.index_add(0, image, torch.where(there, log_prob, 0.0))
     return LogPosterior(log_camera, presence, objects)
 
 
-def _shown(
-    model: Air3D, maps: Maps, images: Tensor, counts: Tensor, prefixes: Prefixes, orbit: Tensor
+def _all_at_once(
+    model: Air3D, maps: Maps, observation: Observation, counts: Tensor, prefixes: Prefixes, orbit: Tensor
 ) -> Iterator[_Steps]:
-    """All steps of a network that sees the canvas, at once.  counts: (B,), objects of each image."""
+    """All steps of a network that sees the composite.  counts: (B,), objects of each image."""
     image, step = _steps_taken(counts, model.max_objects)
-    before = Reconstruction(prefixes.images[image, step], prefixes.explained[image, step])
+    before = prefixes.renders[image, step]
     camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
-    yield _Steps(image, step, model.posterior(maps.fine[image], images[image], before, orbit[image], camera))
+    posterior = model.posterior(maps.fine[image], observation[image], before, orbit[image], camera)
+    yield _Steps(image, step, posterior)
 
 
-def _encodings(
-    model: Air3D, maps: Maps, images: Tensor, counts: Tensor, prefixes: Prefixes, orbit: Tensor
+def _one_by_one(
+    model: Air3D, maps: Maps, observation: Observation, counts: Tensor, prefixes: Prefixes, orbit: Tensor
 ) -> Iterator[_Steps]:
     """One step of a recurrent network after the other, of those images that have it."""
     assert model.state_update is not None
-    scenes, image = prefixes.scenes, torch.arange(len(images), device=images.device)
-    before: Hidden = model.state_update.begin(images)
+    scenes, image = prefixes.scenes, torch.arange(len(counts), device=counts.device)
+    before: Hidden = model.state_update.begin(observation.rgb)
     for step in range(model.max_objects):
         if step > 0:
             more = counts[image] >= step
@@ -111,14 +118,14 @@ def _encodings(
                 part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.orientation)
             )
             camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
-            said = ObjectEncoding.from_latents(
+            encoding = ObjectEncoding.from_latents(
                 asset, position, orientation, orbit[image], camera, model.space
             )
-            before = model.update_hidden(known, maps.fine[image], said)
+            before = model.update_hidden(known, maps.fine[image], encoding)
         if not len(image):
             return
         camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
-        posterior = model.posterior(maps.fine[image], images[image], before, orbit[image], camera)
+        posterior = model.posterior(maps.fine[image], observation[image], before, orbit[image], camera)
         yield _Steps(image, torch.full_like(image, step), posterior)
 
 

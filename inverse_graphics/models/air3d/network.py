@@ -19,13 +19,11 @@ from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.families.registry import AnyFamilySettings
 from inverse_graphics.halting import Step
 from inverse_graphics.models.air import InitialState, ObjectStep
-from inverse_graphics.models.air3d import features, recurrent_state
 from inverse_graphics.models.air3d.features import (
     STRIDE,
     GlimpseFeatures,
     ImageFeatures,
     Maps,
-    Reconstruction,
     StepFeatures,
     halve,
 )
@@ -40,9 +38,14 @@ from inverse_graphics.models.air3d.posterior import (
 )
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
 from inverse_graphics.models.air3d.scene_space import SceneSpace
-from inverse_graphics.observation.likelihood import GaussianLikelihood, Likelihood
+from inverse_graphics.models.weights import register_network
+from inverse_graphics.observation.channels import InputChannels
+from inverse_graphics.observation.gaussian import GaussianNoise
+from inverse_graphics.observation.model import Likelihood
+from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.observation.registry import AnyNoise
 from inverse_graphics.render.backdrop import Backdrop, table_and_background
-from inverse_graphics.render.compositing import composite
+from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.scene.batch import CameraBatch
@@ -57,16 +60,17 @@ class Air3DSettings(BaseModel):
 
     kind: Literal["air3d"] = "air3d"
     family: AnyFamilySettings = Field(description="the prior over scenes")
-    sigma: float = Field(0.05, gt=0, le=10, description="standard deviation of pixel noise, grey levels")
+    sigma: float = Field(0.05, gt=0, le=10, description="scale of pixel noise, grey levels")
+    noise: AnyNoise = Field(GaussianNoise(), description="kind of pixel noise")
     state: Literal["canvas", "recurrent"] = Field(
-        "canvas", description="what a step knows of those before: their picture, or units told of them"
+        "canvas", description="what a step knows of the objects before: their render, or hidden units"
     )
     channels: tuple[Channels, Channels, Channels] = (32, 48, 96)
-    hidden: int = Field(256, ge=1, le=4096, description="units between what a step sees and what it says")
-    components: int = Field(4, ge=1, le=64, description="of the mixture over an object's turn")
+    hidden: int = Field(256, ge=1, le=4096, description="units between a step's features and its outputs")
+    components: int = Field(4, ge=1, le=64, description="of the mixture over an object's orientation")
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
     activation: Literal["relu", "silu"] = Field(
-        "relu", description="of what a glimpse tells; silu, behind the norm, cannot die: rotations need it"
+        "relu", description="of the glimpse features; silu, after the norm, cannot die: rotations need it"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of convolutions in training; a run resolves auto, which elsewhere is float32"
@@ -74,70 +78,71 @@ class Air3DSettings(BaseModel):
 
 
 CERTAIN = 30.0
-"""Logit of an object that every scene of the family has."""
+"""Presence logit of an object that every scene of the family has."""
 
 
 class State(NamedTuple):
     """What goes from step to step.
 
-    images: (B, 3, H, W).  maps: what was seen of them.  orbit: (B, 3) and its camera.  backdrop: what is
-    behind all objects; layers: those so far, None before the first.  reconstruction: their picture.  steps:
-    how many were taken.  hidden: what a network without a renderer knows of these, None where it sees the
-    canvas.
-    precomputed_posterior: what the next step says, if it is known already.
+    observation: B images.  maps: their features.  orbit: (B, 3) and its camera.  backdrop: what is behind all
+    objects; layers: those so far, None before the first.  reconstruction: their composite.  steps: how many
+    were taken.  hidden: what a network without a renderer knows of these, None where steps see the composite.
+    precomputed_posterior: the next step's, if it is known already.
+    reconstruction_gradient: whether steps learn through what earlier ones put into their input.
     """
 
-    images: Tensor
+    observation: Observation
     maps: Maps
     orbit: Tensor
     camera: CameraBatch
     backdrop: Backdrop
     layers: Layers | None
-    reconstruction: Reconstruction
+    reconstruction: Rendered
     steps: int
     hidden: Hidden | None = None
     precomputed_posterior: ObjectPosterior | None = None
+    reconstruction_gradient: bool = True
 
 
 class Latents(NamedTuple):
     """One object of each image, as sampled.
 
-    asset: (B,).  position: (B, 2), metres on the stage's plane.  orientation: (B,) or (B, 3, 3).
-    posterior: where they came from.  before, after: the pictures without and with it.
+    asset: (B,).  position: (B, 2), metres on the scene's plane.  orientation: (B,) or (B, 3, 3).
+    posterior: where they came from.  before, after: the renders without and with it.
     """
 
     asset: Tensor
     position: Tensor
     orientation: Tensor
     posterior: ObjectPosterior
-    before: Tensor
-    after: Tensor
+    before: Rendered
+    after: Rendered
 
 
+@register_network("air3d", Air3DSettings)
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
-    Its state is the scene so far, drawn: a step sees the image's features and the difference between the
+    Its state is the scene so far, rendered: a step sees the image's features and the difference between the
     image and the composite of all objects before it. Where the settings say `recurrent`, it is hidden units
-    that were told of those objects, and nothing that is drawn is seen. Nothing is detached on either way
-    unless `reconstruction_gradient` is off.
+    that are updated with those objects, and no step sees a render.
     """
 
     def __init__(self, settings: Air3DSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.likelihood: Likelihood = GaussianLikelihood(settings.sigma)
-        self.reconstruction_gradient = True
+        self.observation_model = settings.noise.model(settings.sigma)
+        self.channels = InputChannels()
         self.space = SceneSpace(settings.family)
         self._engine: RenderEngine | None = None
         family, channels = self.space.family, settings.channels
         _, fine, coarse = channels
-        self.encoder = ImageFeatures(channels)
+        self.encoder = ImageFeatures(self.channels.image_channels, channels)
         recurrent = settings.state == "recurrent"
         residual_encoder = (
             Broadcast(settings.hidden, fine, family.image_size // STRIDE)
             if recurrent
-            else halve(features.RESIDUAL_CHANNELS, fine)
+            else halve(self.channels.residual_channels, fine)
         )
         self.step_encoder = StepFeatures(channels, residual_encoder)
         if len(self.space.free):
@@ -145,8 +150,8 @@ class Air3D(nn.Module):
         orientation = orientation_parameters(settings.components, self.space.floating)
         several = family.max_objects > 1
         self.location_head = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
-        pictured = recurrent_state.GLIMPSE_CHANNELS if recurrent else features.GLIMPSE_CHANNELS
-        self.glimpse_encoder = GlimpseFeatures(pictured, channels, settings.hidden, settings.activation)
+        glimpse = self.channels.image_channels if recurrent else self.channels.glimpse_channels
+        self.glimpse_encoder = GlimpseFeatures(glimpse, channels, settings.hidden, settings.activation)
         self.object_head = ObjectHead(
             settings.hidden,
             settings.hidden,
@@ -159,6 +164,11 @@ class Air3D(nn.Module):
             Recurrence(fine, ObjectEncoding.size(self.space), settings.hidden) if recurrent else None
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def packs_hash(self) -> str:
+        """A checksum of the asset packs whose meshes the network knows."""
+        return self.space.family.packs_hash
 
     @property
     def max_objects(self) -> int:
@@ -176,31 +186,39 @@ class Air3D(nn.Module):
     def engine(self, engine: RenderEngine) -> None:
         self._engine = engine
 
-    def begin(self, images: Tensor, sampler: Sampler, K: Tensor | None = None) -> InitialState:
-        """Encode the images and choose their cameras.
-
-        images: (B, 3, H, W) in [0, 1].  K: (B, 3, 3), pixels, their intrinsics; the family's unless given.
-        """
-        return self.begin_from(images, self.features(images), sampler, K)
+    def begin(
+        self, observation: Observation, sampler: Sampler, reconstruction_gradient: bool = True
+    ) -> InitialState:
+        """Encode the images and choose a camera; see `begin_from`."""
+        return self.begin_from(observation, self.features(observation), sampler, reconstruction_gradient)
 
     def begin_from(
-        self, images: Tensor, maps: Maps, sampler: Sampler, K: Tensor | None = None
+        self, observation: Observation, maps: Maps, sampler: Sampler, reconstruction_gradient: bool = True
     ) -> InitialState:
-        """Choose cameras for images whose features are known."""
-        posterior = self.camera(maps)
+        """Choose a camera for images of which the features are known.
+
+        Args:
+            observation: B images; those without K have the family's.
+            maps: their features.
+            sampler: how latents are taken from their posteriors.
+            reconstruction_gradient: whether steps learn through what earlier ones put into their input: the
+                reconstruction, or the encoding of an object.
+        """
+        posterior, images = self.camera(maps), observation.rgb
         if posterior is None:
             orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
-        K = (self.space.K if K is None else K).expand(len(images), 3, 3)
+        K = self.space.K.expand(len(images), 3, 3) if observation.K is None else observation.K
         scene = self.space.scene(self.space.without_objects(orbit, K))
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-        empty = Reconstruction(backdrop.rgb, torch.zeros_like(images[:, :1]))
+        empty = Rendered.from_backdrop(backdrop)
         hidden = None if self.state_update is None else self.state_update.begin(images)
-        return InitialState(State(images, maps, orbit, scene.camera, backdrop, None, empty, 0, hidden), kl)
+        state = State(observation, maps, orbit, scene.camera, backdrop, None, empty, 0, hidden)
+        return InitialState(state._replace(reconstruction_gradient=reconstruction_gradient), kl)
 
     def step(self, state: State, sampler: Sampler) -> Step[State, ObjectStep]:
-        """Infer one more object: whether there is one, which, where, and how it is turned."""
+        """Infer one more object: presence, kind, position and orientation."""
         posterior = self.look(state)
         position, asset = sampler(posterior.position), sampler(Categorical(posterior.identity)).long()
         orientation = sampler(posterior.visible_orientation(asset, self.space))
@@ -209,24 +227,29 @@ class Air3D(nn.Module):
             encoding = ObjectEncoding.from_latents(
                 asset, position, orientation, state.orbit, state.camera, self.space
             )
-            encoding = encoding if self.reconstruction_gradient else encoding.detached()
+            encoding = encoding if state.reconstruction_gradient else encoding.detached()
             carried = carried._replace(hidden=self.update_hidden(state.hidden, state.maps.fine, encoding))
-        latents = Latents(asset, position, orientation, posterior, state.reconstruction.image, after.image)
+        latents = Latents(asset, position, orientation, posterior, state.reconstruction, after)
         return Step(
             -posterior.presence, ObjectStep(latents, self._kl(posterior, asset, orientation)), carried
         )
 
-    def prefix_log_likelihoods(self, images: Tensor, objects: list[ObjectStep]) -> Tensor:
-        """log p(x | camera, z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
-        images_of_objects = [objects[0].latents.before] + [step.latents.after for step in objects]
-        return torch.stack(
-            [self.likelihood.log_prob(images, reconstruction) for reconstruction in images_of_objects], dim=-1
-        )
+    def prefixes(self, objects: list[ObjectStep]) -> list[Rendered]:
+        """Renders of the first 0 … N objects: N + 1 of B images each."""
+        return [objects[0].latents.before, *(step.latents.after for step in objects)]
 
-    def features(self, images: Tensor) -> Maps:
-        """What is seen of whole images."""
-        with self._autocast(images):
-            maps: Maps = self.encoder(images)
+    def prefix_log_likelihoods(
+        self, observation: Observation, objects: list[ObjectStep], likelihood: Likelihood | None = None
+    ) -> Tensor:
+        """log p(x | camera, z_1 … z_n) for n = 0 … N: (B, N + 1), nats."""
+        scored_by = likelihood or self.observation_model
+        each = [scored_by.log_prob(observation, render) for render in self.prefixes(objects)]
+        return torch.stack(each, dim=-1)
+
+    def features(self, observation: Observation) -> Maps:
+        """Features of whole images."""
+        with self._autocast(observation.rgb):
+            maps: Maps = self.encoder(self.channels.image(observation))
             return maps
 
     def camera(self, maps: Maps) -> TruncatedNormal | None:
@@ -239,36 +262,41 @@ class Air3D(nn.Module):
         """The next object's posterior."""
         if state.precomputed_posterior is not None:
             return state.precomputed_posterior
-        before: Reconstruction | Hidden = (
-            state.reconstruction if self.reconstruction_gradient else state.reconstruction.detached()
+        before: Rendered | Hidden = state.hidden or state.reconstruction
+        if isinstance(before, Rendered) and not state.reconstruction_gradient:
+            before = before.map(torch.Tensor.detach)
+        posterior = self.posterior(state.maps.fine, state.observation, before, state.orbit, state.camera)
+        return self.with_certain(
+            posterior, torch.full_like(posterior.presence, state.steps, dtype=torch.int64)
         )
-        if state.hidden is not None:
-            before = state.hidden
-        seen = self.posterior(state.maps.fine, state.images, before, state.orbit, state.camera)
-        return self.with_certain(seen, torch.full_like(seen.presence, state.steps, dtype=torch.int64))
 
     def posterior(
         self,
         fine: Tensor,
-        images: Tensor,
-        before: Reconstruction | Hidden,
+        observation: Observation,
+        before: Rendered | Hidden,
         orbit: Tensor,
         camera: CameraBatch,
     ) -> ObjectPosterior:
-        """What one step says, of any batch of images and their fine maps, knowing `before`."""
+        """The next object's posterior, of any batch of images and their fine maps, knowing `before`."""
         camera_head = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
+        if isinstance(before, Hidden):
+            residual, glimpse_input = before.units, self.channels.image(observation)
+        else:
+            residual = self.channels.residual(observation, before)
+            glimpse_input = self.channels.glimpse(observation, before)
         with self._autocast(fine):
-            maps = self.step_encoder(fine, before.residual(images))
+            maps = self.step_encoder(fine, residual)
         place = self.location_head(maps, camera_head)
         with self._autocast(fine):
-            glimpse = self.glimpse_encoder(before.glimpse_input(images), place.pixel)
+            glimpse = self.glimpse_encoder(glimpse_input, place.pixel)
         return object_posterior(self.object_head(place, glimpse), camera, orbit[:, 0], self.space)
 
     def update_hidden(self, before: Hidden, fine: Tensor, encoding: ObjectEncoding) -> Hidden:
-        """What a network without a renderer knows once one more object was said to be there."""
+        """The hidden units of a network without a renderer, updated with one more object."""
         assert self.state_update is not None
-        known: Hidden = self.state_update(before, fine, encoding)
-        return known
+        after: Hidden = self.state_update(before, fine, encoding)
+        return after
 
     def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
         """Objects that no scene is without are present, whatever the network says."""
@@ -288,8 +316,8 @@ class Air3D(nn.Module):
 
     def _add(
         self, state: State, asset: Tensor, position: Tensor, orientation: Tensor
-    ) -> tuple[Reconstruction, State]:
-        """Draw one more object over what there is."""
+    ) -> tuple[Rendered, State]:
+        """Render one more object over those so far."""
         one = self.space.scene(
             SceneLatents(state.orbit, asset[:, None], position[:, None], orientation[:, None], state.camera.K)
         )
@@ -299,8 +327,9 @@ class Air3D(nn.Module):
             if state.layers is None
             else Layers(*(torch.cat(pair, dim=1) for pair in zip(state.layers, new, strict=True)))
         )
-        explained = 1 - (1 - state.reconstruction.explained) * (1 - new.alpha)
-        after = Reconstruction(composite(layers, state.backdrop), explained)
+        assert state.reconstruction.coverage is not None
+        coverage = 1 - (1 - state.reconstruction.coverage) * (1 - new.alpha)
+        after = Rendered.from_rendering(compose(layers, state.backdrop)).replace(coverage=coverage)
         return after, state._replace(
             layers=layers, reconstruction=after, steps=state.steps + 1, precomputed_posterior=None
         )

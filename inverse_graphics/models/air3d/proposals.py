@@ -19,6 +19,8 @@ from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import Inference, InitialState, attend_infer_repeat
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.posterior import ObjectPosterior
+from inverse_graphics.observation.model import Likelihood
+from inverse_graphics.observation.observation import Observation
 
 
 class Proposals(NamedTuple):
@@ -71,43 +73,55 @@ class Proposals(NamedTuple):
 @torch.no_grad()
 def propose(
     model: Air3D,
-    images: Tensor,
+    observation: Observation,
     samples: int,
     generator: torch.Generator,
     defence: DefensiveMixture = NO_MIXTURE,
-    K: Tensor | None = None,
+    likelihood: Likelihood | None = None,
 ) -> Proposals:
-    """Draw `samples` scenes for each image.  images: (B, 3, H, W).  K: (B, 3, 3), as `Air3D.begin` takes it.
+    """Draw `samples` scenes for each image.
 
-    defence: with which probability latents are drawn from the prior instead of the posterior.
+    Args:
+        model: whose posterior.
+        observation: B images.
+        samples: how many scenes for each.
+        generator: of the draws.
+        defence: with which probability latents are drawn from the prior instead of the posterior.
+        likelihood: a surrogate that compares images with renders in place of the model's own.
     """
     sampler = DefensiveSampler(generator, defence)
-    repeated = images.repeat(samples, 1, 1, 1)
+    initial = encode_once(model, observation, samples, sampler)
     inference = attend_infer_repeat(
-        model, repeated, sampler, initial=encode_once(model, images, repeated, sampler, K)
+        model, observation.repeat(samples), sampler, initial=initial, likelihood=likelihood
     )
     scenes = sampled_latents(inference)
     log_joint = inference.log_likelihood + model.space.family.log_prob(scenes)
     log_r = _log_density_of_prefixes(model, inference, defence)
     log_q = _log_density_of_prefixes(model, inference) if any(defence) else log_r
-    shape = (samples, len(images), -1)
+    shape = (samples, len(observation), -1)
     return Proposals(
         scenes, log_joint.reshape(shape), log_r.reshape(shape), (log_q + inference.log_count).reshape(shape)
     )
 
 
 def encode_once(
-    model: Air3D, images: Tensor, repeated: Tensor, sampler: Sampler, K: Tensor | None = None
+    model: Air3D,
+    observation: Observation,
+    samples: int,
+    sampler: Sampler,
+    reconstruction_gradient: bool = True,
 ) -> InitialState:
-    """Encode each image once for all its samples; with a known camera, take the first step once, too."""
-    samples = len(repeated) // len(images)
-    maps = model.features(images)
+    """Encode each image once for all its samples; if the camera is known, take the first step once, too.
+
+    reconstruction_gradient: see `Air3D.begin_from`.
+    """
+    maps = model.features(observation)
     initial = model.begin_from(
-        repeated, maps.repeat(samples), sampler, None if K is None else K.repeat(samples, 1, 1)
+        observation.repeat(samples), maps.repeat(samples), sampler, reconstruction_gradient
     )
     if len(model.space.free):
         return initial
-    first = model.look(model.begin_from(images, maps, sampler, K).state)
+    first = model.look(model.begin_from(observation, maps, sampler, reconstruction_gradient).state)
     return initial._replace(state=initial.state._replace(precomputed_posterior=_repeated(first, samples)))
 
 

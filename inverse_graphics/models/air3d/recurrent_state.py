@@ -12,27 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, one_hot, relu
 
-from inverse_graphics.models.air3d.features import CONTRAST, STRIDE, coordinates
+from inverse_graphics.models.air3d.features import STRIDE, coordinates
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.scene.batch import CameraBatch
-
-GLIMPSE_CHANNELS = 3
-"""Channels of what a step looks at closely."""
 
 
 class Hidden(NamedTuple):
     """units: (B, U)."""
 
     units: Tensor
-
-    def residual(self, images: Tensor) -> Tensor:
-        """The units, whatever the images: (B, U)."""
-        del images
-        return self.units
-
-    def glimpse_input(self, images: Tensor) -> Tensor:
-        """What there is to look at closely: images (B, 3, H, W) alone."""
-        return CONTRAST * (images - 0.5)
 
 
 class ObjectEncoding(NamedTuple):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D
+from inverse_graphics.observation.observation import Observation
 
 DARKEST, BRIGHTEST = -0.5, 1.5
 """Grey levels between which images are kept, in 256 steps: far finer than their noise."""
@@ -39,9 +40,9 @@ class ReplayBuffer(nn.Module):
         self.register_buffer("K", model.space.K.repeat(size, 1, 1))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
-    def add(self, images: Tensor, scenes: SceneLatents) -> None:
-        """Put B images (B, 3, H, W) and their scenes in the place of the oldest."""
-        size = len(self.images)
+    def add(self, observation: Observation, scenes: SceneLatents) -> None:
+        """Put B images and their scenes in the place of the oldest."""
+        images, size = observation.rgb, len(self.images)
         at = (self.seen + torch.arange(len(images), device=images.device)) % size
         share = (images - DARKEST) / (BRIGHTEST - DARKEST)
         self.images[at] = (255 * share).round().clamp(0, 255).to(torch.uint8)
@@ -49,11 +50,12 @@ class ReplayBuffer(nn.Module):
             getattr(self, name)[at] = part
         self.seen += len(images)
 
-    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, SceneLatents]:
-        """Draw `count` of them: images (count, 3, H, W) as far as they were kept, and their scenes."""
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Observation, SceneLatents]:
+        """Draw `count` of them: images as far as they were kept, and their scenes."""
         filled = min(int(self.seen), len(self.images))
         at = torch.randint(filled, (count,), generator=generator, device=self.images.device)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()
-        return images, SceneLatents(
+        scenes = SceneLatents(
             self.orbit[at], self.asset[at], self.position[at], self.orientation[at], self.K[at]
         )
+        return Observation(images, K=scenes.K), scenes

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import composite_prefixes
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.pictures import render
 from inverse_graphics.scene.batch import depth_order
@@ -20,14 +20,12 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class Prefixes(TensorBatch):
-    """What scenes look like with their first 0 … N objects.
+    """Scenes rendered with their first 0 … N objects.
 
-    images: (B, N + 1, 3, H, W).  explained: (B, N + 1, 1, H, W), the share of each pixel that these objects
-    cover.  scenes: whose prefixes they are.
+    renders: (B, N + 1, …).  scenes: whose prefixes they are.
     """
 
-    images: Tensor
-    explained: Tensor
+    renders: Rendered
     scenes: SceneLatents
 
 
@@ -36,9 +34,7 @@ def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine)
     scene = space.scene(scenes)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-    nothing = torch.ones_like(backdrop.coverage)[:, None]
-    clear = torch.cat([nothing, 1 - layers.alpha], dim=1).cumprod(dim=1)
-    return Prefixes(composite_prefixes(layers, backdrop), 1 - clear[:, :, None], scenes)
+    return Prefixes(Rendered.from_prefixes(layers, backdrop), scenes)
 
 
 def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
@@ -47,22 +43,19 @@ def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngi
     return draw_prefixes(scenes.first_slots(steps - 1), space, engine).replace(scenes=scenes)
 
 
-def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Tensor:
-    """Draw whole scenes: (B, 3, H, W), differentiable where the engine is."""
-    scene = space.scene(scenes)
-    return render(scene, engine).image
+def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Rendered:
+    """Draw whole scenes; differentiable where the engine is."""
+    return Rendered.from_rendering(render(space.scene(scenes), engine))
 
 
 def draw_from_prior(
     space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
-) -> tuple[SceneLatents, Tensor]:
-    """Scenes of the family, nearest object first, and images of them without noise, lit as the family says.
-
-    Returns `count` scenes, and (count, 3, H, W).
-    """
+) -> tuple[SceneLatents, Rendered]:
+    """`count` scenes of the family, nearest object first, and their renders, lit as the family says."""
     sample = space.family.sample(count, generator)
     with torch.no_grad():
-        return sample.latents, render(sample.scene, engine).image
+        drawn = render(sample.scene, engine)
+    return sample.latents, Rendered.from_rendering(drawn)
 
 
 def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
@@ -72,12 +65,12 @@ def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatent
 
 
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
-    """Objects in the order in which families give them: by depth before the camera, empty slots last."""
+    """Objects in the order in which families give them: by depth, empty slots last."""
     return scenes.take_slots(depth_order(scenes.asset, depths(scenes, space)))
 
 
 def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:
-    """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
+    """Depth of the objects' origins along the camera's z axis: (B, N), metres, infinite for empty slots."""
     camera = space.cameras(scenes.orbit, scenes.K)
     depth = depth_before(space.world(scenes.position), camera)
     return depth.masked_fill(scenes.asset < 0, torch.inf)

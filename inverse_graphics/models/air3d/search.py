@@ -9,8 +9,6 @@ Scenes moved uphill: a few steps of gradient ascent on how well they explain an 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -22,17 +20,19 @@ from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_scenes
-from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.observation.observation import Observation
 
 FIRST_TURN, FIRST_MOVE = 0.12, 0.004
 """Lengths of the first step, radians and metres; later ones fall linearly to a fifth."""
 
 
-def refined(scenes: SceneLatents, images: Tensor, model: Air3D, steps: int, levels: int = 3) -> SceneLatents:
+def refined(
+    scenes: SceneLatents, observation: Observation, model: Air3D, steps: int, levels: int = 3
+) -> SceneLatents:
     """Move and turn objects by `steps` steps of Adam (Kingma and Ba 2015); cameras and kinds stay.
 
-    Climbs the likelihood compared at `levels` scales. Scenes that end up explaining their image (B, 3, H, W)
-    worse than before, at the image's own scale, are given back as they were.
+    Maximises the likelihood compared at `levels` scales. Scenes that end up explaining their image worse than
+    before, at the image's own scale, are given back as they were.
     """
     if steps == 0:
         return scenes
@@ -41,20 +41,21 @@ def refined(scenes: SceneLatents, images: Tensor, model: Air3D, steps: int, leve
     adam = torch.optim.Adam(
         [{"params": [move], "lr": FIRST_MOVE}, {"params": [orientation], "lr": FIRST_TURN}], betas=(0.7, 0.9)
     )
-    scales, exact = PyramidLikelihood(model.settings.sigma, levels), GaussianLikelihood(model.settings.sigma)
-    before = images.new_zeros(len(images))
+    exact = model.observation_model
+    surrogate = exact.pyramid(levels)
+    before = scenes.orbit.new_zeros(len(scenes))
     for step in range(steps):
         for group, first in zip(adam.param_groups, (FIRST_MOVE, FIRST_TURN), strict=True):
             group["lr"] = first * (1 - 0.8 * step / steps)
-        picture = draw_scenes(_moved(scenes, move, orientation, model), model.space, model.engine)
+        drawn = draw_scenes(_moved(scenes, move, orientation, model), model.space, model.engine)
         if step == 0:
-            before = exact.log_prob(images, picture.detach())
-        explained = scales.log_prob(images, picture)
+            before = exact.log_prob(observation, drawn.map(torch.Tensor.detach))
+        explained = surrogate.log_prob(observation, drawn)
         move.grad, orientation.grad = torch.autograd.grad(-explained.sum(), [move, orientation])
         adam.step()
     with torch.no_grad():
         after = _moved(scenes, move, orientation, model)
-        gained = exact.log_prob(images, draw_scenes(after, model.space, model.engine)) > before
+        gained = exact.log_prob(observation, draw_scenes(after, model.space, model.engine)) > before
         return after.where(gained, scenes)
 
 
@@ -89,26 +90,28 @@ class Search(NamedTuple):
 
 def searched(
     model: Air3D,
-    images: Tensor,
+    observation: Observation,
     search: Search,
     temperature: float,
     generator: torch.Generator,
-    K: Tensor | None = None,
 ) -> SceneLatents:
-    """One scene for each of the images (B, 3, H, W), drawn by how well it explains it, tempered."""
-    with compared_at(model, search.levels):
-        proposals = propose(model, images, search.tries, generator, search.defence, K)
+    """One scene for each of B images, drawn by how well it explains it, tempered."""
+    surrogate = model.observation_model.pyramid(search.levels)
+    proposals = propose(model, observation, search.tries, generator, search.defence, surrogate)
     scenes = proposals.resample_several(generator, temperature, search.kept)
-    scenes = refined(scenes, images.repeat(search.kept, 1, 1, 1), model, search.steps, search.levels)
-    log_joint = _log_joint(scenes, images.repeat(search.kept, 1, 1, 1), model).reshape(search.kept, -1)
+    repeated = observation.repeat(search.kept)
+    scenes = refined(scenes, repeated, model, search.steps, search.levels)
+    log_joint = _log_joint(scenes, repeated, model).reshape(search.kept, -1)
     chosen = torch.multinomial(torch.softmax(log_joint.T / temperature, -1), 1, generator=generator)[:, 0]
     scenes = _taken(scenes, chosen)
     for slot in range(model.max_objects if search.turned else 0):
-        scenes = turned(model, images, scenes, slot, search)
+        scenes = turned(model, observation, scenes, slot, search)
     return scenes
 
 
-def turned(model: Air3D, images: Tensor, scenes: SceneLatents, slot: int, search: Search) -> SceneLatents:
+def turned(
+    model: Air3D, observation: Observation, scenes: SceneLatents, slot: int, search: Search
+) -> SceneLatents:
     """Scenes in which the object in `slot` is turned in whichever of `TURNS` ways explains its image best.
 
     Each is first moved uphill by `search.turned` steps. Nothing without a turn is touched.
@@ -117,20 +120,10 @@ def turned(model: Air3D, images: Tensor, scenes: SceneLatents, slot: int, search
     rows = ((asset >= 0) & model.space.orientation_observable[asset]).nonzero()[:, 0]
     if not len(rows):
         return scenes
-    tried, shown = _in_all_ways(scenes[rows], slot), images[rows].repeat(TURNS, 1, 1, 1)
+    tried, shown = _in_all_ways(scenes[rows], slot), observation[rows].repeat(TURNS)
     tried = refined(tried, shown, model, search.turned, search.levels)
     best = _taken(tried, _log_joint(tried, shown, model).reshape(TURNS, -1).argmax(0))
     return scenes.index_copy(rows, best)
-
-
-@contextmanager
-def compared_at(model: Air3D, levels: int) -> Iterator[None]:
-    """Let the model compare images at several scales within the block."""
-    exact, model.likelihood = model.likelihood, PyramidLikelihood(model.settings.sigma, levels)
-    try:
-        yield
-    finally:
-        model.likelihood = exact
 
 
 def _in_all_ways(scenes: SceneLatents, slot: int) -> SceneLatents:
@@ -153,9 +146,9 @@ def _taken(scenes: SceneLatents, chosen: Tensor) -> SceneLatents:
 
 
 @torch.no_grad()
-def _log_joint(scenes: SceneLatents, images: Tensor, model: Air3D) -> Tensor:
+def _log_joint(scenes: SceneLatents, observation: Observation, model: Air3D) -> Tensor:
     """log p(image, scene): (B,), nats."""
     drawn = draw_scenes(scenes, model.space, model.engine)
-    log_likelihood = GaussianLikelihood(model.settings.sigma).log_prob(images, drawn)
+    log_likelihood = model.observation_model.log_prob(observation, drawn)
     log_prior = model.space.family.log_prob(scenes)
     return log_likelihood + log_prior.gather(1, scenes.counts[:, None])[:, 0]

@@ -28,6 +28,7 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.scene_latents import draw_step_inputs
 from inverse_graphics.models.air3d.wake_sleep import SleepBatch, StatePerturbation, sample_sleep_batch
+from inverse_graphics.observation.observation import Observation
 
 
 class SupervisedSettings(BaseModel):
@@ -63,7 +64,7 @@ class SupervisedObjective:
             ),
         )
         sleep_batch = sample_sleep_batch(
-            model.space, model.engine, model.settings.sigma, exact, size, generator
+            model.space, model.engine, model.observation_model, exact, size, generator
         )
         if self.settings.order == "shuffled":
             return sleep_batch.replace(scenes=shuffled(sleep_batch.scenes, generator))
@@ -75,12 +76,12 @@ class SupervisedObjective:
         """The scalar to make small, and its parts, nats."""
         del step, generator
         if self.settings.order == "set":
-            ordered = as_matched(self.model, batch.images, batch.scenes)
+            ordered = as_matched(self.model, batch.observation, batch.scenes)
         else:
             ordered = by_kind(batch.scenes)
         with torch.no_grad():
             prefixes = draw_step_inputs(ordered, self.model.space, self.model.engine)
-        log_q = log_posterior(self.model, batch.images, ordered, prefixes, space=self.space)
+        log_q = log_posterior(self.model, batch.observation, ordered, prefixes, space=self.space)
         watched = {f"log_q_{name}": part.detach().mean() for name, part in log_q._asdict().items()}
         return -log_q.total.mean(), watched
 
@@ -98,11 +99,11 @@ def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
 
 
 @torch.no_grad()
-def as_matched(model: Air3D, images: Tensor, scenes: SceneLatents) -> SceneLatents:
+def as_matched(model: Air3D, observation: Observation, scenes: SceneLatents) -> SceneLatents:
     """Objects in the order in which the network itself would name the nearest (Kuhn 1955)."""
-    found = sampled_latents(attend_infer_repeat(model, images, PointEstimate()))
+    found = sampled_latents(attend_infer_repeat(model, observation, PointEstimate()))
     distance = torch.cdist(found.position, scenes.position)
-    order = torch.arange(scenes.asset.shape[1]).repeat(len(images), 1)
+    order = torch.arange(scenes.asset.shape[1]).repeat(len(scenes), 1)
     for image, count in enumerate(scenes.counts.tolist()):
         _, columns = linear_sum_assignment(distance[image, :count, :count].numpy())
         order[image, :count] = torch.from_numpy(columns)

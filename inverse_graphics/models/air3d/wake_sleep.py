@@ -34,6 +34,8 @@ from inverse_graphics.models.air3d.scene_latents import (
     nearest_first,
 )
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.model import ObservationModel
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
@@ -58,11 +60,11 @@ class StatePerturbation(BaseModel):
 class SleepBatch(TensorBatch):
     """B scenes and what there is to see of them.
 
-    images: (B, 3, H, W), drawn, with noise.  scenes: the truth.  prefixes: of the scenes as misjudged, drawn
+    observation: images, drawn, with noise.  scenes: the truth.  prefixes: of the scenes as misjudged, drawn
     from `seen_orbit` (B, 3).
     """
 
-    images: Tensor
+    observation: Observation
     scenes: SceneLatents
     prefixes: Prefixes
     seen_orbit: Tensor
@@ -71,26 +73,26 @@ class SleepBatch(TensorBatch):
 def sample_sleep_batch(
     space: SceneSpace,
     engine: RenderEngine,
-    sigma: float,
+    observation_model: ObservationModel,
     state_perturbation: StatePerturbation,
     count: int,
     generator: torch.Generator,
     tie_m: float = 0.0,
 ) -> SleepBatch:
-    """Draw scenes from the prior, images of them with noise of standard deviation `sigma`, and prefixes.
+    """Draw scenes from the prior, noisy images of them, and prefixes.
 
     Objects come nearest first, those within `tie_m` metres of depth in any order. Images are lit as the
     family says; prefixes, as inference will draw them, from the middle of its lights.
     """
-    scenes, images = draw_from_prior(space, engine, count, generator)
+    scenes, render = draw_from_prior(space, engine, count, generator)
     if tie_m:
         apart = depths(scenes, space) + tie_m * torch.rand(scenes.asset.shape, generator=generator)
         scenes = scenes.take_slots(apart.argsort(dim=1, stable=True))
     with torch.no_grad():
         perturbed = misjudge(scenes, space, state_perturbation, generator)
         prefixes = draw_step_inputs(perturbed, space, engine)
-    images = images + sigma * torch.randn(images.shape, generator=generator)
-    return SleepBatch(images, scenes, prefixes, perturbed.orbit)
+    observation = observation_model.sample(render, generator).replace(K=scenes.K)
+    return SleepBatch(observation, scenes, prefixes, perturbed.orbit)
 
 
 def misjudge(
@@ -148,7 +150,7 @@ class SleepObjective:
         return sample_sleep_batch(
             model.space,
             model.engine,
-            model.settings.sigma,
+            model.observation_model,
             settings.state_perturbation,
             size,
             generator,
@@ -161,7 +163,7 @@ class SleepObjective:
         """The scalar to make small, and its parts, nats."""
         del step, generator
         log_q = log_posterior(
-            self.model, batch.images, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
+            self.model, batch.observation, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
         )
         watched = {f"log_q_{name}": part.detach().mean() for name, part in log_q._asdict().items()}
         return -log_q.total.mean(), watched
@@ -195,10 +197,10 @@ class WakeSleepSettings(BaseModel):
 
 
 class WakeSleepBatch(NamedTuple):
-    """dreams: with their scenes.  images: (W, 3, H, W), of which nothing else is known."""
+    """sleep_batch: images with their scenes.  observation: images of unknown scenes."""
 
     sleep_batch: SleepBatch
-    images: Tensor
+    observation: Observation
 
 
 class WakeSleepObjective:
@@ -217,7 +219,7 @@ class WakeSleepObjective:
         """Dream, and take images of unknown scenes."""
         wake_size = max(1, round(size * self.settings.wake_share))
         return WakeSleepBatch(
-            self.sleep.batch(size, generator), self.sleep.batch(wake_size, generator).images
+            self.sleep.batch(size, generator), self.sleep.batch(wake_size, generator).observation
         )
 
     def loss(
@@ -228,7 +230,7 @@ class WakeSleepObjective:
         if step < self.settings.sleep_steps:
             return loss, watched
         temperature = self.settings.temperature(step)
-        wake, bound = wake_loss(self.model, batch.images, self.settings.samples, temperature, generator)
+        wake, bound = wake_loss(self.model, batch.observation, self.settings.samples, temperature, generator)
         share = self.settings.wake_share
         return (loss + share * wake) / (1 + share), {
             **watched,
@@ -240,7 +242,7 @@ class WakeSleepObjective:
 
 def wake_loss(
     model: Air3D,
-    images: Tensor,
+    observation: Observation,
     samples: int,
     temperature: float,
     generator: torch.Generator,
@@ -250,9 +252,9 @@ def wake_loss(
 
     Of all orders of its objects, nearest first is taught, as asleep: one order is enough for a set.
     """
-    proposals = propose(model, images, samples, generator, defence)
+    proposals = propose(model, observation, samples, generator, defence)
     scenes = nearest_first(proposals.resample(generator, temperature), model.space)
     with torch.no_grad():
         prefixes = draw_step_inputs(scenes, model.space, model.engine)
-    log_q = log_posterior(model, images, scenes, prefixes)
+    log_q = log_posterior(model, observation, scenes, prefixes)
     return -log_q.total.mean(), proposals.log_evidence().mean()

@@ -1,1 +1,1 @@
-"""Estimators of the bound's gradient: how a network that draws a number of objects learns how many."""
+"""Estimators of the gradient of the bound, which differ in how the number of objects is trained."""

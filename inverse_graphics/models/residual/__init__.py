@@ -1,1 +1,1 @@
-"""Residual networks that decide how many units each place of an image needs: ACT, SACT, PACT, PSACT."""
+"""Residual networks with a number of units that depends on the image position: ACT, SACT, PACT, PSACT."""

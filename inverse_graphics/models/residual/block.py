@@ -1,29 +1,24 @@
-"""A block of residual units that stops, place by place, when enough of them have run.
+"""A block of residual units with a halting process for each image, patch or position.
 
-The stick is that of `halting`: one for each latent, broken after each unit but the last. Positions whose
-latent has halted copy their features, so their neighbours see what they had come to.
+There is one stick-breaking process (`halting`) for each latent, split after each unit but the last. Positions
+whose latent has halted copy their features, so that their neighbours still read them.
 
-Kinds of residual blocks: a rule by which positions halt, and which of them halt together.
+A kind of block is a halting rule and a granularity:
 
-| kind | halts by | together | source |
+| kind | halts by | granularity | source |
 |---|---|---|---|
 | plain | nothing: all units run | | He et al. 2016 |
 | act | accumulated probabilities | whole image | Graves 2016; Figurnov et al. 2017, section 3.1 |
 | sact | accumulated probabilities | position or patch | Figurnov et al. 2017, section 3.2 |
-| pact | a draw of the number of units | whole image | Figurnov et al. 2018 |
-| psact | a draw of the number of units | position or patch | Figurnov et al. 2018 |
+| pact | a sampled number of units | whole image | Figurnov et al. 2018 |
+| psact | a sampled number of units | position or patch | Figurnov et al. 2018 |
 
-How probable it is, at each position, that a residual block has done enough there.
+The halting probability is H(u) = σ(W̃ ∗ u + W pool(u) + b): a 3×3 convolution of the neighbourhood and a
+linear map of the mean over the map (Figurnov et al. 2017, "Spatially Adaptive Computation Time for Residual
+Networks"). It is clamped to [δ, 1 − δ], so that noise can change the outcome of every logit.
 
-H(u) = σ(W̃ ∗ u + W pool(u) + b): a 3×3 convolution sees the neighbourhood, a mean over the map sees the whole.
-Source: Figurnov et al. 2017, "Spatially Adaptive Computation Time for Residual Networks"; the
-probability is kept in [δ, 1 − δ], so that no logit is so large that noise never moves it.
-
-Which positions of a map halt together.
-
-A pre-activation residual unit whose branch is computed where something is alive.
-
-Source: He et al. 2016, "Identity Mappings in Deep Residual Networks"; without a mask where the map is halved.
+Residual units are pre-activation units (He et al. 2016, "Identity Mappings in Deep Residual Networks"),
+masked where nothing is alive; the first unit, which may halve the map, is not masked.
 """
 
 from __future__ import annotations
@@ -50,7 +45,10 @@ from inverse_graphics.halting import (
 
 
 class HaltingMap(nn.Module):
-    """Halting logits of a map of features.  bias: b at the start; W̃ and W begin at zero.  delta: δ."""
+    """Predicts halting logits from a feature map.
+
+    channels: C.  bias: initial b; W̃ and W are zero initially.  delta: δ.
+    """
 
     def __init__(self, channels: int, bias: float, delta: float) -> None:
         super().__init__()
@@ -63,31 +61,32 @@ class HaltingMap(nn.Module):
         nn.init.constant_(self.near.bias, bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits before clipping: (B, H, W) of (B, C, H, W)."""
+        """Logits before clamping: (B, H, W).  features: (B, C, H, W)."""
         everywhere = self.far(features.mean((2, 3)))
         return self.near(features)[:, 0] + everywhere[:, :, None]
 
     def clipped(self, logits: Tensor) -> Tensor:
-        """Logits of probabilities in [δ, 1 − δ]."""
+        """Clamp logits to probabilities in [δ, 1 − δ]."""
         return torch.clamp(logits, -self.limit, self.limit)
 
 
 @dataclass(frozen=True)
 class Granularity:
-    """Squares of `patch` by `patch` positions share a latent; None: all positions of the map do.
+    """The positions that share a latent.
 
-    A patch larger than the map is the map. Figurnov et al. 2018 group latents so.
+    patch: side of the squares of positions that share one; None for the whole map. A patch larger than the
+    map is the map. Source: Figurnov et al. 2018.
     """
 
     patch: int | None = 1
 
     def share(self, logits: Tensor) -> Tensor:
-        """The mean logit of each patch: (B, h, w) of (B, H, W)."""
+        """The mean logit of each patch: (B, h, w).  logits: (B, H, W)."""
         rows, columns = self._sides(logits.shape[-2], logits.shape[-1])
         return logits if rows == columns == 1 else avg_pool2d(logits[:, None], (rows, columns))[:, 0]
 
     def spread(self, latents: Tensor, height: int, width: int) -> Tensor:
-        """What holds of each patch, at its positions: (..., H, W) of (..., h, w)."""
+        """Repeat the value of each patch at its positions: (..., H, W).  latents: (..., h, w)."""
         rows, columns = self._sides(height, width)
         if rows == columns == 1:
             return latents
@@ -96,12 +95,12 @@ class Granularity:
         return tiled.reshape(*lead, height, width)
 
     def latents(self, height: int, width: int) -> int:
-        """How many there are on a map of that size."""
+        """The number of latents of a map."""
         rows, columns = self._sides(height, width)
         return (height // rows) * (width // columns)
 
     def fits(self, height: int, width: int) -> bool:
-        """Whether patches tile a map of that size."""
+        """Whether patches tile a map."""
         rows, columns = self._sides(height, width)
         return height % rows == 0 and width % columns == 0
 
@@ -115,8 +114,10 @@ class Granularity:
 class ResidualUnit(nn.Module):
     """u + F(u), F: norm, ReLU, 3×3 convolution, norm, ReLU, 3×3 convolution.
 
-    stride: 2 halves the map.  Where the unit widens, what is carried past F is averaged over the stride and
-    gets channels of zeros on both sides, so that it has no weights.
+    inputs: channels of u.  outputs: channels of the result, at least `inputs`.  stride: 2 halves the map.
+
+    The skip connection has no weights: it is averaged over the stride and padded with channels of zeros on
+    both sides.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -130,17 +131,18 @@ class ResidualUnit(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, features: Tensor, active: Tensor | None = None) -> Tensor:
-        """(B, outputs, H, W) of (B, inputs, H, W).
+        """Run the unit: (B, outputs, H, W).
 
-        active: (B, H, W) bool; elsewhere the features are copied.  None: everywhere.
+        features: (B, inputs, H, W).  active: (B, H, W) bool; elsewhere the features are copied; None for
+        everywhere.
         """
         inner = self.conv1(relu(self.norm1(features)))
         branch = self.conv2(relu(self.norm2(inner)))
         if active is not None:
             branch = branch * active[:, None]
-        return self._carried(features) + branch
+        return self._skip(features) + branch
 
-    def _carried(self, features: Tensor) -> Tensor:
+    def _skip(self, features: Tensor) -> Tensor:
         if self.stride > 1:
             features = avg_pool2d(features, self.stride)
         before = self.more // 2
@@ -151,18 +153,18 @@ KindName = Literal["plain", "act", "sact", "pact", "psact"]
 
 
 class BlockKind(NamedTuple):
-    """How a block is run.  halting: None where all units run."""
+    """How a block is run.  halting: the rule; None if all units run.  granularity: of the latents."""
 
     halting: Halting | None
     granularity: Granularity
 
     def by(self, halting: Halting) -> BlockKind:
-        """The same positions together, by another rule; a plain block stays plain."""
+        """The same granularity with another rule; a plain block stays plain."""
         return self if self.halting is None else self._replace(halting=halting)
 
 
 def block_kind(name: KindName, patch: int = 1) -> BlockKind:
-    """The kind of that name, with the rule that it is evaluated by.  patch: side, of sact and psact."""
+    """Look up a kind, with its evaluation rule.  name: of the kind.  patch: side, for sact and psact."""
     whole, patches = Granularity(None), Granularity(patch)
     kinds: dict[KindName, BlockKind] = {
         "plain": BlockKind(None, whole),
@@ -175,9 +177,9 @@ def block_kind(name: KindName, patch: int = 1) -> BlockKind:
 
 
 class BlockOutput(NamedTuple):
-    """What a block made of a batch, and how long it took where.
+    """The output of a block, and its halting process.
 
-    features: (B, C, H, W).  pondering: of latents (B, h, w), as the granularity shares them.
+    features: (B, C, H, W).  pondering: of latents (B, h, w).  granularity: of the latents.
     """
 
     features: Tensor
@@ -186,18 +188,19 @@ class BlockOutput(NamedTuple):
 
     @property
     def steps(self) -> Tensor:
-        """Units that ran at each position: (B, H, W), float, from 1."""
+        """The number of units that ran at each position: (B, H, W), float, from 1."""
         return self.granularity.spread(steps_taken(self.pondering), *self.features.shape[-2:])
 
     def active(self, unit: int) -> Tensor:
-        """Where unit number `unit`, from 0, ran: (B, H, W) bool."""
+        """Mask of the positions at which unit number `unit`, from 0, ran: (B, H, W) bool."""
         return self.steps > unit
 
 
 class AdaptiveBlock(nn.Module):
-    """`units` residual units, the first of which may widen and halve the map, and a halting map after each.
+    """Residual units, each but the last with a halting map; the first may widen and halve the feature map.
 
-    The last unit has none: what has come so far halts.
+    inputs: channels.  outputs: channels.  units: their number.  stride: of the first unit.
+    halting_bias: see `HaltingMap`.  delta: see `HaltingMap`.
     """
 
     def __init__(
@@ -210,18 +213,21 @@ class AdaptiveBlock(nn.Module):
 
     @property
     def halting_maps(self) -> list[HaltingMap]:
-        """After each unit but the last."""
+        """The halting maps, after each unit but the last."""
         return [halts for halts in self.halts if isinstance(halts, HaltingMap)]
 
     @property
     def residual_units(self) -> list[ResidualUnit]:
-        """In the order in which they run."""
+        """The units, in order."""
         return [unit for unit in self.units if isinstance(unit, ResidualUnit)]
 
     def forward(
         self, features: Tensor, kind: BlockKind, generator: torch.Generator | None = None
     ) -> BlockOutput:
-        """Run the units on (B, inputs, H, W); all work is done, and masked where all has halted."""
+        """Run the units at all positions, and mask those that have halted.
+
+        features: (B, inputs, H, W).  kind: rule and granularity.  generator: for rules that sample.
+        """
 
         def step(state: Tensor, index: int, log_alive: Tensor | None) -> Step[Tensor, Tensor]:
             after = self.units[index](state, self._active(state, log_alive, kind.granularity))
@@ -247,7 +253,7 @@ class AdaptiveBlock(nn.Module):
 
 
 def _selected(pondering: Pondering[Tensor], kind: BlockKind) -> Tensor:
-    """The features that each position halted with: (B, C, H, W)."""
+    """The features with which each position halted: (B, C, H, W)."""
     if kind.halting is None or len(pondering.outputs) == 1:
         return pondering.outputs[-1]
     weights = log_weights(pondering)

@@ -1,13 +1,9 @@
-"""How well a residual network classifies images that it never learnt from, and how long it looked where.
+"""Evaluation of residual networks on test images: accuracy, multiply-adds, and units that ran at each pixel.
 
-Multiply-adds of a network on each image, counted where units were active.
-
-As in Figurnov et al. 2017: a unit's second convolution is counted at active positions, its first one
-there and at their eight neighbours, whose results the second one reads; halting maps at active positions. At
-the first unit of a block all positions are active. Norms, activations and pools are not counted; the authors
-count two operations for each of these multiply-adds.
-
-Where a network looked long: the number of units that ran, at each pixel of an image.
+Multiply-adds are counted as in Figurnov et al. 2017: a unit's second convolution at active positions, its
+first one there and at their eight neighbours, which the second one reads; halting maps at active positions.
+At the first unit of a block all positions are active. Norms, activations and pools are not counted; the
+authors count two operations for each of these multiply-adds.
 """
 
 from __future__ import annotations
@@ -20,37 +16,37 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from inverse_graphics.models.residual.block import AdaptiveBlock, BlockKind, BlockOutput
-from inverse_graphics.models.residual.compaction import grown
+from inverse_graphics.models.residual.compaction import dilated
 from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 from inverse_graphics.models.residual.objectives import Labelled
 
 
-def multiply_adds(network: ResidualNetwork, thought: NetworkOutput) -> Tensor:
-    """(B,) float64, of a thought of that network."""
+def multiply_adds(network: ResidualNetwork, output: NetworkOutput) -> Tensor:
+    """Count the multiply-adds of each image: (B,) float64.  output: of the network."""
     size = network.settings.image_size
     fixed = _weights(network.stem) * size**2 + _weights(network.answer)
-    total = torch.full((len(thought.logits),), float(fixed), dtype=torch.float64)
-    for block, done in zip(network.adaptive_blocks, thought.blocks, strict=True):
+    total = torch.full((len(output.logits),), float(fixed), dtype=torch.float64)
+    for block, done in zip(network.adaptive_blocks, output.blocks, strict=True):
         total += _of_block(block, done)
     return total
 
 
-def active_share(thought: NetworkOutput) -> Tensor:
-    """Share of all positions of all units at which these ran: (B,)."""
-    ran = torch.stack([block.steps.sum((1, 2)) for block in thought.blocks]).sum(0)
-    could = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
-                for block in thought.blocks)  # fmt: skip
-    return ran / could
+def active_share(output: NetworkOutput) -> Tensor:
+    """The share of the positions of all units that were computed: (B,)."""
+    ran = torch.stack([block.steps.sum((1, 2)) for block in output.blocks]).sum(0)
+    possible = sum(block.pondering.steps * block.features.shape[-2] * block.features.shape[-1]
+                for block in output.blocks)  # fmt: skip
+    return ran / possible
 
 
 def _of_block(block: AdaptiveBlock, done: BlockOutput) -> Tensor:
     total = torch.zeros(len(done.features), dtype=torch.float64)
-    thinks = torch.isfinite(done.pondering.halt_logits[0]).any()
+    adaptive = torch.isfinite(done.pondering.halt_logits[0]).any()
     for index, unit in enumerate(block.residual_units):
         active = done.active(index)
-        here, around = (mask.sum((1, 2)).double() for mask in (active, grown(active)))
+        here, around = (mask.sum((1, 2)).double() for mask in (active, dilated(active)))
         total += _weights(unit.conv1) * around + _weights(unit.conv2) * here
-        if thinks and index < len(block.halts):
+        if adaptive and index < len(block.halts):
             halts = block.halting_maps[index]
             total += _weights(halts.near) * here + _weights(halts.far) * (here > 0)
     return total
@@ -61,21 +57,21 @@ def _weights(layer: nn.Module) -> int:
     return layer.weight.numel()
 
 
-def computation_map(thought: NetworkOutput, size: int) -> Tensor:
-    """(B, S, S): the sum over blocks of the units at the position that a pixel lies in."""
-    maps = [interpolate(block.steps[:, None], size=(size, size)) for block in thought.blocks]
+def computation_map(output: NetworkOutput, size: int) -> Tensor:
+    """Sum over blocks the units that ran at the position of each pixel: (B, S, S).  size: S."""
+    maps = [interpolate(block.steps[:, None], size=(size, size)) for block in output.blocks]
     return torch.stack(maps).sum(0)[:, 0]
 
 
 BATCH_SIZE = 250
-"""Images that go through the network at once."""
+"""Images per forward pass."""
 
 
 class ImageScores(NamedTuple):
-    """What came of M images.
+    """Results of M images.
 
     right: (M,) bool.  loss: (M,), nats.  units: (M, 3), mean over a block's positions.  active: (M,), share
-    of positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units at each pixel.
+    of positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units that ran at each pixel.
     """
 
     right: Tensor
@@ -97,7 +93,9 @@ class ImageScores(NamedTuple):
         }
 
 
-Thinks = Callable[[Tensor, "BlockKind | Sequence[BlockKind] | None", "torch.Generator | None"], NetworkOutput]
+Forward = Callable[
+    [Tensor, "BlockKind | Sequence[BlockKind] | None", "torch.Generator | None"], NetworkOutput
+]
 
 
 @torch.no_grad()
@@ -106,25 +104,27 @@ def evaluate_images(
     batch: Labelled,
     kinds: BlockKind | Sequence[BlockKind] | None = None,
     generator: torch.Generator | None = None,
-    think: Thinks | None = None,
+    forward: Forward | None = None,
 ) -> ImageScores:
-    """Let a network in evaluation mode classify; kinds and generator as for `ResidualNetwork.forward`.
+    """Evaluate a network, in evaluation mode, on labelled images.
 
-    think: what runs it, the network itself unless given, such as a `CompactedNetwork` of it.
+    network: the network.  batch: test images.  kinds: as for `ResidualNetwork.forward`.  generator: as for
+    `ResidualNetwork.forward`.  forward: runs the network, such as a `CompactedNetwork`; by default the
+    network itself.
     """
     parts = []
     for images, classes in zip(
         torch.split(batch.images, BATCH_SIZE), torch.split(batch.classes, BATCH_SIZE), strict=True
     ):
-        thought = (think or network)(images, kinds, generator)
+        output = (forward or network)(images, kinds, generator)
         parts.append(
             ImageScores(
-                thought.logits.argmax(1) == classes,
-                cross_entropy(thought.logits, classes, reduction="none").double(),
-                torch.stack([block.steps.mean((1, 2)) for block in thought.blocks], 1).double(),
-                active_share(thought).double(),
-                multiply_adds(network, thought),
-                computation_map(thought, images.shape[-1]),
+                output.logits.argmax(1) == classes,
+                cross_entropy(output.logits, classes, reduction="none").double(),
+                torch.stack([block.steps.mean((1, 2)) for block in output.blocks], 1).double(),
+                active_share(output).double(),
+                multiply_adds(network, output),
+                computation_map(output, images.shape[-1]),
             )
         )
     return ImageScores(*(torch.cat(part) for part in zip(*parts, strict=True)))

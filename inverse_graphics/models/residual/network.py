@@ -1,7 +1,4 @@
-"""A residual network of three blocks that think, as ResNets for CIFAR are built.
-
-What a residual network that thinks is like.
-"""
+"""A residual network of three blocks with adaptive computation, with the structure of ResNets for CIFAR."""
 
 from __future__ import annotations
 
@@ -20,17 +17,18 @@ from inverse_graphics.models.residual.block import (
     KindName,
     block_kind,
 )
+from inverse_graphics.models.weights import register_network
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 class ResidualSettings(BaseModel):
-    """Three blocks of residual units on maps of full, half and quarter size, and who decides how many run.
+    """Settings of three blocks of residual units on maps of full, half and quarter size.
 
-    units: of each block: 5 make a ResNet-32, 18 a ResNet-110 (6 units + 2 layers).  widths: channels of the
-    blocks.  block: the kind of all blocks (`block_kinds`).  patch: of sact and psact, the side, in positions,
-    of the squares that halt together.  halting_bias: logit of halting at the start.  delta: halting
-    probabilities are kept in [delta, 1 − delta].
+    units: of each block: 5 for a ResNet-32, 18 for a ResNet-110 (6 units + 2 layers).  widths: channels of
+    the blocks.  block: the kind of all blocks (`block_kind`).  patch: for sact and psact, the side, in
+    positions, of the squares that share a latent.  halting_bias: initial halting logit.  delta: halting
+    probabilities are clamped to [delta, 1 − delta].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,12 +46,12 @@ class ResidualSettings(BaseModel):
 
     @property
     def block_kind(self) -> BlockKind:
-        """How all blocks are run, unless told otherwise."""
+        """The default kind of all blocks."""
         return block_kind(self.block, self.patch)
 
     @property
     def map_sizes(self) -> tuple[int, int, int]:
-        """Sides of the blocks' maps, positions."""
+        """Sides of the blocks' maps, in positions."""
         return self.image_size, self.image_size // 2, self.image_size // 4
 
     @model_validator(mode="after")
@@ -64,24 +62,25 @@ class ResidualSettings(BaseModel):
             if not self.block_kind.granularity.fits(size, size):
                 raise ValueError(f"patch {self.patch} does not tile a map of {size}×{size} positions")
         if list(self.widths) != sorted(self.widths):
-            raise ValueError("widths do not fall: what is carried past a unit gets channels, and loses none")
+            raise ValueError("widths decrease: expected them not to, as skip connections only add channels")
         return self
 
 
 class NetworkOutput(NamedTuple):
-    """What a network says of images, and how long it looked where.
+    """The output of a network.
 
-    logits: (B, K).  blocks: what each of the three did.
+    logits: (B, K).  blocks: outputs of the three blocks.
     """
 
     logits: Tensor
     blocks: Sequence[BlockOutput]
 
 
+@register_network("residual", ResidualSettings)
 class ResidualNetwork(nn.Module):
-    """A 3×3 convolution, three blocks, and a linear map of what their features are in the mean.
+    """A 3×3 convolution, three blocks, and a linear map of the mean features.
 
-    The parameters are the same whatever the kind of block: a network trained as one kind may be run as
+    The parameters do not depend on the kind of the blocks: a network trained with one kind may be run with
     another.
     """
 
@@ -107,34 +106,34 @@ class ResidualNetwork(nn.Module):
         kinds: BlockKind | Sequence[BlockKind] | None = None,
         generator: torch.Generator | None = None,
     ) -> NetworkOutput:
-        """Classify images (B, channels, S, S) in [0, 1].
+        """Classify images.
 
-        kinds: how blocks are run, one for all or one for each; None: as the settings say.  generator: for
-        rules that draw.
+        images: (B, channels, S, S) in [0, 1].  kinds: of the blocks, one for all or one for each; by default
+        that of the settings.  generator: for rules that sample.
         """
-        features, thoughts = self.stem(images), []
+        features, outputs = self.stem(images), []
         for block, kind in zip(self.adaptive_blocks, self.kinds(kinds), strict=True):
-            thought = block(features, kind, generator)
-            features = thought.features
-            thoughts.append(thought)
-        return NetworkOutput(self.answers(features), thoughts)
+            output = block(features, kind, generator)
+            features = output.features
+            outputs.append(output)
+        return NetworkOutput(self.answers(features), outputs)
 
     @property
     def adaptive_blocks(self) -> list[AdaptiveBlock]:
-        """The three of them."""
+        """The three blocks."""
         return [block for block in self.blocks if isinstance(block, AdaptiveBlock)]
 
     def kinds(self, kinds: BlockKind | Sequence[BlockKind] | None = None) -> Sequence[BlockKind]:
-        """One for each block."""
+        """The kind of each block."""
         chosen = self.settings.block_kind if kinds is None else kinds
         return [chosen] * 3 if isinstance(chosen, BlockKind) else chosen
 
     def answers(self, features: Tensor) -> Tensor:
-        """Logits of the classes (B, K), from what the last block left."""
+        """Logits of the classes (B, K), from the features of the last block."""
         return self.answer(relu(self.norm(features)).mean((2, 3)))
 
     def latents(self, kinds: BlockKind | Sequence[BlockKind] | None = None) -> int:
-        """How many numbers of units are decided for each image."""
+        """The number of latents of each image."""
         return sum(
             kind.granularity.latents(size, size)
             for kind, size in zip(self.kinds(kinds), self.settings.map_sizes, strict=True)

@@ -1,9 +1,9 @@
-"""Losses of residual networks that think: SACT, PSACT by relaxed draws or by the score function, and none.
+"""Losses of residual networks: SACT, PSACT by relaxed samples or by the score function, and the task's alone.
 
-Units cost as in networks over sequences (`adaptive.sequence_objectives`), with τ / (H · W) for each position
-of a block's map: τ for a unit that runs everywhere. PSACT maximises E_q[ log p(y | x, z) + log p(z) ], the
-prior of each position's number of units a geometric one truncated at what the block has,
-p(n) ∝ exp(−τ n / (H · W)).
+Units cost as steps do in sequence networks (`adaptive.sequence_objectives`), with τ / (H · W) for each
+position of a block's map: τ for a unit that runs everywhere. PSACT maximises
+E_q[ log p(y | x, z) + log p(z) ], where the prior of each position's number of units is geometric and
+truncated at the number of the block's units, p(n) ∝ exp(−τ n / (H · W)).
 
 All are means over images.
 """
@@ -36,7 +36,7 @@ from inverse_graphics.models.adaptive.settings import (
 from inverse_graphics.models.residual.block import BlockKind
 from inverse_graphics.models.residual.network import NetworkOutput, ResidualNetwork
 
-Watched = Mapping[str, Tensor | float]
+LoggedValues = Mapping[str, Tensor | float]
 Kinds = list[BlockKind]
 
 
@@ -48,9 +48,10 @@ class Labelled(NamedTuple):
 
 
 class ResidualObjective(nn.Module):
-    """The loss of a network; its own state, if it has any, goes into checkpoints.
+    """The loss of a network; its state, if it has any, is saved in checkpoints.
 
-    kinds: the blocks' kinds, where they are not those of the network's settings; whose rules do not matter.
+    network: the network.  settings: of the objective.  kinds: the blocks' kinds, by default those of the
+    network's settings; their rules are replaced by the objective's.
     """
 
     def __init__(
@@ -60,27 +61,27 @@ class ResidualObjective(nn.Module):
         self.network, self.settings = network, settings
         self.kinds = list(network.kinds(kinds))
 
-    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, Watched]:
-        """The scalar to minimise, and what to watch."""
+    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
+        """Compute the scalar to minimise, and values to log."""
         raise NotImplementedError
 
-    def _think(self, batch: Labelled, halting: Halting, generator: torch.Generator) -> NetworkOutput:
+    def _run(self, batch: Labelled, halting: Halting, generator: torch.Generator) -> NetworkOutput:
         return self.network(batch.images, [kind.by(halting) for kind in self.kinds], generator)
 
 
 class _Penalised(ResidualObjective):
-    """The task's loss, and what units cost."""
+    """The task's loss plus a cost of units."""
 
-    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, Watched]:
-        thought = self._think(batch, self._halting(), generator)
-        task_loss = cross_entropy(thought.logits, batch.classes)
-        return task_loss + self._cost(thought).mean(), _watched(thought, task_loss)
+    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
+        output = self._run(batch, self._halting(), generator)
+        task_loss = cross_entropy(output.logits, batch.classes)
+        return task_loss + self._cost(output).mean(), _logged(output, task_loss)
 
     def _halting(self) -> Halting:
-        return self.settings.judged_by
+        return self.settings.evaluation_halting
 
-    def _cost(self, thought: NetworkOutput) -> Tensor:
-        return thought.logits.new_zeros(len(thought.logits))
+    def _cost(self, output: NetworkOutput) -> Tensor:
+        return output.logits.new_zeros(len(output.logits))
 
 
 class Plain(_Penalised):
@@ -88,85 +89,86 @@ class Plain(_Penalised):
 
 
 class Sact(_Penalised):
-    """The task's loss and τ / (H · W) Σ ρ, ρ = N + R at each position: ACT where a map halts as a whole."""
+    """The task's loss plus τ / (H · W) Σ ρ, ρ = N + R at each position: ACT where a map halts as a whole."""
 
     settings: ActObjective
 
-    def _cost(self, thought: NetworkOutput) -> Tensor:
-        return self.settings.time_penalty * summed_over_blocks(thought, ponder_cost)
+    def _cost(self, output: NetworkOutput) -> Tensor:
+        return self.settings.time_penalty * summed_over_blocks(output, ponder_cost)
 
 
 class RelaxedPsact(_Penalised):
-    """The likelihood of relaxed draws, and the expected log-prior."""
+    """The likelihood of relaxed samples, and the expected log-prior."""
 
     settings: RelaxedObjective
 
     def _halting(self) -> Halting:
-        return self.settings.trained_by
+        return self.settings.training_halting
 
-    def _cost(self, thought: NetworkOutput) -> Tensor:
-        return self.settings.time_penalty * summed_over_blocks(thought, expected_steps)
+    def _cost(self, output: NetworkOutput) -> Tensor:
+        return self.settings.time_penalty * summed_over_blocks(output, expected_steps)
 
 
 class ReinforcePsact(ResidualObjective):
-    """The score function: all draws of an image are blamed for its loss and cost, less what is usual.
+    """The score function: the learning signal of an image's samples is its loss and cost less a baseline.
 
-    The cost is what is to be expected of each unit, given what was drawn before it
-    (`conditional_expected_steps`): later halting probabilities depend on what was drawn, here and next to it.
-    baseline: moving average of loss and cost.
+    The cost is the expected one of each unit, given the samples before it (`conditional_expected_steps`), as
+    later halting probabilities depend on the samples at a position and its neighbours. The baseline is a
+    moving average of loss and cost.
     """
 
     settings: ReinforceObjective
     baseline: Tensor
-    begun: Tensor
+    initialised: Tensor
 
     def __init__(
         self, network: ResidualNetwork, settings: ReinforceObjective, kinds: Kinds | None = None
     ) -> None:
         super().__init__(network, settings, kinds)
         self.register_buffer("baseline", torch.zeros(()))
-        self.register_buffer("begun", torch.zeros(()))
+        self.register_buffer("initialised", torch.zeros(()))
 
-    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, Watched]:
-        """Its gradient is unbiased for τ E[N] less the expected log-likelihood, in evaluation mode.
+    def loss(self, batch: Labelled, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
+        """Compute a surrogate whose gradient is unbiased for τ E[N] less the expected log-likelihood.
 
-        In training, batch norm makes an image's loss depend on the others' draws.
+        This holds in evaluation mode; in training, batch norm makes an image's loss depend on the samples of
+        other images.
         """
-        thought = self._think(batch, Discrete(), generator)
-        losses = cross_entropy(thought.logits, batch.classes, reduction="none")
-        total = losses + self.settings.time_penalty * summed_over_blocks(thought, conditional_expected_steps)
+        output = self._run(batch, Discrete(), generator)
+        losses = cross_entropy(output.logits, batch.classes, reduction="none")
+        total = losses + self.settings.time_penalty * summed_over_blocks(output, conditional_expected_steps)
         log_q = sum(
-            (log_probability(block.pondering).flatten(1).sum(1) for block in thought.blocks),
+            (log_probability(block.pondering).flatten(1).sum(1) for block in output.blocks),
             torch.zeros_like(total),
         )
         with torch.no_grad():
             self.update_baseline(total.mean())
             advantage = total - self.baseline
-        return (total + advantage * log_q).mean(), _watched(thought, losses.mean())
+        return (total + advantage * log_q).mean(), _logged(output, losses.mean())
 
     def update_baseline(self, total: Tensor) -> None:
-        """Move the baseline towards loss and cost of a batch, (), or begin there."""
-        decay = self.settings.baseline_decay * self.begun
+        """Move the baseline towards loss and cost of a batch, (); the first call sets it."""
+        decay = self.settings.baseline_decay * self.initialised
         self.baseline.copy_(decay * self.baseline + (1 - decay) * total)
-        self.begun.fill_(1)
+        self.initialised.fill_(1)
 
 
-def summed_over_blocks(thought: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
-    """The mean cost of a block's positions, over its blocks: (B,).  cost: of a pondering, (B, h, w)."""
-    each = [cost(block.pondering).mean((1, 2)) for block in thought.blocks]
+def summed_over_blocks(output: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
+    """Sum over blocks the mean cost of a block's positions: (B,).  cost: of a pondering, (B, h, w)."""
+    each = [cost(block.pondering).mean((1, 2)) for block in output.blocks]
     return torch.stack(each).sum(0)
 
 
-def _watched(thought: NetworkOutput, task_loss: Tensor) -> Watched:
-    steps = {f"units_{i}": block.steps.mean() for i, block in enumerate(thought.blocks, start=1)}
+def _logged(output: NetworkOutput, task_loss: Tensor) -> LoggedValues:
+    steps = {f"units_{i}": block.steps.mean() for i, block in enumerate(output.blocks, start=1)}
     return {"task_loss": task_loss.detach(), **steps}
 
 
 def build_residual_objective(
     network: ResidualNetwork, settings: AdaptiveObjectiveSettings, kinds: Kinds | None = None
 ) -> ResidualObjective:
-    """The objective of these settings."""
+    """Build the objective of some settings."""
     if isinstance(settings, ReinforceObjective):
         return ReinforcePsact(network, settings, kinds)
-    made = {ActObjective: Sact, RelaxedObjective: RelaxedPsact, PlainObjective: Plain}
-    return made[type(settings)](network, settings, kinds)
+    classes = {ActObjective: Sact, RelaxedObjective: RelaxedPsact, PlainObjective: Plain}
+    return classes[type(settings)](network, settings, kinds)

@@ -53,7 +53,7 @@ def gradient(loss, module):
 def test_recurrent_matrices_begin_orthogonal_gate_by_gate_where_a_gain_is_given(cell, gates):
     settings = AdaptiveSettings(cell=cell, hidden=8, recurrent_gain=1.5)
     made = SequenceNetwork(SequenceNetworkSettings(problem=Parity(bits=3), model=settings))
-    weight = made.think.cell.get_parameter("weight_hh")
+    weight = made.adaptive_cell.cell.get_parameter("weight_hh")
     matrices = weight.detach().split(8)
     assert len(matrices) == gates
     for matrix in matrices:
@@ -62,7 +62,7 @@ def test_recurrent_matrices_begin_orthogonal_gate_by_gate_where_a_gain_is_given(
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_sequences_of_a_batch_do_not_touch_each_other(cell):
-    """Answers and costs are those of each sequence alone, without the padding."""
+    """SequenceOutput and costs are those of each sequence alone, without the padding."""
     problem = Addition(length=4)
     made, batch = network(problem, cell=cell), problem.draw(6, np.random.default_rng(1))
     assert len(set(batch.lengths.tolist())) > 1
@@ -104,7 +104,7 @@ def expected_objective(made, batch, tau):
         inputs, total = batch.inputs[times[0]], torch.zeros(()).double()
         if row >= len(inputs):
             return total
-        _, pondering = made.think(inputs[row : row + 1], state, halting=Enumerated())
+        _, pondering = made.adaptive_cell(inputs[row : row + 1], state, halting=Enumerated())
         for n, (weight, after) in enumerate(
             zip(log_weights(pondering).exp(), pondering.outputs, strict=True), 1
         ):
@@ -148,7 +148,7 @@ def test_the_baseline_is_a_moving_average_that_begins_at_the_first_loss():
         loss = objective.loss(batch, torch.Generator().manual_seed(1))[1]["task_loss"]
         losses.append(float(loss))
         assert float(dict(objective.named_buffers())["baseline"]) == pytest.approx(losses[0], rel=1e-6)
-    assert {name for name, _ in objective.named_buffers()} >= {"baseline", "begun"}
+    assert {name for name, _ in objective.named_buffers()} >= {"baseline", "initialised"}
 
 
 def test_relaxed_pact_pays_for_expected_steps_and_not_for_drawn_ones():
@@ -160,7 +160,7 @@ def test_relaxed_pact_pays_for_expected_steps_and_not_for_drawn_ones():
         )[0]
         for tau in (0.0, TAU)
     )
-    weights = log_weights(made.think(batch.inputs[0], halting=Enumerated()).pondering).exp()
+    weights = log_weights(made.adaptive_cell(batch.inputs[0], halting=Enumerated()).pondering).exp()
     steps = (weights * torch.arange(1, 5)[:, None]).sum(0).mean()
     assert torch.allclose(dear - free, TAU * steps)
 
@@ -208,17 +208,17 @@ def parity_error(objective, repetitions, seed, misled=False):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    exam = evaluate_sequences(made, problem.draw_test(500, rng), objective.judged_by)
-    assert exam.metrics()["wrong_inputs"] == exam.error
-    return exam.error
+    scores = evaluate_sequences(made, problem.draw_test(500, rng), objective.evaluation_halting)
+    assert scores.metrics()["wrong_inputs"] == scores.error
+    return scores.error
 
 
 def test_errors_are_of_sequences_of_which_anything_is_asked():
     problem = Addition()
     made = network(problem).float()
     batch = problem.draw(100, np.random.default_rng(0))
-    exam = evaluate_sequences(made, batch, Thresholded())
+    scores = evaluate_sequences(made, batch, Thresholded())
     asked = int((batch.lengths > 1).sum())
     assert asked < 100
-    assert exam.error == pytest.approx(len(set(exam.row[exam.wrong])) / asked)
-    assert exam.error > 0.9
+    assert scores.error == pytest.approx(len(set(scores.row[scores.wrong])) / asked)
+    assert scores.error > 0.9

@@ -13,8 +13,8 @@ from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d.attention import read_window
 from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
 from inverse_graphics.models.air2d.vae import BackgroundSettings
-from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
+from inverse_graphics.models.estimators.estimator import AirObjective, AirSchedule
 from inverse_graphics.models.estimators.exact import ExactCount
 from inverse_graphics.observation.observation import Observation, Rendered
 
@@ -233,10 +233,10 @@ def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_mov
 def test_what_the_map_says_of_the_place_tells_whether_there_is_an_object():
     model = small_model(settings=SMALL.model_copy(update=VARIANTS["map"]))
     state = model.begin(random_images(), PointEstimate()).state
-    before = model.glance(state)
+    before = model.predict_presence(state)
     with torch.no_grad():
         model.location_presence.weight.add_(1.0)
-    after = model.glance(state)
+    after = model.predict_presence(state)
     assert torch.allclose(before.halt_logit - after.halt_logit, before.place.features.sum(-1))
     assert before.place.features.sum(-1).std() > 0
 
@@ -248,7 +248,7 @@ def test_with_salience_an_untrained_network_looks_where_something_is(sees):
     images = torch.zeros(2, 1, 16, 16, dtype=torch.float64)
     images[0, 0, 2:6, 2:6] = 1
     images[1, 0, 10:14, 6:10] = 1
-    place = model.glance(model.begin(images, PointEstimate()).state).place
+    place = model.predict_presence(model.begin(images, PointEstimate()).state).place
     expected = torch.tensor([[-0.5, -0.5], [0.0, 0.5]], dtype=torch.float64)
     assert torch.allclose(place.centre, expected, atol=0.26)
 

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
 ANYWHERE = {
@@ -69,6 +71,21 @@ def drawn(space: SceneSpace, count: int, seed: int = 0) -> SceneLatents:
     return space.family.sample(count, seeded(seed)).latents
 
 
+def rendered(model: Air3D, scenes: SceneLatents) -> Rendered:
+    """Whole scenes, without noise."""
+    return draw_prefixes(scenes, model.space, model.engine).renders[:, -1]
+
+
+def clean(model: Air3D, scenes: SceneLatents) -> Observation:
+    """Images of scenes without noise."""
+    return Observation(rendered(model, scenes).rgb, K=scenes.K)
+
+
+def noisy(model: Air3D, scenes: SceneLatents, seed: int = 1) -> Observation:
+    """Images of scenes with the model's noise."""
+    return model.observation_model.sample(rendered(model, scenes), seeded(seed)).replace(K=scenes.K)
+
+
 def filled(scenes: SceneLatents) -> SceneLatents:
     """The same with something in the empty slots."""
     return scenes.replace(asset=scenes.asset.clamp(min=0))
@@ -76,12 +93,15 @@ def filled(scenes: SceneLatents) -> SceneLatents:
 
 def same(one: TensorBatch, other: TensorBatch) -> bool:
     """Whether two batches are equal to the last bit, batches within them too."""
-    return all(
-        same(part, getattr(other, name))
-        if isinstance(part, TensorBatch)
-        else torch.equal(part, getattr(other, name))
-        for name, part in vars(one).items()
-    )
+
+    def equal(part: object, again: object) -> bool:
+        if isinstance(part, TensorBatch) and isinstance(again, TensorBatch):
+            return same(part, again)
+        if isinstance(part, Tensor) and isinstance(again, Tensor):
+            return torch.equal(part, again)
+        return part == again
+
+    return all(equal(part, getattr(other, name)) for name, part in vars(one).items())
 
 
 class Replayed:

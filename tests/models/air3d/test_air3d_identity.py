@@ -11,7 +11,6 @@ from inverse_graphics.models.air3d.identity import class_scores, expected_over_k
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
-from inverse_graphics.observation.likelihood import GaussianLikelihood
 
 TWO = table(BEFORE_IT, counts=(1, 1, 1))
 FAMILIES = {"floating": SINGLE, "two objects": TWO, "free camera": table(counts=(1, 1))}
@@ -28,8 +27,7 @@ def inferred(model, count=5):
 
 
 def scored(model, images):
-    likelihood = GaussianLikelihood(model.settings.sigma)
-    return lambda pictures, _: likelihood.log_prob(images[:, None], pictures)
+    return lambda renders, _: model.observation_model.log_prob(images[:, None], renders)
 
 
 def test_the_worth_of_each_kind_is_that_of_a_scene_drawn_anew(model):
@@ -45,7 +43,7 @@ def test_the_worth_of_each_kind_is_that_of_a_scene_drawn_anew(model):
             asset[:, slot] = kind
             other = scenes.replace(asset=asset)
             with torch.no_grad():
-                expected = score(draw_prefixes(other, model.space, model.engine).images, other)
+                expected = score(draw_prefixes(other, model.space, model.engine).renders, other)
             torch.testing.assert_close(worth[:, slot, kind], expected, rtol=1e-4, atol=1e-2)
     own = worth.gather(2, scenes.asset[:, :, None, None].expand(-1, -1, 1, slots + 1))[:, :, 0]
     torch.testing.assert_close(own, inference.log_likelihood[:, None].expand_as(own), rtol=1e-4, atol=1e-2)
@@ -115,7 +113,7 @@ def test_images_explained_badly_pull_less_and_others_as_ever():
     images, inference = inferred(model, 6)
     rest = {"warm_up_steps": 0, "wake": 0}
     objective = build_objective(model, ElboSettings(misfit_scale_nats=50.0, **rest))
-    pixels = images[0].numel()
+    pixels = images.rgb[0].numel()
     noise = -pixels * (0.5 + torch.log(torch.tensor(0.3 * (2 * torch.pi) ** 0.5)))
     short = (noise - (inference.log_count.exp() * inference.log_likelihood).sum(-1)).clamp(min=0)
     assert isinstance(objective, ElboObjective)

@@ -4,12 +4,24 @@ import math
 
 import pytest
 import torch
-from small_air3d import FAMILIES, STATES, Replayed, drawn, filled, fresh_model, loud_model, seeded, table
+from small_air3d import (
+    FAMILIES,
+    STATES,
+    Replayed,
+    drawn,
+    filled,
+    fresh_model,
+    loud_model,
+    rendered,
+    seeded,
+    table,
+)
 
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, misjudge, sample_sleep_batch
+from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.scene.camera_batch import project
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 1), clearance_m=0.0)
@@ -69,8 +81,7 @@ def scenes(model):
 
 
 def seen(model, scenes):
-    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
-    return images + 0.05 * torch.randn(images.shape, generator=seeded(4))
+    return GaussianModel(0.05).sample(rendered(model, scenes), seeded(4))
 
 
 @torch.no_grad()
@@ -101,12 +112,12 @@ def test_of_things_as_near_any_may_be_named(state):
     """Each step's density is the mean over those that are left and no farther behind than the tie."""
     model, tie_m = fresh_model(THREE, seed=2, state=state), 0.1
     space = model.space
-    batch = sample_sleep_batch(space, model.engine, 0.05, EXACT, 60, seeded(3), tie_m)
-    said = log_posterior(model, batch.images, batch.scenes, batch.prefixes, tie_m=tie_m)
-    expected = step_by_step(model, batch.images, batch.scenes, batch.scenes, tie_m)
+    batch = sample_sleep_batch(space, model.engine, GaussianModel(0.05), EXACT, 60, seeded(3), tie_m)
+    said = log_posterior(model, batch.observation, batch.scenes, batch.prefixes, tie_m=tie_m)
+    expected = step_by_step(model, batch.observation, batch.scenes, batch.scenes, tie_m)
     for part, reference in zip(said, expected, strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
-    strict = log_posterior(model, batch.images, batch.scenes, batch.prefixes)
+    strict = log_posterior(model, batch.observation, batch.scenes, batch.prefixes)
     assert (strict.objects - said.objects).abs().max() > 0.1
     firsts = [may_be_named(batch.scenes, space, i, 0, tie_m) for i in range(60) if batch.scenes.counts[i]]
     assert {len(first) for first in firsts} == {1, 2, 3}

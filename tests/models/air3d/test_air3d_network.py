@@ -32,6 +32,8 @@ from inverse_graphics.models.air3d.posterior import ObjectParameters, object_pos
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, sample_sleep_batch
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.render.compositing import picture_of_layers
 
 
@@ -47,7 +49,12 @@ def model(request, family):
 
 def dreams_of(model, count, seed=0):
     return sample_sleep_batch(
-        model.space, model.engine, 0.05, StatePerturbation.model_validate({}), count, seeded(seed)
+        model.space,
+        model.engine,
+        GaussianModel(0.05),
+        StatePerturbation.model_validate({}),
+        count,
+        seeded(seed),
     )
 
 
@@ -82,27 +89,30 @@ def test_the_divergence_of_an_object_is_its_mean_log_ratio_to_the_prior(family):
 
 
 def test_each_step_sees_the_composite_of_the_objects_before_it(model):
-    images = dreams_of(model, 6).images
+    observation = dreams_of(model, 6).observation
     with torch.no_grad():
-        inference = attend_infer_repeat(model, images, Reparameterised(seeded(2)))
+        inference = attend_infer_repeat(model, observation, Reparameterised(seeded(2)))
     latents, scenes = [step.latents for step in inference.objects], sampled_latents(inference)
     for count in range(model.max_objects + 1):
-        picture = picture_of_layers(model.space.scene(scenes.first_slots(count)), model.engine).image
+        scene = model.space.scene(scenes.first_slots(count))
+        render = Rendered.from_rendering(picture_of_layers(scene, model.engine))
         reconstruction = latents[count].before if count < model.max_objects else latents[-1].after
-        torch.testing.assert_close(reconstruction, picture, rtol=0, atol=1e-5)
-        log_likelihood = model.likelihood.log_prob(images, picture)
+        torch.testing.assert_close(reconstruction.rgb, render.rgb, rtol=0, atol=1e-5)
+        torch.testing.assert_close(reconstruction.coverage, render.coverage, rtol=0, atol=1e-5)
+        torch.testing.assert_close(reconstruction.depth, render.depth, rtol=1e-5, atol=1e-5)
+        log_likelihood = model.observation_model.log_prob(observation, render)
         torch.testing.assert_close(inference.log_likelihood[:, count], log_likelihood, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(state):
     model = loud_model(table(BEFORE_IT, counts=(0, 0, 1)), state=state)
-    images = dreams_of(model, 4).images
+    observation = dreams_of(model, 4).observation
 
     def slope(reconstruction_gradient):
         """Of the second object's mean in where the first is."""
-        model.reconstruction_gradient = reconstruction_gradient
-        inference = attend_infer_repeat(model, images, PointEstimate())
+        initial = model.begin(observation, PointEstimate(), reconstruction_gradient)
+        inference = attend_infer_repeat(model, observation, PointEstimate(), initial=initial)
         first, second = (step.latents for step in inference.objects)
         return torch.autograd.grad(second.position.sum(), first.position, allow_unused=True)[0]
 
@@ -113,9 +123,9 @@ def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(s
 def test_a_known_camera_is_neither_asked_for_nor_paid_for():
     model = fresh_model(table(BEFORE_IT))
     assert not hasattr(model, "camera_head")
-    images = dreams_of(model, 3).images
-    assert model.camera(model.features(images)) is None
-    initial = model.begin(images, PointEstimate())
+    observation = dreams_of(model, 3).observation
+    assert model.camera(model.features(observation)) is None
+    initial = model.begin(observation, PointEstimate())
     assert (initial.kl == 0).all()
     expected = torch.tensor([-math.pi / 2, math.pi / 4, 1.5]).expand(3, 3)
     torch.testing.assert_close(initial.state.orbit, expected)
@@ -123,26 +133,26 @@ def test_a_known_camera_is_neither_asked_for_nor_paid_for():
 
 def test_what_every_scene_has_is_present():
     model = fresh_model(SINGLE, presence_bias=-5.0)
-    reading = read_scenes(model, dreams_of(model, 4).images)
+    reading = read_scenes(model, dreams_of(model, 4).observation)
     assert (reading.scenes.counts == 1).all()
     torch.testing.assert_close(reading.count_probabilities, torch.tensor([[0.0, 1.0]]).expand(4, 2))
     model = fresh_model(table(counts=(0, 1, 1)), presence_bias=-5.0)
-    reading = read_scenes(model, dreams_of(model, 4).images)
+    reading = read_scenes(model, dreams_of(model, 4).observation)
     assert (reading.scenes.counts == 1).all()
     assert (reading.count_probabilities[:, 0] < 1e-9).all()
 
 
 def test_readings_are_complete_and_alike_however_images_are_batched(model):
-    images = dreams_of(model, 5).images
-    whole = read_scenes(model, images)
-    parts = [read_scenes(model, images[i : i + 1]) for i in range(5)]
+    observation = dreams_of(model, 5).observation
+    whole = read_scenes(model, observation)
+    parts = [read_scenes(model, observation[i : i + 1]) for i in range(5)]
     for name in ("count_probabilities", "identity_probability", "position_std", "prefixes", "log_likelihood"):
         each = torch.cat([getattr(part, name) for part in parts])
         torch.testing.assert_close(getattr(whole, name), each, rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(whole.count_probabilities.sum(-1), torch.ones(5))
     assert torch.equal(whole.scenes.counts, whole.count_probabilities.argmax(-1))
     shown = whole.prefixes[torch.arange(5), whole.scenes.counts]
-    log_likelihood = model.likelihood.log_prob(images, shown)
+    log_likelihood = model.observation_model.log_prob(observation, Rendered(shown))
     torch.testing.assert_close(whole.log_likelihood, log_likelihood, rtol=1e-4, atol=1e-2)
 
 
@@ -168,8 +178,8 @@ def test_weights_come_back_and_read_alike(model, tmp_path: Path):
     before, after = model.state_dict(), loaded.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    images = dreams_of(model, 3).images
-    assert same(read_scenes(model, images), read_scenes(loaded, images))
+    observation = dreams_of(model, 3).observation
+    assert same(read_scenes(model, observation), read_scenes(loaded, observation))
 
 
 @torch.no_grad()
@@ -180,13 +190,14 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
     assert model.settings.state == "canvas"
     assert model.state_update is None
     batch = dreams_of(model, 6)
-    state = model.begin(batch.images, PointEstimate()).state
+    state = model.begin(batch.observation, PointEstimate()).state
     for _ in range(2):
         state = model.step(state, PointEstimate()).state
-    (images, maps, orbit), reconstruction, step_encoder = state[:3], state.reconstruction, model.step_encoder
+    (observation, maps, orbit), step_encoder = state[:3], model.step_encoder
+    images, reconstruction = observation.rgb, state.reconstruction
 
-    difference = images - reconstruction.image
-    left = pixel_unshuffle(torch.cat([4.0 * difference, reconstruction.explained], dim=1), 2)
+    difference = images - reconstruction.rgb
+    left = pixel_unshuffle(torch.cat([4.0 * difference, reconstruction.coverage], dim=1), 2)
     fine = relu(maps.fine + step_encoder.residual_encoder(left.contiguous(memory_format=torch.channels_last)))
     fine = fine + relu(step_encoder.fuse(fine))
     coarse = relu(step_encoder.eighth(fine))
@@ -195,7 +206,7 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
     place = model.location_head(
         Maps(fine, coarse), torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
     )
-    picture = torch.cat([4.0 * (images - 0.5), 4.0 * difference, reconstruction.explained], dim=1)
+    picture = torch.cat([4.0 * (images - 0.5), 4.0 * difference, reconstruction.coverage], dim=1)
     numbers = model.object_head(place, model.glimpse_encoder(picture, place.pixel))
     expected = object_posterior(numbers, state.camera, orbit[:, 0], model.space)
 
@@ -224,7 +235,7 @@ def test_training_in_bfloat16_is_nearly_training_in_float32(family, state):
     batch = dreams_of(exact, 24)
 
     def said(model):
-        return log_posterior(model, batch.images, batch.scenes, batch.prefixes, batch.seen_orbit).total
+        return log_posterior(model, batch.observation, batch.scenes, batch.prefixes, batch.seen_orbit).total
 
     with torch.no_grad():
         assert torch.equal(said(fast), said(exact))  # in evaluation both are exact
@@ -248,7 +259,7 @@ def test_settings_that_make_no_network_are_refused():
 
 def test_scenes_that_are_read_are_where_the_network_was_told(model):
     """A reading's scenes lie on the stage, whatever the network says."""
-    reading = read_scenes(model, torch.rand(6, 3, 32, 32, generator=seeded(3)))
+    reading = read_scenes(model, Observation(torch.rand(6, 3, 32, 32, generator=seeded(3))))
     assert (reading.scenes.position.abs() <= model.space.reach * (1 + 1e-6)).all()
     assert (reading.scenes.orbit >= model.space.orbit_low - 1e-6).all()
     assert (reading.scenes.orbit <= model.space.orbit_high + 1e-6).all()

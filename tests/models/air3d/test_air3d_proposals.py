@@ -13,6 +13,7 @@ from small_air3d import (
     drawn,
     fresh_model,
     loud_model,
+    rendered,
     seeded,
     table,
 )
@@ -37,14 +38,13 @@ def blurred_model(family, noise=NOISE):
 
 
 def image_of(model, scenes, count=1):
-    image = draw_prefixes(scenes, model.space, model.engine).images[:count, -1]
-    return image + model.settings.sigma * torch.randn(image.shape, generator=seeded(1))
+    return model.observation_model.sample(rendered(model, scenes)[:count], seeded(1))
 
 
 def log_likelihoods(model, image, scenes):
-    """Of an image (1, 3, H, W) given whole scenes: (B,)."""
-    pictures = (draw_prefixes(block, model.space, model.engine).images[:, -1] for block in scenes.split(2000))
-    return torch.cat([model.likelihood.log_prob(image, picture) for picture in pictures])
+    """Of one image given whole scenes: (B,)."""
+    renders = (rendered(model, block) for block in scenes.split(2000))
+    return torch.cat([model.observation_model.log_prob(image, render) for render in renders])
 
 
 def mean_and_error(log_terms, centre):
@@ -74,7 +74,8 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
         space.K.expand(count, 3, 3),
     )
     with_one = log_likelihoods(model, image, grid)
-    without = model.likelihood.log_prob(image, draw_prefixes(grid, space, model.engine).images[:1, 0])
+    nothing = draw_prefixes(grid, space, model.engine).renders[:1, 0]
+    without = model.observation_model.log_prob(image, nothing)
     centre = float(with_one.max())
     exact = float((without - centre).exp() / 3 + 2 / 3 * (with_one - centre).exp().mean())
 
@@ -134,8 +135,8 @@ def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     images = image_of(model, drawn(space, 4), 4)
     proposals = propose(model, images, samples, seeded(1))
     prefixes = draw_prefixes(proposals.scenes, space, model.engine)
-    repeated, slots = images.repeat(samples, 1, 1, 1), torch.arange(space.family.max_objects)
-    log_likelihood = model.likelihood.log_prob(repeated[:, None], prefixes.images)
+    repeated, slots = images.repeat(samples), torch.arange(space.family.max_objects)
+    log_likelihood = model.observation_model.log_prob(repeated[:, None], prefixes.renders)
     log_joint = log_likelihood + space.family.log_prob(proposals.scenes)
     torch.testing.assert_close(proposals.log_joint.flatten(0, 1), log_joint, rtol=1e-5, atol=1e-2)
     for count in range(len(slots) + 1):

@@ -6,7 +6,18 @@ from statistics import median
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, FAMILIES, Replayed, drawn, filled, fresh_model, loud_model, seeded, table
+from small_air3d import (
+    BEFORE_IT,
+    FAMILIES,
+    Replayed,
+    clean,
+    drawn,
+    filled,
+    fresh_model,
+    loud_model,
+    seeded,
+    table,
+)
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.sampler import PointEstimate
@@ -52,7 +63,7 @@ def test_what_is_drawn_changes_no_answer_of_a_recurrent_network(family, state, l
     """And those of one that sees the canvas, it does."""
     model = loud_model(family, state=state)
     scenes = drawn(model.space, 8)
-    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
+    images = clean(model, scenes)
 
     def sampler():
         return Replayed(filled(scenes), model.space) if led else PointEstimate()
@@ -76,7 +87,7 @@ def test_a_step_knows_which_objects_were_said_before_it_and_where():
     model = loud_model(table(kinds=("plate", "mug"), counts=(0, 0, 0, 1)), state="recurrent")
     plate, mug = 0, 1
     scenes = drawn(model.space, 6).replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
-    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
+    images = clean(model, scenes)
 
     def said(changed):
         steps = attend_infer_repeat(model, images, Replayed(changed, model.space)).objects
@@ -142,9 +153,9 @@ def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
     settings, packs = model.settings.model_dump(mode="json"), model.space.family.packs_hash
     document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256=packs)
     save_model(tmp_path / "model", model, document, "a card\n")
-    images = draw_prefixes(drawn(model.space, 2), model.space, model.engine).images[:, -1]
+    images = clean(model, drawn(model.space, 2))
     parser = load_parser(tmp_path / "model")
-    parses = parser.parse([image.permute(1, 2, 0).numpy() for image in images])
+    parses = parser.parse(list(images.to_arrays()))
     assert [len(parse.objects) for parse in parses] == [2, 2]
 
 
@@ -162,11 +173,11 @@ def labels_told(seed: int) -> tuple[float, float, float]:
     new = objective.batch(100, seeded(10_000))
 
     @torch.no_grad()
-    def update_hidden(images):
-        loss, _ = objective.loss(new.replace(images=images), 0, seeded(0))
+    def update_hidden(observation):
+        loss, _ = objective.loss(new.replace(observation=observation), 0, seeded(0))
         return -float(loss)
 
-    fresh = update_hidden(new.images)
+    fresh = update_hidden(new.observation)
     model.train()
     for step in range(160):
         loss, _ = objective.loss(objective.batch(24, seeded(step + 1000 * seed)), step, seeded(0))
@@ -174,7 +185,8 @@ def labels_told(seed: int) -> tuple[float, float, float]:
         loss.backward()
         adam.step()
     model.eval()
-    return fresh, update_hidden(new.images), update_hidden(new.images.roll(1, dims=0))
+    of_others = new.observation.map(lambda part: part.roll(1, dims=0))
+    return fresh, update_hidden(new.observation), update_hidden(of_others)
 
 
 @pytest.mark.learning
@@ -191,7 +203,7 @@ def test_more_than_is_told_of_a_scene_is_not_read():
     """Densities of a scene's first objects are the same whatever the rest is shown to be."""
     model = loud_model(THREE, state="recurrent")
     scenes = drawn(model.space, 12)
-    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
+    images = clean(model, scenes)
     prefixes = draw_prefixes(filled(scenes), model.space, model.engine)
     one = log_posterior(model, images, scenes, prefixes)
     empty = (scenes.asset < 0)[..., None]

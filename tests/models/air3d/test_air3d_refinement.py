@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, same, seeded, table
+from small_air3d import BEFORE_IT, SINGLE, clean, drawn, fresh_model, noisy, rendered, same, seeded, table
 from torch.nn.functional import normalize
 
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings
-from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.search import refined
 from inverse_graphics.packs.symmetry import symmetric_angle
 
@@ -19,15 +18,6 @@ FAMILIES = {"table": table(counts=(1, 1, 1)), "floating": SINGLE}
 @pytest.fixture(params=list(FAMILIES.values()), ids=list(FAMILIES))
 def model(request):
     return fresh_model(request.param)
-
-
-def pictures(model, scenes):
-    return draw_prefixes(scenes, model.space, model.engine).images[:, -1]
-
-
-def noisy(model, scenes, seed=1):
-    clean = pictures(model, scenes)
-    return clean + model.settings.sigma * torch.randn(clean.shape, generator=seeded(seed))
 
 
 def direction(*shape, seed):
@@ -47,7 +37,7 @@ def put_off(scenes, degrees, metres):
 
 
 def explained(model, images, scenes):
-    return model.likelihood.log_prob(images, pictures(model, scenes))
+    return model.observation_model.log_prob(images, rendered(model, scenes))
 
 
 @pytest.mark.parametrize("steps", [1, 8])
@@ -70,7 +60,7 @@ def test_no_image_is_explained_worse_than_before(model, steps):
 
 def test_what_explains_its_image_exactly_is_given_back(model):
     truth = drawn(model.space, 12, seed=2)
-    assert same(refined(truth, pictures(model, truth), model, 4), truth)
+    assert same(refined(truth, clean(model, truth), model, 4), truth)
 
 
 @pytest.mark.parametrize("kind", ["primitives/cube", "primitives/cylinder"])
@@ -130,7 +120,7 @@ def test_places_stay_within_reach(model):
     reach = model.space.reach
     inside = drawn(model.space, 16, seed=2)
     edge = inside.replace(position=reach * torch.ones_like(inside.position))
-    images = pictures(model, edge.replace(position=1.15 * edge.position))
+    images = clean(model, edge.replace(position=1.15 * edge.position))
     result = refined(edge.replace(position=0.98 * edge.position), images, model, 12)
     assert (result.position.abs() <= reach).all()
     assert (result.position == reach).any()

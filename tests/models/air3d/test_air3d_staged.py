@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, same, seeded, space_of, table
+from small_air3d import BEFORE_IT, FAMILIES, drawn, fresh_model, rendered, same, seeded, space_of, table
 
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_latents import (
+    Prefixes,
     depths,
     draw_prefixes,
     draw_scenes,
@@ -21,6 +22,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
     misjudge,
     sample_sleep_batch,
 )
+from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose, picture_of_layers
 from inverse_graphics.render.engine import Layers
@@ -31,6 +33,11 @@ MUCH = StatePerturbation(
 NOTHING = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
 USUAL = StatePerturbation.model_validate({})
 THREE = table(counts=(1, 1, 1, 1))
+
+
+def coverage_of(prefixes: Prefixes) -> torch.Tensor:
+    assert prefixes.renders.coverage is not None
+    return prefixes.renders.coverage
 
 
 @pytest.fixture(params=[*FAMILIES.values(), THREE], ids=[*FAMILIES, "three"])
@@ -44,30 +51,31 @@ def test_prefixes_are_scenes_of_their_own(model):
     scenes = drawn(space, 12)
     prefixes = draw_prefixes(scenes, space, engine)
     slots = space.family.max_objects
-    assert prefixes.images.shape == (12, slots + 1, 3, 32, 32)
-    assert prefixes.explained.shape == (12, slots + 1, 1, 32, 32)
+    assert prefixes.renders.rgb.shape == (12, slots + 1, 3, 32, 32)
+    assert coverage_of(prefixes).shape == (12, slots + 1, 1, 32, 32)
     for count in range(slots + 1):
         asset = scenes.asset.where(torch.arange(slots) < count, -1)
         alone = space.scene(scenes.replace(asset=asset))
         picture = picture_of_layers(alone, engine)
-        torch.testing.assert_close(prefixes.images[:, count], picture.image, rtol=0, atol=1e-6)
-        torch.testing.assert_close(prefixes.explained[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
+        torch.testing.assert_close(prefixes.renders.rgb[:, count], picture.image, rtol=0, atol=1e-6)
+        torch.testing.assert_close(coverage_of(prefixes)[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
         layers = engine.layers(alone.objects, alone.camera, alone.light)
         backdrop = table_and_background(alone.table, alone.background, alone.camera, alone.light)
         again = compose(Layers(*(part.flip(1) for part in layers)), backdrop)
-        torch.testing.assert_close(prefixes.images[:, count], again.image, rtol=0, atol=1e-5)
-    assert (prefixes.explained[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
+        torch.testing.assert_close(prefixes.renders.rgb[:, count], again.image, rtol=0, atol=1e-5)
+    assert (coverage_of(prefixes)[:, -1].amax((1, 2, 3)) > 0.5).equal(scenes.counts > 0)
 
 
 def test_what_steps_are_shown_and_whole_scenes_are_prefixes(model):
     scenes = drawn(model.space, 12)
     prefixes = draw_prefixes(scenes, model.space, model.engine)
     shown = draw_step_inputs(scenes, model.space, model.engine)
-    torch.testing.assert_close(shown.images, prefixes.images[:, :-1], rtol=0, atol=1e-6)
-    torch.testing.assert_close(shown.explained, prefixes.explained[:, :-1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(shown.renders.rgb, prefixes.renders.rgb[:, :-1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(coverage_of(shown), coverage_of(prefixes)[:, :-1], rtol=0, atol=1e-6)
     assert shown.scenes is scenes
-    pictures = draw_scenes(scenes, model.space, model.engine)
-    torch.testing.assert_close(pictures, prefixes.images[:, -1], rtol=0, atol=1e-6)
+    whole = draw_scenes(scenes, model.space, model.engine)
+    torch.testing.assert_close(whole.rgb, prefixes.renders.rgb[:, -1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(whole.coverage, coverage_of(prefixes)[:, -1], rtol=0, atol=1e-6)
 
 
 def shuffled(scenes, seed=0):
@@ -107,7 +115,7 @@ def test_an_order_moves_whole_objects(model):
         for new, old in enumerate(slots):
             for part in ("asset", "position", "orientation", "rotation"):
                 assert torch.equal(getattr(moved, part)[image, new], getattr(scenes, part)[image, old])
-    before, after = (draw_prefixes(one, model.space, model.engine).images[:, -1] for one in (scenes, moved))
+    before, after = (rendered(model, one).rgb for one in (scenes, moved))
     torch.testing.assert_close(before, after, rtol=0, atol=1e-5)
 
 
@@ -154,36 +162,41 @@ def test_misjudgements_are_as_large_as_stated():
 
 def test_dreams_are_the_generators_alone(model):
     first, again, other = (
-        sample_sleep_batch(model.space, model.engine, 0.05, USUAL, 6, seeded(s)) for s in (1, 1, 2)
+        sample_sleep_batch(model.space, model.engine, GaussianModel(0.05), USUAL, 6, seeded(s))
+        for s in (1, 1, 2)
     )
     assert same(first, again)
-    assert not torch.equal(first.images, other.images)
+    assert not torch.equal(first.observation.rgb, other.observation.rgb)
 
 
 def test_a_dream_shows_its_scene_with_noise_of_the_stated_size(model):
-    sleep_batch = sample_sleep_batch(model.space, model.engine, 0.07, MUCH, 40, seeded(3))
-    noise = sleep_batch.images - draw_prefixes(sleep_batch.scenes, model.space, model.engine).images[:, -1]
+    sleep_batch = sample_sleep_batch(model.space, model.engine, GaussianModel(0.07), MUCH, 40, seeded(3))
+    noise = sleep_batch.observation.residual(rendered(model, sleep_batch.scenes))
     assert float(noise.std()) == pytest.approx(0.07, rel=0.02)
     assert abs(float(noise.mean())) < 0.001
 
 
 def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
     space = model.space
-    sleep_batch = sample_sleep_batch(space, model.engine, 0.05, MUCH, 10, seeded(4))
+    sleep_batch = sample_sleep_batch(space, model.engine, GaussianModel(0.05), MUCH, 10, seeded(4))
     none = drawn(space, 10)
     nothing = none.replace(orbit=sleep_batch.seen_orbit, asset=torch.full_like(none.asset, -1))
     empty = draw_prefixes(nothing, space, model.engine)
-    torch.testing.assert_close(sleep_batch.prefixes.images[:, 0], empty.images[:, 0], rtol=0, atol=1e-6)
-    assert (sleep_batch.prefixes.explained[:, 0] == 0).all()
+    torch.testing.assert_close(
+        sleep_batch.prefixes.renders.rgb[:, 0], empty.renders.rgb[:, 0], rtol=0, atol=1e-6
+    )
+    assert (coverage_of(sleep_batch.prefixes)[:, 0] == 0).all()
     scene = space.scene(space.without_objects(sleep_batch.seen_orbit, none.K))
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
-    torch.testing.assert_close(sleep_batch.prefixes.images[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
+    torch.testing.assert_close(sleep_batch.prefixes.renders.rgb[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
 
 
 def test_dreams_come_nearest_first_but_for_ties_which_come_in_any_order():
     space, tie_m = space_of(THREE), 0.1
     model = fresh_model(THREE)
-    scenes = sample_sleep_batch(space, model.engine, 0.05, NOTHING, 400, seeded(6), tie_m).scenes
+    scenes = sample_sleep_batch(
+        space, model.engine, GaussianModel(0.05), NOTHING, 400, seeded(6), tie_m
+    ).scenes
     assert torch.equal(scenes.asset >= 0, torch.arange(3) < scenes.counts[:, None])
     depth = depths(scenes, space)
     behind = (depth[:, :-1] - depth[:, 1:])[depth[:, 1:].isfinite()]
@@ -191,17 +204,17 @@ def test_dreams_come_nearest_first_but_for_ties_which_come_in_any_order():
     close = behind[behind.abs() < 0.2 * tie_m]
     assert len(close) > 20
     assert 0.25 < float((close > 0).float().mean()) < 0.75
-    ordered = sample_sleep_batch(space, model.engine, 0.05, NOTHING, 400, seeded(6)).scenes
+    ordered = sample_sleep_batch(space, model.engine, GaussianModel(0.05), NOTHING, 400, seeded(6)).scenes
     assert (depths(ordered, space).diff(dim=1).nan_to_num(0) >= -1e-6).all()
 
 
 def test_dreams_have_the_familys_own_light():
     """Where the light varies, images do, though the network's canvases are lit from the middle."""
     model = fresh_model(table(BEFORE_IT, counts=(0, 1), light_range_degrees=80.0))
-    sleep_batch = sample_sleep_batch(model.space, model.engine, 1e-9, NOTHING, 30, seeded(5))
+    sleep_batch = sample_sleep_batch(model.space, model.engine, GaussianModel(1e-9), NOTHING, 30, seeded(5))
     scene = model.space.family.sample(30, seeded(5)).scene
     torch.testing.assert_close(
-        sleep_batch.images, picture_of_layers(scene, model.engine).image, rtol=0, atol=1e-5
+        sleep_batch.observation.rgb, picture_of_layers(scene, model.engine).image, rtol=0, atol=1e-5
     )
 
 

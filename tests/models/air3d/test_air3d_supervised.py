@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from small_air3d import FAMILIES, SINGLE, drawn, fresh_model, loud_model, seeded, space_of, table
+from small_air3d import FAMILIES, SINGLE, clean, drawn, fresh_model, loud_model, seeded, space_of, table
 from torch.autograd import gradcheck
 
 from inverse_graphics.distributions.rotations import RotationMixture
@@ -20,6 +20,7 @@ from inverse_graphics.models.air3d.supervised import (
     by_kind,
     shuffled,
 )
+from inverse_graphics.observation.observation import Observation
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
 
@@ -55,7 +56,7 @@ def test_labels_are_matched_with_what_the_network_finds_by_the_least_total_dista
     scenes, other = (drawn(model.space, 40, seed) for seed in (0, 1))
     found = other.position
     monkeypatch.setattr(supervised, "sampled_latents", lambda inference: other)
-    images = draw_prefixes(scenes, model.space, model.engine).images[:, -1]
+    images = clean(model, scenes)
     matched = as_matched(model, images, scenes)
     moved = 0
     for image, count in enumerate(scenes.counts.tolist()):
@@ -82,9 +83,11 @@ def test_the_loss_is_minus_the_density_of_labels_in_that_order(family, order):
     assert torch.equal(batch.seen_orbit, batch.scenes.orbit)
     with torch.no_grad():
         loss, watched = objective.loss(batch, 0, seeded(2))
-        ordered = as_matched(model, batch.images, batch.scenes) if order == "set" else by_kind(batch.scenes)
+        ordered = (
+            as_matched(model, batch.observation, batch.scenes) if order == "set" else by_kind(batch.scenes)
+        )
         prefixes = draw_prefixes(ordered, model.space, model.engine)
-        expected = log_posterior(model, batch.images, ordered, prefixes)
+        expected = log_posterior(model, batch.observation, ordered, prefixes)
     torch.testing.assert_close(loss, -expected.total.mean())
     torch.testing.assert_close(watched["log_q_objects"], expected.objects.mean())
 
@@ -149,7 +152,7 @@ def test_rotations_as_they_are_told_have_the_density_of_the_belief_itself():
     assert model.space.symmetry_group.shape[1] > 1
     assert space.symmetry_group.shape[1:] == (1, 3, 3)
     scenes = drawn(space, 20)
-    images = draw_prefixes(scenes, space, model.engine).images[:, -1]
+    images = clean(model, scenes)
     posterior = model.look(model.begin(images, PointEstimate()).state)
     asset, position, orientation = scenes.asset[:, 0], scenes.position[:, 0], scenes.orientation[:, 0]
     said = posterior.log_prob(asset, position, orientation, space)
@@ -174,7 +177,9 @@ def test_yaws_on_a_table_are_told_alike_with_and_without_symmetry():
 def test_gradients_of_the_density_as_told_are_its_finite_differences():
     model = fresh_model(SINGLE)
     space = model.space.without_symmetry().double()
-    posterior = model.look(model.begin(torch.rand(3, 3, 32, 32, generator=seeded(1)), PointEstimate()).state)
+    posterior = model.look(
+        model.begin(Observation(torch.rand(3, 3, 32, 32, generator=seeded(1))), PointEstimate()).state
+    )
     label = random_rotations((3,), seeded(2), torch.float64)
     logits, away, std = (
         torch.randn(*shape, generator=seeded(3)).double() for shape in ((3, 4), (3, 4, 3), (3, 4))

@@ -7,14 +7,20 @@ from small_air3d import BEFORE_IT, SINGLE, fresh_model, seeded, table
 from inverse_graphics.distributions.sampler import DefensiveMixture, DefensiveSampler
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d import posterior as posterior_module
-from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings, with_sampled_divergences
+from inverse_graphics.models.air3d.elbo import (
+    BoundAscent,
+    ElboObjective,
+    ElboSettings,
+    with_sampled_divergences,
+)
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
-from inverse_graphics.observation.likelihood import GaussianLikelihood, PyramidLikelihood
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
 TWO = table(BEFORE_IT, kinds=("glass", "mug"), counts=(1, 1, 1))
@@ -37,11 +43,12 @@ def test_a_batch_is_images_and_nothing_else(family):
     objective = build_objective(model, ElboSettings())
     assert isinstance(objective, ElboObjective)
     batch = objective.batch(6, seeded(1))
-    assert type(batch) is torch.Tensor
-    assert batch.shape == (6, 3, 32, 32)
-    assert torch.equal(batch, objective.batch(6, seeded(1)))
-    clean = ElboObjective(fresh_model(family, sigma=1e-9), ElboSettings()).batch(6, seeded(1))
-    assert float((batch - clean).std()) == pytest.approx(0.05, rel=0.05)
+    assert type(batch) is Observation
+    assert batch.rgb.shape == (6, 3, 32, 32)
+    assert [name for name, part in vars(batch).items() if part is not None] == ["rgb", "K"]
+    assert torch.equal(batch.rgb, objective.batch(6, seeded(1)).rgb)
+    clean = ElboObjective(fresh_model(family, sigma=1e-9), ElboSettings()).batch(6, seeded(1)).rgb
+    assert float((batch.rgb - clean).std()) == pytest.approx(0.05, rel=0.05)
     assert clean.min() >= -1e-6
     assert clean.max() <= 1 + 1e-6
 
@@ -79,17 +86,16 @@ def test_without_a_wake_update_the_loss_is_minus_the_warmed_up_objective(step):
     objective = ElboObjective(model, settings)
     images, warm_up_fraction = objective.batch(12, seeded(1)), step / 4
     loss, watched = objective.loss(images, step, seeded(2))
-    assert isinstance(model.likelihood, GaussianLikelihood)
 
     inference = attend_infer_repeat(
         model, images, DefensiveSampler(seeded(2), DefensiveMixture(kinds=1 - warm_up_fraction))
     )
     bound = exact_count_elbo(inference, model.space.log_count_prior)
     torch.testing.assert_close(watched["elbo"], bound.elbo.mean())
-    latents = [one.latents for one in inference.objects]
-    pictures = torch.stack([latents[0].before] + [one.after for one in latents], 1)
+    renders = Rendered.stack(model.prefixes(inference.objects))
     temperature = 16 ** (1 - warm_up_fraction)
-    compared = PyramidLikelihood(0.3, 3 if warm_up_fraction < 1 else 1).log_prob(images[:, None], pictures)
+    surrogate = GaussianModel(0.3).pyramid(3 if warm_up_fraction < 1 else 1)
+    compared = surrogate.log_prob(images[:, None], renders)
     short = model.space.family.overlap(sampled_latents(inference))
     tempered = inference._replace(log_likelihood=compared / temperature - 50 * short)
     expected = -warmed_up_objective(tempered, model.space.log_count_prior, warm_up_fraction).mean()
@@ -143,9 +149,9 @@ def test_what_was_found_lately_is_remembered():
         loss, _ = objective.loss(objective.batch(4, seeded(step)), step, seeded(2))
         assert torch.isfinite(loss)
         assert int(replay.seen) == 4 * (step + 1)
-    latest = objective.batch(4, seeded(3)).clamp(-0.5, 1.5)
+    latest = objective.batch(4, seeded(3)).rgb.clamp(-0.5, 1.5)
     recalled, scenes = replay.sample(64, seeded())
-    apart = (recalled[:, None] - latest).abs().amax((2, 3, 4)).amin(1)
+    apart = recalled[:, None].residual(Rendered(latest)).abs().amax((2, 3, 4)).amin(1)
     assert 0.2 < float((apart < 2 / 255).float().mean()) < 0.8  # it holds these four and the four before
     assert len(scenes.asset) == 64
 
@@ -181,10 +187,11 @@ PARTS = (
 
 def slopes_and_differences(family, blind=True, reconstruction_gradient=False, settings=FINAL, bound="elbo"):
     """Of minus the bound, along one direction for each part of the network: two dictionaries."""
-    images = ElboObjective(fresh_model(family, sigma=0.3), FINAL).batch(3, seeded(1)).double()
+    images = ElboObjective(fresh_model(family, sigma=0.3), FINAL).batch(3, seeded(1))
+    images = images.map(torch.Tensor.double)
     model = smooth_model(family, blind).train()
     objective = ElboObjective(model, settings)
-    model.reconstruction_gradient = reconstruction_gradient
+    objective.ascent = BoundAscent(model, settings, reconstruction_gradient)
     objective.loss(images, 0, seeded(2))[0].backward()
     slopes, differences = {}, {}
     for part in PARTS:
@@ -267,7 +274,7 @@ def test_more_samples_are_a_tighter_bound():
 @pytest.mark.parametrize("family", [TWO, table(), SINGLE], ids=["known camera", "free camera", "floating"])
 def test_divergences_at_draws_are_the_divergences_in_the_mean(family):
     model = fresh_model(family, sigma=0.3)
-    images = ElboObjective(model, FINAL).batch(2, seeded(1)).repeat(3000, 1, 1, 1)
+    images = ElboObjective(model, FINAL).batch(2, seeded(1)).repeat(3000)
     with torch.no_grad():
         inference = attend_infer_repeat(model, images, DefensiveSampler(seeded(2), DefensiveMixture()))
         drawn = with_sampled_divergences(inference, model)

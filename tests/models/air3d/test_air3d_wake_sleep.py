@@ -27,14 +27,14 @@ def test_before_waking_it_is_sleep_and_after_it_both_in_their_shares():
     objective = build_objective(model, settings)
     assert isinstance(objective, WakeSleepObjective)
     batch = objective.batch(8, seeded(1))
-    assert len(batch.sleep_batch.images) == 8
-    assert len(batch.images) == 4
+    assert len(batch.sleep_batch) == 8
+    assert len(batch.observation) == 4
     sleep, _ = objective.sleep.loss(batch.sleep_batch, 0, seeded(2))
     early, watched = objective.loss(batch, 4, seeded(2))
     assert torch.equal(early, sleep)
     assert "wake" not in watched
     late, watched = objective.loss(batch, 5, seeded(2))
-    wake, bound = wake_loss(model, batch.images, 2, 1.0, seeded(2))
+    wake, bound = wake_loss(model, batch.observation, 2, 1.0, seeded(2))
     torch.testing.assert_close(late, (sleep + 0.5 * wake) / 1.5)
     torch.testing.assert_close(watched["log_evidence"], bound)
     assert watched["temperature"] == 1
@@ -62,8 +62,7 @@ def learnt_awake(seed: int) -> tuple[float, float]:
     space = model.space
     scenes = drawn(space, 12, seed)
     prefixes = draw_prefixes(scenes, space, model.engine)
-    clean = prefixes.images[:, -1]
-    images = clean + 0.1 * torch.randn(clean.shape, generator=seeded(seed + 1))
+    images = model.observation_model.sample(prefixes.renders[:, -1], seeded(seed + 1))
 
     @torch.no_grad()
     def at_the_truth(images):
@@ -78,5 +77,5 @@ def learnt_awake(seed: int) -> tuple[float, float]:
         optimiser.step()
         if step >= 30 and step % 5 == 4:
             own.append(at_the_truth(images) - before)
-            others.append(at_the_truth(images.roll(1, 0)) - before)
+            others.append(at_the_truth(images.map(lambda part: part.roll(1, 0))) - before)
     return median(own), median(others)

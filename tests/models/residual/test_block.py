@@ -31,8 +31,8 @@ def draws(seed=5):
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 @pytest.mark.parametrize(("name", "patch"), KINDS)
 def test_weights_sum_to_one_at_every_position_in_every_mode(rule, name, patch):
-    thought = small_network()(images(3), block_kind(name, patch).by(rule), draws())
-    for block in thought.blocks:
+    output = small_network()(images(3), block_kind(name, patch).by(rule), draws())
+    for block in output.blocks:
         weights = log_weights(block.pondering).exp().sum(0)
         assert torch.allclose(weights, torch.ones_like(weights))
         assert block.steps.min() >= 1
@@ -43,14 +43,14 @@ def test_weights_sum_to_one_at_every_position_in_every_mode(rule, name, patch):
 def test_halted_positions_copy_their_features_and_are_selected_as_they_halted(rule):
     network, kind = small_network(), block_kind("psact").by(rule)
     block = network.blocks[0]
-    thought = block(network.stem(images(4)), kind, draws())
-    states = thought.pondering.outputs
-    assert 0.02 < (thought.steps == 1).double().mean() < 0.98
+    output = block(network.stem(images(4)), kind, draws())
+    states = output.pondering.outputs
+    assert 0.02 < (output.steps == 1).double().mean() < 0.98
     for unit in range(1, len(states)):
-        halted = ~thought.active(unit)[:, None].expand_as(states[0])
+        halted = ~output.active(unit)[:, None].expand_as(states[0])
         assert torch.equal(states[unit][halted], states[unit - 1][halted])
         assert not torch.equal(states[unit][~halted], states[unit - 1][~halted])
-    assert torch.allclose(thought.features, states[-1], atol=1e-12)
+    assert torch.allclose(output.features, states[-1], atol=1e-12)
 
 
 def test_positions_of_a_patch_and_of_a_whole_map_halt_together():
@@ -84,10 +84,10 @@ def test_one_position_is_a_row(rule):
     by_row = ponder(step, rows, 4, rule, draws())
     expected = select(log_weights(by_row), by_row.outputs)
     for name in ("sact", "act"):
-        thought = block(rows[:, :, None, None], block_kind(name).by(rule), draws())
-        assert torch.allclose(thought.features[:, :, 0, 0], expected)
-        assert torch.allclose(log_weights(thought.pondering)[:, :, 0, 0].exp(), log_weights(by_row).exp())
-        assert torch.allclose(ponder_cost(thought.pondering)[:, 0, 0], ponder_cost(by_row))
+        output = block(rows[:, :, None, None], block_kind(name).by(rule), draws())
+        assert torch.allclose(output.features[:, :, 0, 0], expected)
+        assert torch.allclose(log_weights(output.pondering)[:, :, 0, 0].exp(), log_weights(by_row).exp())
+        assert torch.allclose(ponder_cost(output.pondering)[:, 0, 0], ponder_cost(by_row))
 
 
 @torch.no_grad()
@@ -145,9 +145,9 @@ def test_gradients_of_a_block_and_its_cost_equal_finite_differences(rule):
     cost = ponder_cost if isinstance(rule, Accumulated) else expected_steps
 
     def value(*_):
-        thought = block(features, block_kind("sact", 2).by(rule), draws())
+        output = block(features, block_kind("sact", 2).by(rule), draws())
         # the number of steps carries no gradient, and does not change within the small differences
-        return (weights * thought.features).sum() + 0.3 * cost(thought.pondering).sum()
+        return (weights * output.features).sum() + 0.3 * cost(output.pondering).sum()
 
     assert torch.autograd.gradcheck(value, parameters)
 

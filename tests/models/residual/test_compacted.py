@@ -13,8 +13,8 @@ from inverse_graphics.models.residual.compaction import (
     FoldedUnit,
     RowLayout,
     convolved,
-    gathering_pays,
-    grown,
+    dilated,
+    gathering_is_faster,
     kernel_rows,
 )
 
@@ -28,7 +28,7 @@ KINDS = [("plain", 1), ("act", 1), ("sact", 1), ("sact", 4), ("pact", 1), ("psac
 @pytest.mark.parametrize(("name", "patch"), KINDS)
 @torch.no_grad()
 def test_masked_and_compacted_evaluation_agree_to_rounding(rule, name, patch, way, monkeypatch):
-    monkeypatch.setattr(compaction, "GATHERING", way)
+    monkeypatch.setattr(compaction, "GATHER_COST", way)
     network, kind = small_network(), block_kind(name, patch).by(rule)
     masked = network(images(5), kind, torch.Generator().manual_seed(3))
     compacted = CompactedNetwork(network)(images(5), kind, torch.Generator().manual_seed(3))
@@ -59,7 +59,7 @@ def test_they_agree_in_single_precision_on_networks_of_the_real_size(seed):
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_convolution_at_places_is_the_dense_one_there(share, way, monkeypatch):
     monkeypatch.setattr(compaction, "ROWS_PER_BATCH", 7)
-    monkeypatch.setattr(compaction, "GATHERING", way)
+    monkeypatch.setattr(compaction, "GATHER_COST", way)
     torch.manual_seed(0)
     features = torch.randn(3, 4, 6, 5, dtype=torch.float64)
     weight = torch.randn(2, 4, 3, 3, dtype=torch.float64)
@@ -72,10 +72,10 @@ def test_a_convolution_at_places_is_the_dense_one_there(share, way, monkeypatch)
 def test_few_places_are_gathered_and_many_are_convolved_with_all_others():
     layout = RowLayout(4, 16, 16)
     positions = 4 * 16 * 16
-    assert gathering_pays(positions // 4, layout, 16)
-    assert not gathering_pays(positions // 2, layout, 16)
-    assert gathering_pays(positions // 2, layout, 64), "with more channels, gathering weighs less"
-    assert not gathering_pays(positions, layout, 64)
+    assert gathering_is_faster(positions // 4, layout, 16)
+    assert not gathering_is_faster(positions // 2, layout, 16)
+    assert gathering_is_faster(positions // 2, layout, 64), "with more channels, gathering weighs less"
+    assert not gathering_is_faster(positions, layout, 64)
 
 
 def test_what_neighbours_tell_is_summed_as_a_convolution_does():
@@ -84,14 +84,14 @@ def test_what_neighbours_tell_is_summed_as_a_convolution_does():
     weight = torch.randn(1, 4, 3, 3, dtype=torch.float64)
     layout = RowLayout(3, 6, 5)
     told = weight[0].flatten(1).mT @ layout.rows_of(features).mT
-    assert torch.allclose(layout.gathered(told), conv2d(features, weight, padding=1)[:, 0])
+    assert torch.allclose(layout.sum_over_neighbours(told), conv2d(features, weight, padding=1)[:, 0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (7, 5)])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_positions_grow_by_their_neighbours(size, share):
     active = torch.rand(3, *size, generator=torch.Generator().manual_seed(0)) < share
-    assert torch.equal(grown(active), max_pool2d(active[:, None].float(), 3, 1, 1)[:, 0] > 0)
+    assert torch.equal(dilated(active), max_pool2d(active[:, None].float(), 3, 1, 1)[:, 0] > 0)
 
 
 def test_rows_and_maps_are_the_same_numbers():
@@ -108,20 +108,20 @@ def test_rows_and_maps_are_the_same_numbers():
 @torch.no_grad()
 def test_work_is_done_where_something_is_alive(monkeypatch):
     """Rows that go through the convolutions, where they are gathered, are those that are counted."""
-    monkeypatch.setattr(compaction, "GATHERING", GATHERED)
+    monkeypatch.setattr(compaction, "GATHER_COST", GATHERED)
     network = small_network()
     done = []
     real = FoldedUnit.branch
 
     def watched(self, rows, inner, layout, active, places):
-        done.append((len(places), int(grown(active).sum())))
+        done.append((len(places), int(dilated(active).sum())))
         return real(self, rows, inner, layout, active, places)
 
     monkeypatch.setattr(FoldedUnit, "branch", watched)
-    thought = CompactedNetwork(network)(images(4), block_kind("psact"))
+    output = CompactedNetwork(network)(images(4), block_kind("psact"))
     expected = [
-        (int(block.active(unit).sum()), int(grown(block.active(unit)).sum()))
-        for block in thought.blocks
+        (int(block.active(unit).sum()), int(dilated(block.active(unit)).sum()))
+        for block in output.blocks
         for unit in range(1, 4)
         if block.active(unit).any()
     ]

@@ -35,9 +35,9 @@ def test_a_unit_costs_tau_over_the_positions_of_its_map():
     loss, watched = build_residual_objective(network, ActObjective(time_penalty=TAU)).loss(
         seen, torch.Generator()
     )
-    thought = network(seen.images, block_kind("sact").by(Accumulated()))
-    expected = cross_entropy(thought.logits, seen.classes)
-    for block in thought.blocks:
+    output = network(seen.images, block_kind("sact").by(Accumulated()))
+    expected = cross_entropy(output.logits, seen.classes)
+    for block in output.blocks:
         height, width = block.features.shape[-2:]
         expected = expected + TAU / (height * width) * ponder_cost(block.pondering).sum((1, 2)).mean()
     assert torch.allclose(loss, expected)
@@ -46,12 +46,12 @@ def test_a_unit_costs_tau_over_the_positions_of_its_map():
 
 def test_a_patch_costs_what_its_positions_cost():
     network, seen = small_network(), batch(3)
-    thought = network(seen.images, block_kind("sact", 4))
+    output = network(seen.images, block_kind("sact", 4))
     by_position = sum(
         block.granularity.spread(ponder_cost(block.pondering), *block.features.shape[-2:]).mean((1, 2))
-        for block in thought.blocks
+        for block in output.blocks
     )
-    assert torch.allclose(summed_over_blocks(thought, ponder_cost), by_position)
+    assert torch.allclose(summed_over_blocks(output, ponder_cost), by_position)
 
 
 class Told:
@@ -72,13 +72,13 @@ def expected_loss(network, seen, kinds, latents):
     for choice in itertools.product([0, 1], repeat=latents):
         rule = Told([list(choice)] + [[1] * latents] * 5)
         told = [kind.by(rule) for kind in kinds]
-        thought = network(seen.images, told)
-        block = thought.blocks[thinking]
+        output = network(seen.images, told)
+        block = output.blocks[thinking]
         logits = block.pondering.halt_logits[0].flatten()
         chosen = torch.tensor(choice, dtype=torch.bool)
         probability = torch.where(chosen, torch.sigmoid(logits), torch.sigmoid(-logits)).prod()
-        steps = sum(one.steps.mean() for one in thought.blocks)
-        total = total + probability * (cross_entropy(thought.logits, seen.classes) + TAU * steps)
+        steps = sum(one.steps.mean() for one in output.blocks)
+        total = total + probability * (cross_entropy(output.logits, seen.classes) + TAU * steps)
     return total
 
 

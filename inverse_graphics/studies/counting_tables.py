@@ -1,21 +1,21 @@
-"""What a study of counting came to, in tables that can be pasted."""
+"""Tables of a study of the 2D model: figures by variant, and count accuracy of every run by true count."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import mean, median
-from typing import Any
 
-Record = dict[str, Any]
-"""A run, as `results.json` has it."""
-TARGETS = (0.98, 0.995)
-"""Count accuracies to which the time is told."""
+from inverse_graphics.studies.study import Record, by_variant, evaluated, markdown_table
+
+TARGET = 0.98
+"""The count accuracy to which the time is measured."""
 
 
 @dataclass(frozen=True)
 class CountingRow:
-    """A variant over its finished seeds; None where there is none, or counts are not known.
+    """A variant over its finished seeds; None where there is none, or true counts are not known.
 
     seeds: finished, of those begun.  count_accuracy: mean.  worst: of any seed.  elbo, iwae: medians, nats.
     seconds_to_98: of training until an evaluation first had 98 % right, median over seeds; None if the median
@@ -35,8 +35,7 @@ class CountingRow:
 
 def counting_rows(records: Sequence[Record]) -> list[CountingRow]:
     """One row for each variant."""
-    names = dict.fromkeys(record["variant"] for record in records)
-    return [_row(name, [record for record in records if record["variant"] == name]) for name in names]
+    return [_row(name, own) for name, own in by_variant(records).items()]
 
 
 def seconds_to(record: Record, share: float) -> float | None:
@@ -49,25 +48,16 @@ def seconds_to(record: Record, share: float) -> float | None:
 
 def summarise_counting(records: Sequence[Record], rows: Sequence[CountingRow], command: str) -> str:
     """Markdown: all variants, then all runs by true count."""
-    return "\n".join(
-        [
-            f"`{command}`\n",
-            "| variant | seeds | counts right, mean | worst seed | bound | importance-weighted | minutes "
-            "| images/s | seconds to 98 % |",
-            "|---|---|---|---|---|---|---|---|---|",
-            *(_variant_line(row) for row in rows),
-            "",
-            *_by_count(records),
-            "",
-        ]
-    )
+    head = ["variant", "seeds", "counts right, mean", "worst seed", "bound", "importance-weighted"]
+    table = markdown_table([*head, "minutes", "images/s", "seconds to 98 %"], [_cells(row) for row in rows])
+    return "\n".join([f"`{command}`\n", *table, "", *_by_count(records), ""])
 
 
 def _row(name: str, records: Sequence[Record]) -> CountingRow:
-    done = [record for record in records if record["evaluation"]]
+    done = evaluated(records)
     accuracies = [r["evaluation"]["count_accuracy"] for r in done if "count_accuracy" in r["evaluation"]]
-    times = sorted(float("inf") if (time := seconds_to(r, TARGETS[0])) is None else time for r in records)
-    middle = times[(len(times) - 1) // 2] if accuracies else float("inf")
+    times = sorted(inf if (time := seconds_to(r, TARGET)) is None else time for r in records)
+    middle = times[(len(times) - 1) // 2] if accuracies else inf
     return CountingRow(
         variant=name,
         seeds=f"{len(done)} of {len(records)}",
@@ -77,12 +67,12 @@ def _row(name: str, records: Sequence[Record]) -> CountingRow:
         iwae=median(r["evaluation"]["iwae"] for r in done) if done else None,
         minutes=median(r["seconds"] for r in done) / 60 if done else None,
         images_per_second=median(r["images_per_second"] for r in done) if done else None,
-        seconds_to_98=None if middle == float("inf") else middle,
+        seconds_to_98=None if middle == inf else middle,
     )
 
 
-def _variant_line(row: CountingRow) -> str:
-    cells = [
+def _cells(row: CountingRow) -> list[str]:
+    return [
         row.variant,
         row.seeds,
         _share(row.count_accuracy),
@@ -93,27 +83,23 @@ def _variant_line(row: CountingRow) -> str:
         _number(row.images_per_second, ",.0f"),
         _number(row.seconds_to_98, ".0f"),
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _by_count(records: Sequence[Record]) -> list[str]:
     """Each finished run's accuracy by true count; nothing where counts are not known."""
     key = "count_accuracy_by_count"
-    done = [r for r in records if r["evaluation"] and key in r["evaluation"]]
+    done = [record for record in evaluated(records) if key in record["evaluation"]]
     counts = sorted({count for r in done for count in r["evaluation"][key]}, key=int)
     if not done:
         return []
-    of_each = " | ".join(f"of {count}" for count in counts)
-    lines = [
-        f"| variant | seed | counts right | {of_each} | calibration error |",
-        f"|---|---|---|{'---|' * len(counts)}---|",
-    ]
-    for r in done:
-        evaluation = r["evaluation"]
-        shares = [_share(evaluation[key].get(count)) for count in counts]
-        cells = [r["variant"], str(r["seed"]), _share(evaluation["count_accuracy"]), *shares]
-        lines.append(f"| {' | '.join([*cells, _share(evaluation['calibration_error'])])} |")
-    return lines
+    rows = []
+    for record in done:
+        figures = record["evaluation"]
+        shares = [figures["count_accuracy"], *(figures[key].get(count) for count in counts)]
+        cells = map(_share, [*shares, figures["calibration_error"]])
+        rows.append([record["variant"], str(record["seed"]), *cells])
+    of_each = [f"of {count}" for count in counts]
+    return markdown_table(["variant", "seed", "counts right", *of_each, "calibration error"], rows)
 
 
 def _share(value: float | None) -> str:

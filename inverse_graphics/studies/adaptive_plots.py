@@ -1,20 +1,19 @@
-"""Pictures of a study of thinking."""
+"""Plots of studies of adaptive computation time: by time penalty, difficulty and training, and halting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from inverse_graphics.io.files import atomic_write
-from inverse_graphics.studies.adaptive_summary import SOLVED, Record
-from inverse_graphics.studies.curve_plot import Curve, median_curve
+from inverse_graphics.studies.adaptive_tables import SOLVED
+from inverse_graphics.studies.curves import Curve, curves_by_variant
+from inverse_graphics.studies.plotting import draw_seeds, error_axis, new_figure, tidy
+from inverse_graphics.studies.study import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = {"act": "#1b6ca8", "relaxed": "#c8553d", "reinforce": "#2a9d8f", "repeat": "#8a8a8a"}
 NAMES = {
@@ -24,36 +23,17 @@ NAMES = {
     "repeat": "fixed steps",
 }
 LEAST = 1e-4
-"""Errors below are drawn there."""
-FORMATS = ("png", "svg")
+"""Smaller errors are drawn at this one."""
+OTHER_COLOUR = "#6b4c9a"
 
 
-@contextmanager
-def new_figure(file: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure that is written as PNG and SVG once it is drawn.  file: without suffix.
-
-    Raises:
-        StorageError: a file cannot be written.
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"font.size": 8, "svg.hashsalt": file.name, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure
-        for kind in FORMATS:
-            with atomic_write(file.with_suffix(f".{kind}")) as opened:
-                metadata = {"Date": None} if kind == "svg" else None
-                figure.savefig(opened, format=kind, dpi=120, metadata=metadata)
-
-
-def plot_penalties(judged: Sequence[Record], out: Path) -> None:
+def plot_penalties(records: Sequence[Record], out: Path) -> None:
     """Error and steps against the time penalty, and against each other: dots are seeds, lines medians."""
     with new_figure(out / "penalties", 10.5, 3.2) as figure:
         by_error, by_steps, both = figure.subplots(1, 3)
-        for method in dict.fromkeys(record["method"] for record in judged):
-            runs = [record for record in judged if record["method"] == method]
-            colour = COLOURS.get(method, "#6b4c9a")
+        for method in dict.fromkeys(record["method"] for record in records):
+            runs = [record for record in records if record["method"] == method]
+            colour = COLOURS.get(method, OTHER_COLOUR)
             both.plot(
                 [_figure(r, "steps") for r in runs],
                 [_error(r) for r in runs],
@@ -71,21 +51,21 @@ def plot_penalties(judged: Sequence[Record], out: Path) -> None:
         by_steps.set(xlabel="time penalty τ", title="steps for an input", xscale="log")
         both.set(xlabel="steps for an input", title="sequences with an error, by steps")
         for axes in (by_error, both):
-            _error_axis(axes)
+            error_axis(axes, LEAST, SOLVED)
         for axes in (by_error, by_steps, both):
-            _tidy(axes)
+            tidy(axes)
         both.legend(frameon=False, loc="best")
 
 
-def plot_difficulty(judged: Sequence[Record], difficulty: str, out: Path) -> None:
+def plot_difficulty(records: Sequence[Record], difficulty: str, out: Path) -> None:
     """Steps and errors by difficulty of the input, the median seed of each method's variants."""
     from matplotlib.ticker import MaxNLocator
 
-    methods = list(dict.fromkeys(record["method"] for record in judged))
+    methods = list(dict.fromkeys(record["method"] for record in records))
     with new_figure(out / "difficulty", 2.8 * len(methods) + 0.4, 5.2) as figure:
         panels = figure.subplots(2, len(methods), squeeze=False, sharex=True, sharey="row")
         for column, method in enumerate(methods):
-            runs = [record for record in judged if record["method"] == method]
+            runs = [record for record in records if record["method"] == method]
             variants = sorted(
                 dict.fromkeys(r["variant"] for r in runs), key=lambda v: float(v.partition("/")[2])
             )
@@ -98,48 +78,38 @@ def plot_difficulty(judged: Sequence[Record], difficulty: str, out: Path) -> Non
             panels[0, column].legend(
                 frameon=False, title="steps ρ" if method == "repeat" else "τ", fontsize=6, loc="best"
             )
-            _error_axis(panels[1, column])
+            error_axis(panels[1, column], LEAST, SOLVED)
         panels[0, 0].set_ylabel("steps")
         panels[1, 0].set_ylabel("wrong answers")
         for axes in panels.ravel():
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            _tidy(axes)
+            tidy(axes)
 
 
 def plot_curves(curves: Sequence[Curve], out: Path) -> None:
-    """Held-out error against steps of training and against time, of each variant's seeds and their median."""
-    variants = list(dict.fromkeys(one[0].variant for one in curves if one))
-    columns = min(4, len(variants))
-    rows = -(-len(variants) // columns)
+    """Held-out error against training time: each variant's seeds and their median."""
+    groups = curves_by_variant(curves)
+    columns = min(4, len(groups))
+    rows = -(-len(groups) // columns)
     with new_figure(out / "curves", 2.7 * columns, 2.1 * rows + 0.3) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True)
-        for axes, variant in zip(panels.ravel(), variants, strict=False):
-            same = [one for one in curves if one and one[0].variant == variant]
-            colour = COLOURS.get(variant.partition("/")[0], "#6b4c9a")
-            for one in same:
-                axes.plot(
-                    [p.seconds / 60 for p in one],
-                    [max(p.metrics["error"], LEAST) for p in one],
-                    color=colour,
-                    linewidth=0.7,
-                    alpha=0.5,
-                )
-            x, middle = median_curve(same, lambda p: p.seconds / 60, "error")
-            axes.plot(x, [max(y, LEAST) for y in middle], color=colour, linewidth=1.8)
+        for axes, (variant, seeds) in zip(panels.ravel(), groups.items(), strict=False):
+            colour = COLOURS.get(variant.partition("/")[0], OTHER_COLOUR)
+            draw_seeds(axes, seeds, lambda p: p.seconds / 60, "error", _visible, colour)
             axes.set_title(variant, fontsize=8)
-            _error_axis(axes)
-            _tidy(axes)
-        for axes in panels.ravel()[len(variants) :]:
+            error_axis(axes, LEAST, SOLVED)
+            tidy(axes)
+        for axes in panels.ravel()[len(groups) :]:
             axes.set_axis_off()
         for axes in panels[-1]:
             axes.set_xlabel("minutes of training")
 
 
-def plot_halting(judged: Sequence[Record], difficulty: str, out: Path) -> None:
+def plot_halting(records: Sequence[Record], difficulty: str, out: Path) -> None:
     """With which weight each step is the last, by difficulty: the best run of each method."""
     chosen = [
-        min((r for r in judged if r["method"] == method), key=_error)
-        for method in dict.fromkeys(record["method"] for record in judged)
+        min((r for r in records if r["method"] == method), key=_error)
+        for method in dict.fromkeys(record["method"] for record in records)
         if method != "repeat"
     ]
     if not chosen:
@@ -187,9 +157,13 @@ def _by_difficulty(
     middle = sorted(runs, key=_error)[(len(runs) - 1) // 2]
     levels = middle["evaluation"]["by_difficulty"]
     across = [level["difficulty"] for level in levels]
-    style: dict[str, Any] = {"color": COLOURS.get(method, "#6b4c9a"), "alpha": shade, "linewidth": 1.4}
+    style: dict[str, Any] = {"color": COLOURS.get(method, OTHER_COLOUR), "alpha": shade, "linewidth": 1.4}
     panels[0].plot(across, [level["steps"] for level in levels], label=label, **style)
     panels[1].plot(across, [max(level["wrong"], LEAST) for level in levels], **style)
+
+
+def _visible(errors: Sequence[float]) -> list[float]:
+    return [max(error, LEAST) for error in errors]
 
 
 def _figure(record: Record, name: str) -> float:
@@ -198,19 +172,3 @@ def _figure(record: Record, name: str) -> float:
 
 def _error(record: Record) -> float:
     return max(_figure(record, "error"), LEAST)
-
-
-def _error_axis(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
-    axes.set_yscale("log")
-    axes.set_ylim(0.8 * LEAST, 1.2)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.axhline(SOLVED, color="#333333", linewidth=0.7, linestyle=":")
-
-
-def _tidy(axes: Axes) -> None:
-    axes.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""What a study of the 3D model came to, in tables that can be pasted."""
+"""Tables of a study of the 3D model: medians over seeds, every seed, confusions, and what is missing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from inverse_graphics.models.air3d.supervised import SupervisedSettings
-from inverse_graphics.studies.count_plot import pooled
+from inverse_graphics.studies.counting_plots import pooled
+from inverse_graphics.studies.study import Record, by_variant, evaluated, markdown_table
 from inverse_graphics.training.recipe import Recipe
-
-Record = dict[str, Any]
-"""A run, as `results.json` has it."""
 
 
 @dataclass(frozen=True)
 class VariantRow:
     """A variant: medians over its finished seeds, None where there is none.
 
-    labels: whether it was told the labels.  seeds: finished, of those begun.  worst_count_accuracy: of any
-    seed.  identity_of_all: over all true objects.  position_error_m: median over the objects found.
+    labels: whether it needs labels.  seeds: finished, of those begun.  worst_count_accuracy: of any seed.
+    identity_of_all: over all true objects.  position_error_m: median over the objects found.
     """
 
     variant: str
@@ -46,7 +44,7 @@ class Column(NamedTuple):
 
 
 def with_labels(recipe: Recipe) -> bool:
-    """Whether a recipe's objective is told the labels of its images."""
+    """Whether a recipe's objective needs the labels of its images."""
     return isinstance(getattr(recipe, "objective", None), SupervisedSettings)
 
 
@@ -81,7 +79,7 @@ COLUMNS = (
 )
 POSES = 5
 """Before the columns from this on stand those about rotations and the camera."""
-_TURN = re.compile("rotation_error_deg(_visible)?/(.*)_p90")
+_ROTATION = re.compile("rotation_error_deg(_visible)?/(.*)_p90")
 CAMERA = Column(
     "camera direction error, median", figure("camera_direction_error_deg_median"), lambda d: f"{d:.2f}°"
 )
@@ -92,24 +90,16 @@ def variant_rows(records: Sequence[Record]) -> list[VariantRow]:
     return [_row(own) for own in by_variant(records).values()]
 
 
-def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Runs of the same variant together."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record["variant"], []).append(record)
-    return groups
-
-
 def summarise(records: Sequence[Record], command: str) -> str:
-    """The tables as Markdown; what was learnt with labels stands apart."""
+    """The tables as Markdown; training with labels stands apart."""
     parts = ["# How the 3D model learns\n", f"`{command}`\n", _conditions(records)]
     for labels, title in ((False, "Without labels"), (True, "With labels, for comparison")):
         own = [record for record in records if record["with_labels"] is labels]
         if own:
             parts += [f"## {title}\n", _medians(own), _seeds(own)]
-    judged = [record for record in records if record["evaluation"]]
-    if judged:
-        parts += ["## Counts\n", _confusions(judged), "![true against inferred counts](confusions.png)\n"]
+    done = evaluated(records)
+    if done:
+        parts += ["## Counts\n", _confusions(done), "![true against inferred counts](confusions.png)\n"]
     parts += ["## Curves\n", "![learning curves](curves.svg)\n", _changes(records)]
     if unfinished := [record for record in records if not record["evaluation"]]:
         parts += ["## Not in the tables\n", _unfinished(unfinished)]
@@ -117,7 +107,7 @@ def summarise(records: Sequence[Record], command: str) -> str:
 
 
 def _row(own: Sequence[Record]) -> VariantRow:
-    finished = [record for record in own if record["evaluation"]]
+    finished = evaluated(own)
 
     def middle(of: Callable[[Record], float | None]) -> float | None:
         return _median([of(record) for record in finished])
@@ -145,34 +135,34 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 def _conditions(records: Sequence[Record]) -> str:
     recipe = records[0]["recipe"]
-    judged = next((record["evaluation"] for record in records if record["evaluation"]), None)
+    evaluation = next((record["evaluation"] for record in evaluated(records)), None)
     lines = f"Recipe {recipe['name']}, {recipe['steps']:,} steps of {recipe['batch_size']} images."
-    if judged is None:
+    if evaluation is None:
         return lines + "\n"
-    objects = judged["figures"]["identity_of_all"]["denominator"]
-    truth = _whole(judged["log_likelihood_of_truth"]["value"])
-    near = f"{1000 * judged['match_distance_m']:g} mm"
+    objects = evaluation["figures"]["identity_of_all"]["denominator"]
+    truth = _whole(evaluation["log_likelihood_of_truth"]["value"])
+    near = f"{1000 * evaluation['match_distance_m']:g} mm"
     return (
-        f"{lines} Judged on {judged['images']:,} held-out images with noise of σ = {judged['sigma']:g}, "
-        f"{objects:,} objects. An object is found if one was seen within {near}; "
-        "positions are judged of objects found, rotations of those named right too. Nats are means over "
-        f"the images; the true scenes' log-likelihood is {truth}.\n"
+        f"{lines} Evaluated on {evaluation['images']:,} held-out images with noise of "
+        f"σ = {evaluation['sigma']:g}, {objects:,} objects. An object is found if one was inferred within "
+        f"{near}; positions are those of objects found, rotations those of objects also named right. Nats "
+        f"are means over the images; the true scenes' log-likelihood is {truth}.\n"
     )
 
 
 def _columns(records: Sequence[Record]) -> list[Column]:
-    """The usual ones, the rotation of each kind that can be seen to turn, and the camera if it moves."""
-    judged = [record for record in records if record["evaluation"]]
-    names = dict.fromkeys(name for record in judged for name in record["evaluation"]["figures"])
-    turns = [name for name in names if _TURN.fullmatch(name) and any(figure(name)(r) for r in judged)]
-    own = [_rotation(name) for name in turns]
-    camera = [CAMERA] if any(CAMERA.of(record) for record in judged) else []
+    """The usual ones, the rotation of each kind whose orientation is visible, and the camera if it varies."""
+    done = evaluated(records)
+    names = dict.fromkeys(name for record in done for name in record["evaluation"]["figures"])
+    rotations = [name for name in names if _ROTATION.fullmatch(name) and any(figure(name)(r) for r in done)]
+    own = [_rotation(name) for name in rotations]
+    camera = [CAMERA] if any(CAMERA.of(record) for record in done) else []
     return [*COLUMNS[:POSES], *own, *camera, *COLUMNS[POSES:]]
 
 
 def _rotation(name: str) -> Column:
     """The median whose 90th percentile has this name."""
-    seen, kind = _TURN.fullmatch(name).groups()  # type: ignore[union-attr]
+    seen, kind = _ROTATION.fullmatch(name).groups()  # type: ignore[union-attr]
     title = f"rotation error of {'visible ' if seen else ''}{kind.rpartition('/')[2]}, median"
     return Column(title, figure(name.removesuffix("_p90") + "_median"), lambda degrees: f"{degrees:.1f}°")
 
@@ -182,7 +172,7 @@ def _medians(own: Sequence[Record]) -> str:
     columns = _columns(own)
     rows = []
     for name, group in by_variant(own).items():
-        finished = [record for record in group if record["evaluation"]]
+        finished = evaluated(group)
         if finished:
             rows.append([name, str(len(finished)), *(_spread(c, finished) for c in columns)])
     if not rows:
@@ -202,17 +192,17 @@ def _spread(column: Column, finished: Sequence[Record]) -> str:
 
 def _seeds(own: Sequence[Record]) -> str:
     columns = _columns(own)
-    finished = [record for record in own if record["evaluation"]]
+    finished = evaluated(own)
     if len(finished) < 2:
         return ""
     rows = [[f"{r['variant']}, seed {r['seed']}", *(_spread(c, [r]) for c in columns)] for r in finished]
     return _table(["run", *(c.title for c in columns)], rows)
 
 
-def _confusions(judged: Sequence[Record]) -> str:
+def _confusions(done: Sequence[Record]) -> str:
     """How many images of each true count had which inferred count, all seeds of a variant together."""
     rows, most = [], 0
-    for name, group in by_variant(judged).items():
+    for name, group in by_variant(done).items():
         matrix = pooled([record["evaluation"]["count_confusion_true_by_inferred"] for record in group])
         most = max(most, len(matrix))
         rows += [[name, str(true), *(f"{number:,}" for number in row)] for true, row in enumerate(matrix)]
@@ -240,5 +230,4 @@ def _unfinished(records: Sequence[Record]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    return "\n".join(markdown_table(head, rows)) + "\n"

@@ -1,14 +1,13 @@
-"""What a study of thinking came to, in tables that can be pasted."""
+"""Tables of studies of adaptive computation time: variants, where each method works, other halting rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
-from typing import Any
 
-Record = dict[str, Any]
-"""A run, as `results.json` has it."""
+from inverse_graphics.studies.study import Record, by_variant, evaluated, markdown_table
+
 SOLVED = 0.01
 """The share of sequences with an error up to which a problem is solved."""
 MOST = 0.9
@@ -16,12 +15,12 @@ MOST = 0.9
 
 
 @dataclass(frozen=True)
-class ThinkingRow:
+class AdaptiveRow:
     """A variant over its finished seeds.
 
     solved: seeds with at most `SOLVED` of the sequences wrong.  error: medians and worst of the shares of
     sequences with an error.  steps: for each input, mean over inputs, median over seeds.  minutes: of
-    training.  seconds_to_solved: until an evaluation first was so good, median of the seeds that came there.
+    training.  seconds_to_solved: until an evaluation first was so good, median of the seeds that got there.
     """
 
     method: str
@@ -35,10 +34,9 @@ class ThinkingRow:
     seconds_to_solved: float | None
 
 
-def thinking_rows(records: Sequence[Record]) -> list[ThinkingRow]:
+def adaptive_rows(records: Sequence[Record]) -> list[AdaptiveRow]:
     """One row for each variant, by method and setting."""
-    names = dict.fromkeys(record["variant"] for record in records)
-    rows = [_row(name, [record for record in records if record["variant"] == name]) for name in names]
+    rows = [_row(name, runs) for name, runs in by_variant(records).items()]
     order = list(dict.fromkeys(row.method for row in rows))
     return sorted(rows, key=lambda row: (order.index(row.method), float(row.setting)))
 
@@ -48,37 +46,36 @@ def seconds_to_solved(record: Record) -> float | None:
     return next((r["seconds"] for r in record["history"] if r["held_out"]["error"] <= SOLVED), None)
 
 
-def working_range(rows: Sequence[ThinkingRow], method: str) -> tuple[list[str], list[str]]:
+def working_range(rows: Sequence[AdaptiveRow], method: str) -> tuple[list[str], list[str]]:
     """The settings of a method with which nearly all seeds solve the problem, and all that were tried."""
     tried = [row for row in rows if row.method == method and row.seeds[0] != "0"]
     finished = {row.setting: int(row.seeds.split()[0]) for row in tried}
     return [row.setting for row in tried if row.solved >= MOST * finished[row.setting]], list(finished)
 
 
-def summarise(records: Sequence[Record], rows: Sequence[ThinkingRow], command: str) -> str:
-    """Markdown: all variants, then where each method works, then every run."""
+def summarise(records: Sequence[Record], rows: Sequence[AdaptiveRow], command: str) -> str:
+    """Markdown: all variants, then where each method works, then other halting rules."""
+    solved = f"solved (≤ {100 * SOLVED:g} % wrong)"
+    head = ["method", "τ or ρ", "seeds", solved, "error, median", "worst", "steps", "minutes"]
     return "\n".join(
         [
             f"`{command}`\n",
-            f"| method | τ or ρ | seeds | solved (≤ {100 * SOLVED:g} % wrong) | error, median | worst "
-            "| steps | minutes | seconds until solved |",
-            "|---|---|---|---|---|---|---|---|---|",
-            *(_variant_line(row) for row in rows),
+            *markdown_table([*head, "seconds until solved"], [_cells(row) for row in rows]),
             "",
             f"Settings with which at least {100 * MOST:g} % of the seeds solve it:\n",
             *(_range_line(rows, method) for method in dict.fromkeys(row.method for row in rows)),
             "",
-            *_other_ways(records),
+            *_other_rules(records),
         ]
     )
 
 
-def _row(name: str, runs: Sequence[Record]) -> ThinkingRow:
+def _row(name: str, runs: Sequence[Record]) -> AdaptiveRow:
     method, _, setting = name.partition("/")
-    finished = [run for run in runs if run["finished"]]
+    finished = evaluated(runs)
     errors = [run["evaluation"]["metrics"]["error"] for run in finished]
     times = [t for t in map(seconds_to_solved, finished) if t is not None]
-    return ThinkingRow(
+    return AdaptiveRow(
         method=method,
         setting=setting,
         seeds=f"{len(finished)} of {len(runs)}",
@@ -91,8 +88,8 @@ def _row(name: str, runs: Sequence[Record]) -> ThinkingRow:
     )
 
 
-def _variant_line(row: ThinkingRow) -> str:
-    cells = [
+def _cells(row: AdaptiveRow) -> list[str]:
+    return [
         row.method,
         row.setting,
         row.seeds,
@@ -102,33 +99,28 @@ def _variant_line(row: ThinkingRow) -> str:
         *(f"{value:.1f}" if value is not None else "–" for value in (row.steps, row.minutes)),
         f"{row.seconds_to_solved:.0f}" if row.seconds_to_solved is not None else "–",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
-def _range_line(rows: Sequence[ThinkingRow], method: str) -> str:
+def _range_line(rows: Sequence[AdaptiveRow], method: str) -> str:
     works, tried = working_range(rows, method)
     return f"- {method}: {', '.join(works) or 'none'}; of {', '.join(tried)}"
 
 
-def _other_ways(records: Sequence[Record]) -> list[str]:
-    """Networks judged by another rule than they were trained by: medians over all runs of a variant."""
-    judged = [record for record in records if record["evaluation"] and record["method"] != "repeat"]
-    if not judged:
+def _other_rules(records: Sequence[Record]) -> list[str]:
+    """Networks evaluated under other halting rules than they were trained with: medians over seeds."""
+    adaptive = [record for record in evaluated(records) if record["method"] != "repeat"]
+    if not adaptive:
         return []
-    ways = list(judged[0]["evaluation"]["by_halting"])
-    lines = [
-        "Error (and steps) of the same weights under other halting rules, medians over seeds:\n",
-        f"| method | τ | {' | '.join(ways)} |",
-        f"|---|---|{'---|' * len(ways)}",
-    ]
-    for variant in dict.fromkeys(record["variant"] for record in judged):
-        runs = [r["evaluation"]["by_halting"] for r in judged if r["variant"] == variant]
-        cells = [
-            f"{_percent(median(r[way]['error'] for r in runs))} ({median(r[way]['steps'] for r in runs):.1f})"
-            for way in ways
-        ]
-        lines.append(f"| {variant.replace('/', ' | ')} | {' | '.join(cells)} |")
-    return [*lines, ""]
+    rules = list(adaptive[0]["evaluation"]["by_halting"])
+    rows = []
+    for variant, own in by_variant(adaptive).items():
+        found = [record["evaluation"]["by_halting"] for record in own]
+        errors = [_percent(median(figures[rule]["error"] for figures in found)) for rule in rules]
+        steps = [median(figures[rule]["steps"] for figures in found) for rule in rules]
+        cells = [f"{error} ({mean_steps:.1f})" for error, mean_steps in zip(errors, steps, strict=True)]
+        rows.append([*variant.split("/"), *cells])
+    heading = "Error (and steps) of the same weights under other halting rules, medians over seeds:\n"
+    return [heading, *markdown_table(["method", "τ", *rules], rows), ""]
 
 
 def _percent(share: float | None) -> str:

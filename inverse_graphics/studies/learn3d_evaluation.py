@@ -1,106 +1,83 @@
-"""A finished run judged on its recipe's held-out images: all figures, and its gallery, kept beside it."""
+"""Evaluation of a finished run of the 3D model on held-out images: all figures, and a gallery."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import cached_property
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inverse_graphics.errors import RecipeError, TrainingError
 from inverse_graphics.families.family import SceneLatents
-from inverse_graphics.io.documents import read_document
-from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import save
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
-from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.training.air3d_task import HeldOutScenes
+from inverse_graphics.studies.study import EVALUATION, Figures, kept_or_made, weights_sha256
+from inverse_graphics.training.air3d_task import SceneEvaluator
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS
 
-EVALUATION, GALLERY = "evaluation.json", "gallery.png"
+GALLERY = "gallery.png"
 FORMAT_VERSION = 1
-"""Older evaluations are done again."""
-BLOCK = 50
-"""Images that are read at once: each is drawn many times over for the bound."""
+"""Evaluations of older versions are made again."""
+BATCH_SIZE = 50
+"""Images that are inferred at once; the bound needs many renderings of each."""
 SAMPLES = 8
-"""Scenes tried for each image in the importance-weighted bound."""
+"""Scenes sampled for each image in the importance-weighted bound."""
 
 
-def judge(trained: StudyRun, samples: int = SAMPLES) -> dict[str, Any]:
-    """The evaluation of a finished run, as JSON holds it, done once for the same weights and images.
+def evaluate_run(run: StudyRun, samples: int = SAMPLES) -> Figures:
+    """The evaluation of a finished run, made once for the same weights and images.
 
     Writes `evaluation.json` and `gallery.png` into the run's folder.
 
     Raises:
         ModelError: the weights are damaged.
-        RecipeError: the recipe trains no 3D model.
-        StorageError: the files cannot be written.
+        StorageError: a file cannot be written.
     """
-    asked = _asked(trained, samples)
-    kept = _kept(trained.folder / EVALUATION)
-    if kept.get("of") == asked and (trained.folder / GALLERY).is_file():
-        return kept
-    begun = perf_counter()
-    model = load_model(trained.folder / WEIGHTS)
-    readings = _Readings.from_held_out(_held_out(trained.recipe, model))
-    evaluation = {"of": asked, "trained_with": model.document.versions, **readings.figures(samples)}
-    save(trained.folder / GALLERY, readings.gallery(f"{trained.variant.name}, seed {trained.seed}"))
-    evaluation["seconds"] = perf_counter() - begun
-    with atomic_write(trained.folder / EVALUATION, "w") as file:
-        file.write(json.dumps(evaluation, indent=1, allow_nan=False) + "\n")
-    return evaluation
-
-
-def _asked(trained: StudyRun, samples: int) -> dict[str, Any]:
-    """All that the evaluation of a run depends on."""
-    content = (trained.folder / WEIGHTS / TENSORS).read_bytes()
-    evaluation = trained.recipe.evaluation
-    return {
+    evaluation = run.recipe.evaluation
+    made_of = {
         "format_version": FORMAT_VERSION,
-        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "weights_sha256": weights_sha256(run),
         "images": evaluation.size,
         "stream": evaluation.seed,
         "evidence_samples": samples,
     }
+    if not (run.folder / GALLERY).is_file():
+        (run.folder / EVALUATION).unlink(missing_ok=True)
+    return kept_or_made(run.folder / EVALUATION, made_of, lambda: _evaluation(run, samples), indent=1)
 
 
-def _kept(file: Path) -> dict[str, Any]:
-    """An earlier evaluation; nothing where there is none, or none that can be read."""
-    try:
-        document = read_document(file, TrainingError)
-    except TrainingError:
-        return {}
-    return document if isinstance(document, dict) else {}
+def _evaluation(run: StudyRun, samples: int) -> Figures:
+    begun = perf_counter()
+    model = load_model(run.folder / WEIGHTS)
+    inferred = _InferredScenes.from_held_out(_held_out(run.recipe, model))
+    save(run.folder / GALLERY, inferred.gallery(f"{run.variant.name}, seed {run.seed}"))
+    figures = inferred.figures(samples)
+    return {"trained_with": model.document.versions, **figures, "seconds": perf_counter() - begun}
 
 
-def _held_out(recipe: Recipe, model: LoadedModel) -> HeldOutScenes:
-    if not isinstance(recipe, Air3DRecipe):
-        raise RecipeError(f"recipe {recipe.name} trains no 3D model: choose one with model.kind air3d")
+def _held_out(recipe: Recipe, model: LoadedModel) -> SceneEvaluator:
     network = model.module
+    assert isinstance(recipe, Air3DRecipe)
     assert isinstance(network, Air3D)
     network.engine = make_engine(recipe.engine, network.space.family.library)
-    return HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
+    return SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
 
 
-class _Readings:
-    """What a network says of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
+class _InferredScenes:
+    """What a network infers of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
 
     def __init__(
-        self, held_out: HeldOutScenes, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
+        self, held_out: SceneEvaluator, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
     ) -> None:
         self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
         self.drawn, self.log_likelihood = drawn, log_likelihood
@@ -115,10 +92,10 @@ class _Readings:
         )
 
     @classmethod
-    def from_held_out(cls, held_out: HeldOutScenes) -> _Readings:
-        """Read all images."""
+    def from_held_out(cls, held_out: SceneEvaluator) -> _InferredScenes:
+        """Infer all images."""
         scenes, drawn, log_likelihood = [], [], []
-        for block in torch.split(held_out.images, BLOCK):
+        for block in held_out.observation.split(BATCH_SIZE):
             reading = read_scenes(held_out.network, block)
             scenes.append(reading.scenes)
             drawn.append(reading.prefixes[torch.arange(len(block)), reading.scenes.counts])
@@ -134,7 +111,7 @@ class _Readings:
             "sigma": self.network.settings.sigma,
             **self.metrics.to_json(),
             "log_likelihood": _mean(self.log_likelihood, "of the inferred scene at its best"),
-            "log_likelihood_of_truth": _mean(self.of_truth, "of the true scene"),
+            "log_likelihood_of_truth": _mean(self.log_likelihood_of_truth, "of the true scene"),
             "log_evidence_bound": _mean(
                 self._log_evidence(samples), f"importance-weighted bound, {samples} samples an image"
             ),
@@ -146,37 +123,40 @@ class _Readings:
         counts, total = self.failures.counts(), len(self.drawn)
         order = self.failures.worst_first(self.log_likelihood)
         rows = [self._row(index) for index in order[:ROWS]]
-        told = ", ".join(f"{counts[kind]:,} {TITLES[kind]}" for kind in Kind)
+        listed = ", ".join(f"{counts[kind]:,} {TITLES[kind]}" for kind in Kind)
         return draw_gallery(
             rows,
             f"{name}: the worst of {total:,} held-out images",
-            f"{told}.  Image with noise, reconstruction, difference (grey: none).",
+            f"{listed}.  Image with noise, reconstruction, difference (grey: none).",
         )
 
     def _row(self, index: int) -> GalleryRow:
         kind = Kind(int(self.failures.kind[index]))
         image, drawn = (
-            part[index].clamp(0, 1).permute(1, 2, 0).numpy() for part in (self.held_out.images, self.drawn)
+            part[index].clamp(0, 1).permute(1, 2, 0).numpy()
+            for part in (self.held_out.observation.rgb, self.drawn)
         )
-        short = float(self.of_truth[index] - self.log_likelihood[index])
+        short = float(self.log_likelihood_of_truth[index] - self.log_likelihood[index])
         there = f"there: {self.failures.there(index)}"
         notes = (there, f"{short:,.0f} nats below the truth", *self.failures.notes(index))
         return GalleryRow(image, drawn, self.failures.title(index), notes, kind != Kind.NONE)
 
     @cached_property
     @torch.no_grad()
-    def of_truth(self) -> Tensor:
-        """How likely the true scenes make the images: (M,), nats."""
+    def log_likelihood_of_truth(self) -> Tensor:
+        """Of the images, given the true scenes: (M,), nats."""
         network, parts = self.network, []
-        blocks = zip(torch.split(self.held_out.images, BLOCK), self.held_out.scenes.split(BLOCK), strict=True)
-        for images, block in blocks:
-            drawn = draw_prefixes(block, network.space, network.engine).images[:, -1]
-            parts.append(network.likelihood.log_prob(images, drawn))
+        blocks = zip(
+            self.held_out.observation.split(BATCH_SIZE), self.held_out.scenes.split(BATCH_SIZE), strict=True
+        )
+        for observation, scenes in blocks:
+            render = draw_prefixes(scenes, network.space, network.engine).renders[:, -1]
+            parts.append(network.observation_model.log_prob(observation, render))
         return torch.cat(parts)
 
     def _log_evidence(self, samples: int) -> Tensor:
         generator = torch.Generator().manual_seed(0)
-        blocks = torch.split(self.held_out.images, BLOCK)
+        blocks = self.held_out.observation.split(BATCH_SIZE)
         return torch.cat(
             [propose(self.network, block, samples, generator).log_evidence() for block in blocks]
         )

@@ -1,0 +1,93 @@
+"""Options and arguments that several commands have, and how what is typed for them is read."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+Number = TypeVar("Number", int, float)
+
+Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
+JsonLines = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|-", help="Write one JSON object per image and line to FILE, or - for stdout."),
+]
+Images = Annotated[
+    list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of them.", show_default=False)
+]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME|DIR", help="A model's name, or the folder of a trained one.")
+]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="The name of a recipe, or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
+]
+Engine = Annotated[str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")]
+Packs = Annotated[
+    list[Path] | None,
+    typer.Option("--pack", metavar="DIR", help="An asset pack of one's own; may be given again."),
+]
+Size = Annotated[str, typer.Option(metavar="WxH", help="Pixels.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same result.")]
+Seeds = Annotated[str, typer.Option(metavar="N,N,…", help="One run for each seed.")]
+Plot = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Draw the figures into a PNG, SVG or PDF file.")
+]
+
+
+def parsed_numbers(
+    text: str, option: str, kind: type[Number], low: float, high: float, expected: str
+) -> list[Number]:
+    """Read a list such as "0,1,2"; numbers that come again are left out.
+
+    Args:
+        text: numbers with commas between them.
+        option: its name, for the message.
+        kind: int or float.
+        low: least number allowed.
+        high: greatest number allowed.
+        expected: for the message.
+
+    Raises:
+        BadParameter: the text is no such list.
+    """
+    try:
+        numbers = [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(low <= number <= high for number in numbers):
+        raise typer.BadParameter(f"got {text!r}, expected {expected}", param_hint=option)
+    return list(dict.fromkeys(numbers))
+
+
+def parsed_seeds(text: str) -> list[int]:
+    """Read the seeds in a list such as "0,1,2".
+
+    Raises:
+        BadParameter: the text is no such list.
+    """
+    return parsed_numbers(text, "--seeds", int, 0, math.inf, "whole numbers such as 0,1,2")
+
+
+def parsed_names(text: str) -> list[str]:
+    """Read the names in a list such as "air,dair"."""
+    return [name.strip() for name in text.split(",")]
+
+
+def parsed_size(text: str) -> tuple[int, int]:
+    """Turn "640x480" into (640, 480), width and height.
+
+    Raises:
+        BadParameter: the text is no such size.
+    """
+    parts = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
+    if parts is None or not all(1 <= int(side) <= 4096 for side in parts.groups()):
+        raise typer.BadParameter(f"got {text!r}, expected WIDTHxHEIGHT, each 1 to 4096", param_hint="--size")
+    return int(parts[1]), int(parts[2])

@@ -1,0 +1,288 @@
+"""What all studies do alike: train runs one after the other, evaluate each once, and report on them.
+
+A study fills in which recipes it takes, how a finished run is evaluated, and which tables and plots it makes.
+In its folder lie, whichever study it is,
+
+    runs/<variant>-seed<k>/   a training run; once finished also evaluation.json
+    results.json              every run with its recipe, history and evaluation
+    summary.md                tables
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from inverse_graphics.errors import ModelError, RecipeError, TrainingError
+from inverse_graphics.io.documents import read_document
+from inverse_graphics.io.files import atomic_write, storage_error
+from inverse_graphics.models.weights import WEIGHTS as TENSORS
+from inverse_graphics.models.weights import current_versions, load_model
+from inverse_graphics.studies.runs import StudyRun, plan_runs, train_run
+from inverse_graphics.studies.variants import Variant
+from inverse_graphics.training.recipe import Recipe, load_recipe
+from inverse_graphics.training.run import WEIGHTS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from torch import nn
+
+EVALUATION = "evaluation.json"
+
+Figures = dict[str, Any]
+"""Measurements, as JSON holds them."""
+Record = dict[str, Any]
+"""All that is known of a run, as `results.json` holds it."""
+Say = Callable[[str], None]
+
+
+class Study(ABC):
+    """A comparison of variants of a recipe, each trained from several seeds.
+
+    Attributes:
+        name: of the command and of the default folder.
+        recipe_type: which recipes it takes.
+        trains: what these train, for messages.
+        example_recipe: one of them, for messages.
+    """
+
+    name: str
+    recipe_type: ClassVar[type[Recipe]]
+    trains: ClassVar[str]
+    example_recipe: ClassVar[str]
+
+    def plan(
+        self,
+        recipe: str,
+        variants: Sequence[Variant],
+        seeds: Sequence[int],
+        overrides: Sequence[str],
+        out: Path,
+    ) -> list[StudyRun]:
+        """The runs of the study, all variants from the first seed first.
+
+        Raises:
+            RecipeError: the recipe is of another type, or as `plan_runs`.
+            TrainingError: as `plan_runs`.
+        """
+        if not isinstance(load_recipe(recipe), self.recipe_type):
+            raise RecipeError(
+                f"{recipe} trains no {self.trains}: choose a recipe that does, such as {self.example_recipe}"
+            )
+        return plan_runs(recipe, variants, seeds, overrides, out)
+
+    def train_and_evaluate(
+        self, runs: Sequence[StudyRun], out: Path, command: str, say: Say
+    ) -> tuple[bool, dict[str, str]]:
+        """Train and evaluate all runs, one after the other, and write the report anew after each.
+
+        A run that ends with an error is reported, and the others go on.
+
+        Args:
+            runs: as `plan` gives them.
+            out: the study's folder.
+            command: that resumes the study.
+            say: prints a line.
+
+        Returns:
+            False if training was stopped before the end; and errors by the names of the runs' folders.
+        """
+        errors: dict[str, str] = {}
+        for number, run in enumerate(runs, start=1):
+            state = "is there" if run.finished else "goes on" if run.begun else "begins"
+            say(f"run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}, {state}")
+            try:
+                if not self.train(run, command):
+                    return False, errors
+                self.evaluate(run)
+                if state != "is there":
+                    self.report(runs, out, command, errors)
+            except (TrainingError, ModelError) as error:
+                say(f"{run.variant.name}, seed {run.seed}: {error}")
+                errors[run.folder.name] = str(error)
+        return True, errors
+
+    def report(
+        self, runs: Sequence[StudyRun], out: Path, command: str, errors: dict[str, str]
+    ) -> Sequence[DataclassInstance]:
+        """Write all files of the study about what is there of these runs.
+
+        Returns:
+            The rows that sum the study up.
+
+        Raises:
+            TrainingError: nothing is there.
+            StorageError: a file cannot be written.
+        """
+        there = [run for run in runs if self.is_reported(run)]
+        if not there:
+            raise TrainingError(f"{out} holds no {self.reported}: leave out --no-train to train them")
+        records = [self._record(run, errors.get(run.folder.name)) for run in there]
+        results = {
+            "study": self.name,
+            "command": command,
+            "versions": current_versions(),
+            "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+            "runs": records,
+        }
+        write_text(out / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+        return self.write_report(there, records, out, command)
+
+    reported: ClassVar[str] = "run that has been evaluated"
+    """What `is_reported` asks for, for messages."""
+
+    def is_reported(self, run: StudyRun) -> bool:
+        """Whether there is enough of a run to report on it: by default one evaluation during training."""
+        return bool(run.history())
+
+    def train(self, run: StudyRun, command: str) -> bool:
+        """Train a run to its end, or resume it; False if it was stopped."""
+        return train_run(run, command)
+
+    @abstractmethod
+    def evaluate(self, run: StudyRun) -> Figures:
+        """The evaluation of a finished run, made once for the same weights and held-out data.
+
+        Raises:
+            ModelError: the weights are damaged.
+            StorageError: a file cannot be written.
+        """
+
+    def facts(self, run: StudyRun) -> Record:  # noqa: ARG002 - for studies that add to the record
+        """What the record of a run holds in this study alone."""
+        return {}
+
+    @abstractmethod
+    def write_report(
+        self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
+    ) -> Sequence[DataclassInstance]:
+        """Write tables and plots; give the rows that sum the study up.  records: of the runs, in order."""
+
+    def finish(self, runs: Sequence[StudyRun], out: Path, say: Say) -> None:  # noqa: B027 - optional
+        """Measure what a study measures once all runs are there; by default nothing."""
+
+    def _record(self, run: StudyRun, error: str | None) -> Record:
+        history = run.history()
+        evaluation: Figures | None = None
+        try:
+            evaluation = self.evaluate(run) if run.finished else None
+        except ModelError as problem:
+            error = error or str(problem)
+        step, seconds = history[-1]["step"], history[-1]["seconds"]
+        return {
+            "variant": run.variant.name,
+            "overrides": list(run.variant.overrides),
+            "seed": run.seed,
+            **self.facts(run),
+            "finished": run.finished,
+            "error": error,
+            "folder": f"{run.folder.parent.name}/{run.folder.name}",
+            "step": step,
+            "steps": run.recipe.steps,
+            "images": run.images(step),
+            "seconds": seconds,
+            "images_per_second": run.images(step) / seconds if seconds > 0 else None,
+            "recipe": run.recipe.model_dump(mode="json"),
+            "evaluation": evaluation,
+            "history": history,
+        }
+
+
+def evaluated_once(run: StudyRun, version: int, figures: Callable[[], Figures]) -> Figures:
+    """The figures of a finished run, made anew only for other weights, held-out data or version.
+
+    Raises:
+        StorageError: the file beside the run cannot be written.
+    """
+    evaluation = run.recipe.evaluation.model_dump(mode="json", include={"size", "seed"})
+    made_of = {"version": version, "weights_sha256": weights_sha256(run), "evaluation": evaluation}
+    return kept_or_made(run.folder / EVALUATION, made_of, figures)
+
+
+def kept_or_made(
+    file: Path, made_of: dict[str, Any], make: Callable[[], Figures], indent: int | None = None
+) -> Figures:
+    """What a JSON file holds, if it was made of the same, or else what is made now and written to it.
+
+    Args:
+        file: its field "of" says what it was made of.
+        made_of: all that the content depends on.
+        make: gives the content, without "of".
+        indent: of the JSON.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    try:
+        kept = read_document(file, TrainingError)
+    except TrainingError:
+        kept = None
+    if isinstance(kept, dict) and kept.get("of") == made_of:
+        return kept
+    made = {"of": made_of, **make()}
+    write_text(file, json.dumps(made, indent=indent, allow_nan=False) + "\n")
+    return made
+
+
+def load_network(run: StudyRun) -> nn.Module:
+    """The network of a finished run, in evaluation mode.
+
+    Raises:
+        ModelError: the weights are damaged.
+    """
+    return load_model(run.folder / WEIGHTS).module
+
+
+def weights_sha256(run: StudyRun) -> str:
+    """The checksum of a finished run's weights."""
+    return hashlib.sha256((run.folder / WEIGHTS / TENSORS).read_bytes()).hexdigest()
+
+
+def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The records of each variant, in the order in which variants come."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["variant"], []).append(record)
+    return groups
+
+
+def evaluated(records: Sequence[Record]) -> list[Record]:
+    """The records of runs that are finished and have an evaluation."""
+    return [record for record in records if record["evaluation"]]
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
+
+    return [line(head), f"|{'---|' * len(head)}", *map(line, rows)]
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file whole, and make its folder if there is none.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(file.parent, error) from error
+    with atomic_write(file, "w") as opened:
+        opened.write(text)
+
+
+def _processor() -> str:
+    """What the processor is called, or at least of which type it is."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(errors="replace").splitlines() if facts.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

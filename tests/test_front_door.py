@@ -1,0 +1,97 @@
+"""`import inverse_graphics as ig`: every name is there for people and type checkers, and imported lazily."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import inverse_graphics as ig
+
+NAMES: list[str] = vars(ig)["__all__"]
+MODULE_OF: dict[str, str] = vars(ig)["_MODULE_OF"]
+SOURCE = Path(ig.__file__).read_text(encoding="utf-8")
+DOCUMENTED = [name for name in NAMES if inspect.isfunction(getattr(ig, name))]
+
+
+def names_for_type_checkers() -> dict[str, str]:
+    """Module by name, of the imports that only type checkers see."""
+    (branch,) = (node for node in ast.parse(SOURCE).body if isinstance(node, ast.If))
+    imports = [node for node in branch.body if isinstance(node, ast.ImportFrom)]
+    assert all(alias.asname == alias.name for node in imports for alias in node.names)
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+def test_type_checkers_and_programs_see_the_same_names_from_the_same_modules():
+    modules = {name: f"{ig.__name__}.{module}" for name, module in MODULE_OF.items()}
+    assert names_for_type_checkers() == modules
+    assert set(NAMES) == set(modules)
+    assert set(dir(ig)) >= {*NAMES, "__version__"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_what_its_module_calls_so(name):
+    value = getattr(ig, name)
+    assert not isinstance(value, ModuleType)
+    assert value is getattr(sys.modules[f"{ig.__name__}.{MODULE_OF[name]}"], name)
+    if name != "ImageLike":
+        assert value.__name__ == name
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'inverse_graphics' has no attribute 'rendr'"):
+        ig.rendr  # type: ignore[attr-defined] # noqa: B018
+    assert not hasattr(ig, "studies")
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_every_function_documents_its_arguments_result_and_errors(name):
+    function = getattr(ig, name)
+    text = inspect.getdoc(function)
+    assert text is not None
+    summary, _, rest = text.partition("\n")
+    assert summary.endswith(".")
+    for parameter in inspect.signature(function).parameters:
+        assert f"\n    {parameter}: " in rest, f"{name}: {parameter} is not documented"
+    returned = inspect.signature(function).return_annotation
+    assert ("\nReturns:\n" in rest) == (returned != "None")
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_functions_stay_functions_although_packages_bear_their_names():
+    """`inverse_graphics.render` and `.train` are packages, too: whatever is imported first."""
+    check = "import inverse_graphics as ig; assert callable(ig.render) and callable(ig.train)"
+    imports = "import inverse_graphics.render.engine, inverse_graphics.train"
+    still = "from inverse_graphics.render.engines import DEFAULT_ENGINE; print(DEFAULT_ENGINE)"
+    assert run(f"{imports}; {check}; {still}") == "embedded"
+    assert run(f"{check}; {imports}; {check}; {still}") == "embedded"
+    assert run(f"{check}; from inverse_graphics import render, train; print(render.__name__)") == "render"
+
+
+@pytest.mark.parametrize(
+    ("use", "without"),
+    [
+        ("ig.SceneError", {"torch", "numpy", "pydantic"}),
+        ("ig.load_scene('breakfast')", {"torch", "numba", "PIL"}),
+        ("ig.read_image", {"torch", "numba", "pydantic"}),
+        ("ig.load_parser", {"tensorboard", "sklearn", "matplotlib", "mujoco", "open3d"}),
+    ],
+)
+def test_a_name_imports_no_more_than_it_needs(use, without):
+    code = f"import sys, inverse_graphics as ig; {use}; print({without} & set(sys.modules))"
+    assert run(code) == "set()"
+
+
+def test_importing_takes_no_time():
+    code = (
+        "from time import perf_counter as now; start = now(); import inverse_graphics; print(now() - start)"
+    )
+    assert min(float(run(code)) for _ in range(5)) < 0.06  # seconds
