@@ -124,9 +124,9 @@ class SceneSpace(nn.Module):
 def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
     """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
     most = max(len(symmetry.discrete) for symmetry in symmetries)
-    symmetry_group = torch.tensor(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))).repeat(
-        len(symmetries), most, 1, 1
-    )
+    # written out: on the meta device torch.eye imports torch._dynamo, which takes as long as torch itself
+    identity = torch.tensor(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    symmetry_group = identity.repeat(len(symmetries), most, 1, 1)
     log_symmetry_weight = torch.full((len(symmetries), most), -torch.inf)
     for kind, symmetry in enumerate(symmetries):
         count = len(symmetry.discrete)
