@@ -79,7 +79,8 @@ class FamiliarScenes:
         """The same, as models take them."""
         model = self.settings.noise.model(self.settings.sigma)
         render = Rendered(Observation.from_arrays(pictures(scenes, self.family)).rgb)
-        return model.sample(render, ChannelsLast(generator_of(seed + 1))).clipped()
+        observation = model.sample(render, ChannelsLast(generator_of(seed + 1)))
+        return observation.clipped().replace(K=scenes.camera.K)
 
 
 def generator_of(seed: int) -> torch.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import cast, overload
@@ -10,9 +10,7 @@ from typing import cast, overload
 import torch
 
 from inverse_graphics.errors import ImageError, ModelError
-from inverse_graphics.inference.air2d_reader import Air2DReader
-from inverse_graphics.inference.air3d_reader import Air3DReader
-from inverse_graphics.inference.image_resize import Reader, ResizedImage
+from inverse_graphics.inference.image_resize import READERS, ResizedImage
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.images import ImageLike, as_image, is_one_image
 from inverse_graphics.models.weights import LoadedModel, load_model
@@ -20,12 +18,6 @@ from inverse_graphics.models.weights import LoadedModel, load_model
 DEFAULT_MODEL = "table_top"
 BATCH_SIZE = 64
 """Images that go through the network at once."""
-
-READERS: Mapping[str, Callable[[LoadedModel, torch.device], Reader]] = {
-    "air2d": Air2DReader,
-    "air3d": Air3DReader,
-}
-"""Readers by the type of model."""
 
 
 class SceneParser:

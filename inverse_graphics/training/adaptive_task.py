@@ -23,7 +23,7 @@ from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.sequences.problems import evaluation_batch, training_batch
 from inverse_graphics.training.model_card import adaptive_model_card
 from inverse_graphics.training.recipe import AdaptiveRecipe
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class AdaptiveTrainable:
         return self.module.loss(batch, generator)
 
 
+@TASKS.register("adaptive")
 def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     """Build the task: training sequences, test sequences, and an initialised network.
 

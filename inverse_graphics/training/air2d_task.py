@@ -25,7 +25,7 @@ from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImag
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Air2DRecipe
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
 
 BATCH = 500
 """Test images per forward pass."""
@@ -67,6 +67,7 @@ class Air2DTrainable:
         return self.objective.loss(batch, step, generator)
 
 
+@TASKS.register("air2d")
 def build_air2d_task(recipe: Air2DRecipe) -> Task:
     """Build the task: training images, test images, and an initialised network.
 

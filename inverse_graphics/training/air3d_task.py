@@ -25,7 +25,7 @@ from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
 
 BATCH = 250
 """Test images per forward pass."""
@@ -64,6 +64,7 @@ class Air3DTrainable:
         return self.objective.loss(batch, step, generator)
 
 
+@TASKS.register("air3d")
 def build_air3d_task(recipe: Air3DRecipe) -> Task:
     """Build the task: sampled training scenes, test scenes, and an initialised network.
 
@@ -125,10 +126,10 @@ def summarise_samples(
     """
     blocks = []
     for first in range(0, count, BATCH):
-        _, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
+        scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
         strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
         noise = network.observation_model.sample(render, generator).residual(render)
-        observation = Observation(render.rgb + strength * noise).clipped()
+        observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
     return concatenated(blocks)
 
@@ -154,7 +155,8 @@ class SceneEvaluator:
         """Sample `count` test scenes and render their images."""
         generator = stream(TEST, seed)
         scenes, render = draw_from_prior(network.space, network.engine, count, generator)
-        return cls(network, network.observation_model.sample(render, generator), scenes)
+        observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
+        return cls(network, observation, scenes)
 
     def evaluate(self) -> Evaluation:
         """Compute the errors of the inferred scenes, and the log-likelihood of the images."""

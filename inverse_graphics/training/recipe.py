@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from inverse_graphics.data.sources import MultiMnistData, MultiObjectData
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.io.documents import parse_yaml, read_document, validated
+from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
 from inverse_graphics.models.adaptive.settings import AdaptiveObjectiveSettings
 from inverse_graphics.models.air2d.network import Air2DSettings
@@ -53,6 +54,10 @@ RENAMED_KEYS = {
 """Keys of recipes of version 0.1, which are still read, and their present names."""
 
 
+RECIPES: Registry[type[Recipe]] = Registry("model type")
+"""Recipes by the model type that they train, `model.kind`."""
+
+
 class EvaluationSettings(BaseModel):
     """Evaluation on held-out data, during training and at its end.
 
@@ -68,6 +73,9 @@ class EvaluationSettings(BaseModel):
 
 class Recipe(BaseModel):
     """The settings of a training run that all models share; stored with the run and its weights."""
+
+    model_type: ClassVar[str]
+    """What it trains, as `model.kind` names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -98,8 +106,11 @@ class Recipe(BaseModel):
         return [common[0], *special, *common[1:]]
 
 
+@RECIPES.register("air2d")
 class Air2DRecipe(Recipe):
     """A recipe for the 2D model on images of several objects."""
+
+    model_type: ClassVar[str] = "air2d"
 
     data: MultiObjectData = MultiMnistData()
     model: Air2DSettings = Air2DSettings.model_validate({})
@@ -124,12 +135,15 @@ class Air2DRecipe(Recipe):
         return self
 
 
+@RECIPES.register("air3d")
 class Air3DRecipe(Recipe):
     """A recipe for the 3D model on rendered scenes of a family.
 
     engine: of rendering.  engine_samples: for an engine without gradients, samples per pixel and axis.
     engine_workers: for an engine without gradients, processes that render its finite differences.
     """
+
+    model_type: ClassVar[str] = "air3d"
 
     model: Air3DSettings
     objective: Air3DObjective
@@ -138,12 +152,15 @@ class Air3DRecipe(Recipe):
     engine_workers: int = Field(default=0, ge=0, le=256)
 
 
+@RECIPES.register("adaptive")
 class AdaptiveRecipe(Recipe):
     """A recipe for a recurrent network with adaptive computation on a sequence problem.
 
     curriculum_steps: steps over which the largest difficulty of training inputs grows from the smallest to
     the full one; 0 for no curriculum.
     """
+
+    model_type: ClassVar[str] = "adaptive"
 
     data: SequenceProblem
     curriculum_steps: int = Field(default=0, ge=0)
@@ -160,8 +177,11 @@ class AdaptiveRecipe(Recipe):
         return self
 
 
+@RECIPES.register("residual")
 class ResidualRecipe(Recipe):
     """A recipe for a residual network with adaptive computation on images of one object each."""
+
+    model_type: ClassVar[str] = "residual"
 
     data: MultiObjectData
     model: ResidualSettings
@@ -186,15 +206,6 @@ class ResidualRecipe(Recipe):
         return self
 
 
-KINDS: dict[str, type[Recipe]] = {
-    "air2d": Air2DRecipe,
-    "air3d": Air3DRecipe,
-    "adaptive": AdaptiveRecipe,
-    "residual": ResidualRecipe,
-}
-"""Recipes by the type of model that they train."""
-
-
 def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
     """Choose the recipe class of a document by `model.kind`, by default air2d.
 
@@ -203,9 +214,9 @@ def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
     """
     model = document.get("model")
     kind = model.get("kind", "air2d") if isinstance(model, Mapping) else "air2d"
-    if kind not in KINDS:
-        raise RecipeError(f"{source}: model.kind: got {str(kind)[:40]!r}, expected {' or '.join(KINDS)}")
-    return KINDS[kind]
+    if kind not in RECIPES:
+        raise RecipeError(f"{source}: model.kind: got {str(kind)[:40]!r}, expected {' or '.join(RECIPES)}")
+    return RECIPES[kind]
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

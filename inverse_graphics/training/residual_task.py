@@ -24,7 +24,7 @@ from inverse_graphics.models.residual.objectives import (
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import residual_model_card
 from inverse_graphics.training.recipe import ResidualRecipe
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
 
 SHOWN = 8
 """Test images whose computation maps are logged."""
@@ -48,6 +48,7 @@ class ResidualTrainable:
         return self.module.loss(batch, generator)
 
 
+@TASKS.register("residual")
 def build_residual_task(recipe: ResidualRecipe) -> Task:
     """Build the task: training images, test images, and an initialised network.
 

@@ -26,7 +26,7 @@ from inverse_graphics.training.progress import Display, RunLog, display_for
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe, recipe_class
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
-from inverse_graphics.training.tasks import build_task as build_any_task
+from inverse_graphics.training.task import build_task as build_any_task
 from inverse_graphics.training.trainer import StopRequest, Trainer
 
 RECIPE, CHECKPOINTS, WEIGHTS = "recipe.yaml", "checkpoints", "weights"

@@ -1,16 +1,21 @@
-"""The interface of the training loop: a network with its objective, its batches, and its evaluation."""
+"""Tasks: what the training loop needs, a network with its objective, data, and an evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from inverse_graphics.io.registry import Registry
+
+if TYPE_CHECKING:
+    from inverse_graphics.training.recipe import Recipe
 
 Metrics = Mapping[str, float]
 
@@ -65,3 +70,24 @@ class Task:
     batch: Callable[[int], Any]
     evaluate: Callable[[], Evaluation]
     export: Callable[[Path, Metrics], None]
+
+
+TASKS: Registry[Callable[[Any], Task]] = Registry(
+    "task",
+    "inverse_graphics.training.air2d_task",
+    "inverse_graphics.training.air3d_task",
+    "inverse_graphics.training.adaptive_task",
+    "inverse_graphics.training.residual_task",
+)
+"""Builders of tasks by the model type of the recipes that they take."""
+
+
+def build_task(recipe: Recipe) -> Task:
+    """The task of any recipe.
+
+    Raises:
+        DataError: data is missing and cannot be fetched.
+        RecipeError: the data has more classes than the network.
+        AssetError, EngineError, SceneError: what the recipe's scenes need is missing here, or does not fit.
+    """
+    return TASKS[recipe.model_type](recipe)

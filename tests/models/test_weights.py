@@ -37,7 +37,7 @@ def build_tiny(settings: Mapping[str, Any], source: str) -> nn.Module:
 
 @pytest.fixture(autouse=True)
 def tiny_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(weights.BUILDERS, "tiny", build_tiny)
+    monkeypatch.setattr(weights, "NETWORKS", {**weights.NETWORKS, "tiny": build_tiny})
 
 
 @pytest.fixture

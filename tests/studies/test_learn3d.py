@@ -17,7 +17,7 @@ from inverse_graphics.errors import TrainingError
 from inverse_graphics.studies import runs
 from inverse_graphics.studies.variants import shipped_variants
 from inverse_graphics.training.run import run as train_run
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import build_task
 
 RECIPE = """\
 name: tiny

@@ -82,6 +82,8 @@ def network_of(task: Task) -> Air3D:
 
 def tensors_of(batch: Any) -> list[Tensor]:
     """All tensors of a batch, whatever it is made of."""
+    if batch is None:
+        return []
     if isinstance(batch, Tensor):
         return [batch]
     parts = vars(batch).values() if isinstance(batch, TensorBatch) else batch
@@ -105,6 +107,34 @@ def test_batches_depend_on_seed_and_step_alone(objective: dict[str, Any]) -> Non
     assert alike(batch, task.batch(3))  # whatever was learnt in between
     assert alike(batch, build_air3d_task(small(objective=objective)).batch(3))
     assert not alike(batch, build_air3d_task(small(objective=objective, seed=1)).batch(3))
+
+
+@pytest.mark.parametrize(
+    "noise", [{"kind": "student_t", "degrees_of_freedom": 3.0}, {"kind": "outliers", "share": 0.2}]
+)
+def test_a_recipes_noise_is_in_its_images_and_in_its_likelihood(noise: dict[str, Any]) -> None:
+    objective = {"kind": "elbo", "warm_up_steps": 2, "samples": 2, "misfit_scale_nats": 100.0}
+    tasks = [
+        build_air3d_task(small(model=MODEL | more, objective=objective)) for more in ({}, {"noise": noise})
+    ]
+    plain, noisy = (network_of(task) for task in tasks)
+    batches = [task.batch(0).rgb for task in tasks]
+    apart = (batches[1] - batches[0]).abs()
+    assert (apart > 0.3).any()  # six standard deviations
+    assert apart.median() < 0.15
+    observation = SceneEvaluator.sample(noisy, 40, 0).observation
+    own, other = (
+        read_scenes(noisy, observation).log_likelihood,
+        read_scenes(plain, observation).log_likelihood,
+    )
+    assert (own > other).all()
+    for step in (0, 2):
+        loss, _ = tasks[1].trainable.loss(tasks[1].batch(step), step, stream(TRAINING, 0))
+        loss.backward()
+        gradients = [p.grad for p in noisy.parameters() if p.grad is not None]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+    written = Air3DRecipe.model_validate(yaml.safe_load(small(model=MODEL | {"noise": noise}).to_yaml()))
+    assert written.model.noise.model_dump() == noise
 
 
 def test_streams_are_told_apart_by_all_their_numbers() -> None:
@@ -214,11 +244,13 @@ def documented(heading: str) -> dict[str, Any]:
 
 
 def settings_of(kind: type[BaseModel]) -> dict[str, Any]:
-    """Dotted names with their defaults; `kind` itself is none of them."""
+    """Dotted names with defaults, `kind` itself not among them; what has kinds to choose from as a whole."""
     found: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         inner = field.get_default()
-        if isinstance(inner, BaseModel):
+        if isinstance(inner, BaseModel) and "kind" in type(inner).model_fields:
+            found[name] = inner.model_dump()
+        elif isinstance(inner, BaseModel):
             found |= {f"{name}.{key}": value for key, value in settings_of(type(inner)).items()}
         elif name != "kind":
             found[name] = "required" if field.is_required() else inner

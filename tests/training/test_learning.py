@@ -17,7 +17,7 @@ from inverse_graphics.training import air2d_task
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.run import run
 from inverse_graphics.training.state import TrainingState
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import build_task
 
 QUICK = (
     "data.digits=shipped",

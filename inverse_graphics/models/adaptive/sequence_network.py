@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inverse_graphics.halting import Halting, Pondering, steps_taken
 from inverse_graphics.models.adaptive.act import ACT, Repeat
 from inverse_graphics.models.adaptive.cells import State, hidden_of
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 
@@ -104,6 +105,7 @@ class SequenceOutput(NamedTuple):
         return self.logits.argmax(-1)
 
 
+@register_network("adaptive", SequenceNetworkSettings)
 class SequenceNetwork(nn.Module):
     """A cell with adaptive or fixed computation, and a linear map from its hidden vector to answers."""
 

@@ -241,8 +241,8 @@ class ElboObjective:
     def batch(self, size: int, generator: torch.Generator) -> Observation:
         """Images of unknown scenes."""
         model = self.model
-        _, render = draw_from_prior(model.space, model.engine, size, generator)
-        return model.observation_model.sample(render, generator)
+        scenes, render = draw_from_prior(model.space, model.engine, size, generator)
+        return model.observation_model.sample(render, generator).replace(K=scenes.K)
 
     def loss(
         self, batch: Observation, step: int, generator: torch.Generator

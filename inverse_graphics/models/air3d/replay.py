@@ -58,4 +58,4 @@ class ReplayBuffer(nn.Module):
         scenes = SceneLatents(
             self.orbit[at], self.asset[at], self.position[at], self.orientation[at], self.K[at]
         )
-        return Observation(images), scenes
+        return Observation(images, K=scenes.K), scenes

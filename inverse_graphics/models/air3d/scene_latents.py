@@ -65,12 +65,12 @@ def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatent
 
 
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
-    """Objects in the order in which families give them: by depth before the camera, empty slots last."""
+    """Objects in the order in which families give them: by depth, empty slots last."""
     return scenes.take_slots(depth_order(scenes.asset, depths(scenes, space)))
 
 
 def depths(scenes: SceneLatents, space: SceneSpace) -> Tensor:
-    """How far before the camera objects' origins lie: (B, N), metres, infinite for empty slots."""
+    """Depth of the objects' origins along the camera's z axis: (B, N), metres, infinite for empty slots."""
     camera = space.cameras(scenes.orbit, scenes.K)
     depth = depth_before(space.world(scenes.position), camera)
     return depth.masked_fill(scenes.asset < 0, torch.inf)

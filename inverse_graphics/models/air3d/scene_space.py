@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -118,10 +119,12 @@ class SceneSpace(nn.Module):
 def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
     """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
     most = max(len(symmetry.discrete) for symmetry in symmetries)
-    symmetry_group = torch.eye(3).repeat(len(symmetries), most, 1, 1)
+    symmetry_group = torch.tensor(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))).repeat(
+        len(symmetries), most, 1, 1
+    )
     log_symmetry_weight = torch.full((len(symmetries), most), -torch.inf)
     for kind, symmetry in enumerate(symmetries):
         count = len(symmetry.discrete)
         symmetry_group[kind, :count] = symmetry.discrete.float()
-        log_symmetry_weight[kind, :count] = -torch.tensor(float(count)).log()
+        log_symmetry_weight[kind, :count] = -math.log(count)
     return symmetry_group, log_symmetry_weight

@@ -91,7 +91,7 @@ def sample_sleep_batch(
     with torch.no_grad():
         perturbed = misjudge(scenes, space, state_perturbation, generator)
         prefixes = draw_step_inputs(perturbed, space, engine)
-    observation = observation_model.sample(render, generator)
+    observation = observation_model.sample(render, generator).replace(K=scenes.K)
     return SleepBatch(observation, scenes, prefixes, perturbed.orbit)
 
 

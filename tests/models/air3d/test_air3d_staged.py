@@ -186,7 +186,7 @@ def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
         sleep_batch.prefixes.renders.rgb[:, 0], empty.renders.rgb[:, 0], rtol=0, atol=1e-6
     )
     assert (coverage_of(sleep_batch.prefixes)[:, 0] == 0).all()
-    scene = space.scene(sleep_batch.seen_orbit, none.asset[:, :0], none.position[:, :0], none.rotation[:, :0])
+    scene = space.scene(space.without_objects(sleep_batch.seen_orbit, none.K))
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
     torch.testing.assert_close(sleep_batch.prefixes.renders.rgb[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
 
