@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inverse_graphics.devices import resolve_device
+from inverse_graphics.distributions.draws import draw_uniform
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
@@ -68,13 +70,15 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
     """Scenes drawn on the fly to learn from, others to be judged on, and a freshly drawn network.
 
     Raises:
+        DeviceError: this machine has no such device.
         AssetError, EngineError, SceneError: what the scenes need is missing here, or does not fit.
     """
+    device = resolve_device(recipe.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = Air3D(recipe.model)
+        network = Air3D(recipe.model).to(device)
     network.engine = make_differentiable_engine(
-        recipe.engine, network.space.family.library, recipe.engine_samples, recipe.engine_workers
+        recipe.engine, network.space.family.library.to(device), recipe.engine_samples, recipe.engine_workers
     )
     objective = build_objective(network, recipe.objective)
     judge = HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
@@ -125,7 +129,9 @@ def summarise_fresh(
     blocks = []
     for first in range(0, count, BATCH):
         _, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
-        strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
+        strength = least_noise + (1 - least_noise) * draw_uniform(
+            (len(render), 1, 1, 1), generator, render.rgb
+        )
         noise = network.observation_model.sample(render, generator).residual(render)
         observation = Observation(render.rgb + strength * noise).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
@@ -186,12 +192,12 @@ class HeldOutScenes:
 
     def _comparable(self, scenes: SceneLatents) -> PredictedScenes:
         placed = self.network.space.scene(scenes)
-        return PredictedScenes.from_batch(placed)
+        return PredictedScenes.from_batch(placed.to("cpu"))
 
     def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:
         """The first images above their reconstructions: (2 H, K W, 3)."""
         images = self.observation.rgb[:SHOWN]
         count = len(images)
-        drawn = reading.prefixes[torch.arange(count), reading.scenes.counts[:count]]
+        drawn = reading.prefixes[torch.arange(count, device=images.device), reading.scenes.counts[:count]]
         rows = [torch.cat(list(row), dim=-1) for row in (images, drawn)]
-        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).numpy()
+        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()

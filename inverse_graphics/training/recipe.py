@@ -35,7 +35,7 @@ LEARNS_BY: dict[KindName, tuple[str, ...]] = {
     "psact": ("relaxed", "reinforce"),
 }
 """By which objectives residual blocks of a kind learn."""
-RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "model.max_steps"})
+RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "device", "model.max_steps"})
 """What may change between a run and its resumption, of a part of a recipe all that is in it."""
 
 
@@ -64,7 +64,10 @@ class EvaluationSettings(BaseModel):
 
 
 class Recipe(BaseModel):
-    """All that a training run depends on, whatever it trains; stored beside the run and its weights."""
+    """All that a training run depends on, whatever it trains; stored beside the run and its weights.
+
+    device: where the network is and its batches go, "cpu", "cuda" or "cuda:N".
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,6 +79,7 @@ class Recipe(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint_every: int = Field(default=1000, ge=1)
     threads: int | None = Field(default=None, ge=1, le=1024)
+    device: str = Field(default="cpu", max_length=16)
 
     @model_validator(mode="before")
     @classmethod

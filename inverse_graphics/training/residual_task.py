@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inverse_graphics.data.multi_object import MultiObjectBatch
 from inverse_graphics.data.sources import open_streams
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.residual.evaluation import ImageScores, evaluate_images
 from inverse_graphics.models.residual.network import ResidualNetwork
@@ -52,9 +53,11 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
     """Images to learn from, others to be judged on, and a freshly drawn network.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: the data is missing and cannot be fetched.
         RecipeError: there are more classes than the network knows.
     """
+    device = resolve_device(recipe.device)
     train, _, held_out = open_streams(recipe.data)
     classes = 1 + int(max(train.glyphs.labels.max(), held_out.glyphs.labels.max()))
     if classes > recipe.model.classes:
@@ -64,12 +67,12 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = ResidualNetwork(recipe.model)
-    objective = build_residual_objective(network, recipe.objective)
-    judged = labelled(held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
+    objective = build_residual_objective(network, recipe.objective).to(device)
+    judged = labelled(held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed)).to(device)
     kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
 
     def batch(step: int) -> Labelled:
-        return labelled(train.batch(recipe.batch_size, recipe.seed, step))
+        return labelled(train.batch(recipe.batch_size, recipe.seed, step)).to(device)
 
     def evaluate() -> Evaluation:
         exam = evaluate_images(network, judged, kind)
@@ -95,5 +98,7 @@ def labelled(batch: MultiObjectBatch) -> Labelled:
 def shown_maps(images: Tensor, exam: ImageScores, recipe: ResidualRecipe) -> NDArray[np.float32]:
     """The first images above their computation maps, white where all units ran: (2 S, K S, 3)."""
     most = 3 * recipe.model.units
-    rows = [images[:SHOWN, 0], exam.maps[:SHOWN] / most]
-    return torch.cat([torch.cat(list(row), dim=-1) for row in rows])[..., None].expand(-1, -1, 3).numpy()
+    rows = [images[:SHOWN, 0], exam.maps[:SHOWN].to(images) / most]
+    return (
+        torch.cat([torch.cat(list(row), dim=-1) for row in rows])[..., None].expand(-1, -1, 3).cpu().numpy()
+    )
