@@ -97,7 +97,7 @@ def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
     with torch.inference_mode():
         for some in scenes.split(BATCH):
             image = render(some, engine).image
-            drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).numpy())
+            drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
     return drawn
 
 

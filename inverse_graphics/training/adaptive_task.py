@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetwork,
@@ -49,8 +50,10 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     """Build the task: training sequences, test sequences, and an initialised network.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: a text cannot be read, or is too short.
     """
+    device = resolve_device(recipe.device)
     settings = SequenceNetworkSettings(problem=recipe.data, model=recipe.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -61,7 +64,7 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     def batch(step: int) -> Sequences:
         return Sequences.from_batch(
             training_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
-        )
+        ).to(device)
 
     def evaluate() -> Evaluation:
         return Evaluation(evaluate_sequences(network, test, halting).metrics())
@@ -75,5 +78,5 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
         )
         save_model(folder, network, document, adaptive_model_card(recipe, document))
 
-    objective = build_sequence_objective(network, recipe.objective)
+    objective = build_sequence_objective(network, recipe.objective).to(device)
     return Task(AdaptiveTrainable(objective), batch, evaluate, export)

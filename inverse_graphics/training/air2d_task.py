@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from inverse_graphics.data.multi_object import MultiObjectBatch
 from inverse_graphics.data.sources import open_streams
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
@@ -71,18 +72,21 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     """Build the task: training images, test images, and an initialised network.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: the data is missing and cannot be fetched.
     """
+    device = resolve_device(recipe.device)
     train, calibration, test = open_streams(recipe.data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air2D(recipe.model)
         trainable = Air2DTrainable(network, recipe.objective)
+    trainable.module.to(device)
     test_images = test.fixed_set(recipe.evaluation.size, recipe.evaluation.seed)
     evaluator = Air2DEvaluator(network, recipe, test_images)
 
     def batch(step: int) -> Tensor:
-        return to_network(train.batch(recipe.batch_size, recipe.seed, step).images)
+        return to_network(train.batch(recipe.batch_size, recipe.seed, step).images).to(device)
 
     def export(folder: Path, metrics: Metrics) -> None:
         fitted, calibrated = (
@@ -110,8 +114,10 @@ def to_network(images: NDArray[np.float32]) -> Tensor:
 
 def read_all(network: Air2D, images: NDArray[np.float32]) -> ParsedImages:
     """Infer the objects of many images.  images: (M, H, W)."""
+    device = next(network.parameters()).device
     readings = [
-        read_images(network, block).parsed_images() for block in torch.split(to_network(images), BATCH)
+        read_images(network, block.to(device)).parsed_images()
+        for block in torch.split(to_network(images), BATCH)
     ]
     return ParsedImages(*(np.concatenate(parts) for parts in zip(*readings, strict=True)))
 
@@ -148,18 +154,21 @@ class Air2DEvaluator:
 
     def _bound(self) -> dict[str, float]:
         prior = truncated_geometric(self.recipe.objective.count_log_odds, self.network.max_objects)
+        device = next(self.network.parameters()).device
+        prior = prior.to(device)
         sampler = Reparameterised(torch.Generator().manual_seed(self.recipe.evaluation.seed))
         totals: dict[str, float] = {}
         for images in torch.split(to_network(self.batch.images), BATCH):
-            bound = exact_count_elbo(attend_infer_repeat(self.network, images, sampler), prior)
+            inference = attend_infer_repeat(self.network, images.to(device), sampler)
+            bound = exact_count_elbo(inference, prior)
             for name, part in bound._asdict().items():
                 totals[name] = totals.get(name, 0.0) + float(part.sum())
         return {name: total / len(self.batch.counts) for name, total in totals.items()}
 
     def _images(self) -> dict[str, NDArray[np.float32]]:
         """The first images above their reconstructions: (2 H, K W, 3)."""
-        images = to_network(self.batch.images[:SHOWN])
+        images = to_network(self.batch.images[:SHOWN]).to(next(self.network.parameters()).device)
         reading = read_images(self.network, images)
-        chosen = reading.prefixes[torch.arange(len(images)), reading.counts]
+        chosen = reading.prefixes[torch.arange(len(images), device=images.device), reading.counts]
         rows = [torch.cat(list(row), dim=-1) for row in (images[:, 0], chosen)]
-        return {"reconstruction": torch.cat(rows)[..., None].expand(-1, -1, 3).numpy()}
+        return {"reconstruction": torch.cat(rows)[..., None].expand(-1, -1, 3).cpu().numpy()}

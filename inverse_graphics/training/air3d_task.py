@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inverse_graphics.devices import resolve_device
+from inverse_graphics.distributions.draws import draw_uniform
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
@@ -69,13 +71,15 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
     """Build the task: sampled training scenes, test scenes, and an initialised network.
 
     Raises:
+        DeviceError: this machine has no such device.
         AssetError, EngineError, SceneError: a requirement of the scenes is missing here, or does not fit.
     """
+    device = resolve_device(recipe.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = Air3D(recipe.model)
+        network = Air3D(recipe.model).to(device)
     network.engine = make_differentiable_engine(
-        recipe.engine, network.space.family.library, recipe.engine_samples, recipe.engine_workers
+        recipe.engine, network.space.family.library.to(device), recipe.engine_samples, recipe.engine_workers
     )
     objective = build_objective(network, recipe.objective)
     evaluator = SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
@@ -127,7 +131,9 @@ def summarise_samples(
     blocks = []
     for first in range(0, count, BATCH):
         scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
-        strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
+        strength = least_noise + (1 - least_noise) * draw_uniform(
+            (len(render), 1, 1, 1), generator, render.rgb
+        )
         noise = network.observation_model.sample(render, generator).residual(render)
         observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
@@ -189,12 +195,14 @@ class SceneEvaluator:
 
     def _comparable(self, scenes: SceneLatents) -> PredictedScenes:
         placed = self.network.space.scene(scenes)
-        return PredictedScenes.from_batch(placed)
+        return PredictedScenes.from_batch(placed.to("cpu"))
 
     def _comparison(self, reading: SceneReading) -> NDArray[np.float32]:
         """The first images above their reconstructions: (2 H, K W, 3)."""
         images = self.observation.rgb[:SHOWN]
         count = len(images)
-        reconstructions = reading.prefixes[torch.arange(count), reading.scenes.counts[:count]]
+        reconstructions = reading.prefixes[
+            torch.arange(count, device=images.device), reading.scenes.counts[:count]
+        ]
         rows = [torch.cat(list(row), dim=-1) for row in (images, reconstructions)]
-        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).numpy()
+        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()

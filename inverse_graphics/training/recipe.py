@@ -36,7 +36,7 @@ BLOCK_OBJECTIVES: dict[KindName, tuple[str, ...]] = {
     "psact": ("relaxed", "reinforce"),
 }
 """The objectives that train residual blocks of each kind."""
-RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "model.max_steps"})
+RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "device", "model.max_steps"})
 """Keys that may change when a run is resumed; a section stands for all of its keys."""
 
 
@@ -87,7 +87,10 @@ class EvaluationSettings(BaseModel):
 
 
 class Recipe(BaseModel):
-    """The settings of a training run that all models share; stored with the run and its weights."""
+    """The settings of a training run that all models share; stored with the run and its weights.
+
+    device: of the network and its batches, "cpu", "cuda" or "cuda:N".
+    """
 
     model_type: ClassVar[str]
     """What it trains, as `model.kind` names it."""
@@ -102,6 +105,7 @@ class Recipe(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint_every: int = Field(default=1000, ge=1)
     threads: int | None = Field(default=None, ge=1, le=1024)
+    device: str = Field(default="cpu", max_length=16)
 
     @model_validator(mode="before")
     @classmethod

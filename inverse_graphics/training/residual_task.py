@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inverse_graphics.data.multi_object import MultiObjectBatch
 from inverse_graphics.data.sources import open_streams
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import RecipeError
 from inverse_graphics.models.residual.evaluation import ImageScores, evaluate_images
 from inverse_graphics.models.residual.network import ResidualNetwork
@@ -53,9 +54,11 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
     """Build the task: training images, test images, and an initialised network.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: the data is missing and cannot be fetched.
         RecipeError: the data has more classes than the network.
     """
+    device = resolve_device(recipe.device)
     train, _, test = open_streams(recipe.data)
     classes = 1 + int(max(train.glyphs.labels.max(), test.glyphs.labels.max()))
     if classes > recipe.model.classes:
@@ -65,12 +68,12 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = ResidualNetwork(recipe.model)
-    objective = build_residual_objective(network, recipe.objective)
-    test_images = labelled(test.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
+    objective = build_residual_objective(network, recipe.objective).to(device)
+    test_images = labelled(test.fixed_set(recipe.evaluation.size, recipe.evaluation.seed)).to(device)
     kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
 
     def batch(step: int) -> Labelled:
-        return labelled(train.batch(recipe.batch_size, recipe.seed, step))
+        return labelled(train.batch(recipe.batch_size, recipe.seed, step)).to(device)
 
     def evaluate() -> Evaluation:
         scores = evaluate_images(network, test_images, kind)
@@ -96,5 +99,7 @@ def labelled(batch: MultiObjectBatch) -> Labelled:
 def shown_maps(images: Tensor, scores: ImageScores, recipe: ResidualRecipe) -> NDArray[np.float32]:
     """The first images above their computation maps, white where all units ran: (2 S, K S, 3)."""
     all_units = 3 * recipe.model.units
-    rows = [images[:SHOWN, 0], scores.maps[:SHOWN] / all_units]
-    return torch.cat([torch.cat(list(row), dim=-1) for row in rows])[..., None].expand(-1, -1, 3).numpy()
+    rows = [images[:SHOWN, 0], scores.maps[:SHOWN].to(images) / all_units]
+    return (
+        torch.cat([torch.cat(list(row), dim=-1) for row in rows])[..., None].expand(-1, -1, 3).cpu().numpy()
+    )

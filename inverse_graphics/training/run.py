@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
@@ -65,6 +66,7 @@ def train(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     *,
+    device: str | None = None,
     resume: bool = False,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
@@ -77,6 +79,7 @@ def train(
         out: The run's folder, for checkpoints, logs and the trained model; runs/NAME-seedN if not given.
         overrides: Settings of a named recipe or a file that are changed, such as "steps=500" or
             "optimiser.learning_rate=5e-4".
+        device: "cpu", "cuda" or "cuda:N"; the recipe's if not given.
         resume: Continue from the latest checkpoint in the folder.
         how_to_resume: The command that continues a run, for the message of one that was stopped.
 
@@ -85,6 +88,7 @@ def train(
 
     Raises:
         RecipeError: No such recipe, or it or an override is not valid.
+        DeviceError: This machine has no such device.
         DataError: Data is missing and cannot be fetched.
         TrainingError: The folder already holds a run, or none to resume, or another recipe's; or the training
             diverged.
@@ -93,6 +97,8 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    if device is not None:
+        recipe = recipe.model_copy(update={"device": device})
     folder = run_folder(recipe) if out is None else Path(out)
     return run(recipe, folder, resume=resume, how_to_resume=how_to_resume)
 
@@ -115,12 +121,14 @@ def run(
     Ctrl-C and SIGTERM end the run after the current step, with a checkpoint.
 
     Raises:
+        DeviceError: this machine has no device as the recipe names it.
         MissingExtraError: what training needs beyond inference is not installed.
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
         StorageError: something could not be written; the latest checkpoint stands.
     """
     require_extras("training", "train")
+    resolve_device(recipe.device)
     console = console or Console(stderr=True)
     latest, before = _latest(recipe, folder, resume)
     recipe, precision = resolve_precision(recipe, before)

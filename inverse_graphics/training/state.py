@@ -63,12 +63,11 @@ class TrainingState:
     def begin(cls, trainable: Trainable, settings: OptimiserSettings, steps: int, seed: int) -> TrainingState:
         """Build the state before the first step."""
         module = trainable.module
-        device = next(module.parameters()).device
         return cls(
             module=module,
             optimiser=Optimiser(trainable.parameter_groups(), settings, steps),
             average=None if settings.average is None else WeightAverage(module, settings.average),
-            generator=torch.Generator(device).manual_seed(seed),
+            generator=torch.Generator().manual_seed(seed),  # on the CPU: the same numbers on every device
         )
 
     def tensors(self) -> dict[str, Tensor]:

@@ -52,7 +52,7 @@ def draw_from_prior(
     space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
 ) -> tuple[SceneLatents, Rendered]:
     """`count` scenes of the family, nearest object first, and their renders, lit as the family says."""
-    sample = space.family.sample(count, generator)
+    sample = space.family.sample(count, generator).to(space.reach.device)
     with torch.no_grad():
         drawn = render(sample.scene, engine)
     return sample.latents, Rendered.from_rendering(drawn)
