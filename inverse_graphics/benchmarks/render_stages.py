@@ -58,7 +58,7 @@ def _rows(scenes: SceneBatch, library: MeshLibrary, repeats: int) -> dict[str, f
     found = find_in(model.geometry, parameters, mesh, clipping)
     seen, bare = (Seen.from_visibility(part, len(mesh)) for part in (found, _without_edges(found)))
     dtype = objects.position.dtype
-    drawn = shade(parameters, seen, model.tables, dtype).drawn
+    drawn = shade(parameters, seen, model.tables, dtype).rendered
     size = (len(scenes.background), camera.height, camera.width)
     image, coverage, alpha, depth, mask = (
         np.empty((size[0], 3, *size[1:]), drawn.dtype),
