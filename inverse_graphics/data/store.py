@@ -83,7 +83,7 @@ def parse_idx(content: bytes, source: str) -> NDArray[np.uint8]:
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise DataError(
-            f"{source} holds {len(content) - start} elements: its header says {shape}; provide it again"
+            f"{source} holds {len(content) - start} elements: its header gives {shape}; provide it again"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -276,7 +276,7 @@ def _fetch(resource: Resource) -> Path:
     except DataError as error:
         looked = " and ".join(str(folder / resource.name) for folder in search_folders())
         raise DataError(
-            f"data file {resource.name} is missing: looked for {looked} (also with .gz) and could not fetch "
+            f"data file {resource.name} is missing: searched {looked} (also with .gz) and could not fetch "
             f"it ({error}); set {FOLDER_VARIABLE} to a folder that holds {resource.name}.gz"
         ) from error
     return target

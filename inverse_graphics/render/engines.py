@@ -56,7 +56,7 @@ def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
         The engine.
 
     Raises:
-        EngineError: No engine has that name, or it does not work here; says which do.
+        EngineError: No engine has that name, or it does not work here; the message lists those that do.
     """
     if name not in _ENGINES:
         known = ", ".join(_ENGINES)

@@ -59,7 +59,7 @@ def test_a_run_says_and_stores_what_it_chose_and_keeps_it_on_another_machine(
     machine(not native)
     stored, printed = train(tiny(steps=2), tmp_path / "run", resume=True)
     assert stored == chosen
-    assert printed.count(f"precision: {chosen} (as the run began)") == 1
+    assert printed.count(f"precision: {chosen} (as before)") == 1
     assert train(tiny(), tmp_path / "other")[0] != chosen, "another run would notice the other machine"
 
 

@@ -47,10 +47,10 @@ def check_contact_with_the_table(make_engine: EngineFactory, tolerance: Toleranc
     """An object that stands on the table occludes it, is not occluded by it, and touches it."""
     engine = make_engine(library(box([0.2, 0.2, 0.2], RED)))
     view = View(T_world_camera=look_at_pose((0.0, -1.0, 0.5), (0.0, 0.0, 0.05)))
-    stage = scene(objects([[0]], [[[0.0, 0.0, 0.1]]]), view, table_m=4.0)
+    placed_scene = scene(objects([[0]], [[[0.0, 0.0, 0.1]]]), view, table_m=4.0)
     with torch.no_grad():
         rendered, bare = (
-            render(stage, engine),
+            render(placed_scene, engine),
             render(scene(objects([[-1]], [[[0, 0, 0]]]), view, 4.0), engine),
         )
     solid = (rendered.instance_mask == 0) & (rendered.alpha > 0.999)

@@ -25,8 +25,8 @@ from inverse_graphics.render.embedded.visibility import (
     Visibility,
 )
 
-MAX_PAIRS = 1 << 22  # (face, pixel) pairs that are held at a time
-MAX_PIXELS = 1 << 23  # pixels of the layers that are worked on at a time
+MAX_PAIRS = 1 << 22  # (face, pixel) pairs in memory at a time
+MAX_PIXELS = 1 << 23  # pixels of the layers that are processed at a time
 
 
 def find_visibility(

@@ -121,9 +121,9 @@ def rotation_gradient(slopes: Tensor, rotation: Tensor) -> Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2) @ rotation / 2
 
 
-def moved_cameras(T_world_camera: Tensor, move: Tensor, turn: Tensor) -> Tensor:
+def moved_cameras(T_world_camera: Tensor, move: Tensor, angles: Tensor) -> Tensor:
     """Translate and rotate cameras (B, 4, 4) along and about their own axes.
 
-    move: (B, 3), metres.  turn: (B, 3), radians.
+    move: (B, 3), metres.  angles: (B, 3), radians.
     """
-    return T_world_camera @ rigid_transform(matrix_from_rotation_vector(turn), move)
+    return T_world_camera @ rigid_transform(matrix_from_rotation_vector(angles), move)

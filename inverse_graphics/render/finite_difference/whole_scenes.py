@@ -271,10 +271,10 @@ def _by_camera(slopes: _Slopes) -> Tensor:
             return inputs._replace(T_world_camera=moved_cameras(pose, side * step[:, :3], side * step[:, 3:]))
 
         found.append(slopes.by_scene(move) / step[:, index])
-    moves, turns = torch.stack(found[:3], dim=-1), torch.stack(found[3:], dim=-1)
+    moves, rotations = torch.stack(found[:3], dim=-1), torch.stack(found[3:], dim=-1)
     gradient = torch.zeros_like(pose)
     gradient[:, :3, 3] = (slopes.to_world @ moves[..., None])[..., 0]
-    own = rotation_gradient(turns, torch.eye(3, dtype=pose.dtype, device=pose.device))
+    own = rotation_gradient(rotations, torch.eye(3, dtype=pose.dtype, device=pose.device))
     gradient[:, :3, :3] = slopes.to_world @ own
     return gradient
 

@@ -122,8 +122,8 @@ class Lamp:
 def _world_rows(scene: SceneBatch) -> Floats:
     """`layer_parameters` of an object that is the world itself, for each scene."""
     one = scene.background.new_ones(len(scene.background), 1, 3)
-    turn = torch.eye(3, dtype=one.dtype).expand(len(one), 1, 3, 3)
-    world = ObjectBatch(torch.zeros(len(one), 1, dtype=torch.int64), 0 * one, turn, one[..., 0], one)
+    identity = torch.eye(3, dtype=one.dtype).expand(len(one), 1, 3, 3)
+    world = ObjectBatch(torch.zeros(len(one), 1, dtype=torch.int64), 0 * one, identity, one[..., 0], one)
     return layer_parameters(world, scene.camera, scene.light).numpy()
 
 

@@ -235,8 +235,8 @@ def pixels_inside(seen: Seen, beside: Beside, metres_per_pixel: Tensor) -> tuple
         face, there = _shifted(seen.face, -2, right, down), _shifted(place, 0, right, down)
         depth, usable = _depth_within(other, right, down)
         usable &= seen.face >= 0
-        alike = (seen.depth - other.depth).abs() < 2 * metres_per_pixel[:, None, None] * seen.depth
-        within = _nearer(within, depth, there, usable & (face >= 0) & (face != seen.face) & alike)
+        same_depth = (seen.depth - other.depth).abs() < 2 * metres_per_pixel[:, None, None] * seen.depth
+        within = _nearer(within, depth, there, usable & (face >= 0) & (face != seen.face) & same_depth)
         whole = _nearer(whole, depth, there, usable & (face == -1))
     return within, whole
 
