@@ -18,7 +18,7 @@ from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import Objective, build_objective
-from inverse_graphics.models.air3d.scene_latents import draw_from_prior
+from inverse_graphics.models.air3d.scene_latents import draw_from_prior, observe
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.observation.observation import Observation
@@ -126,8 +126,9 @@ def summarise_fresh(
     for first in range(0, count, BATCH):
         scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
         strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
-        noise = network.observation_model.sample(render, generator).residual(render)
-        observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
+        observation = observe(scenes, render, network.observation_model, generator)
+        faded = render.rgb + strength * observation.residual(render)
+        observation = observation.replace(rgb=faded).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
     return concatenated(blocks)
 
@@ -153,8 +154,7 @@ class HeldOutScenes:
         """Draw `count` of them."""
         generator = stream(HELD_OUT, seed)
         scenes, render = draw_from_prior(network.space, network.engine, count, generator)
-        observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
-        return cls(network, observation, scenes)
+        return cls(network, observe(scenes, render, network.observation_model, generator), scenes)
 
     def evaluate(self) -> Evaluation:
         """How the readings differ from the truth, and how likely they make the images."""
