@@ -30,6 +30,7 @@ from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.errors import DeviceError
 from inverse_graphics.families.registry import load_family
 from inverse_graphics.models.air import attend_infer_repeat
+from inverse_graphics.models.air3d import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, visible_orientations
@@ -179,7 +180,9 @@ def scenes_task(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """The sleep phase of a family on the CPU, and a batch of two scenes."""
     settings = ["batch_size=2", "evaluation.size=2", "model.precision=float32", "objective={kind: sleep}"]
     task = build_task(load_recipe(request.param, settings))
-    return task.trainable, task.batch(0)
+    batch = task.batch(0)
+    task.trainable.loss(batch, 0, torch.Generator())  # so that what is computed once has values
+    return task.trainable, batch
 
 
 @pytest.fixture
@@ -195,8 +198,17 @@ def on_another_device(scenes_task: tuple[Any, Any], fake: FakeTensorMode) -> tup
     return copied, elsewhere(batch, fake)
 
 
-def test_the_sleep_loss_stays_on_one_device(on_another_device: tuple[Any, Any]) -> None:
+def every_step(counts: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """All steps of all images, for `_steps_taken`, whose number depends on values."""
+    step = torch.arange(most, device=counts.device).repeat(len(counts))
+    return torch.arange(len(counts), device=counts.device).repeat_interleave(most), step
+
+
+def test_the_sleep_loss_stays_on_one_device(
+    on_another_device: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainable, batch = on_another_device
+    monkeypatch.setattr(log_posterior, "_steps_taken", every_step)
     with torch.no_grad():
         loss, watched = trainable.loss(batch, 0, torch.Generator())
     assert loss.device.type == ELSEWHERE
@@ -209,10 +221,9 @@ def test_inference_and_proposals_stay_on_one_device(on_another_device: tuple[Any
     with torch.no_grad():
         inference = attend_infer_repeat(trainable.network, batch.observation, sampler)
         proposals = propose(trainable.network, batch.observation, 2, torch.Generator())
-        drawn = proposals.resample(torch.Generator())
     assert inference.log_likelihood.device.type == ELSEWHERE
     assert proposals.log_weights().device.type == ELSEWHERE
-    assert {part.device.type for part in vars(drawn).values()} == {ELSEWHERE}
+    assert {part.device.type for part in vars(proposals.scenes).values()} == {ELSEWHERE}
 
 
 def test_scene_space_and_family_follow_their_inputs(on_another_device: tuple[Any, Any]) -> None:

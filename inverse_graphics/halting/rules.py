@@ -115,7 +115,7 @@ _TINY = 1e-7
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return draw_uniform(like.shape, generator, like)
+    return draw_uniform(like.shape, generator or torch.default_generator, like)
 
 
 def split_where(halts: Tensor, log_alive: Tensor) -> Split:
