@@ -42,7 +42,7 @@ from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.scene.tensor_batch import TensorBatch
 from inverse_graphics.training.recipe import load_recipe
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import build_task
 
 ELSEWHERE = "meta"
 """Stands for a GPU: without CUDA in PyTorch, fake tensors cannot be indexed on "cuda"."""
@@ -260,7 +260,7 @@ def test_searches_stay_on_one_device(
     with unset_fake_temporarily():
         sample = space.family.sample(2, generator)
     monkeypatch.setattr(type(space.family), "sample", lambda *_: sample)
-    starts = draw_starts(2, space, judgement.score, 2, generator)
+    starts = draw_starts(sample.latents.K, space, judgement.score, 2, generator)
     found = exchanged(starts, space, judgement, 1, 2, generator)
     assert {part.device.type for part in vars(found).values()} == {ELSEWHERE}
 
