@@ -1,9 +1,7 @@
-"""What README and docs say is tried: the Python example runs, and the commands exist with their options."""
+"""What README and docs say is tried: commands exist with their options, and links lead somewhere."""
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,16 +32,6 @@ def commands() -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-def test_the_python_example_runs_and_is_five_lines():
-    (example,) = blocks(ROOT / "README.md", "python")
-    assert len([line for line in example.splitlines() if line.strip()]) == 5
-    done = subprocess.run(
-        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"3 \[\('crockery/.*\)\]\n", done.stdout)
-
-
 def test_readme_has_one_line_for_the_demo_and_one_for_the_tests():
     lines = "\n".join(blocks(ROOT / "README.md", "")).splitlines()
     one_line = [line for line in lines if line.startswith("python3 -m venv .venv && ")]
@@ -66,7 +54,8 @@ def test_every_command_in_the_pages_exists_with_its_options(page, command, capsy
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_the_pages_link_to_is_there(page):
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
 

@@ -40,7 +40,7 @@ from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import enlarged
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 

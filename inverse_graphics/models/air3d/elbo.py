@@ -49,7 +49,7 @@ from inverse_graphics.models.air3d.scene_latents import (
 )
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
-from inverse_graphics.models.estimators.exact import mixed_weights
+from inverse_graphics.models.estimators.estimator import mixed_weights
 from inverse_graphics.observation.model import Tempered
 from inverse_graphics.observation.observation import Observation, Rendered
 
