@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from inverse_graphics.observation.model import Generator, NoiseSettings, PixelNoise, standard_normal
+from inverse_graphics.observation.model import NOISES, Generator, NoiseSettings, PixelNoise, standard_normal
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class GaussianModel(PixelNoise):
         return 0.5 + math.log(self.sigma * math.sqrt(2 * math.pi))
 
 
+@NOISES.register("gaussian")
 class GaussianNoise(NoiseSettings):
     """Gaussian noise."""
 

@@ -8,7 +8,7 @@ model, and leave it as it is.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from inverse_graphics.distributions.draws import draw_normal, draw_uniform
+from inverse_graphics.io.registry import Registry
 from inverse_graphics.observation.observation import Observation, Rendered
 
 
@@ -33,13 +35,13 @@ Generator = torch.Generator | ChannelsLast
 
 
 def standard_normal(like: Tensor, generator: Generator) -> Tensor:
-    """Numbers of N(0, 1), shaped (..., C, H, W) like a tensor."""
-    return _drawn(like, generator, torch.randn, "standard_normal")
+    """Draw from N(0, 1), as many numbers as a tensor (..., C, H, W) has."""
+    return _drawn(like, generator, draw_normal, "standard_normal")
 
 
 def uniform(like: Tensor, generator: Generator) -> Tensor:
-    """Numbers uniform in [0, 1), shaped (..., C, H, W) like a tensor."""
-    return _drawn(like, generator, torch.rand, "random")
+    """Draw uniformly from [0, 1), as many numbers as a tensor (..., C, H, W) has."""
+    return _drawn(like, generator, draw_uniform, "random")
 
 
 class Likelihood(Protocol):
@@ -163,26 +165,37 @@ class Tempered:
 
 
 class NoiseSettings(BaseModel, ABC):
-    """Which noise a recipe chooses, beside its scale sigma: a `kind`, and what that kind needs."""
+    """The noise that a recipe chooses, beside its scale sigma: a `kind`, and the settings of that kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str
+
     @abstractmethod
     def model(self, sigma: float) -> ObservationModel:
-        """The observation model.  sigma: the noise's scale, grey levels."""
+        """Make the observation model.  sigma: the noise's scale, grey levels."""
+
+
+NOISES: Registry[type[NoiseSettings]] = Registry(
+    "kind of noise",
+    "inverse_graphics.observation.gaussian",
+    "inverse_graphics.observation.student_t",
+    "inverse_graphics.observation.outliers",
+)
+"""Settings of noise by the names that recipes give them as `model.noise.kind`."""
 
 
 def _drawn(
     like: Tensor,
     generator: Generator,
-    torch_draw: Callable[..., Tensor],
+    torch_draw: Callable[[Sequence[int], torch.Generator, Tensor], Tensor],
     numpy_draw: Literal["standard_normal", "random"],
 ) -> Tensor:
     if isinstance(generator, torch.Generator):
-        return torch_draw(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like)
+        return torch_draw(like.shape, generator, like)
     shape, source = like.movedim(-3, -1).shape, generator.generator
     if isinstance(source, torch.Generator):
-        drawn = torch_draw(shape, generator=source, dtype=like.dtype, device=source.device)
+        drawn = torch_draw(shape, source, like)
     else:
-        drawn = torch.from_numpy(getattr(source, numpy_draw)(tuple(shape), np.float32))
-    return drawn.movedim(-1, -3).to(like)
+        drawn = torch.from_numpy(getattr(source, numpy_draw)(tuple(shape), np.float32)).to(like)
+    return drawn.movedim(-1, -3)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inverse_graphics.observation.model import (
+    NOISES,
     Generator,
     NoiseSettings,
     PixelNoise,
@@ -63,6 +64,7 @@ class OutlierModel(PixelNoise):
         return torch.logaddexp(normal, torch.where(within, flat, -torch.inf).to(normal))
 
 
+@NOISES.register("outliers")
 class OutlierNoise(NoiseSettings):
     """Gaussian noise with outliers."""
 

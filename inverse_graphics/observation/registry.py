@@ -1,14 +1,14 @@
-"""The kinds of noise that recipes can choose.  To add one: its own file, an import and a name here."""
+"""The union of all kinds of noise, for recipes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from inverse_graphics.observation.gaussian import GaussianNoise
-from inverse_graphics.observation.outliers import OutlierNoise
-from inverse_graphics.observation.student_t import StudentTNoise
+from inverse_graphics.observation.model import NOISES, NoiseSettings
 
-AnyNoise = Annotated[GaussianNoise | OutlierNoise | StudentTNoise, Field(discriminator="kind")]
-"""The settings of some noise; `kind` tells which."""
+if TYPE_CHECKING:
+    AnyNoise = NoiseSettings
+else:
+    AnyNoise = Annotated[Union[tuple(NOISES.values())], Field(discriminator="kind")]  # noqa: UP007

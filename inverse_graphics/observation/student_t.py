@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from inverse_graphics.observation.model import Generator, NoiseSettings, PixelNoise, uniform
+from inverse_graphics.observation.model import NOISES, Generator, NoiseSettings, PixelNoise, uniform
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class StudentTModel(PixelNoise):
         return (half + 0.5) * (high - low) - self.log_peak(channels)
 
 
+@NOISES.register("student_t")
 class StudentTNoise(NoiseSettings):
     """Student's t noise."""
 

@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from torch.autograd import gradcheck
 
 from inverse_graphics.observation.gaussian import GaussianModel
-from inverse_graphics.observation.model import ChannelsLast, Tempered
+from inverse_graphics.observation.model import NOISES, ChannelsLast, Tempered
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.observation.outliers import OutlierModel
 from inverse_graphics.observation.registry import AnyNoise
@@ -178,6 +178,10 @@ def test_numbers_go_to_images_channel_by_channel_or_pixel_by_pixel(seed):
 )
 def test_recipes_choose_a_kind_of_noise(settings, expected):
     assert TypeAdapter(AnyNoise).validate_python(settings).model(0.1) == expected
+
+
+def test_every_kind_of_noise_is_tested_here():
+    assert {type(settings().model(0.1)) for settings in NOISES.values()} == {type(model) for model in MODELS}
 
 
 @pytest.mark.parametrize(

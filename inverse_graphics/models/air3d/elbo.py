@@ -1,25 +1,23 @@
-"""The bound on unlabelled images: the paper's objective, and what gets it off the ground.
+"""The evidence lower bound on unlabelled images, warmed up, with a wake update beside it.
 
-What varies smoothly (places, turns, the camera, presence) climbs the bound itself, through the renderer. What
-does not (kinds, and which of several turns) saturates there: differences of hundreds of nats decide before
-poses are right. It is learnt, as in wake-sleep's wake phase, from scenes drawn by their weight from many
-tries; and so is everything else at first, for tries find what gradients cannot. No dream is ever shown.
+What varies smoothly (positions, orientations, the camera, presence) is trained by the bound's gradient
+through the renderer. What does not (kinds, and which of several orientations) saturates there: differences of
+hundreds of nats decide before poses are right. It is trained, as in wake-sleep's wake phase, on scenes
+resampled by weight from many proposals; and so is everything else at first, as proposals find what gradients
+cannot. No sampled scene is ever shown to the network with its labels.
 
 After the warm-up the objective is the bound, but its gradient, exact in the count, is not the bound's in all:
-- Kinds, and the weights of a turn's components, are drawn. The bound teaches kinds nothing unless every kind
-  is tried (`identity`), and such weights nothing but noise of mean zero; the wake update teaches them.
-- Images that are explained badly may be tempered (`misfit_scale_nats`): each still climbs its own bound, but
-  no faster the farther below it is.
-- What later steps see in the canvas is held fixed, the empty table before a free camera included.
-- So are where a glimpse is taken, and what the place's features tell the kind and the turn.
-- Where a component of a rotation lies learns no faster the surer it is (`posterior.scale_gradient`).
+- Kinds, and the components of an orientation's mixture, are sampled. The bound does not train kinds unless
+  every kind is tried (`identity`), and gives the components' weights only noise of mean zero; the wake update
+  trains both.
+- Images that are explained badly may be tempered (`misfit_scale_nats`): each still follows the gradient of
+  its own bound, but no faster the farther below it is.
+- What later steps see in the reconstruction is held fixed, the empty table before a free camera included.
+- So are where a glimpse is taken, and what the location's features contribute to kind and orientation.
+- A component of a rotation's mixture moves no faster the narrower it is (`posterior.scale_gradient`).
 - A number held at a bound has the slope that it would have beside it (`clamp_straight_through`).
-During the warm-up kinds are drawn from anywhere too, so that `elbo` as watched lies below the bound.
+During the warm-up kinds are also sampled uniformly, so that `elbo` as logged lies below the bound.
 Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
-
-How learning from unlabelled images is set up.
-
-Climbing the bound on unlabelled images: warmed up, tempered, of one sample or of several.
 """
 
 from __future__ import annotations
@@ -55,30 +53,29 @@ from inverse_graphics.observation.observation import Observation, Rendered
 
 
 class ElboSettings(BaseModel):
-    """Learning from images alone.
+    """Training on images alone.
 
     warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
-    `first_temperature` to 1, and compared at `levels` scales; from then on, the bound is what it is.
+    `first_temperature` to 1, and compared at `levels` scales; from then on, the objective is the bound.
     wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
-    tries for each image, and with which probability each part of one is drawn from the prior; the latter
-    falls to zero over the warm-up, and for kinds it begins at one.
-    kept_proposals, refine_steps: how many of an image's tries are improved by gradient ascent, and by how
-    many steps, before the one that is learnt from is drawn from them.  orientation_steps: by how many more,
-    with each of its objects tried turned by halves (upright ones: by quarters), 0 if not.  replay_ratio,
-    replay_capacity: how many images that were searched before are learnt from again beside each new one, and
-    out of how many.
-    uniform_mixture_weight: share of the posterior that is drawn from anywhere where it learns from tries: a
-    wrong one then teaches nothing once the right answer is believed.
-    tie_m: of objects whose depths differ by less, any may be told first where it learns from tries.
-    bound_in_warm_up: whether the tempered bound is climbed from the first step, or only after the warm-up.
-    identity: how the bound teaches kinds: not at all ("wake": the wake update alone does), or by trying every
-    kind where an object was drawn ("local").
+    proposals for each image, and the probability with which each part of one is drawn from the prior; the
+    latter falls to zero over the warm-up, and for kinds it begins at one.
+    kept_proposals, refine_steps: how many of an image's proposals are refined by gradient ascent, and by how
+    many steps, before the one that is learnt from is resampled from them.  orientation_steps: by how many
+    more, with each of its objects also turned by halves (upright ones: by quarters), 0 for none.
+    replay_ratio, replay_capacity: how many earlier images are learnt from again beside each new one, and out
+    of how many.
+    uniform_mixture_weight: share of a uniform distribution in the posterior where it learns from proposals: a
+    wrong one then has no gradient once the right answer is believed.
+    tie_m: of objects whose depths differ by less, any may come first where it learns from proposals.
+    bound_in_warm_up: whether the tempered bound is maximised from the first step, or only after the warm-up.
+    identity: how the bound trains kinds: not at all ("wake": the wake update alone does), or by trying every
+    kind where an object was sampled ("local").
     misfit_scale_nats: an image that is explained by so many nats worse than noise alone would is tempered by
-    2, one by three times as many by 4, and so on: else the few that are read wrong pull harder than all
-    others.
+    2, one by three times as many by 4, and so on: else the few that are read wrong dominate the gradient.
     bound_samples: S; with more than one, the bound is that of S samples, each weighed by how well it explains
-    the image (Burda et al. 2016): one that is in the wrong hollow then pulls nowhere.
-    overlap_nats_per_m: how much objects that cut into each other cost.
+    the image (Burda et al. 2016): one in a wrong local optimum then has no weight.
+    overlap_nats_per_m: penalty of objects that intersect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,7 +105,7 @@ class ElboSettings(BaseModel):
         return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
 
     def kind_exploration(self, step: int) -> float:
-        """How often kinds are drawn from all alike, after `step` steps."""
+        """Probability with which kinds are sampled uniformly, after `step` steps."""
         return 1 - self.progress(step)
 
     def temperature(self, step: int) -> float:
@@ -117,7 +114,7 @@ class ElboSettings(BaseModel):
 
 
 class BoundAscent:
-    """Minus the bound, or what stands for it while it warms up.
+    """Minus the bound, or its surrogate during the warm-up.
 
     Of S samples z_s of an image, with B_s their bounds, exact in the count, the bound is log 1/S Σ_s exp B_s,
     whose gradient is the mean of the samples' own, each weighed by its share of that sum.
@@ -165,7 +162,7 @@ class BoundAscent:
     def _inference(
         self, observation: Observation, warm_up_fraction: float, generator: torch.Generator
     ) -> Inference:
-        """At first, objects of all kinds are tried, not only of those believed in."""
+        """At first, objects of all kinds are sampled, not only of those believed in."""
         sampler = DefensiveSampler(generator, DefensiveMixture(kinds=1 - warm_up_fraction))
         model, samples = self.model, self.settings.bound_samples
         if samples == 1:
@@ -176,14 +173,14 @@ class BoundAscent:
         return with_sampled_divergences(inference, model)
 
     def _tempered(self, inference: Inference, score: Score) -> Inference:
-        """The same, whose likelihoods are what each prefix is worth in training."""
+        """The same, whose likelihoods are the scores of prefixes in training."""
         prefixes = Rendered.stack(self.model.prefixes(inference.objects))
         return inference._replace(log_likelihood=score(prefixes, sampled_latents(inference)))
 
     def _score(
         self, inference: Inference, observation: Observation, temperature: float, levels: int
     ) -> Score:
-        """Likelihoods that are compared at several scales, and tempered, less what overlaps cost."""
+        """Likelihoods compared at several scales, and tempered, less the penalty of intersections."""
         model, settings = self.model, self.settings
         likelihood = Tempered(
             model.observation_model.pyramid(levels),
@@ -200,7 +197,7 @@ class BoundAscent:
 
     @torch.no_grad()
     def misfit_temperature(self, inference: Inference, observation: Observation) -> Tensor:
-        """By what each image is tempered for how badly its best sample explains it: (S · B, 1), from 1."""
+        """Temperature of each image by its best sample's misfit: (S · B, 1), from 1."""
         if self.settings.misfit_scale_nats is None:
             return torch.ones_like(inference.kl_shared[:, None])
         noise = -self.model.observation_model.entropy(observation)
@@ -210,9 +207,9 @@ class BoundAscent:
 
 
 def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
-    """The same with each divergence at the sample that was drawn, log q(z) − log p(z): (S · B, N), nats.
+    """The same with each divergence at the value sampled, log q(z) − log p(z): (S · B, N), nats.
 
-    Several samples want that: the exponential of a bound with the mean divergence would bound nothing.
+    Several samples need that: the exponential of a bound with the mean divergence would bound nothing.
     """
     space = model.space
     latents: list[Latents] = [step.latents for step in inference.objects]
@@ -252,7 +249,7 @@ class ElboObjective:
     def loss(
         self, batch: Observation, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and its parts, nats."""
+        """The scalar to minimise, and its parts, nats."""
         settings = self.settings
         warm_up_fraction, temperature = settings.progress(step), settings.temperature(step)
         loss = batch.rgb.new_zeros(())

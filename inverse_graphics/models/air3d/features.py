@@ -73,10 +73,10 @@ class StepFeatures(nn.Module):
 
 
 class Normed(nn.LayerNorm):
-    """Layer norm and an activation: relu before the norm, or silu behind it.
+    """Layer norm and an activation: relu before the norm, or silu after it.
 
-    Before it, nothing says where zero is: over thousands of steps most units drift to where they are never
-    active, and what is left tells ever fewer turns apart. Behind it they cannot.
+    With relu before the norm most units drift, over thousands of steps, to where they are never active, and
+    the others distinguish ever fewer orientations. With silu after it they cannot.
     """
 
     def __init__(self, features: int, activation: str) -> None:
@@ -91,7 +91,7 @@ class Normed(nn.LayerNorm):
 
 
 class GlimpseFeatures(nn.Module):
-    """Encodes a small window at full resolution: what tells kinds and orientations apart is pixels wide."""
+    """Encodes a small window at full resolution: what tells orientations apart is a few pixels wide."""
 
     SIZE = 32
 
@@ -118,12 +118,12 @@ class GlimpseFeatures(nn.Module):
 
 
 def _norm_of_maps(channels: int, activation: str) -> nn.Module:
-    """Before silu, as in `Normed`: without it most channels drift to where they say next to nothing."""
+    """A norm before silu, as in `Normed`: without it most channels become constant."""
     return nn.GroupNorm(math.gcd(8, channels), channels) if activation == "silu" else nn.Identity()
 
 
 def _window(glimpse_input: Tensor, pixel: Tensor, size: int) -> Tensor:
-    """A window of `size` pixels about each `pixel`, zero outside the picture; (B, C, size, size)."""
+    """A window of `size` pixels about each `pixel`, zero outside the image: (B, C, size, size)."""
     height, width = glimpse_input.shape[-2:]
     extent = pixel.new_tensor([width, height])
     centre = (2 * pixel / extent - 1).detach()

@@ -1,12 +1,12 @@
-"""Kinds learnt by the bound itself: every kind is tried where an object was drawn, and weighed by its belief.
+"""Kinds trained by the bound: every kind is tried where an object was sampled, by its probability.
 
-A kind that is drawn carries no gradient. But layers are cheap: with f_ik, what the bound would be were object
-i of kind k, its pose and all other objects as drawn,
+A sampled kind carries no gradient. But layers are cheap: with f_ik, what the bound would be were object i of
+kind k, its pose and all other objects as sampled,
 
     ∇ E[f] = Σ_i Σ_k f_ik ∇ q_i(k)
 
-takes no score function and has little noise. It is exact for the last object that is looked for. For those
-before it, what is left out is that later steps would have seen another picture, had this been another kind.
+needs no score function and has little noise. It is exact for the last object. For those before it, it leaves
+out that later steps would have seen another composite, had this been another kind.
 Source: Titsias and Lázaro-Gredilla 2015, "Local expectation gradients for black box variational inference".
 """
 
@@ -30,7 +30,7 @@ Score = Callable[[Rendered, SceneLatents], Tensor]
 
 
 def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, score: Score) -> Tensor:
-    """A surrogate whose gradient in the kinds' beliefs is that of the weighted bound: (B,), nats.
+    """A surrogate whose gradient in the kinds' probabilities is that of the weighted bound: (B,), nats.
 
     weights: (B, N + 1), of each prefix, held fixed.
     """
@@ -46,7 +46,7 @@ def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, sco
 
 @torch.no_grad()
 def class_scores(model: Air3D, inference: Inference, score: Score) -> Tensor:
-    """What each prefix is worth with object i of kind k, all else as drawn: (B, N, K, N + 1), nats."""
+    """The score of each prefix with object i of kind k, all else as sampled: (B, N, K, N + 1), nats."""
     scenes = sampled_latents(inference)
     batch, slots = scenes.asset.shape
     kinds = len(model.space.orientation_observable)
@@ -65,7 +65,7 @@ def class_scores(model: Air3D, inference: Inference, score: Score) -> Tensor:
 
 
 def _of_every_kind(model: Air3D, scenes: SceneLatents) -> Layers:
-    """Each object drawn as every kind: B scenes of N · K layers, kinds of one object together."""
+    """Each object rendered as every kind: B scenes of N · K layers, kinds of one object together."""
     kinds = len(model.space.orientation_observable)
     asset = torch.arange(kinds, device=scenes.asset.device).repeat(*scenes.asset.shape)
     position, orientation = (
@@ -76,7 +76,7 @@ def _of_every_kind(model: Air3D, scenes: SceneLatents) -> Layers:
 
 
 def _turns(model: Air3D, latents: list[Latents]) -> Tensor:
-    """The turn's part of each object's divergence, were it of each kind: (B, N, K), nats."""
+    """The orientation's part of each object's divergence, were it of each kind: (B, N, K), nats."""
     each = []
     for one in latents:
         for kind in range(len(model.space.orientation_observable)):

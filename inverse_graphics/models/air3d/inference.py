@@ -1,9 +1,8 @@
-"""What a trained network says of images: its answer at the posteriors' centres.
+"""Inference by a trained network, at the posteriors' centres; and statistics of each inferred object.
 
-A few numbers about each object that was found in space: enough to tell it from other things.
-
-What an object of another kind is taken for explains its place and size as well as a badly judged pose of a
-familiar one would; its colours, and where the errors are, differ.
+The statistics tell familiar objects from others. What an object of another kind is taken for explains its
+position and size as well as a wrong pose of a familiar one would; its colours, and where the errors are,
+differ.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class SceneReading(TensorBatch):
-    """Of B images.
+    """What is inferred of B images.
 
     scenes: of the most probable count, kinds and poses at the posteriors' centres.  count_probabilities:
     (B, N + 1).  identity_probability: (B, N), of each object's kind.  position_std: (B, N, 2), metres along
-    the stage's axes.  prefixes: (B, N + 1, 3, H, W), drawn.  log_likelihood: (B,), nats, of the image given
-    the reading.
+    the axes of the scene's plane.  prefixes: (B, N + 1, 3, H, W), rendered.  log_likelihood: (B,), nats, of
+    the image given the scene.
     """
 
     scenes: SceneLatents
@@ -45,7 +44,7 @@ class SceneReading(TensorBatch):
 
 @torch.no_grad()
 def read_scenes(model: Air3D, observation: Observation) -> SceneReading:
-    """Parse B images, as large as the model was made for."""
+    """Infer the scenes of B images, as large as the model was made for."""
     inference = attend_infer_repeat(model, observation, PointEstimate())
     latents: list[Latents] = [step.latents for step in inference.objects]
     count = inference.most_probable_count
@@ -71,21 +70,21 @@ UNSEEN, SMALL = 0.5, 1e-3
 
 @torch.no_grad()
 def summarised(model: Air3D, observation: Observation, reading: SceneReading) -> ParsedImages:
-    """What familiar images are recognised by.  observation: B images, which were read."""
+    """Statistics by which familiar images are recognised.  observation: B images.  reading: of them."""
     summaries = object_summaries(observation.rgb, _drawn(reading), _visible(model, reading))
     parts = (reading.scenes.counts, reading.log_likelihood, summaries)
     return ParsedImages(*(part.cpu().numpy() for part in parts))
 
 
 def object_summaries(images: Tensor, reconstructions: Tensor, visible: Tensor) -> Tensor:
-    """What each object looks like, in the order of `STATISTICS`: (B, N, 10).
+    """Statistics of each object, in the order of `STATISTICS`: (B, N, 10).
 
-    Colours are means over what is seen of the object, of the image and of its difference from the
+    Colours are means over the visible part of the object, of the image and of its difference from the
     reconstruction. Errors are squares of this difference, smoothed so that noise counts little, on a
-    logarithmic scale: their means over what is seen of the object and over a seam around it, and over the
-    whole image but for these. Size is the root of the area, pixels, logarithmic as well.
+    logarithmic scale: their means over the visible part and over a seam around it, and over the whole image
+    but for these. Size is the root of the area, pixels, logarithmic as well.
     images, reconstructions: (B, 3, H, W) in [0, 1].  visible: (B, N, H, W), the share of each pixel in which
-    the object is seen; the numbers of objects that are not seen mean nothing.
+    the object is visible; the numbers of objects that are not visible mean nothing.
     """
     difference = images - reconstructions
     error = avg_pool2d(difference, 3, 1, 1).square().mean(1, keepdim=True)
@@ -100,7 +99,7 @@ def object_summaries(images: Tensor, reconstructions: Tensor, visible: Tensor) -
 
 
 def _means(values: Tensor, weights: Tensor) -> Tensor:
-    """Of channels (B, C, H, W), weighted by each of (B, N, H, W): (B, N, C)."""
+    """Weighted means of channels (B, C, H, W), by weights (B, N, H, W): (B, N, C)."""
     total = weights.flatten(2) @ values.flatten(2).transpose(1, 2)
     return total / (weights.sum((-1, -2)) + UNSEEN)[..., None]
 
@@ -117,7 +116,7 @@ def _drawn(reading: SceneReading) -> Tensor:
 
 
 def _visible(model: Air3D, reading: SceneReading) -> Tensor:
-    """Where each object is what is seen most: (B, N, H, W), one or zero."""
+    """Where each object covers most of the pixel: (B, N, H, W), one or zero."""
     found = reading.scenes
     scene = model.space.scene(found)
     seen = render(scene, model.engine).instance_mask

@@ -1,7 +1,4 @@
-"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained.
-
-Sizes of the 3D model, and the scenes that it believes in.
-"""
+"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained."""
 
 from __future__ import annotations
 
@@ -54,7 +51,7 @@ Channels = Annotated[int, Field(ge=4, le=1024)]
 
 
 class Air3DSettings(BaseModel):
-    """Which scenes there are (the prior), how noisy images of them are, and the network's sizes."""
+    """The scenes (the prior), the noise of their images, and the network's sizes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -252,7 +249,7 @@ class Air3D(nn.Module):
             return maps
 
     def camera(self, maps: Maps) -> TruncatedNormal | None:
-        """The camera's posterior over what is free of its orbit, None if nothing is."""
+        """The posterior of the camera's free parameters, None if there are none."""
         if not len(self.space.free):
             return None
         return camera_posterior(self.camera_head(maps), self.space)
@@ -298,15 +295,15 @@ class Air3D(nn.Module):
         return after
 
     def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
-        """Objects that no scene is without are present, whatever the network says."""
+        """The same, with objects that every scene has present, whatever the network predicts."""
         certain = index < self.space.smallest_count
         return posterior._replace(presence=torch.where(certain, CERTAIN, posterior.presence))
 
     def _kl(self, posterior: ObjectPosterior, asset: Tensor, orientation: Tensor) -> Tensor:
-        """Identity and position exactly, the turn at its sample, as far as it can be seen: (B,), nats.
+        """Of kind and position exactly, of orientation at its sample where it is observable: (B,), nats.
 
-        None of it teaches the identity: a drawn kind hands it no gradient of the likelihood, and this alone
-        would teach it that kinds are all alike, and those without a turn cheapest.
+        None of it trains the kind: a sampled kind has no gradient of the likelihood, and this alone would
+        make all kinds equally probable, and those without an orientation most.
         """
         log_identity = posterior.identity.detach()
         named = (log_identity.exp() * log_identity).sum(-1) + math.log(len(self.space.orientation_observable))

@@ -1,4 +1,4 @@
-"""What a 3D model learns from, and how: one network, several objectives, never mixed up."""
+"""Objectives of the 3D model: one network, several ways to train it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Air3DObjective = Annotated[
 
 
 class Objective(Protocol):
-    """Draws what it learns from, and says how bad the network is at it."""
+    """Samples batches to train on, and computes their loss."""
 
     @property
     def replay(self) -> nn.Module | None:
-        """What it remembers from step to step, if it does; checkpoints hold it."""
+        """The replay buffer, if there is one; checkpoints hold it."""
 
     def batch(self, size: int, generator: torch.Generator) -> Any:
-        """What one step learns from; depends on the generator and not on the network's weights."""
+        """Sample what one step trains on; depends on the generator and not on the network's weights."""
 
     def loss(
         self, batch: Any, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and what to watch.  step: steps done before this one."""
+        """The scalar to minimise, and values to log.  step: steps done before this one."""
 
 
 def build_objective(model: Air3D, settings: Air3DObjective) -> Objective:

@@ -1,4 +1,4 @@
-"""Scenes sampled from the posterior, and how well each accounts for the image: importance sampling."""
+"""Importance sampling: scenes from the posterior, weighed by how well each explains the image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Proposals(NamedTuple):
     """S scenes for each of B images, every prefix of each being a scene of its own.
 
     scenes: S · B scenes of N objects, image b's s-th at s · B + b.  log_joint: (S, B, N + 1), log p(x, z, n).
-    log_proposal: (S, B, N + 1), log density with which objects and camera were drawn; the count was not.
+    log_proposal: (S, B, N + 1), log density with which objects and camera were sampled; the count was not.
     log_posterior: likewise log q(z, n | x), nats.
     """
 
@@ -40,8 +40,8 @@ class Proposals(NamedTuple):
         """log [q (p/q)^{1/T} / proposal]: (S, B, N + 1), nats.
 
         At T = 1 the mean over S of the sum over n estimates p(x) without bias. Above, fitting q to the
-        weights is one step of mirror descent on KL(q ‖ p), of length 1/T: it prefers what q already
-        believes, so of several equal explanations it keeps to one.
+        weights is one step of mirror descent on KL(q ‖ p), of length 1/T: it prefers what q already believes,
+        so of several equal explanations it keeps to one.
         """
         gain = self.log_joint - self.log_posterior
         return gain / temperature + self.log_posterior - self.log_proposal
@@ -52,11 +52,11 @@ class Proposals(NamedTuple):
         return weights.logsumexp((0, 2)) - math.log(len(weights))
 
     def resample(self, generator: torch.Generator, temperature: float = 1.0) -> SceneLatents:
-        """Draw one scene and count for each image by its weight: B scenes."""
+        """Resample one scene and count for each image by its weight: B scenes."""
         return self.resample_several(generator, temperature, 1)
 
     def resample_several(self, generator: torch.Generator, temperature: float, kept: int) -> SceneLatents:
-        """Draw `kept` different ones for each image: kept · B scenes, image b's k-th at k · B + b.
+        """Resample `kept` different ones for each image: kept · B scenes, image b's k-th at k · B + b.
 
         Without replacement, by the Gumbel-top-k trick (Kool et al. 2019).
         """
@@ -80,15 +80,18 @@ def propose(
     defence: DefensiveMixture = NO_MIXTURE,
     likelihood: Likelihood | None = None,
 ) -> Proposals:
-    """Draw `samples` scenes for each image.
+    """Sample scenes of images from the posterior.
 
     Args:
         model: whose posterior.
         observation: B images.
-        samples: how many scenes for each.
-        generator: of the draws.
+        samples: S, scenes for each image.
+        generator: of the samples.
         defence: with which probability latents are drawn from the prior instead of the posterior.
         likelihood: a surrogate that compares images with renders in place of the model's own.
+
+    Returns:
+        S · B scenes, with their densities.
     """
     sampler = DefensiveSampler(generator, defence)
     initial = encode_once(model, observation, samples, sampler)
@@ -142,7 +145,7 @@ def _repeated(posterior: ObjectPosterior, samples: int) -> ObjectPosterior:
 
 
 def sampled_latents(inference: Inference) -> SceneLatents:
-    """All N objects of an inference, whatever their number is thought to be."""
+    """All N objects of an inference, whatever count is inferred."""
     latents: list[Latents] = [step.latents for step in inference.objects]
     return SceneLatents(
         inference.shared.orbit,
@@ -156,7 +159,7 @@ def sampled_latents(inference: Inference) -> SceneLatents:
 def _log_density_of_prefixes(
     model: Air3D, inference: Inference, defence: DefensiveMixture = NO_MIXTURE
 ) -> Tensor:
-    """Log density of the camera and the first n objects under the posterior, defended: (B, N + 1), nats."""
+    """Log density of the camera and the first n objects, defensive mixture included: (B, N + 1), nats."""
     latents: list[Latents] = [step.latents for step in inference.objects]
     each = [z.posterior.log_prob(z.asset, z.position, z.orientation, model.space, defence) for z in latents]
     camera = torch.zeros_like(each[0])

@@ -1,7 +1,7 @@
-"""A state that is not drawn: what a network without a renderer carries from step to step.
+"""A recurrent state: what a network without a renderer carries from step to step.
 
-It holds what was said of the objects so far and what the image shows where they were said to be. Source: the
-recurrent network of Eslami et al. 2016, section 2.1, with the gated unit of Cho et al. 2014.
+It is updated with each inferred object and the image's features at its position. Source: the recurrent
+network of Eslami et al. 2016, section 2.1, with the gated unit of Cho et al. 2014.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Hidden(NamedTuple):
 
 
 class ObjectEncoding(NamedTuple):
-    """What is said of one object of each image.
+    """The inferred latents of one object of each image, as inputs of the state's update.
 
-    pixel: (B, 2), column and row of its origin in the picture.  numbers: (B, S), its kind and its turn.
+    pixel: (B, 2), column and row of its origin in the image.  numbers: (B, S), its kind and its orientation.
     """
 
     pixel: Tensor
@@ -42,10 +42,10 @@ class ObjectEncoding(NamedTuple):
         camera: CameraBatch,
         space: SceneSpace,
     ) -> ObjectEncoding:
-        """Of objects as the posterior has them; a yaw as the camera sees it, no turn where none is seen.
+        """Encode sampled objects: a yaw relative to the camera, no orientation where none is observable.
 
-        asset: (B,).  position: (B, 2), metres on the stage's plane.  orientation: (B,) yaws, radians, or
-        (B, 3, 3) rotations.  orbit: (B, 3) and its camera.
+        asset: (B,).  position: (B, 2), metres on the scene's plane.  orientation: (B,) yaws, radians, or (B,
+        3, 3) rotations.  orbit: (B, 3) and its camera.
         """
         if space.floating:
             turned = orientation.flatten(1)
@@ -67,14 +67,14 @@ class ObjectEncoding(NamedTuple):
 
 
 class Recurrence(nn.Module):
-    """Takes in what was said of an object, and what the image's features are where it was said to be."""
+    """Updates the state with an object and the image's features at its position."""
 
     def __init__(self, channels: int, encoding: int, units: int) -> None:
         super().__init__()
         self.cell = nn.GRUCell(channels + 2 + encoding, units)
 
     def begin(self, images: Tensor) -> Hidden:
-        """Before the first object nothing was said."""
+        """The state before the first object: zeros."""
         return Hidden(images.new_zeros(len(images), self.cell.hidden_size))
 
     def forward(self, before: Hidden, fine: Tensor, encoding: ObjectEncoding) -> Hidden:
@@ -86,9 +86,9 @@ class Recurrence(nn.Module):
 
 
 class Broadcast(nn.Module):
-    """Spreads a vector over a map, each cell of which knows where it is.
+    """Spreads a vector over a map, each cell of which has its coordinates.
 
-    So a map's features can depend on how far its cells are from what the vector holds. Source: Watters et
+    So a map's features can depend on how far its cells are from what the vector encodes. Source: Watters et
     al. 2019, "Spatial broadcast decoder".
     """
 

@@ -1,4 +1,4 @@
-"""What was found lately: images and the scenes that explain them, to be learnt from again.
+"""A replay buffer: images and the scenes that were found to explain them, to be learnt from again.
 
 To search an image costs a hundred times what it costs to learn from it. Source: Hewitt et al. 2020, "Learning
 to learn generative programs with memoised wake-sleep", here with a stream of images instead of a fixed set.
@@ -19,7 +19,7 @@ DARKEST, BRIGHTEST = -0.5, 1.5
 
 
 class ReplayBuffer(nn.Module):
-    """The last `size` images that were searched, and what was found; part of a run's checkpoints."""
+    """The last `size` images that were searched, and the scenes found; part of a run's checkpoints."""
 
     images: Tensor
     orbit: Tensor
@@ -52,7 +52,7 @@ class ReplayBuffer(nn.Module):
         self.seen += len(images)
 
     def sample(self, count: int, generator: torch.Generator) -> tuple[Observation, SceneLatents]:
-        """Draw `count` of them: images as far as they were kept, and their scenes."""
+        """Draw `count` images, at the precision at which they are stored, and their scenes."""
         filled = min(int(self.seen), len(self.images))
         at = draw_integers(filled, (count,), generator, self.images)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()

@@ -1,9 +1,8 @@
-"""A scene that explains an image, searched: many tries, the best of them moved uphill, one of these drawn.
+"""Search for a scene that explains an image: proposals, the best of them refined, one resampled.
 
-Gradients turn an object to the nearest orientation that looks right, which may be the opposite of the true
-one. So of the scene that was drawn each object is also tried turned by quarters or halves, uphill again.
-
-Scenes moved uphill: a few steps of gradient ascent on how well they explain an image.
+Refinement is a few steps of gradient ascent on the likelihood. Gradients turn an object to the nearest
+orientation that looks right, which may be the opposite of the true one. So each object of the scene that was
+resampled is also tried turned by quarters or halves, and refined again.
 """
 
 from __future__ import annotations
@@ -74,11 +73,11 @@ TURNS = 4
 
 
 class Search(NamedTuple):
-    """How hard to look.
+    """How many proposals, and how much refinement.
 
-    tries: scenes drawn for each image, from its posterior, defended.  kept: how many of them are moved
-    uphill, by `steps` of gradient ascent.  levels: scales at which tries are compared with the image.
-    turned: steps of ascent for each other way in which each object is tried turned; 0 for none.
+    tries: scenes sampled for each image from its posterior, with a defensive mixture.  kept: how many of them
+    are refined, by `steps` of gradient ascent.  levels: scales at which they are compared with the image.
+    turned: steps of refinement for each other orientation that is tried for each object; 0 for none.
     """
 
     tries: int
@@ -96,7 +95,7 @@ def searched(
     temperature: float,
     generator: torch.Generator,
 ) -> SceneLatents:
-    """One scene for each of B images, drawn by how well it explains it, tempered."""
+    """One scene for each of B images, resampled by how well it explains it, tempered."""
     surrogate = model.observation_model.pyramid(search.levels)
     proposals = propose(model, observation, search.tries, generator, search.defence, surrogate)
     scenes = proposals.resample_several(generator, temperature, search.kept)
@@ -113,9 +112,9 @@ def searched(
 def turned(
     model: Air3D, observation: Observation, scenes: SceneLatents, slot: int, search: Search
 ) -> SceneLatents:
-    """Scenes in which the object in `slot` is turned in whichever of `TURNS` ways explains its image best.
+    """Scenes in which the object in `slot` has whichever of `TURNS` orientations explains its image best.
 
-    Each is first moved uphill by `search.turned` steps. Nothing without a turn is touched.
+    Each is first refined by `search.turned` steps. Objects that look the same in all are left as they are.
     """
     asset = scenes.asset[:, slot]
     rows = ((asset >= 0) & model.space.orientation_observable[asset]).nonzero()[:, 0]
@@ -128,7 +127,7 @@ def turned(
 
 
 def _in_all_ways(scenes: SceneLatents, slot: int) -> SceneLatents:
-    """B scenes as they are, and with one object turned otherwise: TURNS · B, the b-th's w-th at w · B + b."""
+    """B scenes as they are, and with one object turned: TURNS · B, scene b's w-th at w · B + b."""
     many = scenes.repeat(TURNS)
     orientation = many.orientation.clone()
     ways = torch.arange(TURNS, device=orientation.device).repeat_interleave(len(scenes))

@@ -1,12 +1,12 @@
-"""Supervision, for comparison: a network is told every scene's labels.
+"""Supervised training, for comparison: the loss is the density of every scene's labels.
 
-In `label` order objects are to be named in the order of their kinds, as in a file of labels, whatever the
-image suggests, and those of one kind nearest first; in `shuffled` order those of one kind in any order, for
-labels alike have none; in `set` order each object found is matched with the true one nearest to it.
+In `label` order objects come in the order of their kinds, as in a file of labels, whatever the image
+suggests, and those of one kind nearest first; in `shuffled` order those of one kind in any order, as equal
+labels have none; in `set` order each inferred object is matched with the true one nearest to it.
 
-A canvas shows the true objects before each step, so what differs from the sleep phase is the order and
-nothing else. The paper's comparison is a network without a renderer (`model.state: recurrent`), which is told
-rotations as they are, though objects look alike when turned by some (`modulo_symmetry: false`).
+Each step sees the true objects before it, so only the order differs from the sleep phase. The paper's
+comparison is a network without a renderer (`model.state: recurrent`), trained on rotations as they are,
+though objects look the same after some (`modulo_symmetry: false`).
 Source: the comparison of Eslami et al. 2016, section 3.3.
 """
 
@@ -33,10 +33,10 @@ from inverse_graphics.observation.observation import Observation
 
 
 class SupervisedSettings(BaseModel):
-    """Learning from labels.
+    """Training on labels.
 
-    order: in which objects are to be named.  modulo_symmetry: whether rotations after which an object looks
-    the same are the same label; if not, the density is that at the label itself.
+    order: of the objects.  modulo_symmetry: whether rotations after which an object looks the same are the
+    same label; if not, the density is that at the label itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,7 +74,7 @@ class SupervisedObjective:
     def loss(
         self, batch: SleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and its parts, nats."""
+        """The scalar to minimise, and its parts, nats."""
         del step, generator
         if self.settings.order == "set":
             ordered = as_matched(self.model, batch.observation, batch.scenes)
@@ -103,7 +103,7 @@ def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
 
 @torch.no_grad()
 def as_matched(model: Air3D, observation: Observation, scenes: SceneLatents) -> SceneLatents:
-    """Objects in the order in which the network itself would name the nearest (Kuhn 1955)."""
+    """Objects in the order in which the network itself infers the nearest (Kuhn 1955)."""
     found = sampled_latents(attend_infer_repeat(model, observation, PointEstimate()))
     distance = torch.cdist(found.position, scenes.position).cpu()
     order = torch.arange(scenes.asset.shape[1]).repeat(len(scenes), 1)  # on the CPU, like SciPy

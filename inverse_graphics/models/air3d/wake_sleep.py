@@ -1,13 +1,12 @@
-"""Wake-sleep: dreams first, then also unlabelled images, each learnt from the scene that explains it best.
+"""Wake-sleep: training on sampled scenes first, then also on unlabelled images and scenes that explain them.
 
 The wake phase samples S scenes from the posterior, weighs them by how much better they account for the image
-than the posterior thought, tempered, draws one by its weight, and raises the posterior's density there.
+than the posterior thought, tempered, resamples one by its weight, and raises the posterior's density there.
 Source: Bornschein & Bengio 2015, "Reweighted wake-sleep"; Le et al. 2019, "Revisiting reweighted wake-sleep".
 
-The sleep phase: scenes are dreamt from the prior and drawn, and the network learns to tell them.
-
-It needs no labelled images, only the renderer and its prior; and as both are at hand, there is no end of
-dreams. Source: Hinton et al. 1995, "The wake-sleep algorithm".
+The sleep phase samples scenes from the prior, renders them, and maximises the posterior's density at them. It
+needs no labelled images, only the renderer and its prior. Source: Hinton et al. 1995, "The wake-sleep
+algorithm".
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
 class StatePerturbation(BaseModel):
-    """How far off the objects before a step are shown, at most: inference will not get them right either.
+    """How far off the objects before a step are shown, at most, as inference will not get them right either.
 
-    Each image is off by a share of these, uniform between none and all. position_m, turn_degrees,
-    camera_degrees, camera_m: standard deviations.  wrong_kind: how often an object is taken for another.
+    Each image is off by a share of these, uniform between 0 and 1. position_m, orientation_degrees,
+    camera_degrees, camera_m: standard deviations.  wrong_kind: probability of another kind.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,10 +59,10 @@ class StatePerturbation(BaseModel):
 
 @dataclass(frozen=True)
 class SleepBatch(TensorBatch):
-    """B scenes and what there is to see of them.
+    """B scenes and observations of them.
 
-    observation: images, drawn, with noise.  scenes: the truth.  prefixes: of the scenes as misjudged, drawn
-    from `seen_orbit` (B, 3).
+    observation: rendered images with noise.  scenes: the truth.  prefixes: of the scenes as perturbed,
+    rendered from `seen_orbit` (B, 3).
     """
 
     observation: Observation
@@ -81,10 +80,10 @@ def sample_sleep_batch(
     generator: torch.Generator,
     tie_m: float = 0.0,
 ) -> SleepBatch:
-    """Draw scenes from the prior, noisy images of them, and prefixes.
+    """Sample scenes from the prior, noisy images of them, and prefixes.
 
     Objects come nearest first, those within `tie_m` metres of depth in any order. Images are lit as the
-    family says; prefixes, as inference will draw them, from the middle of its lights.
+    family says; prefixes, as inference will render them, from the middle of its lights.
     """
     scenes, render = draw_from_prior(space, engine, count, generator)
     if tie_m:
@@ -100,7 +99,7 @@ def sample_sleep_batch(
 def misjudge(
     scenes: SceneLatents, space: SceneSpace, state_perturbation: StatePerturbation, generator: torch.Generator
 ) -> SceneLatents:
-    """Scenes as inference might have them: a little off, within the stage's bounds."""
+    """Scenes as inference might have them: a little off, within the bounds of the family."""
     count, slots = scenes.asset.shape
     share = draw_uniform((count, 1), generator, scenes.position)
     camera, orientation = (
@@ -124,10 +123,10 @@ def misjudge(
 
 
 class SleepSettings(BaseModel):
-    """Learning from dreams alone.
+    """Training on sampled scenes alone.
 
-    tie_m: of objects that are as near as this, metres of depth, any may be told first. Which is nearest
-    cannot always be seen, and a network that must choose would place one object between the two.
+    tie_m: of objects whose depths differ by less, metres, any may come first. Which is nearest cannot always
+    be seen, and a network that must choose would place one object between the two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,7 +137,7 @@ class SleepSettings(BaseModel):
 
 
 class SleepObjective:
-    """Minus the posterior's log density at the truth of each dream."""
+    """Minus the posterior's log density at the true scenes of sampled images."""
 
     replay = None
 
@@ -147,7 +146,7 @@ class SleepObjective:
         self.settings = settings
 
     def batch(self, size: int, generator: torch.Generator) -> SleepBatch:
-        """Dream anew."""
+        """Sample scenes and observations."""
         model, settings = self.model, self.settings
         return sample_sleep_batch(
             model.space,
@@ -162,7 +161,7 @@ class SleepObjective:
     def loss(
         self, batch: SleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and its parts, nats."""
+        """The scalar to minimise, and its parts, nats."""
         del step, generator
         log_q = log_posterior(
             self.model, batch.observation, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
@@ -172,12 +171,11 @@ class SleepObjective:
 
 
 class WakeSleepSettings(BaseModel):
-    """Sleep for `sleep_steps`, then both phases; `state_perturbation` and `tie_m` are those of
-    `SleepSettings`.
+    """The sleep phase for `sleep_steps`, then both; `state_perturbation` and `tie_m` as in `SleepSettings`.
 
-    samples: S, scenes tried for each image.  wake_share: images awake for each dream.  temperature: T of the
-    weights (see `Proposals.log_weights`), falling from `first_temperature` to 1 over the `cooling_steps`
-    after waking.
+    samples: S, proposals for each image.  wake_share: images of the wake phase for each of the sleep phase.
+    The temperature T of the weights (see `Proposals.log_weights`) falls from `first_temperature` to 1 over
+    the `cooling_steps` after `sleep_steps`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -206,7 +204,7 @@ class WakeSleepBatch(NamedTuple):
 
 
 class WakeSleepObjective:
-    """The sleep loss, and after a while the wake loss beside it."""
+    """The sleep loss, and after `sleep_steps` the wake loss beside it."""
 
     replay = None
 
@@ -218,7 +216,7 @@ class WakeSleepObjective:
         )
 
     def batch(self, size: int, generator: torch.Generator) -> WakeSleepBatch:
-        """Dream, and take images of unknown scenes."""
+        """Sample scenes and observations for the sleep phase, and images of unknown scenes."""
         wake_size = max(1, round(size * self.settings.wake_share))
         return WakeSleepBatch(
             self.sleep.batch(size, generator), self.sleep.batch(wake_size, generator).observation
@@ -227,7 +225,7 @@ class WakeSleepObjective:
     def loss(
         self, batch: WakeSleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and its parts, nats."""
+        """The scalar to minimise, and its parts, nats."""
         loss, watched = self.sleep.loss(batch.sleep_batch, step, generator)
         if step < self.settings.sleep_steps:
             return loss, watched
@@ -252,7 +250,8 @@ def wake_loss(
 ) -> tuple[Tensor, Tensor]:
     """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats.
 
-    Of all orders of its objects, nearest first is taught, as asleep: one order is enough for a set.
+    Of all orders of its objects, nearest first is trained, as in the sleep phase: one order is enough for a
+    set.
     """
     proposals = propose(model, observation, samples, generator, defence)
     scenes = nearest_first(proposals.resample(generator, temperature), model.space)
