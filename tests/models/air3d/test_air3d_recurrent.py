@@ -192,10 +192,10 @@ def labels_told(seed: int) -> tuple[float, float, float]:
 @pytest.mark.learning
 def test_a_recurrent_network_learns_its_labels_from_images():
     """Whoever learns no more than how labels are distributed does not ask whose image it is."""
-    # MARGIN-RECURRENT
-    update_hidden = [labels_told(seed) for seed in range(3)]
-    assert median(after - fresh for fresh, after, _ in update_hidden) > 1.5
-    assert median(after - misled for _, after, misled in update_hidden) > 2
+    # lowest seen over 3 seeds, default, avx2 and avx512, 1 and 2 threads: 3.9 and 12
+    told = [labels_told(seed) for seed in range(3)]
+    assert median(after - fresh for fresh, after, _ in told) > 1.5
+    assert median(after - misled for _, after, misled in told) > 2
 
 
 @torch.no_grad()
