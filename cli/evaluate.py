@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Json
+from .options import Device, Json
 from .streams import advancing, console
 
 if TYPE_CHECKING:
@@ -35,21 +35,24 @@ def evaluate(
         int, typer.Option(metavar="K", min=1, max=10_000, help="Of the importance-weighted bound.")
     ] = 10,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Other seeds give other images.")] = 0,
+    device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Evaluate a 2D model on held-out images: bounds, counts, calibration.
 
     The images are drawn from the distribution in the model's recipe.
     """
+    from inverse_graphics.devices import resolve_device
     from inverse_graphics.evaluation.air2d import evaluate2d, recipe_of
     from inverse_graphics.models.air2d.network import Air2D
     from inverse_graphics.models.weights import load_model
 
+    place = resolve_device(device)
     loaded = load_model(model)
     recipe = recipe_of(loaded)
     assert isinstance(loaded.module, Air2D)
     with advancing("evaluating", images) as advance:
-        figures = evaluate2d(loaded.module, recipe, images, samples, seed, advance)
+        figures = evaluate2d(loaded.module.to(place), recipe, images, samples, seed, advance)
     answer({"model": model, **figures}, json, lambda: _show(figures))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import ReadableImages
-from .options import Images, JsonLines, Model
+from .options import Device, Images, JsonLines, Model
 from .streams import STDOUT, console, json_lines, say
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def infer(
             metavar="DIR", help="Write each inferred scene to DIR as a file that `render` draws; 3D models."
         ),
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Infer what images show: how many objects, which, and where.
 
@@ -63,7 +64,7 @@ def infer(
     named = ((str(path), image) for path, image in readable)
     first = next(named, None)  # before a second goes into loading a model
     if first is not None:
-        _infer_all(chain([first], named), paths, model, json, overlay, scenes)
+        _infer_all(chain([first], named), paths, model, json, overlay, scenes, device)
     readable.exit_if_failed()
 
 
@@ -74,6 +75,7 @@ def _infer_all(
     json: str | None,
     overlay: Path | None,
     scenes: Path | None,
+    device: str,
 ) -> None:
     from inverse_graphics.inference.parser import load_parser
     from inverse_graphics.interchange.scene_files import SceneFolder
@@ -83,7 +85,7 @@ def _infer_all(
     with ExitStack() as stack:
         draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())
         file = stack.enter_context(json_lines(json) if json else nullcontext())
-        parser = load_parser(model)
+        parser = load_parser(model, device)
         write_scene = SceneFolder(scenes) if scenes else None
         if model is None:
             say(f"model: {parser.name}, the default (--model chooses another)")

@@ -29,6 +29,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
 ]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda or cuda:N.")]
 Engine = Annotated[str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")]
 Packs = Annotated[
     list[Path] | None,

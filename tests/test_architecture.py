@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "inverse_graphics"
 OUTER = ("assets", "scenes", "train", "cli")
 LEVELS = {
-    "errors": 0, "io": 0, "geometry": 0,
+    "errors": 0, "devices": 0, "io": 0, "geometry": 0,
     "scene": 1, "packs": 1,
     "render": 2,
     "observation": 3, "metrics": 3, "halting": 3, "distributions": 3,
@@ -145,6 +146,60 @@ def test_an_upward_import_would_be_noticed(tmp_path):
     targets = list(imports("inverse_graphics.packs.mesh", file))
     assert targets == ["inverse_graphics.render.engine", "inverse_graphics.inference.parse"]
     assert all(LEVELS[part(target)] > LEVELS["packs"] for target in targets)
+
+
+CONFIGURED = {
+    "models",
+    "observation",
+    "inference",
+    "optimisation",
+    "training",
+    "evaluation",
+    "studies",
+    "benchmarks",
+}
+"""Parts whose functions are given models, and pass arguments to configure them."""
+OWN_STATE = re.compile(
+    r"\.grad$"  # what backward fills
+    r"|^network\.engine$"  # what a network is drawn with, chosen where it is built or loaded
+    r"|(^|\.)counters\.|^drawing\.seconds$"  # counts of a run, and a stopwatch
+    r"|^space\.(log_)?symmetry_\w+$"  # of a copy that is being made
+)
+
+
+def foreign_assignments(file: Path) -> Iterator[str]:
+    """Attributes that a module's functions assign of anything but themselves."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for part in (part for target in targets if target for part in ast.walk(target)):
+            if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
+                name = ast.unparse(part)
+                if not re.fullmatch(r"self\.\w+|ctx\.\w+", name) and not OWN_STATE.search(name):
+                    yield f"{file.name}:{part.lineno} {name}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "object.__setattr__"):
+            yield f"{file.name}:{node.lineno} {ast.unparse(node)}"
+
+
+def test_no_function_mutates_a_model_to_configure_it():
+    files = [file for name, file in MODULES.items() if part(name) in CONFIGURED]
+    assert [found for file in files for found in foreign_assignments(file)] == []
+
+
+def test_a_model_that_is_configured_would_be_noticed(tmp_path):
+    file = tmp_path / "objective.py"
+    file.write_text(
+        "class Objective:\n"
+        "    def __init__(self, model):\n"
+        "        self.model = model\n"
+        "        model.blind, exact = True, model.likelihood\n"
+        "        self.model.likelihood = self.model.deep.likelihood = exact\n"
+        "        model.count += 1\n"
+        "        setattr(model, 'sigma', 1)\n"
+        "        model.weight.grad = None\n"
+    )
+    found = [one.partition(" ")[2] for one in foreign_assignments(file)]
+    expected = ["model.blind", "self.model.likelihood", "self.model.deep.likelihood", "model.count"]
+    assert sorted(found) == sorted([*expected, "setattr(model, 'sigma', 1)"])
 
 
 def test_no_module_is_named_for_nothing():

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.inference.image_resize import ImageResize, ResizedImage, resize_to_grey
+from inverse_graphics.inference.image_resize import READERS, ImageResize, ResizedImage, resize_to_grey
 from inverse_graphics.inference.parse import Parse, ParsedObject
 from inverse_graphics.models.air2d.inference import Reading, read_images
 from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.weights import LoadedModel
 
 
+@READERS.register("air2d")
 class Air2DReader:
     """A `Reader`."""
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from inverse_graphics.geometry.transforms import invert, quaternion_from_matrix, rigid_transform
 from inverse_graphics.inference.image_resize import (
+    READERS,
     ImageResize,
     ResizedImage,
     resize_to_colour,
@@ -84,6 +85,7 @@ class _Numbers(NamedTuple):
     T_world_camera: list[Any]
 
 
+@READERS.register("air3d")
 class Air3DReader:
     """A `Reader`."""
 

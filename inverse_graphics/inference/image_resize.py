@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from inverse_graphics.inference.parse import Box, Matrix, Parse, ParsedCamera
+from inverse_graphics.io.registry import Registry
+from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.scene.numbers import MAX_SIDE
 from inverse_graphics.scene.scene import Camera
 
@@ -141,3 +143,9 @@ class Reader(Protocol):
 
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
         """Parse images as one batch, in their order."""
+
+
+READERS: Registry[Callable[[LoadedModel, torch.device], Reader]] = Registry(
+    "model type", "inverse_graphics.inference.air2d_reader", "inverse_graphics.inference.air3d_reader"
+)
+"""Readers by the type of model."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import cast, overload
 
 import torch
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import ImageError, ModelError
-from inverse_graphics.inference.air2d_reader import Air2DReader
-from inverse_graphics.inference.air3d_reader import Air3DReader
-from inverse_graphics.inference.image_resize import Reader, ResizedImage
+from inverse_graphics.inference.image_resize import READERS, ResizedImage
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.images import ImageLike, as_image, is_one_image
 from inverse_graphics.models.weights import LoadedModel, load_model
@@ -20,12 +19,6 @@ from inverse_graphics.models.weights import LoadedModel, load_model
 DEFAULT_MODEL = "table_top"
 BATCH_SIZE = 64
 """Images that go through the network at once."""
-
-READERS: Mapping[str, Callable[[LoadedModel, torch.device], Reader]] = {
-    "air2d": Air2DReader,
-    "air3d": Air3DReader,
-}
-"""Readers by the type of model."""
 
 
 class SceneParser:
@@ -41,6 +34,7 @@ class SceneParser:
 
     Raises:
         ModelError: The model is of a type that cannot parse images.
+        DeviceError: This machine has no such device.
     """
 
     def __init__(self, model: LoadedModel, device: str | torch.device = "cpu") -> None:
@@ -50,7 +44,7 @@ class SceneParser:
                 f"expected one of {', '.join(READERS)}"
             )
         self.name, self.document = model.name, model.document
-        self._reader = READERS[model.document.kind](model, torch.device(device))
+        self._reader = READERS[model.document.kind](model, resolve_device(device))
 
     @overload
     def parse(self, images: ImageLike, names: str | None = None) -> Parse: ...  # type: ignore[overload-overlap]
@@ -121,8 +115,10 @@ def load_parser(model: str | Path | None = None, device: str | torch.device = "c
         The parser.
 
     Raises:
+        DeviceError: This machine has no such device.
         ModelError: No such model, its files are damaged, or it cannot parse images.
     """
+    device = resolve_device(device)  # before the weights are read
     return SceneParser(load_model(DEFAULT_MODEL if model is None else model), device)
 
 

@@ -4,7 +4,7 @@
     model.json            a `ModelDocument`
     README.md             the model card
 
-Nothing is unpickled, and only the model types in `BUILDERS` are built.
+Nothing is unpickled, and only the networks in the registry are built.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -27,11 +27,8 @@ from inverse_graphics import __version__
 from inverse_graphics.errors import ModelError
 from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.io.files import atomic_folder, atomic_write
-from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceNetworkSettings
-from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
-from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
+from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.outlier_detector import OutlierDetector
-from inverse_graphics.models.residual.network import ResidualNetwork, ResidualSettings
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 
 FORMAT_VERSION = 1
@@ -96,31 +93,37 @@ class ModelEntry:
     document: ModelDocument
 
 
-def _build_air2d(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return Air2D(validated(Air2DSettings, settings, source, ModelError))
-
-
-def _build_air3d(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return Air3D(validated(Air3DSettings, settings, source, ModelError))
-
-
-def _build_adaptive(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return SequenceNetwork(validated(SequenceNetworkSettings, settings, source, ModelError))
-
-
-def _build_residual(settings: Mapping[str, Any], source: str) -> nn.Module:
-    return ResidualNetwork(validated(ResidualSettings, settings, source, ModelError))
-
-
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
-BUILDERS: dict[str, Builder] = {
-    "adaptive": _build_adaptive,
-    "air2d": _build_air2d,
-    "air3d": _build_air3d,
-    "residual": _build_residual,
-}
+NETWORKS: Registry[Builder] = Registry(
+    "model type",
+    "inverse_graphics.models.adaptive.sequence_network",
+    "inverse_graphics.models.air2d.network",
+    "inverse_graphics.models.air3d.network",
+    "inverse_graphics.models.residual.network",
+)
+"""Builders of networks by the name that a model folder gives them as `kind`."""
+
+Network = TypeVar("Network", bound=type[nn.Module])
+
+
+def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network], Network]:
+    """A decorator that lets model folders hold a network, which is built from settings alone.
+
+    Args:
+        name: of the model type.
+        settings: of the network, its only argument.
+    """
+
+    def registered(network: Network) -> Network:
+        @NETWORKS.register(name)
+        def build(document: Mapping[str, Any], source: str) -> nn.Module:
+            return network(validated(settings, document, source, ModelError))
+
+        return network
+
+    return registered
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:
@@ -223,19 +226,19 @@ def _read_document(folder: Path) -> ModelDocument:
 def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
     """Build the network without memory, compare its tensors with the file's, and only then read those."""
     source = f"{folder / DOCUMENT}: settings"
-    if document.kind not in BUILDERS:
-        known = ", ".join(sorted(BUILDERS))
+    if document.kind not in NETWORKS:
+        known = ", ".join(sorted(NETWORKS))
         raise ModelError(
             f"{folder / DOCUMENT}: unknown kind of model {document.kind!r}; known kinds: {known}"
         )
     with torch.device("meta"):
-        module = BUILDERS[document.kind](document.settings, source)
+        module = NETWORKS[document.kind](document.settings, source)
     tensors = load_tensors(folder / WEIGHTS, module.state_dict(), ModelError)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"{folder / WEIGHTS}: tensor {name} is not finite; train the model again")
     with torch.random.fork_rng(devices=[]):  # initial weights are sampled, then replaced
-        module = BUILDERS[document.kind](document.settings, source)
+        module = NETWORKS[document.kind](document.settings, source)
     module.load_state_dict(tensors)
     _check_packs(module, document, folder)
     return module.eval()
@@ -243,11 +246,8 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
 
 def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> None:
     """Check that the asset packs are those of training: with other meshes a network silently fails."""
-    known = document.asset_pack_sha256
-    if known is None or not isinstance(module, Air3D):
-        return
-    here = module.space.family.packs_hash
-    if known != here:
+    known, here = document.asset_pack_sha256, getattr(module, "packs_hash", None)
+    if known is not None and here is not None and known != here:
         raise ModelError(
             f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "
             f"{here[:12]}: bring back the packs that it was trained with, or train it again"

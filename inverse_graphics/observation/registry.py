@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from inverse_graphics.observation.gaussian import GaussianNoise
+from inverse_graphics.observation.outliers import OutlierNoise
 from inverse_graphics.observation.student_t import StudentTNoise
 
-AnyNoise = Annotated[GaussianNoise | StudentTNoise, Field(discriminator="kind")]
+AnyNoise = Annotated[GaussianNoise | OutlierNoise | StudentTNoise, Field(discriminator="kind")]
 """The settings of some noise; `kind` tells which."""

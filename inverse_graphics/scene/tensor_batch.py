@@ -86,7 +86,7 @@ class TensorBatch:
         """
         if not batches:
             raise ValueError("got no batches: expected at least one")
-        return batches[0]._combined(batches[1:], lambda parts: torch.cat(list(parts)))
+        return batches[0]._combined(batches[1:], torch.cat)
 
     @classmethod
     def stack(cls, batches: Sequence[Self]) -> Self:
@@ -97,19 +97,19 @@ class TensorBatch:
         """
         if not batches:
             raise ValueError("got no batches: expected at least one")
-        return batches[0]._combined(batches[1:], lambda parts: torch.stack(list(parts), dim=1))
+        return batches[0]._combined(batches[1:], lambda parts: torch.stack(parts, dim=1))
 
     def _combined(self, others: Sequence[Self], function: Callable[[list[Tensor]], Tensor]) -> Self:
         """Apply a function to the same tensor of this batch and of `others`."""
         fields: dict[str, Any] = {}
         for name, value in vars(self).items():
-            rest = [getattr(other, name) for other in others]
-            if isinstance(value, Tensor):
-                fields[name] = function([value, *rest])
-            elif isinstance(value, TensorBatch):
-                fields[name] = value._combined(rest, function)
-            elif any(other != value for other in rest):
-                raise ValueError(f"'{name}' is {value} in one batch and {rest} in others: expected one value")
-            else:
+            parts = [value, *(getattr(other, name) for other in others)]
+            if all(isinstance(part, Tensor) for part in parts):
+                fields[name] = function(parts)
+            elif all(isinstance(part, TensorBatch) for part in parts):
+                fields[name] = value._combined(parts[1:], function)
+            elif all(part is value or part == value for part in parts):
                 fields[name] = value
+            else:
+                raise ValueError(f"'{name}' differs: expected one value for all batches, or a tensor in each")
         return type(self)(**fields)

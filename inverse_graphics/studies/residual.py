@@ -49,7 +49,7 @@ from inverse_graphics.studies.study import (
     write_text,
 )
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import LEARNS_BY, Recipe, ResidualRecipe
+from inverse_graphics.training.recipe import BLOCK_OBJECTIVES, Recipe, ResidualRecipe
 from inverse_graphics.training.residual_task import labelled
 
 AS_IT_IS = Variant("as_it_is", ())
@@ -101,7 +101,7 @@ class ResidualStudy(Study):
             kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
             by_kind = {
                 name: evaluate_images(network, batch, block_kind(name, recipe.model.patch)).metrics()
-                for name in LEARNS_BY
+                for name in BLOCK_OBJECTIVES
             }
             return {
                 "metrics": evaluate_images(network, batch, kind).metrics(),

@@ -16,7 +16,7 @@ from inverse_graphics.training.progress import HISTORY
 from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe
 from inverse_graphics.training.run import CHECKPOINTS, RECIPE, WEIGHTS, BuildTask, run
 from inverse_graphics.training.state import Row
-from inverse_graphics.training.tasks import build_task as build_any_task
+from inverse_graphics.training.task import build_task as build_any_task
 
 RUNS = "runs"
 

@@ -20,8 +20,7 @@ from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
 from inverse_graphics.training.air2d_task import Air2DTrainable
 from inverse_graphics.training.recipe import Air2DRecipe, Recipe
-from inverse_graphics.training.task import Evaluation, Task
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import Evaluation, Task, build_task
 
 STAGES = "stages"
 PICTURE = "reconstruction"
@@ -47,8 +46,8 @@ def recording_task(recipe: Recipe, folder: Path) -> Task:
 
     def evaluate() -> Evaluation:
         evaluation = task.evaluate()
-        if PICTURE in evaluation.pictures:
-            _keep(folder / STAGES, done[0], evaluation.pictures[PICTURE])
+        if PICTURE in evaluation.images:
+            _keep(folder / STAGES, done[0], evaluation.images[PICTURE])
         return evaluation
 
     return replace(task, batch=batch, evaluate=evaluate)

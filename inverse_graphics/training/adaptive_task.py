@@ -1,4 +1,4 @@
-"""The task of thinking as long as it takes: a recurrent network on a problem over sequences."""
+"""The training task of recurrent networks with adaptive computation on sequence problems."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetwork,
@@ -23,12 +24,12 @@ from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.sequences.problems import evaluation_batch, training_batch
 from inverse_graphics.training.model_card import adaptive_model_card
 from inverse_graphics.training.recipe import AdaptiveRecipe
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
 
 
 @dataclass(frozen=True)
 class AdaptiveTrainable:
-    """A network that thinks, inside its objective."""
+    """A sequence network inside its objective."""
 
     module: SequenceObjective
 
@@ -39,31 +40,34 @@ class AdaptiveTrainable:
     def loss(
         self, batch: Sequences, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The objective's loss of a batch, and what to watch."""
+        """Compute the objective's loss of a batch, and values to log."""
         del step
         return self.module.loss(batch, generator)
 
 
+@TASKS.register("adaptive")
 def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
-    """Sequences to learn from, others to be judged on, and a freshly drawn network.
+    """Build the task: training sequences, test sequences, and an initialised network.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: a text cannot be read, or is too short.
     """
+    device = resolve_device(recipe.device)
     settings = SequenceNetworkSettings(problem=recipe.data, model=recipe.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = SequenceNetwork(settings)
-    held_out = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
+    test = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
     halting = recipe.objective.evaluation_halting
 
     def batch(step: int) -> Sequences:
         return Sequences.from_batch(
             training_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
-        )
+        ).to(device)
 
     def evaluate() -> Evaluation:
-        return Evaluation(evaluate_sequences(network, held_out, halting).metrics())
+        return Evaluation(evaluate_sequences(network, test, halting).metrics())
 
     def export(folder: Path, metrics: Metrics) -> None:
         document = ModelDocument(
@@ -74,5 +78,5 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
         )
         save_model(folder, network, document, adaptive_model_card(recipe, document))
 
-    objective = build_sequence_objective(network, recipe.objective)
+    objective = build_sequence_objective(network, recipe.objective).to(device)
     return Task(AdaptiveTrainable(objective), batch, evaluate, export)

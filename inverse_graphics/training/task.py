@@ -1,16 +1,21 @@
-"""What the training loop is given: something to train, what to train it on, and how to judge it."""
+"""Tasks: what the training loop needs, a network with its objective, data, and an evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from inverse_graphics.io.registry import Registry
+
+if TYPE_CHECKING:
+    from inverse_graphics.training.recipe import Recipe
 
 Metrics = Mapping[str, float]
 
@@ -27,38 +32,37 @@ class Trainable(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """The network; its state is what checkpoints hold."""
+        """The module whose state is saved in checkpoints."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters that are trained, each in one group."""
+        """All trained parameters, each in one group."""
 
     def loss(
         self, batch: Any, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and figures to watch.
+        """Compute the scalar to minimise, and values to log.
 
-        batch: as the task gives it.  step: steps done before this one.  generator: the only source
-        of randomness.
+        batch: from the task.  step: number of steps done before.  generator: the only source of randomness.
         """
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the network does on held-out data.
+    """The result of an evaluation on held-out data.
 
-    metrics: figures by name.  pictures: by name, (H, W, 3) float in [0, 1], to look at.
+    metrics: figures by name.  images: by name, (H, W, 3) float in [0, 1], for display.
     """
 
     metrics: Metrics
-    pictures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    images: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to train, complete.
+    """A training task.
 
-    batch: what a step learns from, by the number of steps done before; it depends on nothing else.
-    evaluate: judges the network as it stands, without touching it.
+    trainable: the network and its objective.  batch: gives the training batch of a step, by the number of
+    steps done before; it depends on nothing else.  evaluate: evaluates the network without changing it.
     export: writes the trained network as a model folder, with its held-out metrics.
     """
 
@@ -66,3 +70,24 @@ class Task:
     batch: Callable[[int], Any]
     evaluate: Callable[[], Evaluation]
     export: Callable[[Path, Metrics], None]
+
+
+TASKS: Registry[Callable[[Any], Task]] = Registry(
+    "task",
+    "inverse_graphics.training.air2d_task",
+    "inverse_graphics.training.air3d_task",
+    "inverse_graphics.training.adaptive_task",
+    "inverse_graphics.training.residual_task",
+)
+"""Builders of tasks by the model type of the recipes that they take."""
+
+
+def build_task(recipe: Recipe) -> Task:
+    """The task of any recipe.
+
+    Raises:
+        DataError: data is missing and cannot be fetched.
+        RecipeError: the data has more classes than the network.
+        AssetError, EngineError, SceneError: what the recipe's scenes need is missing here, or does not fit.
+    """
+    return TASKS[recipe.model_type](recipe)

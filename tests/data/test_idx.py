@@ -33,7 +33,7 @@ WHOLE = gzip.decompress(pack_idx(np.zeros((2, 3), np.uint8)))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "nothing"),
         (b"\x89PNG\r\n", "89504e47"),
@@ -47,10 +47,10 @@ WHOLE = gzip.decompress(pack_idx(np.zeros((2, 3), np.uint8)))
         (b"\x1f\x8b" + b"\0" * 20, "cannot read"),
     ],
 )
-def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "digits"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read_idx(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)

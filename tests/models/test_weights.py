@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ def build_tiny(settings: Mapping[str, Any], source: str) -> nn.Module:
 
 @pytest.fixture(autouse=True)
 def tiny_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(weights.BUILDERS, "tiny", build_tiny)
+    monkeypatch.setattr(weights, "NETWORKS", {**weights.NETWORKS, "tiny": build_tiny})
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def without_bias(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (truncate, "truncated or damaged"),
         (lambda folder: (folder / "weights.safetensors").write_bytes(b""), "truncated or damaged"),
@@ -144,9 +146,9 @@ def without_bias(folder: Path) -> None:
         (lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe"), "UTF-8"),
     ],
 )
-def test_a_spoilt_model_is_one_line(saved: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_a_spoilt_model_is_one_line(saved: Path, spoil: Callable[[Path], object], message: str) -> None:
     spoil(saved)
-    with pytest.raises(ModelError, match=told) as caught:
+    with pytest.raises(ModelError, match=message) as caught:
         load_model(saved)
     assert "\n" not in str(caught.value)
 
@@ -174,3 +176,12 @@ def test_a_shipped_model_is_found_by_name(saved: Path, monkeypatch: pytest.Monke
 def test_every_shipped_model_loads() -> None:
     for entry in list_models():
         assert load_model(entry.name).document == entry.document
+
+
+def test_loading_a_model_leaves_the_compiler_of_torch_alone():
+    """It takes as long to import as torch, and with Triton it crashes after OpenGL has been used."""
+    code = "import sys; from inverse_graphics.models.weights import list_models, load_model\n"
+    code += "for entry in list_models(): load_model(entry.name)\n"
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

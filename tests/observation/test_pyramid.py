@@ -8,6 +8,7 @@ from torch.autograd import gradcheck
 
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.observation.outliers import OutlierModel
 from inverse_graphics.observation.student_t import StudentTModel
 
 
@@ -46,7 +47,7 @@ def test_a_pyramid_is_the_mean_over_levels_weighed_by_the_size_of_their_pixels(l
     assert float(pyramid(0.3, levels, image, render)) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("model", [GaussianModel(0.2), StudentTModel(0.2, 3.0)])
+@pytest.mark.parametrize("model", [GaussianModel(0.2), StudentTModel(0.2, 3.0), OutlierModel(0.2)])
 def test_a_pyramid_of_one_level_is_the_models_own_log_probability(model):
     observation, renders = Observation(pictures(4, 1, 3, 8, 8)), Rendered(pictures(4, 5, 3, 8, 8, seed=1))
     one, other = (a.log_prob(observation, renders) for a in (model.pyramid(1), model))
@@ -54,9 +55,10 @@ def test_a_pyramid_of_one_level_is_the_models_own_log_probability(model):
     torch.testing.assert_close(one, other)
 
 
-def test_heavy_tails_are_heavy_at_every_level():
+@pytest.mark.parametrize("model", [StudentTModel(0.05, 2.0), OutlierModel(0.05)])
+def test_heavy_tails_are_heavy_at_every_level(model):
     """Where a block of the image is another thing altogether, the loss grows with its logarithm."""
-    image, model = pictures(3, 16, 16), StudentTModel(0.05, 2.0)
+    image = pictures(3, 16, 16)
     hidden = image.clone()
     hidden[:, :8, :8] += 1
     observation, off = Observation(image), []

@@ -133,8 +133,10 @@ def test_what_makes_no_sense_is_refused():
         batch(3)[2]  # type: ignore[index]
     with pytest.raises(TypeError, match="batch dimension"):
         list(batch(3))  # type: ignore[call-overload] # a batch is not a tuple of its fields
-    with pytest.raises(ValueError, match="'height' is 7 in one batch and"):
+    with pytest.raises(ValueError, match="'height' differs: expected one value for all batches"):
         Elements.cat([batch(2), batch(2, height=8)])
+    with pytest.raises(ValueError, match=r"'note' differs: .* or a tensor in each"):
+        Elements.cat([batch(2), batch(2).replace(note=torch.zeros(2))])
     with pytest.raises(ValueError, match="at least one"):
         Elements.cat([])
 

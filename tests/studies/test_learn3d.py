@@ -17,7 +17,7 @@ from inverse_graphics.errors import TrainingError
 from inverse_graphics.studies import runs
 from inverse_graphics.studies.variants import shipped_variants
 from inverse_graphics.training.run import run as train_run
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import build_task
 
 RECIPE = """\
 name: tiny
@@ -201,7 +201,7 @@ def stopped(tmp_path, monkeypatch, capsys) -> Place:
     with monkeypatch.context() as patch:
         patch.setattr(runs, "run", lambda *a, **k: train_run(*a, **(k | {"build_task": stopping})))
         assert main(here.command(*ONE)) == 130
-    assert "stopped after step 5 and saved; to go on: inverse-graphics" in capsys.readouterr().err
+    assert "stopped after step 5 and saved; to continue: inverse-graphics" in capsys.readouterr().err
     return here
 
 

@@ -46,6 +46,23 @@ def test_it_learns_from_training_digits_batch_by_batch(recipe: Air2DRecipe) -> N
     assert not torch.equal(images, build_air2d_task(recipe.model_copy(update={"seed": 1})).batch(3))
 
 
+def test_a_recipes_noise_is_its_likelihood(recipe: Air2DRecipe) -> None:
+    """White dots, of which no object could be made, cost a robust likelihood little."""
+    costs = []
+    for noise in ({"kind": "gaussian"}, {"kind": "outliers", "share": 0.01}):
+        model = SMALL | {"sigma": 0.1, "noise": noise}
+        task = build_air2d_task(Air2DRecipe.model_validate(recipe.model_dump() | {"model": model}))
+        images, generator = task.batch(0), torch.Generator()
+        dotted = images.clone()
+        dotted[:, :, ::10, ::10] = 1
+        with torch.no_grad():
+            plain, worse = (
+                task.trainable.loss(batch, 0, generator.manual_seed(0))[0] for batch in (images, dotted)
+            )
+        costs.append(float(worse - plain))
+    assert 0 < costs[1] < costs[0] / 3
+
+
 def test_the_network_depends_on_the_seed_alone(recipe: Air2DRecipe) -> None:
     before = torch.random.get_rng_state()
     one, other = (build_air2d_task(recipe).trainable.module.state_dict() for _ in range(2))
@@ -63,10 +80,10 @@ def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
     m = first.metrics
     assert m["elbo"] == pytest.approx(m["log_likelihood"] - m["kl_objects"] - m["kl_count"], rel=1e-4)
     assert 0 <= m["count_accuracy"] <= 1
-    picture = first.pictures["reconstruction"]
-    assert picture.shape == (100, 400, 3)
-    assert picture.max() <= 1
-    assert np.array_equal(picture[:50, :, 0], picture[:50, :, 2])
+    image = first.images["reconstruction"]
+    assert image.shape == (100, 400, 3)
+    assert image.max() <= 1
+    assert np.array_equal(image[:50, :, 0], image[:50, :, 2])
 
 
 @pytest.fixture
@@ -122,5 +139,5 @@ def test_a_run_ends_in_weights_that_load(recipe: Air2DRecipe, tmp_path: Path) ->
     assert Air2DRecipe.model_validate(loaded.document.recipe) == recipe
     card = (result.weights / "README.md").read_text()
     assert "Held-out figures" in card
-    assert "These weights give none" in card
+    assert "These weights give no warnings" in card
     assert loaded.document.familiarity is None

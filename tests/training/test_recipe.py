@@ -62,7 +62,7 @@ def test_an_override_leaves_the_document_and_the_other_keys_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("optimiser.learning_rat=1", r"did you mean optimiser\.learning_rate"),
         ("learning_rate=1", r"did you mean optimiser\.learning_rate"),
@@ -83,14 +83,14 @@ def test_an_override_leaves_the_document_and_the_other_keys_alone() -> None:
         ("optimiser=3", "optimiser"),
     ],
 )
-def test_an_override_that_is_wrong_is_one_line(path: Path, override: str, told: str) -> None:
-    with pytest.raises(RecipeError, match=told) as caught:
+def test_an_override_that_is_wrong_is_one_line(path: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
         load_recipe(path, [override])
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "not a recipe"),
         ("[1, 2]", "not a recipe"),
@@ -102,9 +102,9 @@ def test_an_override_that_is_wrong_is_one_line(path: Path, override: str, told: 
         ("name: digits\nsteps: .inf", "steps"),
     ],
 )
-def test_a_recipe_that_is_wrong_is_one_line(path: Path, text: str, told: str) -> None:
+def test_a_recipe_that_is_wrong_is_one_line(path: Path, text: str, message: str) -> None:
     path.write_text(text)
-    with pytest.raises(RecipeError, match=told) as caught:
+    with pytest.raises(RecipeError, match=message) as caught:
         load_recipe(path)
     assert "\n" not in str(caught.value)
 

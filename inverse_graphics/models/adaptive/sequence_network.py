@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from inverse_graphics.halting import Halting, Pondering, steps_taken
 from inverse_graphics.models.adaptive.act import ACT, Repeat
 from inverse_graphics.models.adaptive.cells import State, hidden_of
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 
@@ -67,6 +68,11 @@ class Sequences(NamedTuple):
     difficulty: Tensor
     row: Tensor
 
+    def to(self, device: torch.device | str) -> Sequences:
+        """The same on another device."""
+        inputs = [at_time.to(device) for at_time in self.inputs]
+        return Sequences(inputs, self.targets.to(device), self.difficulty.to(device), self.row.to(device))
+
     @classmethod
     def from_batch(cls, batch: SequenceBatch) -> Sequences:
         """Remove the padding."""
@@ -104,6 +110,7 @@ class SequenceOutput(NamedTuple):
         return self.logits.argmax(-1)
 
 
+@register_network("adaptive", SequenceNetworkSettings)
 class SequenceNetwork(nn.Module):
     """A cell with adaptive or fixed computation, and a linear map from its hidden vector to answers."""
 

@@ -28,6 +28,7 @@ from inverse_graphics.models.air2d.attention import (
     write_window,
 )
 from inverse_graphics.models.air2d.vae import Background, BackgroundSettings, GlimpseDecoder, GlimpseEncoder
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
@@ -140,6 +141,7 @@ class Latents(NamedTuple):
     q_what: Gaussian
 
 
+@register_network("air2d", Air2DSettings)
 class Air2D(nn.Module):
     """Infers objects one by one, each from a glimpse; an `AirModel`."""
 

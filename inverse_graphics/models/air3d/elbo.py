@@ -44,7 +44,7 @@ from inverse_graphics.models.air3d.replay import ReplayBuffer
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, draw_step_inputs, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
-from inverse_graphics.models.estimators.exact import mixed_weights
+from inverse_graphics.models.estimators.estimator import mixed_weights
 from inverse_graphics.observation.model import Tempered
 from inverse_graphics.observation.observation import Observation, Rendered
 
@@ -241,8 +241,8 @@ class ElboObjective:
     def batch(self, size: int, generator: torch.Generator) -> Observation:
         """Images of unknown scenes."""
         model = self.model
-        _, render = draw_from_prior(model.space, model.engine, size, generator)
-        return model.observation_model.sample(render, generator)
+        scenes, render = draw_from_prior(model.space, model.engine, size, generator)
+        return model.observation_model.sample(render, generator).replace(K=scenes.K)
 
     def loss(
         self, batch: Observation, step: int, generator: torch.Generator

@@ -117,14 +117,14 @@ def _one_by_one(
             asset, position, orientation = (
                 part[image, step - 1] for part in (scenes.asset, scenes.position, scenes.orientation)
             )
-            camera = model.space.cameras(orbit[image], scenes.K[image])
+            camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
             encoding = ObjectEncoding.from_latents(
                 asset, position, orientation, orbit[image], camera, model.space
             )
             before = model.update_hidden(known, maps.fine[image], encoding)
         if not len(image):
             return
-        camera = model.space.cameras(orbit[image], scenes.K[image])
+        camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])
         posterior = model.posterior(maps.fine[image], observation[image], before, orbit[image], camera)
         yield _Steps(image, torch.full_like(image, step), posterior)
 

@@ -38,6 +38,7 @@ from inverse_graphics.models.air3d.posterior import (
 )
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
 from inverse_graphics.models.air3d.scene_space import SceneSpace
+from inverse_graphics.models.weights import register_network
 from inverse_graphics.observation.channels import InputChannels
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
@@ -118,6 +119,7 @@ class Latents(NamedTuple):
     after: Rendered
 
 
+@register_network("air3d", Air3DSettings)
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
@@ -164,6 +166,11 @@ class Air3D(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
+    def packs_hash(self) -> str:
+        """A checksum of the asset packs whose meshes the network knows."""
+        return self.space.family.packs_hash
+
+    @property
     def max_objects(self) -> int:
         """N, the number of steps."""
         return self.space.family.max_objects
@@ -191,7 +198,7 @@ class Air3D(nn.Module):
         """Choose a camera for images of which the features are known.
 
         Args:
-            observation: B images; without their K, the family's.
+            observation: B images; those without K have the family's.
             maps: their features.
             sampler: how latents are taken from their posteriors.
             reconstruction_gradient: whether steps learn through what earlier ones put into their input: the
@@ -202,8 +209,7 @@ class Air3D(nn.Module):
             orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
-        K = (self.space.K if observation.K is None else observation.K).expand(len(images), 3, 3)
-        scene = self.space.scene(self.space.without_objects(orbit, K))
+        scene = self.space.scene(self.space.without_objects(orbit, self.space.intrinsics(observation)))
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         empty = Rendered.from_backdrop(backdrop)
         hidden = None if self.state_update is None else self.state_update.begin(images)

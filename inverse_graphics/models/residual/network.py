@@ -17,6 +17,7 @@ from inverse_graphics.models.residual.block import (
     KindName,
     block_kind,
 )
+from inverse_graphics.models.weights import register_network
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 
@@ -75,6 +76,7 @@ class NetworkOutput(NamedTuple):
     blocks: Sequence[BlockOutput]
 
 
+@register_network("residual", ResidualSettings)
 class ResidualNetwork(nn.Module):
     """A 3×3 convolution, three blocks, and a linear map of the mean features.
 

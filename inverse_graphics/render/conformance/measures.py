@@ -1,7 +1,4 @@
-"""Plain shapes, a camera and a light, with what they look like known beforehand.
-
-How exact an engine says it is, and how a check complains.
-"""
+"""Tolerances of the conformance checks; simple meshes, cameras and lights with known images."""
 
 from __future__ import annotations
 
@@ -23,15 +20,15 @@ EngineFactory = Callable[[MeshLibrary], RenderEngine]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What an engine promises; the defaults are what the embedded engine keeps.
+    """The accuracy of an engine; the defaults hold for the embedded engine.
 
-    blur_px: how far from its outline an object may be neither there nor not, pixels.
+    blur_px: distance from its outline within which an object's alpha is undefined, pixels.
     area: relative error of an object's summed alpha, mean over sub-pixel positions.  area_small: the same
-    for objects of fewer than five pixels across, where a soft outline bends more than it can follow.
+    for objects of fewer than five pixels across, whose curvature a soft outline cannot resolve.
     area_once: the same in any one position, for objects eight pixels across; smaller ones get more.
     position_px: of an object's centre.  colour: of a surface, in [0, 1].  depth: relative.
-    repeat: how far the same picture may differ when it is drawn another way (in a batch, with faces that
-    have no area added), in [0, 1].  gradient: relative, of area and centre with respect to position.
+    repeat: largest difference of the same image when it is rendered in another way (in a batch, with faces
+    without area added), in [0, 1].  gradient: relative, of area and centre with respect to position.
     """
 
     blur_px: float = 0.6
@@ -49,13 +46,13 @@ Check = Callable[[EngineFactory, Tolerance], None]
 
 
 def require(condition: bool, complaint: str) -> None:
-    """Raise AssertionError with a complaint unless a condition holds; unlike `assert`, also under -O."""
+    """Raise AssertionError with a message unless a condition holds; unlike `assert`, also under -O."""
     if not condition:
         raise AssertionError(complaint)
 
 
 def require_near(found: float, expected: float, within: float, what: str) -> None:
-    """Raise AssertionError unless a value lies within a distance of what is expected."""
+    """Raise AssertionError unless a value lies within a distance of the expected one."""
     near = abs(found - expected) <= within  # false for NaN
     require(near, f"{what}: got {found:.6g}, expected {expected:.6g} within {within:.3g}")
 
@@ -68,7 +65,7 @@ WHITE = (1.0, 1.0, 1.0)
 def mesh(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike = WHITE, smooth: bool = False) -> Mesh:
     """Build a mesh.  vertices: (V, 3), metres.  faces: (F, 3).  colours: (3,) or (V, 3).
 
-    smooth: vertices that point away from the origin, as a ball's do; else each face is flat.
+    smooth: normals point away from the origin, as on a sphere; else each face is flat.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     albedo = np.broadcast_to(np.asarray(colours, np.float64), points.shape)
@@ -103,17 +100,17 @@ def box(extents: Sequence[float] = (0.2, 0.2, 0.2), colour: Sequence[float] = WH
 
 
 def card(width: float = 0.2, height: float = 0.2, colours: ArrayLike = WHITE) -> Mesh:
-    """Build a rectangle in the plane z = 0 whose front shows towards −z.
+    """Build a rectangle in the plane z = 0 whose front faces −z.
 
     Corners in the order (left, top), (right, top), (right, bottom), (left, bottom) for a camera with the
-    world's axes (x right, y down) before it.
+    world's axes (x right, y down) in front of it.
     """
     x, y = width / 2, height / 2
     return mesh([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0]], [[0, 2, 1], [0, 3, 2]], colours)
 
 
 def joined(*parts: tuple[Mesh, Sequence[float]]) -> Mesh:
-    """Put meshes into one, each moved by its offset in metres."""
+    """Join meshes to one, each translated by its offset in metres."""
     first = np.cumsum([0] + [len(part.vertices) for part, _ in parts])
     return Mesh(
         vertices=np.concatenate([part.vertices + np.asarray(offset, np.float32) for part, offset in parts]),
@@ -136,7 +133,7 @@ class View:
     T_world_camera: Floats | None = None
 
     def camera(self, scenes: int) -> CameraBatch:
-        """Give the same camera for a number of scenes."""
+        """The same camera for a number of scenes."""
         fx, fy, cx, cy = self.K
         K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float32)
         T = np.eye(4) if self.T_world_camera is None else self.T_world_camera
@@ -144,7 +141,7 @@ class View:
         return CameraBatch(K.repeat(scenes, 1, 1), pose.repeat(scenes, 1, 1), self.height, self.width)
 
     def pixels(self, points: Floats) -> Floats:
-        """Project points in the camera's frame, (n, 3), metres, into the picture, (n, 2): column and row."""
+        """Project points in the camera's frame, (n, 3), metres, to pixels, (n, 2): column and row."""
         fx, fy, cx, cy = self.K
         return points[:, :2] / points[:, 2:] * [fx, fy] + [cx, cy]
 
@@ -161,7 +158,7 @@ def light(
     diffuse: float = 0.0,
     ambient: float = 1.0,
 ) -> LightBatch:
-    """Give the same light for a number of scenes; by default an even one, which shows albedo as it is."""
+    """The same light for a number of scenes; by default ambient only, which shows the albedo."""
     towards = torch.nn.functional.normalize(torch.tensor(direction, dtype=torch.float32), dim=0)
     return LightBatch(
         towards.repeat(scenes, 1), torch.full((scenes, 3), diffuse), torch.full((scenes, 3), ambient)
@@ -173,13 +170,13 @@ def objects(
 ) -> ObjectBatch:
     """Place objects.  asset, scale: (B, N).  position: (B, N, 3).  rotation: (3, 3) or (B, N, 3, 3)."""
     number = torch.from_numpy(np.array(asset, np.int64))
-    turned = np.eye(3) if rotation is None else rotation
+    rotation_matrix = np.eye(3) if rotation is None else rotation
     sizes = np.broadcast_to(np.asarray(scale, np.float32), number.shape).copy()
     return ObjectBatch(
         asset=number,
         position=torch.from_numpy(np.array(position, np.float32)).reshape(*number.shape, 3),
         rotation=torch.from_numpy(
-            np.broadcast_to(np.asarray(turned, np.float32), (*number.shape, 3, 3)).copy()
+            np.broadcast_to(np.asarray(rotation_matrix, np.float32), (*number.shape, 3, 3)).copy()
         ),
         scale=torch.from_numpy(sizes),
         tint=torch.ones(*number.shape, 3),
@@ -199,7 +196,7 @@ def draw(
     rotation: ArrayLike | None = None,
     shine: LightBatch | None = None,
 ) -> Layers:
-    """Draw one mesh at P positions, (P, 3), alone in each of P scenes; N = 1, without gradients."""
+    """Render one mesh at P positions, (P, 3), alone in each of P scenes; N = 1, without gradients."""
     places = np.asarray(positions, np.float64).reshape(-1, 1, 3)
     count = len(places)
     placed = objects(np.zeros((count, 1)), places, rotation)
@@ -221,5 +218,5 @@ def scene(placed: ObjectBatch, view: View, table_m: float = 0.0) -> SceneBatch:
 
 
 def to_numpy(values: Tensor) -> Floats:
-    """Give a tensor as float64 NumPy array."""
+    """Convert a tensor to a float64 NumPy array."""
     return values.detach().cpu().double().numpy()

@@ -1,4 +1,4 @@
-"""MuJoCo, imported when it is first needed, and whether OpenGL draws here without a display."""
+"""MuJoCo, imported on first use, and whether OpenGL works here without a display."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def load_mujoco() -> ModuleType:
         import mujoco
     except ImportError as problem:
         raise EngineError(f"MuJoCo does not import ({_first_line(problem)}): pip install mujoco") from problem
-    except Exception as problem:  # it looks for OpenGL while it is imported, if MUJOCO_GL asks for that
+    except Exception as problem:  # with MUJOCO_GL set, it searches OpenGL at import
         raise EngineError(f"MuJoCo does not import ({_first_line(problem)}): unset MUJOCO_GL") from problem
     return mujoco
 
 
 def new_context() -> Any:
-    """Make an OpenGL context without a window, and make it current in this thread.
+    """Create an OpenGL context without a window, and make it current in this thread.
 
     Raises:
-        EngineError: there is none to be had; says what Linux wants for it.
+        EngineError: this is not possible; the message states what Linux needs for it.
     """
     mujoco = load_mujoco()
     try:
@@ -39,7 +39,7 @@ def new_context() -> Any:
             from mujoco.egl import GLContext
         else:
             GLContext = mujoco.GLContext
-        context = GLContext(16, 16)  # engines draw into buffers of their own
+        context = GLContext(16, 16)  # engines have their own framebuffers
         context.make_current()
     except Exception as problem:  # PyOpenGL fails in many ways: ImportError, AttributeError, its own errors
         how = f"on Debian or Ubuntu, {DEBIAN}" if sys.platform == "linux" else "see MuJoCo's manual"
@@ -49,7 +49,7 @@ def new_context() -> Any:
 
 @lru_cache(maxsize=1)
 def why_not() -> str:
-    """Say in one line why MuJoCo does not work here and how to get it; "" if it works."""
+    """The reason, in one line, why MuJoCo does not work here and how to install it; "" if it works."""
     try:
         load_mujoco()
     except EngineError as problem:
@@ -59,7 +59,7 @@ def why_not() -> str:
 
 @lru_cache(maxsize=1)
 def why_no_gl() -> str:
-    """Say in one line why MuJoCo's renderer does not draw here; "" if it does."""
+    """The reason, in one line, why MuJoCo's renderer does not work here; "" if it does."""
     from inverse_graphics.render.mujoco.gl_faces import gl_thread
 
     try:

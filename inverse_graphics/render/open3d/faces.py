@@ -1,9 +1,7 @@
-"""What rays meet, by Open3D's `RaycastingScene` (Embree): one scene for each mesh, in the mesh's own frame.
+"""Faces on rays by Open3D's `RaycastingScene` (Embree): one scene for each mesh, in the mesh's own frame.
 
-Rays are moved and not meshes: a hierarchy of boxes is built once for a mesh and serves all poses, and the
-rays of a whole batch that look at one mesh are cast together.
-
-Open3D, imported when it is first needed.
+Rays are transformed, not meshes: a bounding volume hierarchy is built once per mesh and serves all poses,
+and all rays of a batch towards one mesh are cast together.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ def load_open3d() -> ModuleType:
     """Import Open3D.
 
     Raises:
-        EngineError: it is not installed, or a library of the system that it wants is missing; says which.
+        EngineError: it is not installed, or a system library that it needs is missing; the message names it.
     """
     try:
         import open3d
@@ -41,7 +39,7 @@ def load_open3d() -> ModuleType:
 
 @lru_cache(maxsize=1)
 def why_not() -> str:
-    """Say in one line why Open3D does not work here and how to get it; "" if it works."""
+    """The reason, in one line, why Open3D does not work here and how to install it; "" if it works."""
     try:
         load_open3d()
     except EngineError as problem:
@@ -66,7 +64,7 @@ class Open3DFaces:
         return Open3DFaces, (self.library,)
 
     def find(self, windows: Windows) -> Faces:
-        """The face of the library that each sample meets first, −1 where none: (n,) int32."""
+        """The first face of the library at each sample, −1 where none: (n,) int32."""
         rays = windows.rays(NEAR)
         faces = np.full(len(rays), -1, np.int32)
         for mesh, scene in enumerate(self._scenes):

@@ -1,4 +1,4 @@
-"""PyTorch3D, imported when it is first needed; it is no dependency, as PyPI has no Linux build of it."""
+"""PyTorch3D, imported on first use; it is no dependency, as PyPI has no Linux build of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOW_TO_GET = "conda env create -f environment.yml"
 
 
 class PyTorch3D(NamedTuple):
-    """What is used of it.  Untyped: it ships no annotations that a type checker reads."""
+    """The used parts of PyTorch3D.  Untyped: it has no annotations that a type checker reads."""
 
     Meshes: Any
     rasterize_meshes: Any
@@ -21,7 +21,9 @@ def load_pytorch3d() -> PyTorch3D:
     """Import PyTorch3D.
 
     Raises:
-        EngineError: it is not installed, or was built for another torch; says how to get one that works.
+        EngineError: it is not installed, or was built for another torch; the message states how to install
+        one that
+            works.
     """
     try:
         from pytorch3d.ops import interpolate_face_attributes
@@ -34,7 +36,7 @@ def load_pytorch3d() -> PyTorch3D:
 
 
 def why_not() -> str:
-    """Say in one line why PyTorch3D does not work here and how to get it; "" if it works."""
+    """The reason, in one line, why PyTorch3D does not work here and how to install it; "" if it works."""
     try:
         load_pytorch3d()
     except EngineError as problem:

@@ -78,12 +78,12 @@ def rendered(model: Air3D, scenes: SceneLatents) -> Rendered:
 
 def clean(model: Air3D, scenes: SceneLatents) -> Observation:
     """Images of scenes without noise."""
-    return Observation(rendered(model, scenes).rgb)
+    return Observation(rendered(model, scenes).rgb, K=scenes.K)
 
 
 def noisy(model: Air3D, scenes: SceneLatents, seed: int = 1) -> Observation:
     """Images of scenes with the model's noise."""
-    return model.observation_model.sample(rendered(model, scenes), seeded(seed))
+    return model.observation_model.sample(rendered(model, scenes), seeded(seed)).replace(K=scenes.K)
 
 
 def filled(scenes: SceneLatents) -> SceneLatents:

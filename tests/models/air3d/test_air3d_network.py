@@ -29,11 +29,12 @@ from inverse_graphics.models.air3d.inference import read_scenes
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.posterior import ObjectParameters, object_posterior, orientation_parameters
+from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, sample_sleep_batch
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.render.compositing import picture_of_layers
+from inverse_graphics.render.compositing import composite_layers
 
 
 @pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
@@ -91,16 +92,10 @@ def test_each_step_sees_the_composite_of_the_objects_before_it(model):
     observation = dreams_of(model, 6).observation
     with torch.no_grad():
         inference = attend_infer_repeat(model, observation, Reparameterised(seeded(2)))
-    latents = [step.latents for step in inference.objects]
+    latents, scenes = [step.latents for step in inference.objects], sampled_latents(inference)
     for count in range(model.max_objects + 1):
-        parts = [
-            torch.stack([getattr(one, name) for one in latents[:count]], 1)
-            if count
-            else torch.zeros(6, 0, *getattr(latents[0], name).shape[1:]).to(getattr(latents[0], name))
-            for name in ("asset", "position", "rotation")
-        ]
-        scene = model.space.scene(inference.shared.orbit, *parts)
-        render = Rendered.from_rendering(picture_of_layers(scene, model.engine))
+        scene = model.space.scene(scenes.first_slots(count))
+        render = Rendered.from_rendering(composite_layers(scene, model.engine))
         reconstruction = latents[count].before if count < model.max_objects else latents[-1].after
         torch.testing.assert_close(reconstruction.rgb, render.rgb, rtol=0, atol=1e-5)
         torch.testing.assert_close(reconstruction.coverage, render.coverage, rtol=0, atol=1e-5)

@@ -45,7 +45,7 @@ def test_a_batch_is_images_and_nothing_else(family):
     batch = objective.batch(6, seeded(1))
     assert type(batch) is Observation
     assert batch.rgb.shape == (6, 3, 32, 32)
-    assert [name for name, part in vars(batch).items() if part is not None] == ["rgb"]
+    assert [name for name, part in vars(batch).items() if part is not None] == ["rgb", "K"]
     assert torch.equal(batch.rgb, objective.batch(6, seeded(1)).rgb)
     clean = ElboObjective(fresh_model(family, sigma=1e-9), ElboSettings()).batch(6, seeded(1)).rgb
     assert float((batch.rgb - clean).std()) == pytest.approx(0.05, rel=0.05)
