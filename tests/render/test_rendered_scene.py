@@ -65,12 +65,13 @@ def test_supersampling_is_nearer_to_a_picture_of_very_many_samples():
 
 
 def test_a_name_a_path_and_a_scene_give_the_same_picture_and_it_is_saved(tmp_path):
-    scene = load_scene("single_mug")
-    save_scene(scene, tmp_path / "mug.yaml")
-    ways = [render_scene(way, size=(40, 30)) for way in (scene, "single_mug", tmp_path / "mug.yaml")]
-    assert all((way.image == ways[0].image).all() and way.scene == ways[0].scene for way in ways)
-    ways[0].save(tmp_path / "mug.png")
-    np.testing.assert_allclose(read_image(tmp_path / "mug.png"), ways[0].image, atol=0.5 / 255 + 1e-6)
+    save_scene(load_scene("single_mug"), tmp_path / "mug.yaml")
+    for name in ("single_mug", tmp_path / "mug.yaml", str(tmp_path / "mug.yaml")):
+        by_name, by_scene = render_scene(name, size=(40, 30)), render_scene(load_scene(name), size=(40, 30))
+        np.testing.assert_array_equal(by_name.image, by_scene.image)
+        assert by_name.scene == by_scene.scene
+    by_name.save(tmp_path / "mug.png")
+    np.testing.assert_allclose(read_image(tmp_path / "mug.png"), by_name.image, atol=0.5 / 255 + 1e-6)
 
 
 def test_an_engine_of_one_s_own_draws_the_scene():
@@ -88,7 +89,7 @@ def test_an_engine_of_one_s_own_draws_the_scene():
 
 @pytest.mark.parametrize("size", [(0, 10), (10, -1), (5000, 10)])
 def test_a_size_that_no_picture_has_is_one_line(size):
-    with pytest.raises(SceneError, match=rf"size {size[0]}x{size[1]}: (width|height)_px: got"):
+    with pytest.raises(SceneError, match=rf"size {size[0]}x{size[1]}: (width|height)_px: .*got"):
         render_scene("single_mug", size=size)
 
 
