@@ -12,7 +12,8 @@ from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import AirModel, attend_infer_repeat
 from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.exact import Estimate, Estimator, ExactCount
+from inverse_graphics.models.estimators.estimator import Estimate, Estimator
+from inverse_graphics.models.estimators.exact import ExactCount
 
 
 class LeaveOneOut:

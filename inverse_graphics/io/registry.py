@@ -29,7 +29,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def __init__(self, what: str, *modules: str) -> None:
         self.what = what
-        self._modules = list(modules)
+        self._modules, self._loaded = modules, False
         self._entries: dict[str, Entry] = {}
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
@@ -48,15 +48,25 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return registered
 
     def __getitem__(self, name: str) -> Entry:
-        return self._loaded()[name]
+        return self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._loaded())
+        return iter(self._all())
 
     def __len__(self) -> int:
-        return len(self._loaded())
+        return len(self._all())
 
-    def _loaded(self) -> dict[str, Entry]:
-        while self._modules:
-            import_module(self._modules.pop(0))
+    def _all(self) -> dict[str, Entry]:
+        """The entries, by the order of their modules, whichever was imported first."""
+        if not self._loaded:
+            for module in self._modules:
+                import_module(module)
+            place = {module: index for index, module in enumerate(self._modules)}
+            ordered = sorted(
+                self._entries.items(), key=lambda item: place.get(item[1].__module__, len(place))
+            )
+            self._entries, self._loaded = dict(ordered), True
         return self._entries
+
+    def _module_of(self, name: str) -> str:
+        return str(getattr(self._entries[name], "__module__", ""))

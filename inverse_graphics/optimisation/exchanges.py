@@ -136,13 +136,16 @@ def _with(scenes: SceneLatents, slot: int, **parts: Tensor) -> SceneLatents:
 
 @torch.no_grad()
 def draw_starts(
-    searches: int, space: SceneSpace, score: Score, candidates: int, generator: torch.Generator
+    K: Tensor, space: SceneSpace, score: Score, candidates: int, generator: torch.Generator
 ) -> SceneLatents:
-    """Draw one scene for each of so many searches, the best of `candidates` by `score`."""
-    best, value = _drawn(searches, space, generator), torch.full((searches,), -torch.inf)
-    number = torch.arange(searches)
+    """Draw one scene for each search, the best of `candidates` by `score`.
+
+    K: (S, 3, 3), pixels, the intrinsics of each search's image.
+    """
+    best, value = _drawn(K, space, generator), torch.full((len(K),), -torch.inf)
+    number = torch.arange(len(K))
     for index in range(candidates):
-        scenes = best if index == 0 else _drawn(searches, space, generator)
+        scenes = best if index == 0 else _drawn(K, space, generator)
         worth = score(scenes, number)
         better = worth > value
         best = scenes.where(better, best)
@@ -150,5 +153,5 @@ def draw_starts(
     return best
 
 
-def _drawn(count: int, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
-    return space.family.sample(count, generator).latents
+def _drawn(K: Tensor, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
+    return space.family.sample(len(K), generator).latents.replace(K=K)

@@ -23,16 +23,11 @@ from torch import Tensor
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.models.air2d.network import Air2D
-from inverse_graphics.models.air_objective import AirSchedule
-from inverse_graphics.models.estimators.exact import Estimator
-from inverse_graphics.models.estimators.settings import (
-    Air2DWakeSleepSettings,
-    ConcreteSettings,
-    ExactSettings,
-    IwaeSettings,
-    ScoreFunctionSettings,
-    make_estimator,
-)
+from inverse_graphics.models.estimators.concrete import ConcreteSettings
+from inverse_graphics.models.estimators.estimator import Estimator, EstimatorSettings
+from inverse_graphics.models.estimators.exact import ExactSettings
+from inverse_graphics.models.estimators.multi_sample import Air2DWakeSleepSettings, IwaeSettings
+from inverse_graphics.models.estimators.score_function import ScoreFunctionSettings
 from inverse_graphics.studies.counting import CountingStudy
 from inverse_graphics.studies.plotting import colours_of, new_figure, tidy
 from inverse_graphics.studies.runs import StudyRun
@@ -49,7 +44,7 @@ DRAWS = 40
 FITTED = 300
 """Steps in which a baseline is fitted to a network before its estimator is measured."""
 
-ESTIMATORS: Mapping[str, AirSchedule] = {
+ESTIMATORS: Mapping[str, EstimatorSettings] = {
     "exact": ExactSettings.model_validate({}),
     "score function, no baseline": ScoreFunctionSettings(kind="score_function", baseline_hidden=0),
     "score function, baseline": ScoreFunctionSettings(kind="score_function"),
@@ -183,7 +178,7 @@ def gradient_spreads(
         for name, settings in ESTIMATORS.items():
             generator = torch.Generator().manual_seed(recipe.seed)
             estimator = _estimator(network, settings, recipe.seed)
-            rate = recipe.optimiser.learning_rate * getattr(settings, "baseline_rate", 1.0)
+            rate = recipe.optimiser.learning_rate * settings.helpers_rate
             before = map(images, range(step + 1, step + 1 + fitted))
             _fit_helpers(estimator, before, schedule, generator, rate)
             drawn = presence_gradients(estimator, network, images(step), schedule, draws, generator)
@@ -191,10 +186,10 @@ def gradient_spreads(
     return spreads
 
 
-def _estimator(network: Air2D, settings: AirSchedule, seed: int) -> Estimator:
+def _estimator(network: Air2D, settings: EstimatorSettings, seed: int) -> Estimator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make_estimator(network, settings)
+        return settings.estimator(network)
 
 
 class Schedule(NamedTuple):

@@ -18,9 +18,8 @@ from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d.inference import read_images
 from inverse_graphics.models.air2d.network import Air2D
-from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
-from inverse_graphics.models.estimators.settings import ScoreFunctionSettings, make_estimator
+from inverse_graphics.models.estimators.estimator import AirObjective, EstimatorSettings
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
@@ -40,11 +39,11 @@ FALSE_POSITIVE_RATE = 0.004
 class Air2DTrainable:
     """The 2D model, its objective, and the objective's baseline, if it has one."""
 
-    def __init__(self, network: Air2D, settings: AirSchedule) -> None:
-        estimator = make_estimator(network, settings)
+    def __init__(self, network: Air2D, settings: EstimatorSettings) -> None:
+        estimator = settings.estimator(network)
         self.objective = AirObjective(estimator, settings, network.max_objects)
         self.network, self._helpers = network, estimator.helpers
-        self._helpers_rate = settings.baseline_rate if isinstance(settings, ScoreFunctionSettings) else 1.0
+        self._helpers_rate = settings.helpers_rate
 
     @property
     def module(self) -> nn.Module:

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, Union, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from inverse_graphics.data.sources import MultiMnistData, MultiObjectData
 from inverse_graphics.errors import RecipeError
@@ -21,7 +21,7 @@ from inverse_graphics.models.adaptive.settings import AdaptiveObjectiveSettings
 from inverse_graphics.models.air2d.network import Air2DSettings
 from inverse_graphics.models.air3d.network import Air3DSettings
 from inverse_graphics.models.air3d.objectives import Air3DObjective
-from inverse_graphics.models.estimators.settings import Air2DObjective, ExactSettings
+from inverse_graphics.models.estimators.estimator import ESTIMATORS, EstimatorSettings
 from inverse_graphics.models.residual.block import KindName
 from inverse_graphics.models.residual.network import ResidualSettings
 from inverse_graphics.render.engines import DEFAULT_ENGINE
@@ -56,6 +56,21 @@ RENAMED_KEYS = {
 
 RECIPES: Registry[type[Recipe]] = Registry("model type")
 """Recipes by the model type that they train, `model.kind`."""
+
+
+def _estimator_kind(settings: object) -> str:
+    kind = settings.get("kind") if isinstance(settings, dict) else getattr(settings, "kind", None)
+    return kind or "exact"
+
+
+if TYPE_CHECKING:
+    Air2DObjective = EstimatorSettings
+else:
+    Air2DObjective = Annotated[
+        Union[tuple(Annotated[settings, Tag(kind)] for kind, settings in ESTIMATORS.items())],  # noqa: UP007
+        Discriminator(_estimator_kind),
+    ]
+    """Any estimator's settings; the exact one's where no kind is named."""
 
 
 class EvaluationSettings(BaseModel):
@@ -114,7 +129,7 @@ class Air2DRecipe(Recipe):
 
     data: MultiObjectData = MultiMnistData()
     model: Air2DSettings = Air2DSettings.model_validate({})
-    objective: Air2DObjective = ExactSettings.model_validate({})
+    objective: Air2DObjective = ESTIMATORS["exact"].model_validate({})
 
     @model_validator(mode="after")
     def _model_fits_data(self) -> Self:
@@ -126,7 +141,7 @@ class Air2DRecipe(Recipe):
                 f"model.max_objects {self.model.max_objects} is less than the {most} objects that "
                 "data.count_weights and data.held_out_count_weights allow"
             )
-        longest = self.objective.longest_prefix if isinstance(self.objective, ExactSettings) else None
+        longest = getattr(self.objective, "longest_prefix", None)
         if longest is not None and longest < self.data.largest_count:
             raise ValueError(
                 f"objective.longest_prefix {longest} is less than the {self.data.largest_count} objects that "

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -174,3 +176,12 @@ def test_a_shipped_model_is_found_by_name(saved: Path, monkeypatch: pytest.Monke
 def test_every_shipped_model_loads() -> None:
     for entry in list_models():
         assert load_model(entry.name).document == entry.document
+
+
+def test_loading_a_model_leaves_the_compiler_of_torch_alone():
+    """It takes as long to import as torch, and with Triton it crashes after OpenGL has been used."""
+    code = "import sys; from inverse_graphics.models.weights import list_models, load_model\n"
+    code += "for entry in list_models(): load_model(entry.name)\n"
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -6,7 +6,6 @@ import torch
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.distributions.discrete import truncated_geometric
 from inverse_graphics.models.air2d.network import Air2D
-from inverse_graphics.models.estimators.settings import make_estimator
 from inverse_graphics.studies.estimators import (
     ESTIMATORS,
     GradientSpread,
@@ -48,7 +47,7 @@ def test_estimators_come_in_their_known_order(setting):
     recipe, network, images = setting
     schedule, variances = Schedule.from_recipe(recipe, 0), {}
     for name in ("exact", "Concrete", "score function, no baseline"):
-        estimator = make_estimator(network, ESTIMATORS[name])
+        estimator = ESTIMATORS[name].estimator(network)
         generator = torch.Generator().manual_seed(1)
         gradients = presence_gradients(estimator, network, images, schedule, 30, generator)
         assert gradients.shape == (30, SMALL["head"] + 1)

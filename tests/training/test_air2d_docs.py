@@ -10,16 +10,10 @@ from pydantic_core import PydanticUndefined
 
 from inverse_graphics.data.multi_object import MultiObjectSettings
 from inverse_graphics.models.air2d.network import Air2DSettings
-from inverse_graphics.models.estimators import settings as objectives
+from inverse_graphics.models.estimators.estimator import ESTIMATORS
 
 DOCS = Path(__file__).parents[2] / "docs"
-OBJECTIVES = (
-    objectives.ExactSettings,
-    objectives.ScoreFunctionSettings,
-    objectives.ConcreteSettings,
-    objectives.IwaeSettings,
-    objectives.Air2DWakeSleepSettings,
-)
+OBJECTIVES = tuple(ESTIMATORS.values())
 
 
 def documented(page, heading):

@@ -44,7 +44,7 @@ from inverse_graphics.models.air3d.replay import ReplayBuffer
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, draw_step_inputs, nearest_first
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
-from inverse_graphics.models.estimators.exact import mixed_weights
+from inverse_graphics.models.estimators.estimator import mixed_weights
 from inverse_graphics.observation.model import Tempered
 from inverse_graphics.observation.observation import Observation, Rendered
 

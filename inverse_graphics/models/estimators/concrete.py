@@ -8,18 +8,22 @@ Source: Maddison, Mnih and Teh 2017, "The Concrete distribution"; Jang, Gu and P
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.halting import Relaxed
 from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.exact import Estimate
+from inverse_graphics.models.estimators.estimator import ESTIMATORS, Estimate, Estimator, EstimatorSettings
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
+
+if TYPE_CHECKING:
+    from inverse_graphics.models.air2d.network import Air2D
 
 FLOOR = 1e-30
 """So small that no presence is ever truncated."""
@@ -34,6 +38,18 @@ class RenderingModel(AirModel, Protocol):
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Tensor]:
         """Render the first 0 … N objects: N + 1 tensors (B, C, H, W)."""
+
+
+@ESTIMATORS.register("concrete")
+class ConcreteSettings(EstimatorSettings):
+    """Relaxed presence.  temperature: of the relaxation."""
+
+    kind: Literal["concrete"]
+    temperature: float = Field(0.5, gt=0, le=100)
+
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator."""
+        return Concrete(model, self.temperature)
 
 
 class Concrete:

@@ -1,52 +1,36 @@
-"""The estimator interface, and the estimator that enumerates the count: Monte Carlo only in the latents."""
+"""The estimator that enumerates the count: Monte Carlo only in the latents."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import AirModel, attend_infer_repeat
-from inverse_graphics.models.elbo import Bound, exact_count_elbo, warmed_up_objective
+from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
+from inverse_graphics.models.estimators.estimator import ESTIMATORS, Estimate, Estimator, EstimatorSettings
+
+if TYPE_CHECKING:
+    from inverse_graphics.models.air2d.network import Air2D
 
 
-class Estimate(NamedTuple):
-    """An estimate for a batch.
+@ESTIMATORS.register("exact")
+class ExactSettings(EstimatorSettings):
+    """The enumerated count: unbiased, without sampling noise of the count.
 
-    objective: (B,), to be maximised: its gradient is the estimate.  bound: values to log.
+    longest_prefix: objects are trained on prefixes of at most this many objects, themselves included;
+    presence is trained on all steps. Null for as many as there are steps.
     """
 
-    objective: Tensor
-    bound: Bound
+    kind: Literal["exact"] = "exact"
+    longest_prefix: int | None = Field(None, ge=1, le=16)
 
-
-class Estimator(Protocol):
-    """Estimates the gradient of a bound on log p(x)."""
-
-    @property
-    def helpers(self) -> nn.Module | None:
-        """A module that is trained with the model but is not part of it, such as a baseline."""
-
-    def __call__(
-        self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
-    ) -> Estimate:
-        """Compute one estimate.
-
-        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: in
-        [0, 1], weight of the inferred count in the training of objects; the rest is uniform over prefixes, so
-        that objects become useful before presence goes to zero (`warmed_up_objective`).  generator: for
-        samples.
-        """
-
-
-def mixed_weights(weights: Tensor, warm_up_fraction: float) -> Tensor:
-    """Weights of N + 1 prefixes in the training of objects, without gradient: (..., N + 1).
-
-    weights: (..., N + 1).  warm_up_fraction: f of (1 − f) · uniform + f · weights, in [0, 1].
-    """
-    return (1 - warm_up_fraction) / weights.shape[-1] + warm_up_fraction * weights.detach()
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator."""
+        return ExactCount(model, self.longest_prefix)
 
 
 class ExactCount:

@@ -21,16 +21,44 @@ Wake-Sleep".
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from inverse_graphics.distributions.sampler import Posterior, Reparameterised
+from inverse_graphics.distributions.sampler import Posterior, Reparameterised, Sampler
 from inverse_graphics.models.air import AirModel, Inference, ObjectStep, attend_infer_repeat
 from inverse_graphics.models.elbo import Bound, exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.exact import Estimate
+from inverse_graphics.models.estimators.estimator import ESTIMATORS, Estimate, Estimator, EstimatorSettings
 from inverse_graphics.models.estimators.score_function import sample_counts
+
+if TYPE_CHECKING:
+    from inverse_graphics.models.air2d.network import Air2D
+
+
+@ESTIMATORS.register("iwae")
+class IwaeSettings(EstimatorSettings):
+    """The importance-weighted bound with sampled counts.  samples: of each image."""
+
+    kind: Literal["iwae"]
+    samples: int = Field(5, ge=2, le=1000)
+
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator."""
+        return ImportanceWeighted(model, self.samples)
+
+
+@ESTIMATORS.register("wake_sleep")
+class Air2DWakeSleepSettings(EstimatorSettings):
+    """Reweighted wake-sleep.  samples: of each image."""
+
+    kind: Literal["wake_sleep"]
+    samples: int = Field(5, ge=1, le=1000)
+
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator."""
+        return WakeSleep(model, self.samples)
 
 
 class SampledModel(AirModel, Protocol):
@@ -66,21 +94,27 @@ def mean_bound(inference: Inference, log_count_prior: Tensor, samples: int) -> B
     return Bound(*(by_image(part, samples).mean(1) for part in bound))
 
 
-class ImportanceWeighted:
-    """An `Estimator`: the importance-weighted bound.  model: the model.  samples: K, at least 2."""
+class _MultiSample:
+    """Several samples of each image."""
 
     helpers = None
 
     def __init__(self, model: SampledModel, samples: int) -> None:
-        self.model = model
-        self.samples = samples
+        self.model, self.samples = model, samples
+
+    def inferred(self, images: Tensor, sampler: Sampler) -> Inference:
+        """Infer each image `samples` times: rows of one image are adjacent."""
+        return attend_infer_repeat(self.model, images.repeat_interleave(self.samples, dim=0), sampler)
+
+
+class ImportanceWeighted(_MultiSample):
+    """An `Estimator`: the importance-weighted bound.  model: the model.  samples: K, at least 2."""
 
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """Compute one estimate."""
-        repeated = images.repeat_interleave(self.samples, dim=0)
-        inference = attend_infer_repeat(self.model, repeated, Reparameterised(generator))
+        inference = self.inferred(images, Reparameterised(generator))
         counts = sample_counts(inference.log_count, generator)[:, None]
         joint, log_q = (
             by_image(of_all.gather(-1, counts)[:, 0], self.samples)
@@ -115,21 +149,14 @@ def learning_signals(log_weights: Tensor) -> Tensor:
     return log_mean(log_weights)[:, None] - log_mean(replaced.flatten(0, 1)).view_as(log_weights)
 
 
-class WakeSleep:
+class WakeSleep(_MultiSample):
     """An `Estimator`: reweighted wake-sleep.  model: the model.  samples: K."""
-
-    helpers = None
-
-    def __init__(self, model: SampledModel, samples: int) -> None:
-        self.model = model
-        self.samples = samples
 
     def __call__(
         self, images: Tensor, log_count_prior: Tensor, warm_up_fraction: float, generator: torch.Generator
     ) -> Estimate:
         """Compute one estimate."""
-        repeated = images.repeat_interleave(self.samples, dim=0)
-        inference = attend_infer_repeat(self.model, repeated, _DetachedSampler(generator))
+        inference = self.inferred(images, _DetachedSampler(generator))
         joint = by_image(log_joint(self.model, inference, log_count_prior), self.samples).detach()
         posterior = joint.flatten(1).softmax(-1).view_as(joint)
         uniform = joint.softmax(1) / joint.shape[-1]

@@ -9,15 +9,49 @@ Source: Eslami et al. 2016, section 2.3; Mnih and Gregor 2014, "Neural Variation
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import AirModel, Inference, attend_infer_repeat
+from inverse_graphics.models.air2d.network import WHERE, Air2D
 from inverse_graphics.models.elbo import exact_count_elbo, prefix_bounds
-from inverse_graphics.models.estimators.exact import Estimate, mixed_weights
+from inverse_graphics.models.estimators.estimator import (
+    ESTIMATORS,
+    Estimate,
+    Estimator,
+    EstimatorSettings,
+    mixed_weights,
+)
+
+
+@ESTIMATORS.register("score_function")
+class ScoreFunctionSettings(EstimatorSettings):
+    """The sampled count, trained by the score function, as in the AIR paper.
+
+    baseline_hidden: units of the neural baseline; 0 for none.  baseline_rate: its learning rate, as a
+    multiple of the model's.
+    """
+
+    kind: Literal["score_function"]
+    baseline_hidden: int = Field(256, ge=0, le=4096)
+    baseline_rate: float = Field(10.0, gt=0, le=1000)
+
+    def estimator(self, model: Air2D) -> Estimator:
+        """Make the estimator, with a new baseline."""
+        baseline: NeuralBaseline | None = None
+        if self.baseline_hidden:
+            latents = WHERE + model.settings.what
+            baseline = NeuralBaseline(model.settings.image_size**2, latents, self.baseline_hidden)
+        return ScoreFunction(model, baseline)
+
+    @property
+    def helpers_rate(self) -> float:
+        """That of the baseline."""
+        return self.baseline_rate
 
 
 class Baseline(Protocol):

@@ -13,8 +13,8 @@ from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air2d.attention import read_window
 from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
 from inverse_graphics.models.air2d.vae import BackgroundSettings
-from inverse_graphics.models.air_objective import AirObjective, AirSchedule
 from inverse_graphics.models.elbo import exact_count_elbo
+from inverse_graphics.models.estimators.estimator import AirObjective, AirSchedule
 from inverse_graphics.models.estimators.exact import ExactCount
 from inverse_graphics.observation.observation import Observation, Rendered
 
