@@ -121,14 +121,16 @@ def render_fuzz(
     Objects and cameras a micrometre to a million metres away and inside each other, scales from 0 up, any
     focal length. The exit status is 1 if any value is not finite; the seeds of such scenes are printed.
     """
-    from inverse_graphics.benchmarks.render_fuzz import fuzz_engine
+    from inverse_graphics.benchmarks.render_fuzz import fuzz, fuzz_library
+    from inverse_graphics.render.engines import make_engine
 
     _check_device(device)
     width, height = parsed_size(size)
-    results = []
+    results, library = [], fuzz_library()
     for name in _engines(engine):
         with advancing(name, scenes) as advance:
-            results.append(fuzz_engine(name, scenes, height, width, seed, device, advance))
+            engine_of_name = make_engine(name, library)
+            results.append(fuzz(engine_of_name, library, scenes, height, width, seed, device, advance))
     report(results, json)
     for result in results:
         result.check()

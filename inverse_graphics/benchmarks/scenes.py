@@ -8,6 +8,8 @@ Scenes that are finite and nothing else: what a search, a network or a stranger'
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -252,3 +254,33 @@ def _unit(vector: Tensor) -> Tensor:
     length = vector.norm(dim=-1, keepdim=True)
     up = torch.tensor([0.0, 0.0, 1.0]).expand_as(vector)
     return torch.where(length > 0, vector / torch.where(length > 0, length, 1.0), up)
+
+
+GEOMETRY = {
+    "objects": ("position", "rotation", "tint"),
+    "camera": ("T_world_camera",),
+    "light": ("direction",),
+}
+"""Quantities of scenes that a search moves."""
+EVERYTHING = {
+    "objects": ("position", "rotation", "scale", "tint"),
+    "camera": ("K", "T_world_camera"),
+    "light": ("direction", "diffuse", "ambient"),
+}
+"""All quantities of scenes that an engine differentiates by."""
+
+
+def with_leaves(
+    scenes: SceneBatch, quantities: Mapping[str, Sequence[str]]
+) -> tuple[list[Tensor], SceneBatch]:
+    """Copies of some quantities that gradients flow to, and scenes made of them.
+
+    quantities: names of tensors, by the part of the scenes that holds them.
+    """
+    leaves: list[Tensor] = []
+    for part, names in quantities.items():
+        batch = getattr(scenes, part)
+        copies = {name: getattr(batch, name).detach().clone().requires_grad_() for name in names}
+        leaves += copies.values()
+        scenes = replace(scenes, **{part: replace(batch, **copies)})
+    return leaves, scenes

@@ -31,7 +31,6 @@ class MultiMnistData(MultiObjectSettings):
     """
 
     objects: ClassVar[str] = "digits"
-    counted: ClassVar[bool] = True
     kind: Literal["multi_mnist"] = "multi_mnist"
     digits: Source = "full"
 
@@ -49,7 +48,6 @@ class SpritesData(MultiObjectSettings):
     """Squares, triangles and discs, drawn by us."""
 
     objects: ClassVar[str] = "sprites"
-    counted: ClassVar[bool] = True
     origin: ClassVar[str] = "Sprites: white squares, triangles and discs of random size and turn."
     kind: Literal["sprites"]
 
@@ -62,7 +60,6 @@ class DSpritesData(MultiObjectSettings):
     """The shapes of dSprites, several of them on a canvas."""
 
     objects: ClassVar[str] = "shapes"
-    counted: ClassVar[bool] = True
     origin: ClassVar[str] = "Shapes: those of dSprites, a sixth of them kept to be judged on."
     kind: Literal["multi_dsprites"]
 

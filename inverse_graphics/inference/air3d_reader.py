@@ -19,6 +19,7 @@ from inverse_graphics.geometry.transforms import invert, quaternion_from_matrix,
 from inverse_graphics.inference.image_resize import (
     READERS,
     ImageResize,
+    NetworkReader,
     ResizedImage,
     resize_to_colour,
     scene_camera,
@@ -86,14 +87,11 @@ class _Numbers(NamedTuple):
 
 
 @READERS.register("air3d")
-class Air3DReader:
+class Air3DReader(NetworkReader[Air3D]):
     """A `Reader`."""
 
     def __init__(self, model: LoadedModel, device: torch.device) -> None:
-        assert isinstance(model.module, Air3D)
-        self.name, self.familiarity = model.name, model.document.familiarity
-        self.device = device
-        self.network = model.module.to(device).eval()
+        super().__init__(model, device)
         self.space = self.network.space
         family = self.space.family
         self.kinds = family.kinds

@@ -32,6 +32,7 @@ from inverse_graphics.studies.curves import csv_table, learning_curve, write_cur
 from inverse_graphics.studies.runs import StudyRun
 from inverse_graphics.studies.study import (
     Figures,
+    RecipeType,
     Record,
     Study,
     evaluated,
@@ -40,7 +41,7 @@ from inverse_graphics.studies.study import (
     write_text,
 )
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import AdaptiveRecipe, Recipe
+from inverse_graphics.training.recipe import AdaptiveRecipe
 
 METHODS = ("act", "relaxed", "reinforce")
 """Those that have a time penalty; beside them `repeat`, which has a number of steps."""
@@ -61,9 +62,7 @@ class AdaptiveStudy(Study):
     """A comparison of methods and time penalties.  name: act or pact."""
 
     name: str
-    recipe_type: ClassVar[type[Recipe]] = AdaptiveRecipe
-    trains: ClassVar[str] = "adaptive network"
-    example_recipe: ClassVar[str] = "act_parity"
+    recipes: ClassVar[RecipeType] = RecipeType(AdaptiveRecipe, "adaptive network", "act_parity")
 
     def evaluate(self, run: StudyRun) -> Figures:
         """Error and steps on held-out sequences: over all, under other halting rules, and by difficulty."""

@@ -36,6 +36,7 @@ from inverse_graphics.studies.curves import learning_curve, write_curves
 from inverse_graphics.studies.runs import StudyRun, train_run
 from inverse_graphics.studies.study import (
     Figures,
+    RecipeType,
     Record,
     Study,
     by_variant,
@@ -62,9 +63,7 @@ class CountingStudy(Study):
     """A comparison of variants of a recipe of the 2D model."""
 
     name: str = "counting"
-    recipe_type: ClassVar[type[Recipe]] = Air2DRecipe
-    trains: ClassVar[str] = "2D model"
-    example_recipe: ClassVar[str] = "multi_mnist"
+    recipes: ClassVar[RecipeType] = RecipeType(Air2DRecipe, "2D model", "multi_mnist")
 
     def train(self, run: StudyRun, command: str) -> bool:
         """Train a run, and keep reconstructions and snapshots beside it."""

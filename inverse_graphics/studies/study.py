@@ -17,7 +17,7 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from inverse_graphics.errors import ModelError, RecipeError, TrainingError
 from inverse_graphics.io.documents import read_document
@@ -42,20 +42,24 @@ Record = dict[str, Any]
 Say = Callable[[str], None]
 
 
+class RecipeType(NamedTuple):
+    """The recipes that a study takes, what they train, and a shipped one of them."""
+
+    type: type[Recipe]
+    trains: str
+    example: str
+
+
 class Study(ABC):
     """A comparison of variants of a recipe, each trained from several seeds.
 
     Attributes:
         name: of the command and of the default folder.
-        recipe_type: which recipes it takes.
-        trains: what these train, for messages.
-        example_recipe: one of them, for messages.
+        recipes: which recipes it takes.
     """
 
     name: str
-    recipe_type: ClassVar[type[Recipe]]
-    trains: ClassVar[str]
-    example_recipe: ClassVar[str]
+    recipes: ClassVar[RecipeType]
 
     def plan(
         self,
@@ -71,9 +75,10 @@ class Study(ABC):
             RecipeError: the recipe is of another type, or as `plan_runs`.
             TrainingError: as `plan_runs`.
         """
-        if not isinstance(load_recipe(recipe), self.recipe_type):
+        wanted = self.recipes
+        if not isinstance(load_recipe(recipe), wanted.type):
             raise RecipeError(
-                f"{recipe} trains no {self.trains}: choose a recipe that does, such as {self.example_recipe}"
+                f"{recipe} trains no {wanted.trains}: choose a recipe that does, such as {wanted.example}"
             )
         return plan_runs(recipe, variants, seeds, overrides, out)
 

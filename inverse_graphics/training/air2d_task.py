@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImag
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Air2DRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 BATCH = 500
 """Held-out images that go through the network at once."""
@@ -34,36 +33,6 @@ CALIBRATION_SIZE = 20_000
 """Images to which the warning's mixture is fitted, and images that set its thresholds."""
 FALSE_POSITIVE_RATE = 0.004
 """Share of familiar images that the warning may flag."""
-
-
-class Air2DTrainable:
-    """The 2D model, its objective, and what that trains beside it."""
-
-    def __init__(self, network: Air2D, settings: EstimatorSettings) -> None:
-        estimator = settings.estimator(network)
-        self.objective = AirObjective(estimator, settings, network.max_objects)
-        self.network, self._helpers = network, estimator.helpers
-        self._helpers_rate = settings.helpers_rate
-
-    @property
-    def module(self) -> nn.Module:
-        """The model; beside it, where there is one, the baseline."""
-        if self._helpers is None:
-            return self.network
-        return nn.ModuleDict({"network": self.network, "helpers": self._helpers})
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """The model's parameters, and the baseline's with a learning rate of their own."""
-        groups = [ParameterGroup(list(self.network.parameters()))]
-        if self._helpers is not None:
-            groups.append(ParameterGroup(list(self._helpers.parameters()), self._helpers_rate))
-        return groups
-
-    def loss(
-        self, batch: Tensor, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The negative objective of a batch, and the parts of its bound."""
-        return self.objective.loss(batch, step, generator)
 
 
 @TASKS.register("air2d")
@@ -77,7 +46,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air2D(recipe.model)
-        trainable = Air2DTrainable(network, recipe.objective)
+        trainable = _trainable(network, recipe.objective)
     judge = HeldOut(network, recipe, held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
 
     def batch(step: int) -> Tensor:
@@ -100,6 +69,17 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
         save_model(folder, network, document, model_card(recipe, document))
 
     return Task(trainable, batch, judge.evaluate, export)
+
+
+def _trainable(network: Air2D, settings: EstimatorSettings) -> NetworkTrainable:
+    """The model, beside it where there is one the baseline, which has a learning rate of its own."""
+    estimator = settings.estimator(network)
+    module: nn.Module = network
+    groups = [ParameterGroup(list(network.parameters()))]
+    if estimator.helpers is not None:
+        module = nn.ModuleDict({"network": network, "helpers": estimator.helpers})
+        groups.append(ParameterGroup(list(estimator.helpers.parameters()), settings.helpers_rate))
+    return NetworkTrainable(module, groups, AirObjective(estimator, settings, network.max_objects).loss)
 
 
 def to_network(images: NDArray[np.float32]) -> Tensor:

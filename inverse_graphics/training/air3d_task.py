@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.objectives import Objective, build_objective
+from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
@@ -25,7 +25,7 @@ from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 BATCH = 250
 """Held-out images that go through the network at once."""
@@ -37,31 +37,6 @@ FALSE_POSITIVE_RATE = 0.005
 """Share of familiar images that the warning may flag."""
 TRAINING, HELD_OUT, KNOWN, CALIBRATION = range(4)
 """Streams of scenes: what is judged is never learnt from, and nor is what the warning rests on."""
-
-
-@dataclass(frozen=True)
-class Air3DTrainable:
-    """The 3D model and its objective."""
-
-    network: Air3D
-    objective: Objective
-
-    @property
-    def module(self) -> nn.Module:
-        """The model; beside it, where there is one, what the objective remembers."""
-        if self.objective.replay is None:
-            return self.network
-        return nn.ModuleDict({"network": self.network, "replay": self.objective.replay})
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.network.parameters()))]
-
-    def loss(
-        self, batch: Any, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """As the objective says."""
-        return self.objective.loss(batch, step, generator)
 
 
 @TASKS.register("air3d")
@@ -78,6 +53,10 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         recipe.engine, network.space.family.library, recipe.engine_samples, recipe.engine_workers
     )
     objective = build_objective(network, recipe.objective)
+    module: nn.Module = network
+    if objective.replay is not None:
+        module = nn.ModuleDict({"network": network, "replay": objective.replay})
+    trainable = NetworkTrainable(module, [ParameterGroup(list(network.parameters()))], objective.loss)
     judge = HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
 
     def batch(step: int) -> Any:
@@ -96,7 +75,7 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         )
         save_model(folder, network, document, scene_model_card(recipe, document))
 
-    return Task(Air3DTrainable(network, objective), batch, judge.evaluate, export)
+    return Task(trainable, batch, judge.evaluate, export)
 
 
 def stream(*numbers: int) -> torch.Generator:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,34 +16,15 @@ from inverse_graphics.models.residual.evaluation import ImageScores, evaluate_im
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.residual.objectives import (
     Labelled,
-    ResidualObjective,
     build_residual_objective,
 )
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import residual_model_card
 from inverse_graphics.training.recipe import ResidualRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 SHOWN = 8
 """Held-out images whose computation maps are logged."""
-
-
-@dataclass(frozen=True)
-class ResidualTrainable:
-    """A residual network inside its objective."""
-
-    module: ResidualObjective
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.module.parameters()))]
-
-    def loss(
-        self, batch: Labelled, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The objective's loss of a batch, and what to watch."""
-        del step
-        return self.module.loss(batch, generator)
 
 
 @TASKS.register("residual")
@@ -66,6 +45,8 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         torch.manual_seed(recipe.seed)
         network = ResidualNetwork(recipe.model)
     objective = build_residual_objective(network, recipe.objective)
+    groups = [ParameterGroup(list(objective.parameters()))]
+    trainable = NetworkTrainable(objective, groups, lambda batch, _, rng: objective.loss(batch, rng))
     judged = labelled(held_out.fixed_set(recipe.evaluation.size, recipe.evaluation.seed))
     kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
 
@@ -85,7 +66,7 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         )
         save_model(folder, network, document, residual_model_card(recipe, document))
 
-    return Task(ResidualTrainable(objective), batch, evaluate, export)
+    return Task(trainable, batch, evaluate, export)
 
 
 def labelled(batch: MultiObjectBatch) -> Labelled:

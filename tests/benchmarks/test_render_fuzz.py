@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inverse_graphics.benchmarks.render_fuzz import BATCH, FuzzResult, fuzz, fuzz_engine, fuzz_library
+from inverse_graphics.benchmarks.render_fuzz import BATCH, FuzzResult, fuzz, fuzz_library
 from inverse_graphics.benchmarks.scenes import wild_scenes
 from inverse_graphics.errors import EngineError
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_scenes_and_another_others():
 
 
 def test_many_scenes_show_something():
-    result = fuzz_engine("embedded", 300)
+    result = fuzz(ENGINES["embedded"], LIBRARY, 300)
     assert result.showing > 70
     assert result.values == 300 * (5 * 32 * 32 + 3 * (3 + 9 + 1 + 3) + 9 + 16 + 9)
 
