@@ -10,10 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from .application import ReadableImages
-from .options import Images, JsonLines, Model
+from .options import Images, JsonLines, Model, named
 from .streams import STDOUT, console, json_lines, say
 
 if TYPE_CHECKING:
@@ -38,17 +36,14 @@ def infer(
     json: JsonLines = None,
     overlay: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE|DIR",
-            help="Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
+        named(
+            "FILE|DIR",
+            "Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
             "beside them, the reconstruction; in 2D boxes, numbered by step.",
         ),
     ] = None,
     scenes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write each inferred scene to DIR as a file that `render` draws; 3D models."
-        ),
+        Path | None, named("DIR", "Write each inferred scene as a file that `render` draws; 3D models.")
     ] = None,
 ) -> None:
     """Infer what images show: how many objects, which, and where.

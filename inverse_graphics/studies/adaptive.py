@@ -28,18 +28,10 @@ from inverse_graphics.sequences.problems import evaluation_batch
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 from inverse_graphics.studies.adaptive_plots import plot_curves, plot_difficulty, plot_halting, plot_penalties
 from inverse_graphics.studies.adaptive_tables import AdaptiveRow, adaptive_rows, summarise
-from inverse_graphics.studies.curves import csv_table, learning_curve, write_curves
+from inverse_graphics.studies.curves import learning_curve, write_curves
+from inverse_graphics.studies.records import Figures, Record, csv_table, evaluated, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import (
-    Figures,
-    RecipeType,
-    Record,
-    Study,
-    evaluated,
-    evaluated_once,
-    load_network,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import AdaptiveRecipe
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inverse_graphics.studies.adaptive_tables import SOLVED
 from inverse_graphics.studies.curves import Curve, curves_by_variant
 from inverse_graphics.studies.plotting import draw_seeds, error_axis, new_figure, tidy
-from inverse_graphics.studies.study import Record
+from inverse_graphics.studies.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -33,18 +33,9 @@ from inverse_graphics.studies.counting_plots import (
 )
 from inverse_graphics.studies.counting_tables import CountingRow, counting_rows, summarise_counting
 from inverse_graphics.studies.curves import learning_curve, write_curves
+from inverse_graphics.studies.records import Figures, Record, by_variant, evaluated, write_text
 from inverse_graphics.studies.runs import StudyRun, train_run
-from inverse_graphics.studies.study import (
-    Figures,
-    RecipeType,
-    Record,
-    Study,
-    by_variant,
-    evaluated,
-    evaluated_once,
-    load_network,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.training_stages import keeping_snapshots, recording_task, stage_sheet, stages
 from inverse_graphics.training.air2d_task import to_network
 from inverse_graphics.training.recipe import Air2DRecipe, Recipe

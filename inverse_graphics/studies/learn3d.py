@@ -22,16 +22,9 @@ from inverse_graphics.studies.curves import curves_by_variant, learning_curve, w
 from inverse_graphics.studies.learn3d_evaluation import GALLERY, evaluate_run
 from inverse_graphics.studies.learn3d_plot import Line, plot_curves
 from inverse_graphics.studies.learn3d_tables import VariantRow, summarise, variant_rows, with_labels
+from inverse_graphics.studies.records import Figures, Record, by_variant, evaluated, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import (
-    Figures,
-    RecipeType,
-    Record,
-    Study,
-    by_variant,
-    evaluated,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study
 from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.run import RECIPE
 

@@ -38,17 +38,9 @@ from inverse_graphics.studies.latents import (
     variances,
 )
 from inverse_graphics.studies.plotting import new_figure, without_axes
+from inverse_graphics.studies.records import Figures, Record, markdown_table, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import (
-    Figures,
-    RecipeType,
-    Record,
-    Study,
-    evaluated_once,
-    load_network,
-    markdown_table,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import LEARNS_BY, ResidualRecipe
 from inverse_graphics.training.residual_task import labelled

@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_scenes_and_another_others():
 
 
 def test_many_scenes_show_something():
-    result = fuzz(ENGINES["embedded"], LIBRARY, 300)
+    result = fuzz(ENGINES["numba"], LIBRARY, 300)
     assert result.showing > 70
     assert result.values == 300 * (5 * 32 * 32 + 3 * (3 + 9 + 1 + 3) + 9 + 16 + 9)
 
