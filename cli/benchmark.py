@@ -10,6 +10,7 @@ import typer
 from . import benchmark_render
 from .application import add, new_group, report
 from .options import (
+    Device,
     Json,
     Model,
     Overrides,
@@ -53,6 +54,7 @@ def infer(
         typer.Option(help="Of 2D models: the 1,000 test digits inside the package, or all 10,000."),
     ] = "shipped",
     seed: Seed = 0,
+    device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Measure accuracy, speed and warnings of a model on held-out images.
@@ -63,7 +65,7 @@ def infer(
     from inverse_graphics.benchmarks.infer import benchmark_infer
     from inverse_graphics.inference.parser import load_parser
 
-    rows = list(benchmark_infer(load_parser(model), images, digits, seed, progress=say))
+    rows = list(benchmark_infer(load_parser(model, device), images, digits, seed, progress=say))
     report(rows, json)
 
 

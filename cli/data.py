@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import add, answer, new_group
-from .options import Engine, Json, Packs, Seed, named, number
+from .options import Device, Engine, Json, Packs, Seed, named, number
 from .streams import advancing, console, say
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def make(
     share: Annotated[
         str | None, named("NAME", "Of a kind of images: made of glyphs train, calibration or test.")
     ] = None,
+    device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Make a data set: images, masks, depth and truth of a scene family, or arrays of a kind of images.
@@ -134,7 +135,15 @@ def make(
     if family in MULTI_OBJECT_KINDS:
         from inverse_graphics.data.multi_object_set import make_image_set
 
-        _refuse("scenes", {"--sigma": sigma, "--pack": packs, "--engine": engine != "embedded"})
+        _refuse(
+            "scenes",
+            {
+                "--sigma": sigma,
+                "--pack": packs,
+                "--engine": engine != "embedded",
+                "--device": device != "cpu",
+            },
+        )
         settings = _image_set_settings(family, overrides or (), images, seed, share or "train")
         _make(settings.parts(out), partial(make_image_set, settings, out, processes), json)
     else:
@@ -148,7 +157,8 @@ def make(
             family=read_family(family), images=images, seed=seed, sigma=sigma, engine=engine
         )
         loaded = [load_pack(folder) for folder in packs or ()]
-        _make(wanted.parts(out), partial(make_dataset, wanted, out, processes, loaded), json)
+        make = partial(make_dataset, wanted, out, processes, loaded, device=device)
+        _make(wanted.parts(out), make, json)
 
 
 def _make(parts: Parts, make: Callable[..., Dataset | ImageSet], json: str | None) -> None:

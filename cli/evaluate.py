@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Json, number
+from .options import Device, Json, number
 from .streams import advancing, console
 
 if TYPE_CHECKING:
@@ -33,21 +33,24 @@ def evaluate(
     images: Annotated[int, number("Held-out images.", 1, 1_000_000)] = 2000,
     samples: Annotated[int, number("Of the importance-weighted bound.", 1, 10_000, metavar="K")] = 10,
     seed: Annotated[int, number("Other seeds give other images.", 0)] = 0,
+    device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Evaluate a 2D model on held-out images: bounds, counts, calibration.
 
     The images are drawn from the distribution in the model's recipe.
     """
+    from inverse_graphics.devices import resolve_device
     from inverse_graphics.evaluation.air2d import evaluate2d, recipe_of
     from inverse_graphics.models.air2d.network import Air2D
     from inverse_graphics.models.weights import load_model
 
+    place = resolve_device(device)
     loaded = load_model(model)
     recipe = recipe_of(loaded)
     assert isinstance(loaded.module, Air2D)
     with advancing("evaluating", images) as advance:
-        figures = evaluate2d(loaded.module, recipe, images, samples, seed, advance)
+        figures = evaluate2d(loaded.module.to(place), recipe, images, samples, seed, advance)
     answer({"model": model, **figures}, json, lambda: _show(figures))
 
 

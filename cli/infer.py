@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from .application import ReadableImages
-from .options import Images, JsonLines, Model, named
+from .options import Device, Images, JsonLines, Model, named
 from .streams import STDOUT, console, json_lines, say
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def infer(
     scenes: Annotated[
         Path | None, named("DIR", "Write each inferred scene as a file that `render` draws; 3D models.")
     ] = None,
+    device: Device = "cpu",
 ) -> None:
     """Infer what images show: how many objects, which, and where.
 
@@ -58,7 +59,7 @@ def infer(
     named = ((str(path), image) for path, image in readable)
     first = next(named, None)  # before a second goes into loading a model
     if first is not None:
-        _infer_all(chain([first], named), paths, model, json, overlay, scenes)
+        _infer_all(chain([first], named), paths, model, json, overlay, scenes, device)
     readable.exit_if_failed()
 
 
@@ -69,6 +70,7 @@ def _infer_all(
     json: str | None,
     overlay: Path | None,
     scenes: Path | None,
+    device: str,
 ) -> None:
     from inverse_graphics.inference.parser import load_parser
     from inverse_graphics.interchange.scene_files import SceneFolder
@@ -78,7 +80,7 @@ def _infer_all(
     with ExitStack() as stack:
         draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())
         file = stack.enter_context(json_lines(json) if json else nullcontext())
-        parser = load_parser(model)
+        parser = load_parser(model, device)
         write_scene = SceneFolder(scenes) if scenes else None
         if model is None:
             say(f"model: {parser.name}, the default (--model chooses another)")

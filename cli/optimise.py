@@ -13,7 +13,7 @@ import typer
 from inverse_graphics.errors import ModelError
 
 from .application import ReadableImages
-from .options import Images, JsonLines, Seed, named, number
+from .options import Device, Images, JsonLines, Seed, named, number
 from .streams import STDOUT, advancing, console, json_lines, say
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def optimise(
     out: Annotated[
         Path | None, named("DIR", "Write for each image a scene file, a picture, and an animation.")
     ] = None,
+    device: Device = "cpu",
     json: JsonLines = None,
     seed: Seed = 0,
 ) -> None:
@@ -80,9 +81,9 @@ def optimise(
     _check(model, family, start, restarts, sigma)
     readable = ReadableImages(expand_images(images))
     if family is None:
-        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers, device)
     else:
-        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA)
+        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA, device)
     with optimiser:
         settings = settings_from(start, restarts, steps, exchanges)
         _optimise_all(optimiser, readable, start, settings, out, json, seed)

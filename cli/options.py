@@ -50,6 +50,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
 ]
+Device = Annotated[str, named("NAME", "Where to compute: cpu, cuda or cuda:N.")]
 Engine = Annotated[str, named("NAME", "The render engine; `doctor` lists them.")]
 Packs = Annotated[
     list[Path] | None,

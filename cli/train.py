@@ -26,17 +26,28 @@ def train(
     run_dir: Annotated[
         Path | None, named("DIR", "Where everything goes; runs/RECIPE-seedN if not given.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Where to compute: cpu, cuda or cuda:N; the recipe's if not given."
+        ),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Train a model from a recipe.
 
     The weights, with a model card, end up in the run's folder, beside checkpoints and TensorBoard logs.
-    Ctrl-C saves and says how to go on.
+    Ctrl-C saves and prints the command that continues the run.
     """
     from inverse_graphics.training.run import train as train_recipe
 
     result = train_recipe(
-        recipe, run_dir, overrides or (), resume=resume, how_to_resume=_with_resume(sys.argv)
+        recipe,
+        run_dir,
+        overrides or (),
+        device=device,
+        resume=resume,
+        how_to_resume=_with_resume(sys.argv),
     )
     answer(
         {

@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from inverse_graphics.errors import AssetError as AssetError
     from inverse_graphics.errors import DataError as DataError
+    from inverse_graphics.errors import DeviceError as DeviceError
     from inverse_graphics.errors import EngineError as EngineError
     from inverse_graphics.errors import ImageError as ImageError
     from inverse_graphics.errors import InverseGraphicsError as InverseGraphicsError
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
 else:
     _NAMES_BY_MODULE = {
         "errors": (
-            "AssetError", "DataError", "EngineError", "ImageError", "InverseGraphicsError",
+            "AssetError", "DataError", "DeviceError", "EngineError", "ImageError", "InverseGraphicsError",
             "MissingExtraError", "ModelError", "RecipeError", "SceneError", "StorageError", "TrainingError",
         ),
         "families.family": ("SceneFamily", "SceneSample"),

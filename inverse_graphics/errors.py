@@ -26,6 +26,10 @@ class EngineError(InverseGraphicsError):
     """A render engine that is unknown, not installed or does not support what was requested."""
 
 
+class DeviceError(InverseGraphicsError):
+    """A device that this machine does not have."""
+
+
 class ImageError(InverseGraphicsError):
     """A file that cannot be read as an image."""
 

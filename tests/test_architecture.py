@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "inverse_graphics"
 OUTER = ("assets", "scenes", "train", "cli")
 LEVELS = {
-    "errors": 0, "io": 0, "geometry": 0,
+    "errors": 0, "devices": 0, "io": 0, "geometry": 0,
     "scene": 1, "packs": 1,
     "render": 2,
     "observation": 3, "metrics": 3, "halting": 3, "distributions": 3,

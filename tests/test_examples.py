@@ -70,10 +70,8 @@ def test_search(tmp_path):
 
 def test_pack(tmp_path):
     out = tmp_path / "out"
-    assert run("own_pack", out).splitlines()[:2] == [
-        "workshop/block 120×80×50 mm",
-        "workshop/ring 100×100×20 mm",
-    ]
+    sizes = ["workshop/block 120×80×50 mm", "workshop/ring 100×100×20 mm"]
+    assert run("own_pack", out).splitlines() == sizes
     pack = ig.load_pack(out / "workshop")
     scene = ig.load_scene(out / "workshop.yaml")
     picture = ig.render(scene, packs=[pack], size=(320, 240))

@@ -4,6 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +13,9 @@ import pytest
 import inverse_graphics as ig
 
 SOURCE = Path(ig.__file__).read_text(encoding="utf-8")
-DOCUMENTED = [name for name in ig.__all__ if inspect.isfunction(getattr(ig, name))]
+NAMES: list[str] = vars(ig)["__all__"]
+MODULE_OF: dict[str, str] = vars(ig)["_MODULE_OF"]
+DOCUMENTED = [name for name in NAMES if inspect.isfunction(getattr(ig, name))]
 
 
 def names_for_type_checkers() -> dict[str, str]:
@@ -24,24 +27,24 @@ def names_for_type_checkers() -> dict[str, str]:
 
 
 def test_type_checkers_and_programs_see_the_same_names_from_the_same_modules():
-    modules = {name: f"{ig.__name__}.{module}" for name, module in ig._MODULE_OF.items()}
+    modules = {name: f"{ig.__name__}.{module}" for name, module in MODULE_OF.items()}
     assert names_for_type_checkers() == modules
-    assert set(ig.__all__) == set(modules)
-    assert set(dir(ig)) >= {*ig.__all__, "__version__"}
+    assert set(NAMES) == set(modules)
+    assert set(dir(ig)) >= {*NAMES, "__version__"}
 
 
-@pytest.mark.parametrize("name", ig.__all__)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_what_its_module_calls_so(name):
     value = getattr(ig, name)
     assert not isinstance(value, ModuleType)
-    assert value is getattr(sys.modules[f"{ig.__name__}.{ig._MODULE_OF[name]}"], name)
+    assert value is getattr(sys.modules[f"{ig.__name__}.{MODULE_OF[name]}"], name)
     if name != "ImageLike":
         assert value.__name__ == name
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'inverse_graphics' has no attribute 'rendr'"):
-        ig.rendr  # noqa: B018
+        attrgetter("rendr")(ig)
     assert not hasattr(ig, "studies")
 
 

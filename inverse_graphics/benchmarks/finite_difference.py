@@ -14,7 +14,7 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.finite_difference.engine import FiniteDifference
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 MIN_COUNT = 3

@@ -17,7 +17,7 @@ from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.render.finite_difference.whole_scenes import with_gradients
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import Supersampled, enlarged
 from inverse_graphics.scene.batch import SceneBatch
 

@@ -15,7 +15,7 @@ from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.pictures import Rendering, render
+from inverse_graphics.render.rendering import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
 BATCH = 250

@@ -18,10 +18,10 @@ from inverse_graphics.render.backdrop import plan_of
 from inverse_graphics.render.embedded.drawing import layer_parameters
 from inverse_graphics.render.embedded.drawing_numba import Seen, as_rows, shade
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
-from inverse_graphics.render.embedded.picture_numba import lay_over
+from inverse_graphics.render.embedded.scene_numba import lay_over
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.embedded.visibility_numba import STAGES, find_in, find_until
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 
 
@@ -58,11 +58,11 @@ def _rows(scenes: SceneBatch, library: MeshLibrary, repeats: int) -> dict[str, f
     found = find_in(model.geometry, parameters, mesh, clipping)
     seen, bare = (Seen.from_visibility(part, len(mesh)) for part in (found, _without_edges(found)))
     dtype = objects.position.dtype
-    drawn = shade(parameters, seen, model.tables, dtype).drawn
+    rendered = shade(parameters, seen, model.tables, dtype).rendered
     size = (len(scenes.background), camera.height, camera.width)
     image, coverage, alpha, depth, mask = (
-        np.empty((size[0], 3, *size[1:]), drawn.dtype),
-        *np.empty((3, *size), drawn.dtype),
+        np.empty((size[0], 3, *size[1:]), rendered.dtype),
+        *np.empty((3, *size), rendered.dtype),
         np.empty(size, np.int64),
     )
     arrays = [tensor.numpy() for tensor in plan]
@@ -84,7 +84,7 @@ def _rows(scenes: SceneBatch, library: MeshLibrary, repeats: int) -> dict[str, f
     rows["coverage"] = timed(lambda: shade(parameters, seen, model.tables, dtype)) - rows["shading"]
     rows["backdrop"] = timed(lambda: backdrop_numba.paint(arrays, image, coverage, depth))
     rows["compositing"] = timed(
-        lambda: lay_over(objects.asset.shape[1], seen, drawn, image, coverage, alpha, depth, mask)
+        lambda: lay_over(objects.asset.shape[1], seen, rendered, image, coverage, alpha, depth, mask)
     )
     whole = timed(lambda: render(scenes, engine))
     return {**rows, "calls and allocation": whole - sum(rows.values())}

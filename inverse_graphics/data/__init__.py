@@ -1,1 +1,1 @@
-"""Data sets and scene families: what there is to sample from."""
+"""2D data sets: glyphs, images of several objects, and published files."""

@@ -1,6 +1,6 @@
-"""dSprites: squares, ellipses and hearts in six sizes and forty turns (Matthey et al. 2017, Apache-2.0).
+"""dSprites: squares, ellipses, hearts in six sizes and forty orientations (Matthey et al. 2017, Apache-2.0).
 
-Here each of the 720 shapes stands once, cut out of its place: all of them ship with the package.
+Each of the 720 shapes is included once, cropped from its image; all of them ship with the package.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from inverse_graphics.data.store import Resource, read_resource, read_shipped, w
 
 SHAPES = ("square", "ellipse", "heart")
 SHIPPED = "dsprites/masks", "dsprites/labels"
-HELD_OUT, KEPT = 120, 60
-"""Shapes that are judged on, and kept for the warning's thresholds."""
+TEST_COUNT, CALIBRATION_COUNT = 120, 60
+"""Shapes for evaluation, and for the thresholds of the outlier detector."""
 
 PUBLISHED = Resource(
     "dsprites/dsprites_subset.npz",
@@ -26,27 +26,27 @@ PUBLISHED = Resource(
         "985c0ffb002e9c12c4c61533b4af6adfaa64c8bf/dsprites/dsprites_subset.npz",
     ),
 )
-"""20,000 images at random, among them every shape in every size and turn."""
+"""20,000 random images, which include every shape in every size and orientation."""
 
 
 def dsprites_glyphs() -> Split:
-    """The 720 shapes, labelled by their place in `SHAPES`, shuffled once and for all, and divided."""
+    """Load the 720 shapes, labelled by their index in `SHAPES`, shuffled by a fixed seed, and split."""
     masks, labels = (read_shipped(name) for name in SHIPPED)
     order = np.random.default_rng(0).permutation(len(labels))
     shapes = Glyphs(255 * masks[order], labels[order].astype(np.int64))
-    rest, held_out = shapes.divided(HELD_OUT)
-    return Split(*rest.divided(KEPT), held_out)
+    rest, test = shapes.divided(TEST_COUNT)
+    return Split(*rest.divided(CALIBRATION_COUNT), test)
 
 
 def write_shipped_shapes() -> None:
-    """Cut the shapes out of the published images anew.
+    """Write the shipped shapes again, cropped from the published images.
 
     Raises:
-        DataError: these are not here and cannot be fetched.
+        DataError: these are not on this machine and cannot be fetched.
     """
     published = np.load(io.BytesIO(read_resource(PUBLISHED)), allow_pickle=False)
-    images, shape_size_turn = published["imgs"], published["latents_classes"][:, :3]
-    shapes, first = np.unique(shape_size_turn, axis=0, return_index=True)
+    images, shape_size_orientation = published["imgs"], published["latents_classes"][:, :3]
+    shapes, first = np.unique(shape_size_orientation, axis=0, return_index=True)
     boxes = tight_boxes(images[first])
     side = boxes[:, 2:].max()
     masks = np.zeros((len(shapes), side, side), np.uint8)

@@ -1,7 +1,4 @@
-"""Glyphs: small labelled pictures, white on black, of which images of several objects are made.
-
-Where objects are put on a canvas: whole placements are proposed and rejected, so that all are alike.
-"""
+"""Glyphs (small labelled images, white on black) and their placement in images by rejection sampling."""
 
 from __future__ import annotations
 
@@ -36,18 +33,18 @@ class Glyphs:
 
     @cached_property
     def tight(self) -> NDArray[np.int64]:
-        """(n, 4), the glyphs' tight boxes within their own images."""
+        """The glyphs' bounding boxes within their own images: (n, 4)."""
         return tight_boxes(self.images)
 
     def divided(self, last: int) -> tuple[Glyphs, Glyphs]:
-        """All but the `last` glyphs, and the `last` ones."""
+        """Split off the `last` glyphs: all others, and these."""
         first = len(self) - last
         return Glyphs(self.images[:first], self.labels[:first]), Glyphs(
             self.images[first:], self.labels[first:]
         )
 
     def ink(self, index: int, width: int, height: int) -> NDArray[np.uint8]:
-        """What lies in a glyph's tight box, resampled to (height, width) where that is another size."""
+        """The contents of a glyph's bounding box, resampled to (height, width) if that differs."""
         x, y, w, h = self.tight[index].tolist()
         cut = self.images[index, y : y + h, x : x + w]
         if (w, h) == (width, height):
@@ -56,7 +53,7 @@ class Glyphs:
 
 
 class Split(NamedTuple):
-    """Glyphs for training, for calibrating the outlier detector, and for testing."""
+    """Glyphs for training, for calibration of the outlier detector, and for testing."""
 
     train: Glyphs
     calibration: Glyphs
@@ -64,7 +61,7 @@ class Split(NamedTuple):
 
 
 def tight_boxes(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(n, 4): x, y, width, height of the smallest box holding all pixels > 0; zeros where there are none.
+    """Compute bounding boxes of the pixels > 0: (n, 4), x, y, width, height; zeros for blank images.
 
     images: (n, height, width).
     """
@@ -79,31 +76,32 @@ def tight_boxes(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 CANDIDATES = 16
-"""Placements of disjoint boxes proposed at once for each image; the first that fits is taken."""
+"""Placements of disjoint boxes proposed at once for each image; the first valid one is used."""
 ROUNDS = 1000
-"""Rounds of proposals after which objects are said not to fit on the canvas."""
+"""Rounds of proposals after which an error is raised."""
 
 Layers = NDArray[np.float32]
-"""(B, M, S, S) in [0, 1]: the ink of each object on its canvas; empty slots are black."""
+"""(B, M, S, S) in [0, 1]: the ink of each object in its own image; empty slots are black."""
 
 
 def place_disjoint(
     extents: NDArray[np.int64], size: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Top left corners, uniform over all placements whose boxes lie on the canvas and are disjoint.
+    """Sample top left corners, uniform over all placements whose boxes lie in the image and are disjoint.
 
-    extents: (B, M, 2), width and height; zeros mark an empty slot, which gets the corner (0, 0). Whole
-    placements are proposed and rejected, since moving only the object that collides would not be uniform.
+    extents: (B, M, 2), width and height; zeros mark an empty slot, which gets the corner (0, 0).  size: side
+    of the image, pixels.  generator: source of randomness.  Returns (B, M, 2). Whole placements are proposed
+    and rejected, as moving only the object that overlaps would not be uniform.
 
     Raises:
-        DataError: none was found.
+        DataError: no valid placement was found.
     """
     corners = np.zeros_like(extents)
     waiting = np.arange(len(extents))
     for _ in range(ROUNDS):
-        wanted = extents[waiting]
-        proposed = _anywhere(wanted, size, generator, (CANDIDATES,))
-        fits = _disjoint(proposed, wanted)
+        remaining = extents[waiting]
+        proposed = _uniform_corners(remaining, size, generator, (CANDIDATES,))
+        fits = _disjoint(proposed, remaining)
         corners[waiting] = proposed[fits.argmax(axis=0), np.arange(len(waiting))]
         waiting = waiting[~fits.any(axis=0)]
         if len(waiting) == 0:
@@ -118,35 +116,38 @@ def place_overlapping(
     generator: np.random.Generator,
     allowed: Callable[[Layers], NDArray[np.bool_]],
 ) -> tuple[NDArray[np.int64], Layers]:
-    """Top left corners, uniform over all placements on the canvas that are allowed; and what they draw.
+    """Sample top left corners, uniform over all allowed placements in the image, and render their layers.
 
     inks: for each image, the ink of its objects.  extents: (B, M, 2), width and height; zeros mark an empty
-    slot.  allowed: which images (B',) of these layers may stand.
+    slot.  size: side of the image, pixels.  generator: source of randomness.  allowed: maps layers of B'
+    images to a mask (B',) of the valid ones.  Returns corners (B, M, 2) and layers.
 
     Raises:
-        DataError: no placement was found that is allowed.
+        DataError: no allowed placement was found.
     """
     corners = np.zeros_like(extents)
     layers = np.zeros((*extents.shape[:2], size, size), np.float32)
     waiting = np.arange(len(extents))
     for _ in range(ROUNDS):
-        proposed = _anywhere(extents[waiting], size, generator, ())
-        drawn = _drawn([inks[image] for image in waiting.tolist()], proposed, extents.shape[1], size)
-        stands = allowed(drawn)
-        corners[waiting[stands]], layers[waiting[stands]] = proposed[stands], drawn[stands]
-        waiting = waiting[~stands]
+        proposed = _uniform_corners(extents[waiting], size, generator, ())
+        rendered = _render_layers(
+            [inks[image] for image in waiting.tolist()], proposed, extents.shape[1], size
+        )
+        valid = allowed(rendered)
+        corners[waiting[valid]], layers[waiting[valid]] = proposed[valid], rendered[valid]
+        waiting = waiting[~valid]
         if len(waiting) == 0:
             return corners, layers
-    raise _no_room(extents, size, "do not find places where enough of each is seen")
+    raise _no_room(extents, size, "do not find places where enough of each is visible")
 
 
 def ink_adds_up(layers: Layers) -> NDArray[np.bool_]:
-    """Whether the sum of all ink is nowhere brighter than white: (B,)."""
+    """Whether the sum of all ink is at most 1 in every pixel: (B,)."""
     return layers.sum(axis=1).max(axis=(1, 2)) <= 1
 
 
-def each_is_seen(layers: Layers, share: float) -> NDArray[np.bool_]:
-    """Whether of each object at least this share of its ink lies where no other object is: (B,)."""
+def each_is_visible(layers: Layers, share: float) -> NDArray[np.bool_]:
+    """Whether at least this share of each object's ink is not covered by other objects: (B,)."""
     fits = np.ones(len(layers), np.bool_)
     for slot in range(layers.shape[1]):
         others = np.delete(layers, slot, axis=1)
@@ -155,15 +156,15 @@ def each_is_seen(layers: Layers, share: float) -> NDArray[np.bool_]:
     return fits
 
 
-def _anywhere(
+def _uniform_corners(
     extents: NDArray[np.int64], size: int, generator: np.random.Generator, shape: tuple[int, ...]
 ) -> NDArray[np.int64]:
-    """Corners at which boxes lie on the canvas: (*shape, B, M, 2)."""
+    """Uniform corners of boxes that lie in the image: (*shape, B, M, 2)."""
     room = np.where(extents > 0, size + 1 - extents, 1)
     return (generator.random((*shape, *extents.shape), np.float32) * room).astype(np.int64)
 
 
-def _drawn(
+def _render_layers(
     inks: Sequence[Sequence[NDArray[np.uint8]]], corners: NDArray[np.int64], slots: int, size: int
 ) -> Layers:
     layers = np.zeros((len(inks), slots, size, size), np.float32)
@@ -175,7 +176,7 @@ def _drawn(
 
 
 def _disjoint(corners: NDArray[np.int64], extents: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether no two boxes of an image share a pixel; empty slots share none.
+    """Whether no two boxes of an image overlap; empty slots overlap none.
 
     corners: (K, B, M, 2).  extents: (B, M, 2).  Returns (K, B).
     """

@@ -20,10 +20,10 @@ Part = Literal["train", "test"]
 Source = Literal["full", "shipped"]
 
 SHIPPED_SIZES: dict[Part, int] = {"train": 2000, "test": 1000}
-"""How many digits of each split ship with the package: the first ones of the published files."""
+"""Number of digits of each split that ship with the package: the first ones of the published files."""
 
-KEPT_SHARE = 12
-"""One in so many training digits is never learnt from: the warning's thresholds come from them."""
+CALIBRATION_SHARE = 12
+"""One in this many training digits belongs to the calibration set of the outlier detector."""
 
 _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -60,14 +60,15 @@ _LABELS: dict[Part, Resource] = {
     ),
 }
 FILES = (*_IMAGES.values(), *_LABELS.values())
-"""All that is published."""
+"""All published files."""
 
 
 def load_digits(split: Part, source: Source = "full") -> Glyphs:
-    """The digits of one split.
+    """Load the digits of one split.
 
-    `source` "full" is the published set, 60,000 training and 10,000 test digits, found or fetched as
-    `inverse_graphics.data.store` says; "shipped" is the subset inside this package and needs no network.
+    split: of the published set.  source: "full" for the published set, 60,000 training and 10,000 test
+    digits, located or fetched by `inverse_graphics.data.store`; "shipped" for the subset inside this package,
+    which needs no network.
 
     Raises:
         DataError: the published files are missing and cannot be fetched, or are damaged.
@@ -80,22 +81,22 @@ def load_digits(split: Part, source: Source = "full") -> Glyphs:
 
 
 def digit_glyphs(source: Source = "full") -> Split:
-    """Training digits to learn from, the last twelfth of them kept; test digits to be judged on.
+    """Load training digits, of which the last twelfth is the calibration set, and test digits.
 
     Raises:
         DataError: as `load_digits`.
     """
     digits = load_digits("train", source)
-    return Split(*digits.divided(len(digits) // KEPT_SHARE), load_digits("test", source))
+    return Split(*digits.divided(len(digits) // CALIBRATION_SHARE), load_digits("test", source))
 
 
 def missing_files() -> tuple[str, ...]:
-    """The published files that are not on this machine; looking costs no network."""
+    """List the published files that are not on this machine, without network access."""
     return tuple(resource.name for resource in FILES if locate(resource) is None)
 
 
 def write_shipped_subset() -> None:
-    """Write the shipped subset anew from the published files: the first digits of each split."""
+    """Write the shipped subset again from the published files: the first digits of each split."""
     for split, count in SHIPPED_SIZES.items():
         digits = load_digits(split)
         write_shipped(f"mnist_small/{split}-images", digits.images[:count])

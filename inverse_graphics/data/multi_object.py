@@ -1,10 +1,8 @@
-"""Images of several objects: glyphs scattered over a canvas, as in multi-MNIST.
+"""Images of several objects: randomly placed glyphs over a background, as in multi-MNIST.
 
 Eslami et al. 2016, "Attend, Infer, Repeat", section 3.1: 50×50 pixels, 0, 1 or 2 digits with equal
-probability. Unless told otherwise, the digits' tight boxes are disjoint, so that a count is always well
-defined.
-
-What lies behind the objects of an image: nothing, noise, or a grid of lines.
+probability. By default the digits' bounding boxes are disjoint, so that the count is well defined. The
+background is black, noise, or a grid of lines.
 """
 
 from __future__ import annotations
@@ -16,15 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from inverse_graphics.data.glyphs import Glyphs, each_is_seen, ink_adds_up, place_disjoint, place_overlapping
+from inverse_graphics.data.glyphs import (
+    Glyphs,
+    each_is_visible,
+    ink_adds_up,
+    place_disjoint,
+    place_overlapping,
+)
 from inverse_graphics.errors import DataError
 
-Pictures = NDArray[np.float32]
+Images = NDArray[np.float32]
 Grey = Annotated[float, Field(ge=0, le=1)]
 
 
 class Black(BaseModel):
-    """Nothing."""
+    """A black background."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +36,7 @@ class Black(BaseModel):
 
 
 class Noise(BaseModel):
-    """Every pixel for itself: normal with this mean and standard deviation, clipped to [0, 1]."""
+    """Independent pixels: normal with this mean and standard deviation, clipped to [0, 1]."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,8 +44,8 @@ class Noise(BaseModel):
     mean: Grey = 0.3
     std: Grey = 0.15
 
-    def draw(self, count: int, size: int, generator: np.random.Generator) -> Pictures:
-        """(count, size, size) in [0, 1]."""
+    def sample(self, count: int, size: int, generator: np.random.Generator) -> Images:
+        """Sample backgrounds: (count, size, size) in [0, 1]."""
         noise = generator.standard_normal((count, size, size), np.float32)
         return (np.float32(self.mean) + np.float32(self.std) * noise).clip(0, 1)
 
@@ -49,8 +53,10 @@ class Noise(BaseModel):
 class Grid(BaseModel):
     """Horizontal and vertical lines, one pixel wide, on black.
 
-    spacing: smallest and largest distance from line to line, pixels.  brightness: smallest and largest grey
-    level.  Both, and where the first line stands, are drawn anew for each image.
+    spacing: smallest and largest distance between lines, pixels.  brightness: smallest and largest grey
+    level.
+
+    Both, and the place of the first line, are sampled for each image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,8 +73,8 @@ class Grid(BaseModel):
             )
         return self
 
-    def draw(self, count: int, size: int, generator: np.random.Generator) -> Pictures:
-        """(count, size, size) in [0, 1]."""
+    def sample(self, count: int, size: int, generator: np.random.Generator) -> Images:
+        """Sample backgrounds: (count, size, size) in [0, 1]."""
         spacing = generator.integers(self.spacing[0], self.spacing[1] + 1, (count, 1))
         x, y = (generator.integers(0, self.spacing[1], (2, count, 1)) % spacing)[:, :, :]
         brightness = generator.uniform(*self.brightness, (count, 1, 1)).astype(np.float32)
@@ -78,7 +84,7 @@ class Grid(BaseModel):
 
 
 Background = Annotated[Black | Noise | Grid, Field(discriminator="kind")]
-"""Any of them."""
+"""Any of these."""
 
 
 BLOCK = 256
@@ -89,16 +95,17 @@ GlyphPlacement = Literal["disjoint", "adding", "overlapping"]
 
 
 class MultiObjectSettings(BaseModel):
-    """What images of several objects look like.
+    """Settings of images of several objects.
 
-    size: side of the square canvas, pixels.
+    size: side of the square image, pixels.
     count_weights: relative frequency of 0, 1, 2, … objects; they need not sum to one.
-    held_out_count_weights: likewise in images that are judged, where these are to differ.
-    placement: "disjoint", tight boxes share no pixel; "adding", they may, but summed ink is nowhere brighter
-    than white, as in pyro's multi-MNIST; "overlapping", objects hide each other, and of each at least the
-    share `visible` is seen.
+    held_out_count_weights: likewise in test images, if these are to differ.
+    placement: "disjoint", bounding boxes do not overlap; "adding", they may, but the summed ink is at most 1
+    in every pixel, as in pyro's multi-MNIST; "overlapping", objects occlude each other, and of each at least
+    the share `visible` is visible.
+    visible: smallest visible share of an object's ink, in [0, 1].
     scale: smallest and largest factor by which a glyph is resized.
-    background: what lies behind; ink is white paint on it.
+    background: behind the objects; ink is white and opaque.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,17 +139,17 @@ class MultiObjectSettings(BaseModel):
 
     @property
     def largest_count(self) -> int:
-        """The most objects that an image can hold."""
+        """The largest possible number of objects of an image."""
         return len(self.count_weights) - 1
 
     @property
     def count_probabilities(self) -> NDArray[np.float64]:
-        """(largest_count + 1,), summing to one."""
+        """Probabilities of the counts, which sum to one: (largest_count + 1,)."""
         weights = np.asarray(self.count_weights, np.float64)
         return weights / weights.sum()
 
-    def held_out(self) -> Self:
-        """The same for images that are judged."""
+    def test_settings(self) -> Self:
+        """The settings of test images."""
         weights = self.held_out_count_weights
         return self if weights is None else self.model_copy(update={"count_weights": weights})
 
@@ -151,10 +158,10 @@ _PAPER = MultiObjectSettings()
 
 
 class MultiObjectBatch(NamedTuple):
-    """B images and what is on them; slots beyond an image's count hold zeros, and label −1.
+    """B images and their objects; slots beyond an image's count have zero boxes and the label −1.
 
     images: (B, size, size) float32 in [0, 1].  counts: (B,) int64.
-    boxes: (B, M, 4) int64, x and y of the top left pixel, width, height, in pixels, of each tight box.
+    boxes: (B, M, 4) int64, x and y of the top left pixel, width, height, in pixels, of each bounding box.
     labels: (B, M) int64.
     """
 
@@ -166,9 +173,9 @@ class MultiObjectBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class MultiObjectImages:
-    """An endless, reproducible stream of images made of given glyphs.
+    """An endless, reproducible stream of images of given glyphs.
 
-    Batch k of seed s depends on (s, k) alone, so that a run resumes from the number of its step.
+    Batch k of seed s depends on (s, k) alone, so that a run resumes from its step number.
     """
 
     glyphs: Glyphs
@@ -184,15 +191,17 @@ class MultiObjectImages:
         largest = int(_scaled(boxes[:, 2:], np.float64(self.settings.scale[1])).max())
         if largest > self.settings.size:
             raise DataError(
-                f"a glyph of {largest} pixels does not fit a canvas of {self.settings.size}: "
+                f"a glyph of {largest} pixels does not fit an image of {self.settings.size}: "
                 "choose a larger size or a smaller scale"
             )
 
     def batch(self, size: int, seed: int, index: int) -> MultiObjectBatch:
-        """Batch number `index` of the stream of `seed`, `size` images; both at least 0 and below 2⁶⁴.
+        """Sample batch `index` of stream `seed`.
+
+        size: number of images.  seed: in [0, 2⁶⁴).  index: in [0, 2⁶⁴).
 
         Raises:
-            DataError: the glyphs drawn do not find a place on the canvas.
+            DataError: no valid placement of the sampled glyphs was found.
         """
         settings = self.settings
         generator = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
@@ -201,7 +210,7 @@ class MultiObjectImages:
         chosen = generator.integers(len(self.glyphs), size=(size, slots))
         present = np.arange(slots) < counts[:, None]
         extents = np.where(present[..., None], self._extents(chosen, generator), 0)
-        corners, ink = self._draw(chosen, extents, generator)
+        corners, ink = self._render(chosen, extents, generator)
         return MultiObjectBatch(
             images=self._before_background(ink, generator),
             counts=counts,
@@ -210,22 +219,22 @@ class MultiObjectImages:
         )
 
     def fixed_set(self, count: int, seed: int) -> MultiObjectBatch:
-        """The first `count` images of the stream of `seed` in batches of 256, as one batch."""
+        """Sample the first `count` images of stream `seed`, in batches of 256, as one batch."""
         blocks = [self.batch(BLOCK, seed, index) for index in range(max(1, -(-count // BLOCK)))]
         return MultiObjectBatch(*(np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)))
 
     def _extents(self, chosen: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-        """Width and height of each glyph as it will be drawn: (B, M, 2)."""
+        """Width and height of each glyph in the image: (B, M, 2)."""
         tight = self.glyphs.tight[chosen, 2:]
         smallest, largest = self.settings.scale
         if smallest == largest:
             return _scaled(tight, np.float64(smallest))
         return _scaled(tight, generator.uniform(smallest, largest, (*chosen.shape, 1)))
 
-    def _draw(
+    def _render(
         self, chosen: NDArray[np.int64], extents: NDArray[np.int64], generator: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Place and draw the glyphs: corners (B, M, 2), and ink (B, size, size) in [0, 1]."""
+        """Place and render the glyphs: corners (B, M, 2), and ink (B, size, size) in [0, 1]."""
         settings = self.settings
         if settings.placement == "disjoint":
             corners = place_disjoint(extents, settings.size, generator)
@@ -236,7 +245,7 @@ class MultiObjectImages:
             extents,
             settings.size,
             generator,
-            ink_adds_up if adding else lambda layers: each_is_seen(layers, settings.visible),
+            ink_adds_up if adding else lambda layers: each_is_visible(layers, settings.visible),
         )
         return corners, layers.sum(axis=1) if adding else 1 - np.prod(1 - layers, axis=1)
 
@@ -248,13 +257,13 @@ class MultiObjectImages:
     def _pasted(
         self, chosen: NDArray[np.int64], extents: NDArray[np.int64], corners: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Disjoint boxes, copied one by one."""
-        model_image = np.zeros((len(chosen), self.settings.size, self.settings.size), np.uint8)
+        """Render disjoint boxes, copied one by one."""
+        images = np.zeros((len(chosen), self.settings.size, self.settings.size), np.uint8)
         where = extents[..., 0].nonzero()
         columns = (where[0], chosen[where], extents[where], corners[where])
         for image, glyph, (width, height), (x, y) in zip(*(c.tolist() for c in columns), strict=True):
-            model_image[image, y : y + height, x : x + width] = self.glyphs.ink(glyph, width, height)
-        return np.divide(model_image, np.float32(255))
+            images[image, y : y + height, x : x + width] = self.glyphs.ink(glyph, width, height)
+        return np.divide(images, np.float32(255))
 
     def _before_background(
         self, ink: NDArray[np.float32], generator: np.random.Generator
@@ -262,8 +271,8 @@ class MultiObjectImages:
         background = self.settings.background
         if isinstance(background, Black):
             return ink
-        behind = background.draw(len(ink), self.settings.size, generator)
-        return behind + (1 - behind) * ink
+        grey = background.sample(len(ink), self.settings.size, generator)
+        return grey + (1 - grey) * ink
 
 
 def _scaled(extents: NDArray[np.int64], scale: NDArray[np.float64] | np.float64) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Published data sets by name: their files, where these are, and fetching them beforehand."""
+"""Published data sets by name: listing and fetching their files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PUBLISHED: dict[str, tuple[Resource, ...]] = {
 class FoundFile(NamedTuple):
     """A published file.
 
-    path: where it is on this machine; None where it is not.  size: unpacked, bytes.  sha256: of the unpacked
-    bytes.
+    name: in a data folder.  path: on this machine; None if it is missing.  size: unpacked, bytes.
+    sha256: of the unpacked bytes.
     """
 
     name: str
@@ -31,7 +31,7 @@ class FoundFile(NamedTuple):
 
 
 def known_files(names: Sequence[str] = ()) -> Iterator[FoundFile]:
-    """The files of these data sets, of all if none is named; looks, and fetches nothing.
+    """List the files of data sets, by default of all, without fetching.
 
     Raises:
         DataError: one of the names is not known.
@@ -41,10 +41,10 @@ def known_files(names: Sequence[str] = ()) -> Iterator[FoundFile]:
 
 
 def fetch_files(names: Sequence[str] = ()) -> Iterator[FoundFile]:
-    """Fetch what is missing of these data sets, of all if none is named, and verify all of it.
+    """Fetch the missing files of data sets, by default of all, and verify all files.
 
     Raises:
-        DataError: a name is not known, or a file is not to be had, or is not the published one.
+        DataError: a name is not known, or a file cannot be fetched, or is not the published one.
         StorageError: a file cannot be written.
     """
     for resource in _resources(names):

@@ -1,6 +1,6 @@
-"""Kinds of data that the 2D model learns from, as recipes name them.
+"""Settings of the 2D model's data, for recipes.
 
-Each says what its objects are called, where they come from, and whether it is known how many there are.
+Each has the name of its objects, their origin, and whether the number of objects is known.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from inverse_graphics.data.omniglot import omniglot_glyphs
 from inverse_graphics.data.sprites import sprite_glyphs
 
 _DIGITS: dict[Source, str] = {
-    "full": "Digits: MNIST's 60,000 training digits, the last twelfth of them kept for the warning's "
-    "thresholds; judged on images of its 10,000 test digits.",
-    "shipped": "Digits: MNIST's first 2,000 training digits, the last twelfth of them kept for the warning's "
-    "thresholds; judged on images of its first 1,000 test digits.",
+    "full": "Digits: MNIST's 60,000 training digits, the last twelfth of them for the warning's thresholds; "
+    "evaluated on images of its 10,000 test digits.",
+    "shipped": "Digits: MNIST's first 2,000 training digits, the last twelfth of them for the warning's "
+    "thresholds; evaluated on images of its first 1,000 test digits.",
 }
 
 
@@ -36,31 +36,31 @@ class MultiMnistData(MultiObjectSettings):
 
     @property
     def origin(self) -> str:
-        """Where the digits come from: a sentence."""
+        """The origin of the digits, a sentence."""
         return _DIGITS[self.digits]
 
     def glyphs(self) -> Split:
-        """Training digits to learn from, test digits to be judged on."""
+        """Training, calibration and test digits."""
         return digit_glyphs(self.digits)
 
 
 class SpritesData(MultiObjectSettings):
-    """Squares, triangles and discs, drawn by us."""
+    """Squares, triangles and discs, rendered by this package."""
 
     objects: ClassVar[str] = "sprites"
-    origin: ClassVar[str] = "Sprites: white squares, triangles and discs of random size and turn."
+    origin: ClassVar[str] = "Sprites: white squares, triangles and discs of random size and orientation."
     kind: Literal["sprites"]
 
     def glyphs(self) -> Split:
-        """Sprites of random size and turn."""
+        """Sprites of random size and orientation."""
         return sprite_glyphs()
 
 
 class DSpritesData(MultiObjectSettings):
-    """The shapes of dSprites, several of them on a canvas."""
+    """The shapes of dSprites, several per image."""
 
     objects: ClassVar[str] = "shapes"
-    origin: ClassVar[str] = "Shapes: those of dSprites, a sixth of them kept to be judged on."
+    origin: ClassVar[str] = "Shapes: those of dSprites, a sixth of them for evaluation."
     kind: Literal["multi_dsprites"]
 
     def glyphs(self) -> Split:
@@ -69,19 +69,19 @@ class DSpritesData(MultiObjectSettings):
 
 
 class OmniglotData(MultiObjectSettings):
-    """Omniglot's letters, which consist of strokes; how many is not known.
+    """Omniglot's letters, which consist of strokes; the number of strokes is not known.
 
     letters: "full" for ten published alphabets, "shipped" for the subset inside the package.
     """
 
     objects: ClassVar[str] = "letters"
     counted: ClassVar[bool] = False
-    origin: ClassVar[str] = "Letters: Omniglot's, by seventeen people; judged on those of three others."
+    origin: ClassVar[str] = "Letters: Omniglot's, by seventeen people; evaluated on those of three others."
     kind: Literal["omniglot"]
     letters: Source = "full"
 
     def glyphs(self) -> Split:
-        """Letters of seventeen people to learn from, of three others to be judged on."""
+        """Letters of seventeen people for training and calibration, of three others for testing."""
         return omniglot_glyphs(self.letters)
 
 
@@ -97,7 +97,7 @@ MultiObjectData = Annotated[
     | Annotated[OmniglotData, Tag("omniglot")],
     Discriminator(_kind),
 ]
-"""Any of them; multi-MNIST where no kind is named."""
+"""Any of these; multi-MNIST if no kind is given."""
 
 KINDS: dict[str, type[MultiMnistData | SpritesData | DSpritesData | OmniglotData]] = {
     "multi_mnist": MultiMnistData,
@@ -105,11 +105,11 @@ KINDS: dict[str, type[MultiMnistData | SpritesData | DSpritesData | OmniglotData
     "multi_dsprites": DSpritesData,
     "omniglot": OmniglotData,
 }
-"""By name."""
+"""Data settings by kind."""
 
 
 class Streams(NamedTuple):
-    """Images to learn from, images for the warning's thresholds, and images to be judged on."""
+    """Training images, calibration images for the outlier detector, and test images."""
 
     train: MultiObjectImages
     calibration: MultiObjectImages
@@ -117,7 +117,7 @@ class Streams(NamedTuple):
 
 
 def open_streams(data: MultiObjectData) -> Streams:
-    """The streams of some data.
+    """Open the streams of some data.
 
     Raises:
         DataError: files are missing and cannot be fetched, are damaged, or do not fit the settings.
@@ -126,5 +126,5 @@ def open_streams(data: MultiObjectData) -> Streams:
     return Streams(
         MultiObjectImages(train, data),
         MultiObjectImages(calibration, data),
-        MultiObjectImages(test, data.held_out()),
+        MultiObjectImages(test, data.test_settings()),
     )

@@ -1,10 +1,8 @@
-"""Where data is found: a folder that the user names, else the user's cache, else the public mirrors.
+"""Storage of data files: shipped arrays, local files, and downloads.
 
-Arrays of bytes that ship with the package, in assets/data.
-
-Fetching one file over https: bounded in time and size, checked before it is stored.
-
-The idx format in which MNIST is published: a typed array behind a short big-endian header.
+A published file is searched in a folder that the user names, then in the user's cache, and is else fetched
+over https from public mirrors, bounded in time and size, and verified before it is stored. Arrays that ship
+with the package, in assets/data, have MNIST's idx format: a typed array after a short big-endian header.
 """
 
 from __future__ import annotations
@@ -34,14 +32,14 @@ from inverse_graphics.io.files import atomic_write, storage_error
 
 UNSIGNED_BYTE = 0x08
 LARGEST_FILE = 256 * 2**20
-"""Bytes of a plain idx file beyond which reading stops: five times MNIST's largest file."""
+"""Largest accepted idx file, unpacked, bytes: five times MNIST's largest file."""
 
 
 def unpack(file: IO[bytes], source: str, limit: int = LARGEST_FILE) -> bytes:
-    """The content of an open file, unpacked if it is gzip; `source` names the file in errors.
+    """Read an open file, unpacked if it is gzip; `source` names the file in errors.
 
     Raises:
-        DataError: it cannot be read, is a broken gzip file, or holds more than `limit` bytes.
+        DataError: it cannot be read, is a broken gzip file, or has more than `limit` bytes.
     """
     try:
         packed = file.read(2) == b"\x1f\x8b"
@@ -55,10 +53,10 @@ def unpack(file: IO[bytes], source: str, limit: int = LARGEST_FILE) -> bytes:
 
 
 def read_bytes(path: Path, limit: int = LARGEST_FILE) -> bytes:
-    """The content of a file, unpacked if it is gzip; never more than `limit` bytes.
+    """Read a file, unpacked if it is gzip, of at most `limit` bytes.
 
     Raises:
-        DataError: the file cannot be read, is a broken gzip file, or holds more than `limit` bytes.
+        DataError: the file cannot be read, is a broken gzip file, or has more than `limit` bytes.
     """
     try:
         with path.open("rb") as file:
@@ -68,10 +66,10 @@ def read_bytes(path: Path, limit: int = LARGEST_FILE) -> bytes:
 
 
 def parse_idx(content: bytes, source: str) -> NDArray[np.uint8]:
-    """The array of unsigned bytes in the bytes of an idx file; `source` names the file in errors.
+    """Parse the contents of an idx file of unsigned bytes; `source` names the file in errors.
 
     Raises:
-        DataError: wrong magic number, another element type, or more or fewer bytes than the header says.
+        DataError: wrong magic number, another element type, or a size that differs from the header's.
     """
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
         raise DataError(
@@ -85,22 +83,22 @@ def parse_idx(content: bytes, source: str) -> NDArray[np.uint8]:
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise DataError(
-            f"{source} holds {len(content) - start} elements: its header says {shape}; provide it again"
+            f"{source} holds {len(content) - start} elements: its header gives {shape}; provide it again"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def read_idx(path: Path, limit: int = LARGEST_FILE) -> NDArray[np.uint8]:
-    """The array in an idx file, gzip or plain.
+    """Read an idx file, gzip or plain.
 
     Raises:
-        DataError: the file cannot be read or is not a whole idx file of unsigned bytes.
+        DataError: the file cannot be read or is not a complete idx file of unsigned bytes.
     """
     return parse_idx(read_bytes(path, limit), str(path))
 
 
 def pack_idx(array: NDArray[np.uint8]) -> bytes:
-    """The bytes of a gzip idx file of `array`; equal arrays give equal bytes."""
+    """Encode `array` as a gzip idx file; equal arrays give equal bytes."""
     header = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTE, array.ndim, *array.shape)
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as file:
@@ -109,7 +107,7 @@ def pack_idx(array: NDArray[np.uint8]) -> bytes:
 
 
 def read_shipped(name: str) -> NDArray[np.uint8]:
-    """The array `name`, such as "mnist_small/train-images".
+    """Read the shipped array `name`, such as "mnist_small/train-images".
 
     Raises:
         DataError: the package is damaged.
@@ -120,7 +118,7 @@ def read_shipped(name: str) -> NDArray[np.uint8]:
 
 
 def write_shipped(name: str, array: NDArray[np.uint8]) -> None:
-    """Write that array anew; equal arrays give equal files.
+    """Write a shipped array again; equal arrays give equal files.
 
     Raises:
         StorageError: it cannot be written.
@@ -132,22 +130,23 @@ def write_shipped(name: str, array: NDArray[np.uint8]) -> None:
 
 
 SILENCE_SECONDS = 20.0
-"""An address that says nothing for so long is given up."""
+"""Timeout of an address that sends nothing."""
 LONGEST_SECONDS = 600.0
-"""One fetch may take so long in all."""
+"""Timeout of one fetch."""
 CHUNK = 1 << 16
 
 Check = Callable[[bytes], None]
-"""Raises DataError if fetched bytes are not what they should be."""
+"""Raises DataError if fetched bytes are not the expected ones."""
 
 
 def download(urls: Sequence[str], target: Path, *, largest: int, check: Check) -> None:
     """Store as `target` the first of `urls` that gives at most `largest` bytes which pass `check`.
 
-    `target` appears whole or not at all; its folder is made if need be. A count goes to a terminal's stderr.
+    The file is written atomically; its folder is created if necessary. Progress is shown on stderr if it is a
+    terminal.
 
     Raises:
-        DataError: no address gave the file; the text tells each address's reason.
+        DataError: no address gave the file; the message has the reason for each address.
         StorageError: the file was fetched but cannot be written.
     """
     content = _first(urls, largest, check)
@@ -183,14 +182,14 @@ def _download(url: str, largest: int) -> bytes:
 
 
 def _read(response: IO[bytes], name: str, largest: int, total: int) -> bytes:
-    """Read to the end; `total` is what the address promises, 0 where it promises nothing."""
+    """Read to the end; `total` is the announced size, 0 if there is none."""
     content = bytearray()
-    begun = time.monotonic()
+    start = time.monotonic()
     while chunk := response.read(CHUNK):
         content += chunk
         if len(content) > largest:
             raise DataError(f"gave more than {largest} bytes")
-        if time.monotonic() - begun > LONGEST_SECONDS:
+        if time.monotonic() - start > LONGEST_SECONDS:
             raise DataError(f"took longer than {LONGEST_SECONDS:.0f} s")
         _show(name, len(content), total)
     if total and len(content) != total:
@@ -199,7 +198,7 @@ def _read(response: IO[bytes], name: str, largest: int, total: int) -> bytes:
 
 
 def _show(name: str, done: int, total: int) -> None:
-    """Count up on one line of a terminal; say nothing anywhere else."""
+    """Show progress on one line of a terminal; elsewhere print nothing."""
     if sys.stderr.isatty():
         share = f"{100 * done // total:3d} %" if total else f"{done // 1024} KiB"
         sys.stderr.write(f"\rfetching {name}  {share}" + ("\n" if done == total else ""))
@@ -213,9 +212,9 @@ FOLDER_VARIABLE = "INVERSE_GRAPHICS_DATA"
 class Resource:
     """One published file.
 
-    name: its place in a data folder, without .gz, such as "mnist/train-images-idx3-ubyte".
-    sha256, size: of the *unpacked* bytes, so that any re-compression is accepted.
-    urls: where a gzip copy is published, in the order in which they are tried.
+    name: its path in a data folder, without .gz, such as "mnist/train-images-idx3-ubyte".
+    sha256: of the *unpacked* bytes, so that any compression is accepted.  size: likewise, bytes.
+    urls: of gzip copies, in the order in which they are requested.
     """
 
     name: str
@@ -231,13 +230,13 @@ def cache_folder() -> Path:
 
 
 def search_folders() -> tuple[Path, ...]:
-    """The folders in which data is looked for, first to last."""
+    """The folders in which data is searched, in order."""
     named = os.environ.get(FOLDER_VARIABLE, "")
     return (*((Path(named).expanduser(),) if named else ()), cache_folder())
 
 
 def locate(resource: Resource) -> Path | None:
-    """The file of `resource` on this machine, gzip or plain; None where there is none."""
+    """Locate the file of `resource` on this machine, gzip or plain; None if there is none."""
     for folder in search_folders():
         for name in (f"{resource.name}.gz", resource.name):
             if (folder / name).is_file():
@@ -246,10 +245,10 @@ def locate(resource: Resource) -> Path | None:
 
 
 def read_resource(resource: Resource) -> bytes:
-    """The unpacked, verified bytes of `resource`; fetched into the user's cache if it is nowhere else.
+    """Read the unpacked, verified bytes of `resource`; fetched into the user's cache if it is missing.
 
     Raises:
-        DataError: not on this machine and not to be had, or not the published file.
+        DataError: not on this machine and cannot be fetched, or not the published file.
     """
     path = locate(resource) or _fetch(resource)
     content = read_bytes(path, limit=resource.size)
@@ -277,7 +276,7 @@ def _fetch(resource: Resource) -> Path:
     except DataError as error:
         looked = " and ".join(str(folder / resource.name) for folder in search_folders())
         raise DataError(
-            f"data file {resource.name} is missing: looked for {looked} (also with .gz) and could not fetch "
+            f"data file {resource.name} is missing: searched {looked} (also with .gz) and could not fetch "
             f"it ({error}); set {FOLDER_VARIABLE} to a folder that holds {resource.name}.gz"
         ) from error
     return target

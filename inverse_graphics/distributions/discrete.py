@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_categories, draw_integers, draw_uniform
+
 
 class Categorical(NamedTuple):
     """Distribution over K kinds.  log_probs: (..., K), normalised, nats."""
@@ -20,13 +22,13 @@ class Categorical(NamedTuple):
     def sample(self, generator: torch.Generator) -> Tensor:
         """Sample one kind: (...), int64; carries no gradient."""
         flat = self.log_probs.detach().exp().reshape(-1, self.log_probs.shape[-1])
-        sample = torch.multinomial(flat, 1, generator=generator)[:, 0]
+        sample = draw_categories(flat, 1, generator)[:, 0]
         return sample.reshape(self.log_probs.shape[:-1])
 
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Sample from the uniform distribution over the kinds: (...), int64."""
         shape, kinds = self.log_probs.shape[:-1], self.log_probs.shape[-1]
-        return torch.randint(kinds, shape, generator=generator, device=self.log_probs.device)
+        return draw_integers(kinds, shape, generator, self.log_probs)
 
     def log_uniform(self) -> Tensor:
         """Log-probability of each kind under the uniform distribution: (), nats."""
@@ -60,6 +62,6 @@ def sample_component(logits: Tensor, generator: torch.Generator) -> Tensor:
 
     The argmax of logits plus Gumbel noise is distributed by their softmax (Gumbel 1954).
     """
-    uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    uniform = draw_uniform(logits.shape, generator, logits)
     gumbel = -(-(uniform + torch.finfo(logits.dtype).tiny).log()).log()
     return (logits + gumbel).argmax(-1, keepdim=True)

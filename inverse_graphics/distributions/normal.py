@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_normal, draw_uniform
+
 
 class Gaussian(NamedTuple):
     """Independent normal components.  mean, std: (..., D), std > 0."""
@@ -29,7 +31,7 @@ class Gaussian(NamedTuple):
     def sample(self, generator: torch.Generator) -> Tensor:
         """Sample mean + std · ε, (..., D); gradients reach mean and std."""
         mean = self.mean
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        noise = draw_normal(mean.shape, generator, mean)
         return mean + self.std * noise
 
     def centre(self) -> Tensor:
@@ -68,7 +70,7 @@ class TruncatedNormal(NamedTuple):
         Gradients reach mean, std and the bounds.
         """
         below, above = self._masses()
-        u = torch.rand(below.shape, generator=generator, dtype=below.dtype, device=below.device)
+        u = draw_uniform(below.shape, generator, below)
         # the inverse error function is exact for small arguments, so a std beyond the width loses no digits;
         # at ±1, which only rounding reaches, it is infinite
         almost_one = 1 - torch.finfo(below.dtype).eps
@@ -91,7 +93,7 @@ class TruncatedNormal(NamedTuple):
 
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Sample uniformly between the bounds: (..., D)."""
-        u = torch.rand(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device)
+        u = draw_uniform(self.mean.shape, generator, self.mean)
         return self.low + (self.high - self.low) * u
 
     def log_uniform(self) -> Tensor:

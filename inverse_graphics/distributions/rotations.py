@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.discrete import mixture_log_prob, sample_component
+from inverse_graphics.distributions.draws import draw_normal
 from inverse_graphics.geometry.transforms import (
     matrix_from_rotation_vector,
     random_rotations,
@@ -108,7 +109,7 @@ class RotationMixture(NamedTuple):
     def sample_components(self, generator: torch.Generator) -> Tensor:
         """Sample one rotation from every component: (..., M, 3, 3); gradients reach location and std."""
         std = self.std
-        noise = torch.randn((*std.shape, 3), generator=generator, dtype=std.dtype, device=std.device)
+        noise = draw_normal((*std.shape, 3), generator, std)
         return self.location @ matrix_from_rotation_vector(std[..., None] * noise)
 
     def sample(self, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.distributions.discrete import Categorical
+from inverse_graphics.distributions.draws import draw_uniform
 
 
 class Posterior(Protocol):
@@ -94,7 +95,7 @@ class DefensiveSampler:
         share = self.defence.share(posterior)
         if share == 0:
             return sample
-        u = torch.rand(len(sample), generator=self.generator, device=sample.device)
+        u = draw_uniform(sample.shape[:1], self.generator, sample, torch.float32)
         from_uniform = (u < share).reshape(-1, *[1] * (sample.dim() - 1))
         return torch.where(from_uniform, posterior.sample_uniform(self.generator), sample)
 

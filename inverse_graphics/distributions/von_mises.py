@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.special import i0e, i1e
 
 from inverse_graphics.distributions.discrete import mixture_log_prob, sample_component
+from inverse_graphics.distributions.draws import draw_uniform
 
 _CELLS = 64
 _NODES, _WEIGHTS = ((0.5 * x).tolist() for x in np.polynomial.legendre.leggauss(32))
@@ -110,8 +111,7 @@ class VonMisesMixture(NamedTuple):
 
         Gradients reach location and concentration. At ±π the angle jumps by 2π; its gradient does not.
         """
-        shape, device = self.location.shape, self.location.device
-        u = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
+        u = draw_uniform(self.location.shape, generator, self.location, torch.float64)
         angle = self.location + von_mises_quantile(u, self.concentration)
         return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
@@ -128,7 +128,7 @@ class VonMisesMixture(NamedTuple):
     def sample_uniform(self, generator: torch.Generator) -> Tensor:
         """Sample from the uniform distribution: (...), in [−π, π)."""
         like = self.location[..., 0]
-        u = torch.rand(like.shape, generator=generator, dtype=like.dtype, device=like.device)
+        u = draw_uniform(like.shape, generator, like)
         return math.pi * (2 * u - 1)
 
     def log_uniform(self) -> Tensor:

@@ -59,13 +59,15 @@ def evaluate2d(
         DataError: the data is missing and cannot be fetched.
     """
     batch = open_streams(recipe.data).test.fixed_set(images, seed)
-    prior = truncated_geometric(recipe.objective.count_log_odds, network.max_objects)
+    device = next(network.parameters()).device
+    prior = truncated_geometric(recipe.objective.count_log_odds, network.max_objects).to(device)
     generator = torch.Generator().manual_seed(seed)
     elbo, evidence, counts, probabilities = [], [], [], []
-    for block in torch.split(torch.from_numpy(batch.images)[:, None], BLOCK):
+    for images_of_block in torch.split(torch.from_numpy(batch.images)[:, None], BLOCK):
+        block = images_of_block.to(device)
         reading = read_images(network, block)
-        counts.append(reading.counts.numpy())
-        probabilities.append(reading.count_probabilities.numpy())
+        counts.append(reading.counts.cpu().numpy())
+        probabilities.append(reading.count_probabilities.cpu().numpy())
         bounds = _bounds(network, block, prior, samples, generator)
         elbo.append(bounds[0])
         evidence.append(bounds[1])

@@ -40,7 +40,7 @@ from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import enlarged
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 
@@ -97,7 +97,7 @@ def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
     with torch.inference_mode():
         for some in scenes.split(BATCH):
             image = render(some, engine).image
-            drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).numpy())
+            drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
     return drawn
 
 

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from inverse_graphics import __version__
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.families.dataset import (
     DOCUMENT,
     PART,
@@ -47,7 +48,7 @@ from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.pictures import Rendering, render
+from inverse_graphics.render.rendering import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
 SHEET_CELL = 128
@@ -60,6 +61,7 @@ def make_dataset(
     workers: int = 1,
     packs: Sequence[Pack] = (),
     advanced: Callable[[int], object] = lambda _: None,
+    device: str = "cpu",
 ) -> Dataset:
     """Make a data set, or what is still missing of it; its bytes do not depend on the number of workers.
 
@@ -72,17 +74,19 @@ def make_dataset(
             script calls this under `if __name__ == "__main__":`.
         packs: one's own; shipped ones need not be given.
         advanced: called with the number of images that are there.
+        device: where images are rendered, "cpu", "cuda" or "cuda:N"; scenes and noise are the same on all.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: something else lies in the folder, or a data set of other settings; or a worker was killed.
         AssetError, SceneError, EngineError: what the settings name cannot be used.
         StorageError: a file cannot be written.
     """
     folder = Path(folder)
-    maker = ScenePartMaker.from_settings(settings, packs)
+    maker = ScenePartMaker.from_settings(settings, packs, device)
     wanted = DatasetDocument(settings=settings, packs_hash=maker.family.packs_hash, versions=_versions())
     document = begin_set(folder / DOCUMENT, wanted, "data set", frozenset({"complete"}))
-    load_maker = partial(_load_maker, settings, [pack.folder for pack in packs], folder)
+    load_maker = partial(_load_maker, settings, [pack.folder for pack in packs], device, folder)
     make_missing_parts(settings.parts(folder), partial(maker.make, folder), load_maker, workers, advanced)
     if not document.complete:
         document = document.model_copy(update={"complete": True})
@@ -91,8 +95,8 @@ def make_dataset(
     return Dataset(folder, document)
 
 
-def _load_maker(settings: DatasetSettings, packs: Sequence[Path], folder: Path) -> PartMaker:
-    maker = ScenePartMaker.from_settings(settings, [load_pack(pack) for pack in packs])
+def _load_maker(settings: DatasetSettings, packs: Sequence[Path], device: str, folder: Path) -> PartMaker:
+    maker = ScenePartMaker.from_settings(settings, [load_pack(pack) for pack in packs], device)
     return partial(maker.make, folder)
 
 
@@ -129,16 +133,21 @@ class ScenePartMaker:
     settings: DatasetSettings
     family: SceneFamily
     engine: RenderEngine
+    device: torch.device
 
     @classmethod
-    def from_settings(cls, settings: DatasetSettings, packs: Sequence[Pack] = ()) -> ScenePartMaker:
+    def from_settings(
+        cls, settings: DatasetSettings, packs: Sequence[Pack] = (), device: str = "cpu"
+    ) -> ScenePartMaker:
         """Load what the settings name.
 
         Raises:
+            DeviceError: this machine has no such device.
             AssetError, SceneError, EngineError: what they name cannot be used.
         """
+        place = resolve_device(device)
         family = build_family(settings.family, packs)
-        return cls(settings, family, make_engine(settings.engine, family.library))
+        return cls(settings, family, make_engine(settings.engine, family.library.to(place)), place)
 
     def make(self, folder: Path, part: int) -> None:
         """Write a part, whole or not at all.
@@ -169,10 +178,10 @@ class ScenePartMaker:
                     yield drawn
 
     def _render(self, sample: SceneSample, first: int) -> Iterator[DatasetItem]:
-        scene = sample.scene
+        scene = sample.scene.to(self.device)
         with torch.inference_mode():
-            rendering = render(scene, self.engine)
-            alone = self._alone(scene)
+            drawn, alone = render(scene, self.engine), self._alone(scene).cpu()
+        rendering = Rendering(*(part.cpu() for part in drawn))
         for row in range(len(sample)):
             yield self._item(sample, rendering, alone, row, first + row)
 

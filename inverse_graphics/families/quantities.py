@@ -10,6 +10,7 @@ import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_uniform
 from inverse_graphics.scene.numbers import Number
 
 
@@ -91,6 +92,5 @@ def middle(freedom: float | tuple[float, float]) -> float:
 
 
 def uniform(low: Tensor, high: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draw numbers between bounds that broadcast with `shape`, in the bounds' dtype."""
-    draw = torch.rand(shape, generator=generator, dtype=low.dtype, device=generator.device)
-    return low.to(draw) + (high - low).to(draw) * draw
+    """Draw numbers between bounds that broadcast with `shape`, in the bounds' dtype and on their device."""
+    return low + (high - low) * draw_uniform(shape, generator, low)

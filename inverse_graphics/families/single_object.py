@@ -145,7 +145,7 @@ class SingleObject(KindsInSurroundings):
     def log_prob(self, scenes: SceneLatents) -> Tensor:
         """Uniform kinds and places; the density of rotations is relative to the uniform one."""
         place = -(2 * self.extent.reach.to(scenes.position)).log().sum()
-        objects = place + torch.full(scenes.asset.shape, -math.log(len(self.kinds))).to(scenes.position)
+        objects = place + scenes.position.new_full(scenes.asset.shape, -math.log(len(self.kinds)))
         return log_prob_of_prefixes(self, objects)
 
     def overlap(self, scenes: SceneLatents) -> Tensor:

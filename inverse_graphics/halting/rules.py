@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from inverse_graphics.distributions.draws import draw_uniform
+
 
 class Split(NamedTuple):
     """The two parts of the alive weight, as log-weights of one shape; −inf is none.
@@ -113,7 +115,7 @@ _TINY = 1e-7
 
 
 def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+    return torch.rand_like(like) if generator is None else draw_uniform(like.shape, generator, like)
 
 
 def split_where(halts: Tensor, log_alive: Tensor) -> Split:

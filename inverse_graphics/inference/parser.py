@@ -9,6 +9,7 @@ from typing import cast, overload
 
 import torch
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import ImageError, ModelError
 from inverse_graphics.inference.image_resize import READERS, ResizedImage
 from inverse_graphics.inference.parse import Parse
@@ -33,6 +34,7 @@ class SceneParser:
 
     Raises:
         ModelError: The model is of a type that cannot parse images.
+        DeviceError: This machine has no such device.
     """
 
     def __init__(self, model: LoadedModel, device: str | torch.device = "cpu") -> None:
@@ -42,7 +44,7 @@ class SceneParser:
                 f"expected one of {', '.join(READERS)}"
             )
         self.name, self.document = model.name, model.document
-        self._reader = READERS[model.document.kind](model, torch.device(device))
+        self._reader = READERS[model.document.kind](model, resolve_device(device))
 
     @overload
     def parse(self, images: ImageLike, names: str | None = None) -> Parse: ...  # type: ignore[overload-overlap]
@@ -113,8 +115,10 @@ def load_parser(model: str | Path | None = None, device: str | torch.device = "c
         The parser.
 
     Raises:
+        DeviceError: This machine has no such device.
         ModelError: No such model, its files are damaged, or it cannot parse images.
     """
+    device = resolve_device(device)  # before the weights are read
     return SceneParser(load_model(DEFAULT_MODEL if model is None else model), device)
 
 

@@ -75,7 +75,7 @@ def make_missing_parts(
 ) -> None:
     """Make the parts that are not there yet.
 
-    After Ctrl-C, parts that are being made are finished and no others are begun.
+    After Ctrl-C, running parts are finished and no others are started.
 
     Args:
         parts: the division of the data set.
@@ -134,13 +134,13 @@ def complete_set(path: Path, document: BaseModel) -> None:
 
 
 def begin_set(path: Path, wanted: Document, what: str, state: frozenset[str]) -> Document:
-    """The document of the data set that was begun in a folder, or `wanted`, with which it is begun now.
+    """The document of the data set in a folder, or `wanted`, which starts a new one.
 
     Args:
         path: of the document; its folder is the data set's.
         wanted: what the data set is to be made from.
         what: how messages call the data set.
-        state: fields of the document that tell how far it is, not what it is made from.
+        state: fields of the document for its progress, not for its contents.
 
     Raises:
         DataError: the folder holds something else, or a data set that was made from something else.
@@ -264,7 +264,7 @@ def _start_worker(load_maker: Callable[[], PartMaker]) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent has ended: a parent that was killed cannot tell its workers."""
+    """End this process when its parent has ended: a killed parent cannot end its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -5,7 +5,7 @@
     @PROBLEMS.register("parity")
     class Parity(Problem): …
 
-The modules of a registry are imported when it is first looked into. A new entry is a decorated class or
+The modules of a registry are imported on first use. A new entry is a decorated class or
 function, and, if it is in a new file, that module's name in the registry's list.
 """
 

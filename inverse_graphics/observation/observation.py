@@ -15,7 +15,7 @@ from inverse_graphics.errors import ImageError
 from inverse_graphics.render.backdrop import Backdrop
 from inverse_graphics.render.compositing import Composite, composite_prefixes
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pictures import Rendering
+from inverse_graphics.render.rendering import Rendering
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
 

@@ -16,7 +16,7 @@ from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, Parsed
 from inverse_graphics.models.air3d.scene_latents import visible_orientations
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Explanations
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 
@@ -51,25 +51,29 @@ class Answers:
             warning=None,
             objects=self._objects(batch, at_model_size, resize),
             camera=camera,
-            observation=model_image.permute(1, 2, 0).numpy(),
+            observation=model_image.permute(1, 2, 0).cpu().numpy(),
             reconstruction=prefixes[count],
             prefixes=prefixes[: count + 1],
             scene=at_model_size.model_copy(update={"camera": scene_camera(camera, resize)}),
         )
 
     def _prefixes(self, batch: SceneBatch) -> NDArray[np.float32]:
-        slots = torch.arange(batch.objects.asset.shape[1])
+        slots = torch.arange(batch.objects.asset.shape[1], device=batch.objects.asset.device)
         drawn = []
         for count in range(len(slots) + 1):
             objects = batch.objects.replace(asset=batch.objects.asset.where(slots < count, -1))
             drawn.append(render(batch.replace(objects=objects), self.search.engine).image[0])
-        return torch.stack(drawn).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+        return torch.stack(drawn).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
 
     def _objects(
         self, batch: SceneBatch, at_model_size: Scene, resize: ImageResize
     ) -> tuple[ParsedObject, ...]:
         objects = batch.objects
-        boxes = Extents(self.search.space.family.library).boxes(objects, batch.camera)[0].tolist()
+        boxes = (
+            Extents(self.search.space.family.library.to(objects.position.device))
+            .boxes(objects, batch.camera)[0]
+            .tolist()
+        )
         poses = rigid_transform(objects.rotation, objects.position)
         seen = (invert(batch.camera.T_world_camera)[:, None] @ poses)[0]
         return tuple(

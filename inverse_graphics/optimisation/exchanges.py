@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_categories, draw_integers, draw_uniform
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.families.quantities import uniform
 from inverse_graphics.geometry.transforms import random_rotations
@@ -62,9 +63,10 @@ def exchanged(
 def _best(trials: list[SceneLatents], score: Score) -> SceneLatents:
     count = len(trials[0].asset)
     flat = SceneLatents.cat(trials)
-    value = score(flat, torch.arange(count).repeat(len(trials))).reshape(len(trials), count)
+    number = torch.arange(count, device=flat.asset.device)
+    value = score(flat, number.repeat(len(trials))).reshape(len(trials), count)
     first = value.argmax(dim=0)  # of equally good ones, so that scenes stay as they were
-    return flat.reshape(len(trials), count)[first, torch.arange(count)]
+    return flat.reshape(len(trials), count)[first, number]
 
 
 def _other_kinds(scenes: SceneLatents, space: SceneSpace, slot: int) -> list[SceneLatents]:
@@ -84,7 +86,7 @@ def _with_fresh(
 ) -> SceneLatents:
     """Another object in a slot, of any kind.  place: (B, 2), metres."""
     count = len(scenes.asset)
-    asset = torch.randint(len(space.orientation_observable), (count,), generator=generator)
+    asset = draw_integers(len(space.orientation_observable), (count,), generator, place)
     orientation = _random_orientations(count, space, generator)
     return _with(scenes, slot, asset=asset, position=place, orientation=orientation)
 
@@ -104,7 +106,7 @@ def _places(
     if count == 0:
         return
     error = unexplained(_with(scenes, slot, asset=torch.full_like(scenes.asset[:, slot], -1)))
-    drawn = torch.multinomial(error.flatten(1) + 1e-9, count, replacement=True, generator=generator)
+    drawn = draw_categories(error.flatten(1) + 1e-9, count, generator)
     cameras = space.cameras(scenes.orbit, scenes.K)
     for index, pixels in enumerate(drawn.unbind(1)):
         if index % 2:
@@ -121,8 +123,8 @@ def _turned(scenes: SceneLatents, space: SceneSpace, slot: int, generator: torch
 def _random_orientations(count: int, space: SceneSpace, generator: torch.Generator) -> Tensor:
     """(count,) yaws, or (count, 3, 3) rotations where objects float."""
     if space.floating:
-        return random_rotations((count,), generator)
-    return 2 * math.pi * torch.rand(count, generator=generator)
+        return random_rotations((count,), generator).to(space.reach.device)
+    return 2 * math.pi * draw_uniform((count,), generator, space.reach)
 
 
 def _with(scenes: SceneLatents, slot: int, **parts: Tensor) -> SceneLatents:
@@ -136,13 +138,16 @@ def _with(scenes: SceneLatents, slot: int, **parts: Tensor) -> SceneLatents:
 
 @torch.no_grad()
 def draw_starts(
-    searches: int, space: SceneSpace, score: Score, candidates: int, generator: torch.Generator
+    K: Tensor, space: SceneSpace, score: Score, candidates: int, generator: torch.Generator
 ) -> SceneLatents:
-    """Draw one scene for each of so many searches, the best of `candidates` by `score`."""
-    best, value = _drawn(searches, space, generator), torch.full((searches,), -torch.inf)
-    number = torch.arange(searches)
+    """Draw one scene for each search, the best of `candidates` by `score`.
+
+    K: (S, 3, 3), pixels, the intrinsics of each search's image.
+    """
+    best, value = _drawn(K, space, generator), K.new_full((len(K),), -torch.inf)
+    number = torch.arange(len(K), device=K.device)
     for index in range(candidates):
-        scenes = best if index == 0 else _drawn(searches, space, generator)
+        scenes = best if index == 0 else _drawn(K, space, generator)
         worth = score(scenes, number)
         better = worth > value
         best = scenes.where(better, best)
@@ -150,5 +155,5 @@ def draw_starts(
     return best
 
 
-def _drawn(count: int, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
-    return space.family.sample(count, generator).latents
+def _drawn(K: Tensor, space: SceneSpace, generator: torch.Generator) -> SceneLatents:
+    return space.family.sample(len(K), generator).latents.to(space.reach.device).replace(K=K)

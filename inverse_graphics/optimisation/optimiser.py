@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import ModelError
 from inverse_graphics.families.registry import read_family
 from inverse_graphics.inference.image_resize import resize_to_colour
@@ -73,7 +74,11 @@ class SceneOptimiser:
 
     @classmethod
     def from_model(
-        cls, model: str | Path = DEFAULT_MODEL, engine: str = DEFAULT_ENGINE, workers: int = 0
+        cls,
+        model: str | Path = DEFAULT_MODEL,
+        engine: str = DEFAULT_ENGINE,
+        workers: int = 0,
+        device: str | torch.device = "cpu",
     ) -> SceneOptimiser:
         """Search the scenes of a 3D model's family, with the model's noise.
 
@@ -81,24 +86,32 @@ class SceneOptimiser:
             model: A shipped model's name or a model's folder.
             engine: An engine's name (see `available_engines`); one without gradients is differenced.
             workers: Processes that draw the differences, 0 for none but this one.
+            device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
 
         Returns:
             The optimiser, which may also start from the network's answer.
 
         Raises:
+            DeviceError: This machine has no such device.
             ModelError: No such model, or it is not a 3D model.
             EngineError: No such engine, or it does not work here.
         """
+        place = resolve_device(device)
         loaded = load_model(model)
-        network = loaded.module
+        network = loaded.module.to(place)
         if not isinstance(network, Air3D):
             raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
-        drawing = make_differentiable_engine(engine, network.space.family.library, workers=workers)
+        drawing = make_differentiable_engine(engine, network.space.family.library.to(place), workers=workers)
         return cls(loaded.name, SceneSearch(network.space, drawing, network.observation_model), network)
 
     @classmethod
     def from_family(
-        cls, family: str | Path, engine: str = DEFAULT_ENGINE, workers: int = 0, sigma: float = SIGMA
+        cls,
+        family: str | Path,
+        engine: str = DEFAULT_ENGINE,
+        workers: int = 0,
+        sigma: float = SIGMA,
+        device: str | torch.device = "cpu",
     ) -> SceneOptimiser:
         """Search the scenes of a family, for which no network is needed.
 
@@ -107,16 +120,19 @@ class SceneOptimiser:
             engine: An engine's name (see `available_engines`); one without gradients is differenced.
             workers: Processes that draw the differences, 0 for none but this one.
             sigma: Standard deviation of the noise of pixels in [0, 1].
+            device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
 
         Returns:
             The optimiser.
 
         Raises:
+            DeviceError: This machine has no such device.
             SceneError: No such family, or settings that are not valid.
             EngineError: No such engine, or it does not work here.
         """
-        space = SceneSpace(read_family(family))
-        drawing = make_differentiable_engine(engine, space.family.library, workers=workers)
+        place = resolve_device(device)
+        space = SceneSpace(read_family(family)).to(place)
+        drawing = make_differentiable_engine(engine, space.family.library.to(place), workers=workers)
         return cls(str(family), SceneSearch(space, drawing, GaussianModel(sigma)))
 
     def __enter__(self) -> SceneOptimiser:
@@ -163,7 +179,8 @@ class SceneOptimiser:
         """
         pixels = as_image(image, f"image '{name}'")
         model_image, resize = resize_to_colour(pixels, self.search.space.family.image_size)
-        observation, before = Observation(model_image[None]), None
+        observation = Observation(model_image[None].to(self.search.space.reach.device))
+        before = None
         if start == "prior":
             found = self.search.from_prior(observation, generator, settings or FROM_PRIOR, progress)
         else:
@@ -194,6 +211,7 @@ def optimise(
     exchanges: int | None = None,
     engine: str = DEFAULT_ENGINE,
     seed: int = 0,
+    device: str | torch.device = "cpu",
 ) -> OptimiseResult:
     """Search for the scene of one image through a renderer.
 
@@ -211,12 +229,14 @@ def optimise(
             alone; 12 from the prior and 6 from the network if not given.
         engine: An engine's name (see `available_engines`); one without gradients is differenced.
         seed: The same seed finds the same scene.
+        device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
 
     Returns:
         The best scene as a parse, and how it was found.
 
     Raises:
         ImageError: The image cannot be read or could mean two things.
+        DeviceError: This machine has no such device.
         ModelError: No such 3D model, or a model and a family, or "network" without a model.
         SceneError: No such family, or settings that are not valid.
         EngineError: No such engine, or it does not work here.
@@ -227,8 +247,8 @@ def optimise(
     settings = settings_from(start, restarts, steps, exchanges)
     generator = torch.Generator().manual_seed(seed)
     if family is None:
-        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, device=device)
     else:
-        optimiser = SceneOptimiser.from_family(family, engine)
+        optimiser = SceneOptimiser.from_family(family, engine, device=device)
     with optimiser:
         return optimiser.optimise(image, name, generator, start, settings)

@@ -65,7 +65,8 @@ class SceneSearch:
         """Search the scenes of B images from scenes drawn from the prior."""
         repeated = _repeated(observation, settings.restarts)
         score = self._score(repeated, settings.levels)
-        starts = draw_starts(len(repeated), self.space, score, settings.candidates, generator)
+        K = self.space.intrinsics(repeated)
+        starts = draw_starts(K, self.space, score, settings.candidates, generator)
         return self._search(repeated, starts, generator, settings, progress)
 
     def from_scenes(

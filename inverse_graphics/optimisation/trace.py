@@ -59,7 +59,9 @@ class Optimised(NamedTuple):
 
     def _winners(self, restarts: int) -> Tensor:
         images, searches = self.history.shape[:2]
-        return self.restarts[:, :restarts].argmax(dim=1) + searches * torch.arange(images)
+        return self.restarts[:, :restarts].argmax(dim=1) + searches * torch.arange(
+            images, device=self.history.device
+        )
 
 
 class Trace:

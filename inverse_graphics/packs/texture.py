@@ -86,7 +86,7 @@ def decode_texture(image: Image.Image) -> NDArray[np.float32]:
             warnings.simplefilter("ignore")  # of palettes and broken colour profiles
             pixels = np.asarray(image.convert("RGB"))
     except Exception as problem:
-        raise AssetError("the texture's pixels cannot be read: save it anew as PNG or JPEG") from problem
+        raise AssetError("the texture's pixels cannot be read: save it again as PNG or JPEG") from problem
     return (pixels / np.float32(255)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""How far two render engines agree: in what they see, and in which way they say things should move."""
+"""Agreement of two render engines: the visible faces, colours and depths, and the gradients of poses."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from torch import Tensor
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.render.embedded.visibility import Visibility
 from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 
 class TwoStageEngine(Protocol):
-    """An engine that says which face covers each pixel before it draws."""
+    """An engine that determines the face that covers each pixel before it shades."""
 
     def visibility(self, objects: ObjectBatch, camera: CameraBatch) -> Visibility:
-        """Find what is visible in the B · N layers."""
+        """Find the visible faces of the B · N layers."""
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone."""
+        """Render every object of every scene alone."""
 
 
 class FaceAgreement(NamedTuple):
-    """What two engines see in the same layers.
+    """Comparison of two engines on the same layers.
 
-    pixels: how many either of them covers with a face.  same_face: the share of those where both see the
-    same.  same_face_of_all: the same share of all pixels of all layers, empty ones included.
-    same_colour: of the pixels where both see the same face, the share whose colours lie within 1/255.
-    colour, depth: the largest difference of colour, and the largest relative one of depth, where both see the
-    same faces in a pixel and in the eight about it, with which edges mix it.
+    pixels: number covered by a face in either.  same_face: the share of those with the same face in both.
+    same_face_of_all: the same share of all pixels of all layers, empty ones included.
+    same_colour: of the pixels with the same face in both, the share whose colours differ by at most 1/255.
+    colour: the largest difference of colour.  depth: the largest relative difference of depth. Both are over
+    pixels with the same face in both engines, there and in the eight neighbours, with which edges are
+    blended.
     """
 
     pixels: int
@@ -49,11 +50,11 @@ def compare_faces(one: TwoStageEngine, other: TwoStageEngine, scenes: SceneBatch
     arguments = (scenes.objects, scenes.camera)
     with torch.no_grad():
         faces, others = (face_images(engine.visibility(*arguments), scenes) for engine in (one, other))
-        drawn, redrawn = (engine.layers(*arguments, scenes.light) for engine in (one, other))
+        rendered, redrawn = (engine.layers(*arguments, scenes.light) for engine in (one, other))
     covered, same = (faces >= 0) | (others >= 0), faces == others
-    off = (drawn.rgb - redrawn.rgb).abs().amax(dim=2)
-    apart = (drawn.depth - redrawn.depth).abs() / drawn.depth
-    apart = torch.where(covered & (drawn.depth != redrawn.depth), apart, 0.0)
+    off = (rendered.rgb - redrawn.rgb).abs().amax(dim=2)
+    apart = (rendered.depth - redrawn.depth).abs() / rendered.depth
+    apart = torch.where(covered & (rendered.depth != redrawn.depth), apart, 0.0)
     around = torch.nn.functional.max_pool2d((~same).double().flatten(0, 1), 3, stride=1, padding=1)
     undisturbed = (around == 0).reshape(same.shape)
     return FaceAgreement(
@@ -67,7 +68,7 @@ def compare_faces(one: TwoStageEngine, other: TwoStageEngine, scenes: SceneBatch
 
 
 def face_images(visibility: Visibility, scenes: SceneBatch) -> Tensor:
-    """Give the face at every pixel centre, (B, N, H, W) int64, row of the library, −1 where there is none."""
+    """The face at every pixel centre, (B, N, H, W) int64, row of the library, −1 where there is none."""
     height, width = scenes.camera.height, scenes.camera.width
     layer, x, y, face = visibility.fragments[: visibility.covered].long().unbind(dim=1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -77,10 +78,11 @@ def face_images(visibility: Visibility, scenes: SceneBatch) -> Tensor:
 
 
 def pyramid_loss(image: Tensor, target: Tensor, levels: int = 4, sigma: float = 0.1) -> Tensor:
-    """Negative log-likelihood of a Gaussian pyramid without its constant, (B,), nats.
+    """Compute the negative log-likelihood of a Gaussian pyramid without its constant, (B,), nats.
 
-    image, target: (B, 3, H, W). Level l is the picture averaged over squares of 2^l pixels and weighs 4^l, so
-    that the coarse levels count as much as the fine ones: averaging divides a sum of squares by four.
+    image: (B, 3, H, W).  target: (B, 3, H, W).  levels: of the pyramid.  sigma: of the noise. Level l is
+    the image averaged over squares of 2^l pixels, with weight 4^l, so that coarse and fine levels count
+    equally: averaging divides a sum of squares by four.
     """
     difference = image - target
     loss = difference.new_zeros(len(difference))
@@ -107,11 +109,11 @@ def pose_gradients(
 ) -> PoseGradients:
     """Differentiate a loss of whole images, (B,), with respect to the poses of all objects."""
     position = scenes.objects.position.detach().clone().requires_grad_()
-    turn = torch.zeros_like(position).requires_grad_()
-    rotation = matrix_from_rotation_vector(turn) @ scenes.objects.rotation.detach()
+    rotation_vector = torch.zeros_like(position).requires_grad_()
+    rotation = matrix_from_rotation_vector(rotation_vector) @ scenes.objects.rotation.detach()
     moving = replace(scenes, objects=replace(scenes.objects, position=position, rotation=rotation))
     image = render(moving, engine).image
-    gradients = torch.autograd.grad(loss(image, target).sum(), (position, turn))
+    gradients = torch.autograd.grad(loss(image, target).sum(), (position, rotation_vector))
     return PoseGradients(*gradients)
 
 
@@ -125,9 +127,9 @@ class GradientCosines(NamedTuple):
 def compare_gradients(
     one: RenderEngine, other: RenderEngine, scenes: SceneBatch, target: Tensor
 ) -> GradientCosines:
-    """Compare which way two engines would move and turn the objects of each scene to match target images.
+    """Compare the gradients of two engines in the poses of the objects of each scene, towards target images.
 
-    target: (B, 3, H, W), the same for both engines.
+    one: an engine.  other: an engine.  scenes: B scenes.  target: (B, 3, H, W), the same for both engines.
     """
     ours, theirs = (pose_gradients(engine, scenes, target) for engine in (one, other))
     pairs = zip(ours, theirs, strict=True)

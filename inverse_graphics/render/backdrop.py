@@ -1,7 +1,7 @@
-"""What lies behind every object: the table, a lit rectangle at z = 0, on a plain background.
+"""The backdrop of a scene: the table, a lit rectangle at z = 0, on a plain background.
 
-On the CPU one compiled pass draws it (`backdrop_numba`); `paint_in_torch` is the path of every other device,
-and the oracle of that one.
+On the CPU one compiled pass renders it (`backdrop_numba`); `paint_in_torch` is used on other devices, and is
+the reference implementation.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, TableBatch
 
 EPS = 1e-30
 EDGE_ON = 1e-9  # metres above the table, below which a camera sees nothing of it
-NOTHING = 1e-6  # a pixel that the table covers by less has no depth
+MIN_COVERAGE = 1e-6  # a pixel that the table covers by less has no depth
 
 
 class Backdrop(NamedTuple):
-    """Table and background as one opaque picture.
+    """Table and background as one opaque image.
 
     rgb: (B, 3, H, W), linear.  coverage: (B, H, W), the table's share of the pixel, in [0, 1].
     depth: (B, H, W), metres along the camera's z axis to the table, +inf where there is none.
@@ -31,11 +31,11 @@ class Backdrop(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that the backdrop of B scenes depends on, in pixels.
+    """The parameters of the backdrop of B scenes, in pixels.
 
     sides: (B, 4, 3), a·x + b·y + c is the distance of a pixel inside each side of the table, in pixels along
     the row or column that the side crosses more steeply.  inverse_depth: (B, 3), likewise 1/depth of the
-    plane z = 0.  table, background: (B, 3), colours; the table's is lit.  present: (B,), 1 or 0.
+    plane z = 0.  table: (B, 3), lit colour.  background: (B, 3), colour.  present: (B,), 1 or 0.
     """
 
     sides: Tensor
@@ -48,11 +48,11 @@ class Plan(NamedTuple):
 def table_and_background(
     table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch
 ) -> Backdrop:
-    """Draw the table analytically, differentiable in all arguments.
+    """Render the table analytically, differentiable in all arguments.
 
-    Coverage is the product over the four sides of clamp(½ + distance), where distance is taken along the
-    row or column that the side crosses more steeply, in pixels: as the objects' edges are blended.
-    The table is lit as a matte surface whose normal points up (down if it is seen from below).
+    Coverage is the product over the four sides of clamp(½ + distance), where distance is along the row or
+    column that the side crosses more steeply, in pixels, as in the blending of the objects' edges. The table
+    is Lambertian with its normal upwards (downwards if it is seen from below).
     """
     plan = plan_of(table, background, camera, light)
     if background.device.type == "cpu":
@@ -64,7 +64,7 @@ def table_and_background(
 
 
 def plan_of(table: TableBatch, background: Tensor, camera: CameraBatch, light: LightBatch) -> Plan:
-    """Work out what the backdrop of each scene depends on; differentiable in all arguments."""
+    """Compute the parameters of the backdrop of each scene; differentiable in all arguments."""
     camera_height = camera.T_world_camera[:, 2, 3]
     above = torch.where(camera_height.detach().abs() > EDGE_ON, camera_height.detach().sign(), 0.0)
     lines = _sides(table, camera) * above[:, None, None]
@@ -89,21 +89,21 @@ def _sides(table: TableBatch, camera: CameraBatch) -> Tensor:
 
 
 def _per_pixel(row: Tensor, K: Tensor) -> Tensor:
-    """`row` K⁻¹, (B, 3): what is linear in the camera's rays, as linear in its pixels."""
+    """`row` K⁻¹, (B, 3): a linear function of the camera's rays as one of its pixels."""
     a = row[:, 0] / K[:, 0, 0]
     b = (row[:, 1] - a * K[:, 0, 1]) / K[:, 1, 1]
     return torch.stack([a, b, row[:, 2] - a * K[:, 0, 2] - b * K[:, 1, 2]], dim=1)
 
 
 def paint_in_torch(plan: Plan, height: int, width: int) -> Backdrop:
-    """Draw what `plan` says in plain torch."""
+    """Render a plan in plain torch."""
     centres = _pixel_centres(height, width, plan.background)
     distance = torch.einsum("bkc,chw->bkhw", plan.sides, centres)
     coverage = (distance + 0.5).clamp(0, 1).prod(dim=1) * plan.present[:, None, None]
     share = coverage[:, None]
     rgb = share * plan.table[..., None, None] + (1 - share) * plan.background[..., None, None]
     inverse = torch.einsum("bc,chw->bhw", plan.inverse_depth, centres)
-    seen = (coverage.detach() >= NOTHING) & (inverse.detach() > EPS)
+    seen = (coverage.detach() >= MIN_COVERAGE) & (inverse.detach() > EPS)
     depth = torch.where(seen, 1 / torch.where(seen, inverse, torch.ones_like(inverse)), torch.inf)
     return Backdrop(rgb, coverage, depth)
 

@@ -13,7 +13,7 @@ from inverse_graphics.render.kernels import in_chunks, inner, kernel
 
 Arrays = list[NDArray[Any]]
 
-NOTHING = 1e-6  # as in `backdrop`; kernels keep their constants beside them, for numba's disk cache
+MIN_COVERAGE = 1e-6  # as in `backdrop`; kernels keep their constants beside them, for numba's disk cache
 EPS = 1e-30
 
 
@@ -22,7 +22,7 @@ class Paint(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw rgb (B, 3, H, W), coverage (B, H, W) and depth (B, H, W)."""
+        """Render rgb (B, 3, H, W), coverage (B, H, W) and depth (B, H, W)."""
         height, width, *tensors = arguments
         plan = [tensor.detach().contiguous() for tensor in tensors]
         scenes = len(plan[0])
@@ -34,7 +34,7 @@ class Paint(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        """Sum what all pixels ask of each number of the plan."""
+        """Sum the gradients of all pixels in each entry of the plan."""
         plan = [tensor.numpy() for tensor in ctx.saved_tensors]
         sums = [np.zeros_like(array) for array in plan[:4]]
         from_rgb, from_coverage, from_depth = (gradient.contiguous().numpy() for gradient in gradients)
@@ -43,7 +43,7 @@ class Paint(torch.autograd.Function):
 
 
 def paint(plan: Arrays, rgb: NDArray[Any], coverage: NDArray[Any], depth: NDArray[Any]) -> None:
-    """Draw the backdrop of B scenes; plan: the five tensors of a `Plan`, as arrays."""
+    """Render the backdrop of B scenes; plan: the five tensors of a `Plan`, as arrays."""
     in_chunks(lambda start, stop: _forward(start, stop, *plan, rgb, coverage, depth), len(rgb))
 
 
@@ -54,7 +54,7 @@ def paint_backward(
     from_depth: NDArray[Any],
     sums: Arrays,
 ) -> None:
-    """The way back of `paint`; writes to sums: like the first four of the plan."""
+    """The backward pass of `paint`; writes to sums: shaped like the first four tensors of the plan."""
     given = (from_rgb, from_coverage, from_depth)
     in_chunks(lambda start, stop: _backward(start, stop, *plan, *given, *sums), len(from_rgb))
 
@@ -74,7 +74,7 @@ def _shares(
         for k in range(4):
             share *= min(max(_distance(sides[k], column, row) + 0.5, 0.0), 1.0)
         inverse = _distance(inverse_depth, column, row)
-        seen = share >= NOTHING and inverse > EPS
+        seen = share >= MIN_COVERAGE and inverse > EPS
         out[0, column] = share
         out[1, column] = 1 / inverse if seen else np.inf
 

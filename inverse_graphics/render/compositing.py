@@ -1,7 +1,7 @@
-"""Layers laid over each other and over the backdrop, by depth, pixel by pixel.
+"""Compositing of layers and backdrop by depth, pixel by pixel.
 
-On the CPU one compiled pass does it (`compositing_numba`); what stands here in plain torch is the path of
-every other device, and the oracle of that one.
+On the CPU one compiled pass does it (`compositing_numba`); the functions in plain torch here are used on
+other devices, and are the reference implementation.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ BACKGROUND = -2
 
 
 class Composite(NamedTuple):
-    """Layers and backdrop as one picture.
+    """Layers and backdrop as one image.
 
     image: (B, 3, H, W), linear colour.  alpha: (B, H, W), the share of the pixel that objects cover.
-    depth: (B, H, W), metres, of what `mask` names, +inf on the background: taken from one surface and not
-    mixed, so that no point floats between an object and what is behind it.
-    mask: (B, H, W) int64, what is seen most: an object's slot, or TABLE (−1), or BACKGROUND (−2).
+    depth: (B, H, W), metres, of the surface that `mask` names, +inf on the background; not mixed, so that
+    no point lies between an object and the surface behind it.
+    mask: (B, H, W) int64, the most visible surface: an object's slot, or TABLE (−1), or BACKGROUND (−2).
     """
 
     image: Tensor
@@ -35,18 +35,18 @@ class Composite(NamedTuple):
 
 
 def compose(layers: Layers, backdrop: Backdrop) -> Composite:
-    """Lay all objects over the backdrop; differentiable in both but for the mask.
+    """Composite all objects over the backdrop; differentiable in both except for the mask.
 
-    Per pixel the nearer layer lies over the farther one (Porter & Duff 1984, "over"; equal depths keep the
-    order of the slots); table and background always come last.
+    Per pixel the nearer layer is over the farther one (Porter & Duff 1984, "over"; equal depths are in the
+    order of the slots); table and background are last.
     """
     if _compiled(layers):
         return Composite(*_compose(layers, backdrop, layers.alpha.shape[1]))
     return compose_in_torch(layers, backdrop)
 
 
-def picture_of_layers(scene: SceneBatch, engine: RenderEngine) -> Composite:
-    """Draw whole scenes with any engine: each object alone, then all of them over the backdrop."""
+def composite_layers(scene: SceneBatch, engine: RenderEngine) -> Composite:
+    """Render whole scenes with any engine: each object alone, then all of them over the backdrop."""
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     return compose(layers, table_and_background(scene.table, scene.background, scene.camera, scene.light))
 
@@ -83,10 +83,10 @@ def prefixes_in_torch(layers: Layers, backdrop: Backdrop) -> Tensor:
 
 
 def visible_shares(layers: Layers) -> tuple[Tensor, Tensor]:
-    """How much of each layer, and of the backdrop, is seen.
+    """Compute the visible share of each layer and of the backdrop.
 
-    Returns front (B, N, H, W), what the nearer layers let through to each layer, and through (B, H, W),
-    what all layers together let through; both in [0, 1].
+    Returns front (B, N, H, W), the transmittance of the nearer layers in front of each layer, and through
+    (B, H, W), the transmittance of all layers together; both in [0, 1].
     """
     clear = 1 - layers.alpha
     count = layers.alpha.shape[1]
@@ -120,7 +120,7 @@ def _over(rgb: Tensor, front: Tensor, backdrop: Tensor, through: Tensor) -> Tens
 
 
 def _nearer(depth: Tensor, first: int, second: int) -> Tensor:
-    """Whether layer `first` lies before layer `second`."""
+    """Whether layer `first` is in front of layer `second`."""
     if first < second:
         return depth[:, first] <= depth[:, second]
     return depth[:, first] < depth[:, second]

@@ -1,8 +1,8 @@
 # ruff: noqa: PLR0912 (compiled kernels are flat: a call with a structure costs more than arguments)
 """Compositing on the CPU: one compiled pass over the pixels forward, one backward.
 
-`compositing` says the same in plain torch, and is the oracle of this. Layers of a pixel are sorted by depth;
-with T_k what the nearer ones let through to layer k of colour c_k (already times its alpha a_k),
+`compositing` has the reference implementation in plain torch. Layers of a pixel are sorted by depth; with T_k
+the transmittance in front of layer k, which has colour c_k (already times its alpha a_k),
 
   image = Σ_k T_k c_k + T_K backdrop,   T_0 = 1,   T_{k+1} = T_k (1 − a_k).
 """
@@ -64,13 +64,13 @@ class Compose(torch.autograd.Function):
 
 
 def _planes(tensor: Tensor, size: int) -> NDArray[Any]:
-    """The tensor's own memory with height and width as one axis."""
+    """The tensor's memory with height and width as one axis."""
     return tensor.detach().view(*tensor.shape[:-2], size).numpy()
 
 
 @inner
 def _sort(order: NDArray[np.int64], depth: NDArray[Any], scene: int, pixel: int) -> None:
-    """Order the layers of a pixel from near to far; equals keep theirs."""
+    """Order the layers of a pixel from near to far, stably."""
     for n in range(len(order)):
         far = depth[scene, n, pixel]
         k = n
@@ -157,7 +157,7 @@ def _backward_where_empty(
     to_alpha: NDArray[Any],
     to_behind: NDArray[Any],
 ) -> None:
-    """The way back of one scene as if no pixel were covered: plane by plane, which is much faster."""
+    """The backward pass of one scene as if no pixel were covered: plane by plane, which is much faster."""
     layers, pixels = to_alpha.shape
     for n in range(layers):
         for p in range(pixels):

@@ -1,4 +1,4 @@
-"""What a render engine is: something that draws each object alone."""
+"""The interface of render engines, which render each object alone as a layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 
 class Layers(NamedTuple):
-    """Each object drawn alone, N layers for each of B scenes.
+    """Each object rendered alone: N layers for each of B scenes.
 
     rgb: (B, N, 3, H, W), linear colour in [0, 1] already multiplied by alpha (associated alpha).
     depth: (B, N, H, W), metres along the camera's z axis; +inf where the object covers nothing.
@@ -24,7 +24,7 @@ class Layers(NamedTuple):
 
 @runtime_checkable
 class RenderEngine(Protocol):
-    """Draws the objects of scenes, each alone."""
+    """Renders the objects of scenes, each alone."""
 
     @property
     def name(self) -> str:
@@ -35,11 +35,11 @@ class RenderEngine(Protocol):
         """Whether `layers` carries gradients to its arguments."""
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone, unoccluded by the others.
+        """Render every object of every scene alone, unoccluded by the others.
 
         Args:
             objects: N object slots of each of B scenes; a slot whose asset is −1 is empty.
-            camera: B cameras of one picture size.
+            camera: B cameras of one image size.
             light: B lights.
 
         Returns:

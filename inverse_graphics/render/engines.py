@@ -1,4 +1,4 @@
-"""Render engines by name: which exist, which work here, and how to get the others."""
+"""Render engines by name: which exist, which work here, and how to install the others."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def make_engine(name: str, library: MeshLibrary) -> RenderEngine:
 
     Args:
         name: Its name (see `available_engines`).
-        library: The meshes that it draws, such as `load_pack("crockery").library()`.
+        library: The meshes that it renders, such as `load_pack("crockery").library()`.
 
     Returns:
         The engine.
 
     Raises:
-        EngineError: No engine has that name, or it does not work here; says which do.
+        EngineError: No engine has that name, or it does not work here; the message lists those that do.
     """
     if name not in _ENGINES:
         known = ", ".join(_ENGINES)
@@ -79,11 +79,13 @@ def make_differentiable_engine(
 ) -> RenderEngine:
     """Build the engine called `name`; one without gradients gets them by finite differences.
 
-    samples: along each side of a pixel, None for as many as the engine takes by itself.  workers: processes
-    that draw for an engine without gradients, 0 for none but this one.  settings: of differences.
+    name: of the engine.  library: the meshes that it renders.  samples: along each side of a pixel, None
+    for the engine's default.  workers: processes that render for an engine without gradients, 0 for this one
+    only.
+    settings: of differences.
 
     Raises:
-        EngineError: no engine has that name, or it does not work here; says which do.
+        EngineError: no engine has that name, or it does not work here; the message lists those that do.
     """
     from inverse_graphics.render.finite_difference.whole_scenes import with_gradients
 
@@ -94,7 +96,7 @@ def make_differentiable_engine(
 
 
 def with_samples(engine: RenderEngine, samples: int) -> RenderEngine:
-    """Let an engine take so many samples along each side of a pixel; those that cannot are supersampled.
+    """Set the number of samples along each side of a pixel; engines without this setting are supersampled.
 
     Raises:
         EngineError: fewer than one sample, or more than 16.
@@ -142,7 +144,7 @@ def _make_open3d(library: MeshLibrary) -> RenderEngine:
 
 
 def _make_mujoco(library: MeshLibrary) -> RenderEngine:
-    """By OpenGL where it draws, else by rays."""
+    """By OpenGL if it works, else by ray casting."""
     from inverse_graphics.render.sampled.engine import FaceFinder, SampledEngine
 
     finder: FaceFinder
@@ -164,7 +166,7 @@ def _make_mujoco_shadows(library: MeshLibrary) -> RenderEngine:
 
 
 def _embedded_status(name: str) -> EngineStatus:
-    """Numba may be missing or broken; the torch path then still draws."""
+    """Numba may be missing or broken; the torch implementation works without it."""
     try:
         import numba  # noqa: F401
     except ImportError as problem:
@@ -187,7 +189,7 @@ def _mujoco_status(name: str) -> EngineStatus:
     if reason := why_not(load_mujoco):
         return EngineStatus(name, False, reason)
     reason = _why_no_gl()
-    return EngineStatus(name, True, reason and f"slow, by rays: {reason}")
+    return EngineStatus(name, True, reason and f"slow, by ray casting: {reason}")
 
 
 def _mujoco_shadows_status(name: str) -> EngineStatus:
@@ -196,7 +198,7 @@ def _mujoco_shadows_status(name: str) -> EngineStatus:
 
 
 def _why_no_gl() -> str:
-    """Say in one line why MuJoCo's renderer does not work here; "" if it does."""
+    """The reason, in one line, why MuJoCo's renderer does not work here; "" if it does."""
     from inverse_graphics.render.mujoco.gl_faces import gl_thread
 
     return why_not(gl_thread)

@@ -1,4 +1,4 @@
-"""Optional render libraries, imported when first needed: PyTorch3D, Open3D and MuJoCo with OpenGL."""
+"""Optional render libraries, imported on first use: PyTorch3D, Open3D and MuJoCo with OpenGL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPENGL_PACKAGES = "apt install libegl1 libgl1 libopengl0 libgl1-mesa-dri"
 
 
 class PyTorch3D(NamedTuple):
-    """What is used of PyTorch3D, which has no type annotations."""
+    """The used parts of PyTorch3D.  Untyped: it has no annotations that a type checker reads."""
 
     Meshes: Any
     rasterize_meshes: Any
@@ -28,7 +28,7 @@ def load_pytorch3d() -> PyTorch3D:
     """Import PyTorch3D.
 
     Raises:
-        EngineError: it is not installed, or was built for another torch; says how to get one that works.
+        EngineError: it is not installed, or was built for another torch; the message states the remedy.
     """
     try:
         from pytorch3d.ops import interpolate_face_attributes
@@ -43,7 +43,7 @@ def load_open3d() -> ModuleType:
     """Import Open3D.
 
     Raises:
-        EngineError: it is not installed, or a system library that it needs is missing; says which.
+        EngineError: it is not installed, or a system library that it needs is missing; the message names it.
     """
     try:
         import open3d
@@ -65,16 +65,16 @@ def load_mujoco() -> ModuleType:
         import mujoco
     except ImportError as problem:
         raise _missing("MuJoCo does not import", problem, "pip install mujoco") from problem
-    except Exception as problem:  # it looks for OpenGL while it is imported, if MUJOCO_GL asks for that
+    except Exception as problem:  # with MUJOCO_GL set, it searches OpenGL at import
         raise _missing("MuJoCo does not import", problem, "unset MUJOCO_GL") from problem
     return mujoco
 
 
 def new_gl_context() -> Any:
-    """Make an OpenGL context without a window by MuJoCo, and make it current in this thread.
+    """Create an OpenGL context without a window by MuJoCo, and make it current in this thread.
 
     Raises:
-        EngineError: that is not possible here; says what Linux needs for it.
+        EngineError: this is not possible; the message states what Linux needs for it.
     """
     mujoco = load_mujoco()
     try:
@@ -82,7 +82,7 @@ def new_gl_context() -> Any:
             from mujoco.egl import GLContext
         else:
             GLContext = mujoco.GLContext
-        context = GLContext(16, 16)  # engines draw into buffers of their own
+        context = GLContext(16, 16)  # engines have their own framebuffers
         context.make_current()
     except Exception as problem:  # PyOpenGL fails in many ways: ImportError, AttributeError, its own errors
         linux = sys.platform == "linux"
@@ -93,7 +93,7 @@ def new_gl_context() -> Any:
 
 @lru_cache
 def why_not(load: Callable[[], object]) -> str:
-    """Say in one line why a library does not work here and how to get it; "" if it works.
+    """The reason, in one line, why a library does not work here and how to install it; "" if it works.
 
     load: one of the functions above; called once.
     """

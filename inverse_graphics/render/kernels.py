@@ -1,4 +1,4 @@
-"""Compiled kernels: numba with its disk cache where that can be written, run on all cores by plain threads.
+"""Compiled kernels: numba with its disk cache if that is writable, run on all cores by plain threads.
 
 Threads that release the interpreter lock are used instead of numba's `prange`: they compile several
 times faster, balance uneven layers, and may be entered from any thread (as autograd's backward does).
@@ -23,7 +23,7 @@ WORTH_THREADS = 400_000  # nanoseconds
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with numba at the first call; keep the machine code on disk if there is room."""
+    """Compile with numba at the first call; store the machine code on disk if there is room."""
     import numba
 
     uncached = numba.njit(function, nogil=True, error_model="numpy")
@@ -36,17 +36,17 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         try:
             return cached(*arguments)
-        except OSError:  # the disk is full, or the folder is gone; kernels themselves touch no files
+        except OSError:  # the disk is full, or the folder was removed; kernels themselves use no files
             return uncached(*arguments)
 
     return call
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function that only kernels call; it becomes part of them, and of what they keep on disk."""
+    """Compile a function that only kernels call; it is inlined in them and in their cached machine code."""
     import numba
 
-    # the last two are missing from numba's stubs; they leave out what only calls from Python need
+    # the last two are missing from numba's stubs; they omit wrappers for calls from Python
     options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return numba.njit(function, nogil=True, error_model="numpy", **options)
 
@@ -60,10 +60,11 @@ def in_chunks(
     nanoseconds: float = float("inf"),
     most: int | None = None,
 ) -> list[Result]:
-    """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads; in order.
+    """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads.
 
-    A piece that asks for chunks itself gets a single one: the threads are busy already. So does work that
-    takes fewer `nanoseconds` in all than it takes to wake threads for it.  most: the size of a piece at most.
+    task: the work.  count: number of items.  nanoseconds: estimated time per item.  most: largest piece.
+    Returns the results in order. A nested call gets a single piece, as all threads are busy; so does work
+    that takes less time than waking the threads.
     """
     alone = getattr(_within, "chunk", False) or nanoseconds < WORTH_THREADS
     threads = 1 if alone else torch.get_num_threads()

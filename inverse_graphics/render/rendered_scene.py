@@ -1,4 +1,4 @@
-"""One scene rendered for people and files: image, depth and which object is where."""
+"""One scene rendered to arrays: image, depth and instance mask."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack, load_library
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine, with_samples
-from inverse_graphics.render.pictures import render as render_batch
+from inverse_graphics.render.rendering import render as render_batch
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Camera, Scene
 from inverse_graphics.scene.scene_file import load_scene
 
 MAX_LAYER_PIXELS = 100_000_000
-"""Objects times pixels that are drawn at once; more would need more than about 8 GB of memory."""
+"""Objects times pixels that are rendered at once; more would need more than about 8 GB of memory."""
 
 
 @dataclass(frozen=True)
 class RenderedScene:
-    """A scene as an engine draws it.
+    """A rendered scene.
 
     Attributes:
         scene: The scene, in the size in which it was rendered.
@@ -56,7 +56,7 @@ class RenderedScene:
         write_image(path, self.image)
 
     def visible_pixels(self) -> list[int]:
-        """In how many pixels each object is visible."""
+        """Count the visible pixels of each object."""
         return np.bincount(self.mask.ravel(), minlength=len(self.scene.objects) + 1)[1:].tolist()
 
     def box(self, number: int) -> tuple[int, int, int, int] | None:
@@ -100,7 +100,7 @@ def render(
     Raises:
         SceneError: No such scene, or it is not valid.
         AssetError: An object's pack or mesh is missing or cannot be used.
-        EngineError: The engine is unknown or does not work here, or the picture is too large for it.
+        EngineError: The engine is unknown or does not work here, or the image is too large for it.
     """
     if not isinstance(scene, Scene):
         scene = load_scene(scene)
@@ -112,20 +112,20 @@ def render(
     if supersample != 1:
         drawing = with_samples(drawing, supersample)
     with torch.inference_mode():
-        drawn = render_batch(SceneBatch.from_scenes([scene], library), drawing)
+        rendered = render_batch(SceneBatch.from_scenes([scene], library), drawing)
     return RenderedScene(
         scene=scene,
-        image=drawn.image[0].permute(1, 2, 0).clamp(0, 1).numpy(),
-        depth=drawn.depth[0].numpy(),
-        mask=(drawn.instance_mask[0] + 1).clamp(min=0).numpy(),
+        image=rendered.image[0].permute(1, 2, 0).clamp(0, 1).numpy(),
+        depth=rendered.depth[0].numpy(),
+        mask=(rendered.instance_mask[0] + 1).clamp(min=0).numpy(),
     )
 
 
 def with_size(scene: Scene, width_px: int, height_px: int) -> Scene:
-    """Give the same view another number of pixels: its height stays, its sides are extended or cut.
+    """Give the same view at another image size: its height is unchanged, its sides are extended or cut.
 
     Raises:
-        SceneError: A picture cannot have that size.
+        SceneError: an image cannot have that size.
     """
     camera = scene.camera
     scale = height_px / camera.height_px
@@ -143,4 +143,4 @@ def _check_size(scene: Scene, supersample: int) -> None:
     if width * height * count * supersample**2 > MAX_LAYER_PIXELS:
         came = f"{count} objects at {width}x{height} pixels"
         came += f", {supersample}x{supersample} samples each," if supersample > 1 else ""
-        raise EngineError(f"{came} are too much to draw at once: choose a smaller size")
+        raise EngineError(f"{came} are too much to render at once: choose a smaller size")

@@ -1,4 +1,4 @@
-"""Any render engine at more samples a pixel: what is thinner than a pixel is seen, and its gradient too."""
+"""Supersampling of any render engine, so that parts thinner than a pixel appear, with their gradient."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 MOST = 16
-BARELY = 1e-6  # the weight in depth of a sub-pixel that an object touches without covering it
+MIN_WEIGHT = 1e-6  # the weight in depth of a sub-pixel that an object touches without covering it
 
 
 class Supersampled:
-    """Draws with another engine in `factor` times as many rows and columns and averages the squares.
+    """Renders with another engine at `factor` times as many rows and columns, and averages.
 
-    Colour (times alpha) and alpha are plain means, so the area of an object stays what it is. Depth is the
-    mean over the sub-pixels that have one, weighted by their alpha; +inf where none has. Gradients are the
-    inner engine's, and so are device and dtype. Costs up to `factor`² times as much in covered pixels and
-    memory, nothing more in faces.
+    Colour (times alpha) and alpha are plain means, so the area of an object is preserved. Depth is the mean
+    over the sub-pixels that have one, weighted by their alpha; +inf where none has. Gradients, device and
+    dtype are those of the inner engine. Time and memory grow by up to `factor`² per covered pixel, not per
+    face.
     """
 
     def __init__(self, engine: RenderEngine, factor: int) -> None:
@@ -37,25 +37,25 @@ class Supersampled:
 
     @property
     def differentiable(self) -> bool:
-        """Whether the inner engine is."""
+        """Whether the inner engine is differentiable."""
         return self.engine.differentiable
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone, unoccluded by the others."""
+        """Render every object of every scene alone, unoccluded by the others."""
         fine = self.engine.layers(objects, enlarged(camera, self.factor), light)
         return fine if self.factor == 1 else averaged(fine, self.factor)
 
 
 def enlarged(camera: CameraBatch, factor: int) -> CameraBatch:
-    """Give the same view in `factor` times as many rows and columns; differentiable in K."""
+    """Give the same view at `factor` times as many rows and columns; differentiable in K."""
     factors = camera.K.new_tensor([factor, factor, 1])[:, None]
     return replace(camera, K=camera.K * factors, height=camera.height * factor, width=camera.width * factor)
 
 
 def averaged(layers: Layers, factor: int) -> Layers:
-    """Average squares of `factor` × `factor` pixels of layers, as `Supersampled` says."""
+    """Average squares of `factor` × `factor` pixels of layers, as described in `Supersampled`."""
     seen = layers.depth.isfinite()
-    weight = torch.where(seen, layers.alpha + BARELY, 0.0)
+    weight = torch.where(seen, layers.alpha + MIN_WEIGHT, 0.0)
     total = _mean(weight, factor)
     known = total > 0
     depth = _mean(weight * torch.where(seen, layers.depth, 0.0), factor) / torch.where(known, total, 1.0)

@@ -66,7 +66,7 @@ class SceneObject(_Frozen):
 
 
 class LookAt(_Frozen):
-    """A camera by its position and what it looks at; the field of view is over the picture's height."""
+    """A camera given by its position and its target; the field of view is over the image's height."""
 
     eye_m: Point
     target_m: Point = (0.0, 0.0, 0.0)
@@ -199,7 +199,7 @@ class Background(_Frozen):
 
 
 class Scene(_Frozen):
-    """Everything on which a picture depends.
+    """All that an image depends on.
 
     Attributes:
         camera: The camera.

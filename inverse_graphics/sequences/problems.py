@@ -23,7 +23,7 @@ def training_batch(
     """Sample training batch `index` of a stream; it depends on nothing else.
 
     Args:
-        problem: what the sequences are drawn from.
+        problem: samples the sequences.
         size: sequences in the batch.
         seed: of the stream.
         index: of the batch, from 0.

@@ -1,4 +1,4 @@
-"""Batches of sequences of different lengths with their targets, and the problems that they are drawn from."""
+"""Batches of sequences of different lengths with their targets, and the problems that sample them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow,
 from inverse_graphics.studies.records import Figures
 from inverse_graphics.studies.runs import StudyRun
 from inverse_graphics.studies.study import EVALUATION, kept_or_made, weights_sha256
-from inverse_graphics.training.air3d_task import HeldOutScenes
+from inverse_graphics.training.air3d_task import SceneEvaluator
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS
 
@@ -66,19 +66,19 @@ def _evaluation(run: StudyRun, samples: int) -> Figures:
     return {"trained_with": model.document.versions, **figures, "seconds": perf_counter() - begun}
 
 
-def _held_out(recipe: Recipe, model: LoadedModel) -> HeldOutScenes:
+def _held_out(recipe: Recipe, model: LoadedModel) -> SceneEvaluator:
     network = model.module
     assert isinstance(recipe, Air3DRecipe)
     assert isinstance(network, Air3D)
     network.engine = make_engine(recipe.engine, network.space.family.library)
-    return HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
+    return SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
 
 
 class _InferredScenes:
     """What a network infers of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
 
     def __init__(
-        self, held_out: HeldOutScenes, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
+        self, held_out: SceneEvaluator, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor
     ) -> None:
         self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
         self.drawn, self.log_likelihood = drawn, log_likelihood
@@ -93,7 +93,7 @@ class _InferredScenes:
         )
 
     @classmethod
-    def from_held_out(cls, held_out: HeldOutScenes) -> _InferredScenes:
+    def from_held_out(cls, held_out: SceneEvaluator) -> _InferredScenes:
         """Infer all images."""
         scenes, drawn, log_likelihood = [], [], []
         for block in held_out.observation.split(BATCH_SIZE):

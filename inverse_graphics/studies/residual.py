@@ -42,7 +42,7 @@ from inverse_graphics.studies.records import Figures, Record, markdown_table, wr
 from inverse_graphics.studies.runs import StudyRun
 from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import LEARNS_BY, ResidualRecipe
+from inverse_graphics.training.recipe import BLOCK_OBJECTIVES, ResidualRecipe
 from inverse_graphics.training.residual_task import labelled
 
 AS_IT_IS = Variant("as_it_is", ())
@@ -92,7 +92,7 @@ class ResidualStudy(Study):
             kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
             by_kind = {
                 name: evaluate_images(network, batch, block_kind(name, recipe.model.patch)).metrics()
-                for name in LEARNS_BY
+                for name in BLOCK_OBJECTIVES
             }
             return {
                 "metrics": evaluate_images(network, batch, kind).metrics(),

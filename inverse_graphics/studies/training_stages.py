@@ -45,8 +45,8 @@ def recording_task(recipe: Recipe, folder: Path) -> Task:
 
     def evaluate() -> Evaluation:
         evaluation = task.evaluate()
-        if PICTURE in evaluation.pictures:
-            _keep(folder / STAGES, done[0], evaluation.pictures[PICTURE])
+        if PICTURE in evaluation.images:
+            _keep(folder / STAGES, done[0], evaluation.images[PICTURE])
         return evaluation
 
     return replace(task, batch=batch, evaluate=evaluate)

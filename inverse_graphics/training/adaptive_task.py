@@ -1,4 +1,4 @@
-"""The task of thinking as long as it takes: a recurrent network on a problem over sequences."""
+"""The training task of recurrent networks with adaptive computation on sequence problems."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
 from inverse_graphics.models.adaptive.sequence_network import (
     SequenceNetwork,
@@ -24,25 +25,27 @@ from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTr
 
 @TASKS.register("adaptive")
 def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
-    """Sequences to learn from, others to be judged on, and a freshly drawn network.
+    """Build the task: training sequences, test sequences, and an initialised network.
 
     Raises:
+        DeviceError: this machine has no such device.
         DataError: a text cannot be read, or is too short.
     """
+    device = resolve_device(recipe.device)
     settings = SequenceNetworkSettings(problem=recipe.data, model=recipe.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = SequenceNetwork(settings)
-    held_out = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
+    test = evaluation_batch(recipe.data, recipe.evaluation.size, recipe.evaluation.seed)
     halting = recipe.objective.evaluation_halting
 
     def batch(step: int) -> Sequences:
         return Sequences.from_batch(
             training_batch(recipe.data, recipe.batch_size, recipe.seed, step, recipe.curriculum_steps)
-        )
+        ).to(device)
 
     def evaluate() -> Evaluation:
-        return Evaluation(evaluate_sequences(network, held_out, halting).metrics())
+        return Evaluation(evaluate_sequences(network, test, halting).metrics())
 
     def export(folder: Path, metrics: Metrics) -> None:
         document = ModelDocument(
@@ -53,7 +56,7 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
         )
         save_model(folder, network, document, adaptive_model_card(recipe, document))
 
-    objective = build_sequence_objective(network, recipe.objective)
+    objective = build_sequence_objective(network, recipe.objective).to(device)
     groups = [ParameterGroup(list(objective.parameters()))]
     trainable = NetworkTrainable(objective, groups, lambda batch, _, rng: objective.loss(batch, rng))
     return Task(trainable, batch, evaluate, export)

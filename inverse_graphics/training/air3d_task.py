@@ -1,4 +1,4 @@
-"""The task of learning to see scenes: the 3D model on images of a scene family."""
+"""The training task of the 3D model, on images of a scene family."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from inverse_graphics.devices import resolve_device
+from inverse_graphics.distributions.draws import draw_uniform
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
@@ -28,84 +30,89 @@ from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 BATCH = 250
-"""Held-out images that go through the network at once."""
+"""Test images per forward pass."""
 SHOWN = 8
-"""Held-out images whose reconstructions are logged."""
+"""Test images whose reconstructions are logged."""
 CALIBRATION_SIZE = 10_000
-"""Images to which the warning's mixture is fitted, and images that set its thresholds."""
+"""Number of images for the outlier detector's mixture, and of images for its thresholds."""
 FALSE_POSITIVE_RATE = 0.005
-"""Share of familiar images that the warning may flag."""
-TRAINING, HELD_OUT, KNOWN, CALIBRATION = range(4)
-"""Streams of scenes: what is judged is never learnt from, and nor is what the warning rests on."""
+"""Share of in-distribution images that may get a warning."""
+TRAINING, TEST, DETECTOR_FIT, CALIBRATION = range(4)
+"""Disjoint streams of scenes: for training, evaluation, the outlier detector's mixture and its thresholds."""
 
 
 @TASKS.register("air3d")
 def build_air3d_task(recipe: Air3DRecipe) -> Task:
-    """Scenes drawn on the fly to learn from, others to be judged on, and a freshly drawn network.
+    """Build the task: sampled training scenes, test scenes, and an initialised network.
 
     Raises:
-        AssetError, EngineError, SceneError: what the scenes need is missing here, or does not fit.
+        DeviceError: this machine has no such device.
+        AssetError, EngineError, SceneError: a requirement of the scenes is missing here, or does not fit.
     """
+    device = resolve_device(recipe.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        network = Air3D(recipe.model)
+        network = Air3D(recipe.model).to(device)
     network.engine = make_differentiable_engine(
-        recipe.engine, network.space.family.library, recipe.engine_samples, recipe.engine_workers
+        recipe.engine, network.space.family.library.to(device), recipe.engine_samples, recipe.engine_workers
     )
     objective = build_objective(network, recipe.objective)
     module: nn.Module = network
     if objective.replay is not None:
         module = nn.ModuleDict({"network": network, "replay": objective.replay})
     trainable = NetworkTrainable(module, [ParameterGroup(list(network.parameters()))], objective.loss)
-    judge = HeldOutScenes.draw(network, recipe.evaluation.size, recipe.evaluation.seed)
+    evaluator = SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
 
     def batch(step: int) -> Any:
         return objective.batch(recipe.batch_size, stream(TRAINING, recipe.seed, step))
 
     def export(folder: Path, metrics: Metrics) -> None:
-        familiarity = fit_outlier_detector(network, recipe.evaluation.seed)
-        judged = judge.evaluate_warning(familiarity) if familiarity else {}
+        detector = fit_outlier_detector(network, recipe.evaluation.seed)
+        warned = evaluator.evaluate_warning(detector) if detector else {}
         document = ModelDocument(
             kind="air3d",
             settings=recipe.model.model_dump(mode="json"),
             recipe=recipe.model_dump(mode="json"),
             asset_pack_sha256=network.space.family.packs_hash,
-            metrics={**metrics, **judged},
-            familiarity=familiarity,
+            metrics={**metrics, **warned},
+            familiarity=detector,
         )
         save_model(folder, network, document, scene_model_card(recipe, document))
 
-    return Task(trainable, batch, judge.evaluate, export)
+    return Task(trainable, batch, evaluator.evaluate, export)
 
 
 def stream(*numbers: int) -> torch.Generator:
-    """A generator of its own for each tuple of numbers."""
+    """Build an independent generator for each tuple of numbers."""
     seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(seed) % 2**63)
 
 
 def fit_outlier_detector(network: Air3D, seed: int) -> OutlierDetector | None:
-    """Fit the warning to images drawn for it alone.
+    """Fit the outlier detector to scenes that are sampled for it alone.
 
-    What objects look like is learnt at all strengths of noise, so that clean images are not strange either;
-    thresholds are set at the full one, at which likelihoods are least.
+    The mixture is fitted to images with all strengths of noise, so that noise-free images are not outliers;
+    thresholds are set at the full strength, at which likelihoods are smallest.
     """
-    known = summarise_fresh(network, CALIBRATION_SIZE, stream(KNOWN, seed), least_noise=0.0)
-    calibration = summarise_fresh(network, CALIBRATION_SIZE, stream(CALIBRATION, seed))
-    return OutlierDetector.fit(known, calibration, FALSE_POSITIVE_RATE, network.space.smallest_count)
+    fitted = summarise_samples(network, CALIBRATION_SIZE, stream(DETECTOR_FIT, seed), least_noise=0.0)
+    calibration = summarise_samples(network, CALIBRATION_SIZE, stream(CALIBRATION, seed))
+    return OutlierDetector.fit(fitted, calibration, FALSE_POSITIVE_RATE, network.space.smallest_count)
 
 
-def summarise_fresh(
+def summarise_samples(
     network: Air3D, count: int, generator: torch.Generator, least_noise: float = 1.0
 ) -> ParsedImages:
-    """What the network says of freshly drawn images, as a file would hold them; none is kept.
+    """Summarise the inference for sampled images, with values clamped as in a file; images are not stored.
 
-    least_noise: noise has a strength uniform between this and 1 for each image, as a share of sigma.
+    network: the model.  count: number of images.  generator: source of randomness.  least_noise: the
+    strength of the noise, as a share of sigma, is uniform between this and 1 for each image.
     """
     blocks = []
     for first in range(0, count, BATCH):
         scenes, render = draw_from_prior(network.space, network.engine, min(BATCH, count - first), generator)
-        strength = least_noise + (1 - least_noise) * torch.rand(len(render), 1, 1, 1, generator=generator)
+        strength = least_noise + (1 - least_noise) * draw_uniform(
+            (len(render), 1, 1, 1), generator, render.rgb
+        )
         noise = network.observation_model.sample(render, generator).residual(render)
         observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
@@ -113,15 +120,15 @@ def summarise_fresh(
 
 
 def concatenated(blocks: Iterable[ParsedImages]) -> ParsedImages:
-    """The same images as one."""
+    """Concatenate the statistics of several batches."""
     return ParsedImages(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
 @dataclass(frozen=True)
-class HeldOutScenes:
-    """A network, and images with noise of scenes that it never learns from.
+class SceneEvaluator:
+    """Evaluates a network on images, with noise, of test scenes.
 
-    observation: M images.  scenes: what is on them.
+    network: the model.  observation: M images.  scenes: the true scenes of the images.
     """
 
     network: Air3D
@@ -129,15 +136,15 @@ class HeldOutScenes:
     scenes: SceneLatents
 
     @classmethod
-    def draw(cls, network: Air3D, count: int, seed: int) -> HeldOutScenes:
-        """Draw `count` of them."""
-        generator = stream(HELD_OUT, seed)
+    def sample(cls, network: Air3D, count: int, seed: int) -> SceneEvaluator:
+        """Sample `count` test scenes and render their images."""
+        generator = stream(TEST, seed)
         scenes, render = draw_from_prior(network.space, network.engine, count, generator)
         observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
         return cls(network, observation, scenes)
 
     def evaluate(self) -> Evaluation:
-        """How the readings differ from the truth, and how likely they make the images."""
+        """Compute the errors of the inferred scenes, and the log-likelihood of the images."""
         readings = [read_scenes(self.network, block) for block in self.observation.split(BATCH)]
         inferred = SceneLatents.cat([reading.scenes for reading in readings])
         log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
@@ -145,17 +152,17 @@ class HeldOutScenes:
             **self.compare(inferred).flat(),
             "log_likelihood": float(log_likelihood.mean()),
         }
-        return Evaluation(metrics, {"reconstruction": self._pictures(readings[0])})
+        return Evaluation(metrics, {"reconstruction": self._comparison(readings[0])})
 
-    def evaluate_warning(self, familiarity: OutlierDetector) -> dict[str, float]:
-        """The share of these familiar images that get a warning."""
+    def evaluate_warning(self, detector: OutlierDetector) -> dict[str, float]:
+        """Compute the share of the test images that get a warning."""
         blocks = [block.clipped() for block in self.observation.split(BATCH)]
         parsed = concatenated(summarised(self.network, b, read_scenes(self.network, b)) for b in blocks)
-        warnings = familiarity.warnings(parsed)
+        warnings = detector.warnings(parsed)
         return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}
 
     def compare(self, inferred: SceneLatents) -> SceneMetrics:
-        """All figures."""
+        """Compare inferred with true scenes."""
         family = self.network.space.family
         return evaluate_scenes(
             self._comparable(inferred),
@@ -167,12 +174,14 @@ class HeldOutScenes:
 
     def _comparable(self, scenes: SceneLatents) -> PredictedScenes:
         placed = self.network.space.scene(scenes)
-        return PredictedScenes.from_batch(placed)
+        return PredictedScenes.from_batch(placed.to("cpu"))
 
-    def _pictures(self, reading: SceneReading) -> NDArray[np.float32]:
+    def _comparison(self, reading: SceneReading) -> NDArray[np.float32]:
         """The first images above their reconstructions: (2 H, K W, 3)."""
         images = self.observation.rgb[:SHOWN]
         count = len(images)
-        drawn = reading.prefixes[torch.arange(count), reading.scenes.counts[:count]]
-        rows = [torch.cat(list(row), dim=-1) for row in (images, drawn)]
-        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).numpy()
+        reconstructions = reading.prefixes[
+            torch.arange(count, device=images.device), reading.scenes.counts[:count]
+        ]
+        rows = [torch.cat(list(row), dim=-1) for row in (images, reconstructions)]
+        return torch.cat(rows, dim=-2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()

@@ -1,7 +1,7 @@
-"""Checkpoints: everything needed to go on, written whole or not at all.
+"""Checkpoints: the complete state of a run, written atomically.
 
 A checkpoint is a folder `step-00001000` with `state.safetensors` (network, optimiser, average and random
-state) and `checkpoint.json` (counters, recipe, versions). Nothing is unpickled. The latest two are kept.
+state) and `checkpoint.json` (counters, recipe, versions). Nothing is unpickled. The latest two are retained.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from inverse_graphics.models.weights import current_versions
 from inverse_graphics.training.state import Counters, TrainingState
 
 FORMAT_VERSION = 1
-KEPT = 2
+RETAINED = 2
 TENSORS, DOCUMENT = "state.safetensors", "checkpoint.json"
 _NAME = re.compile(r"step-(\d{8,})")
 
 
 class CheckpointDocument(BaseModel):
-    """The part of a checkpoint that is not tensors."""
+    """The part of a checkpoint other than tensors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ def save_checkpoint(folder: Path, state: TrainingState, recipe: dict[str, Any]) 
     """Write a checkpoint into `folder` and delete all but the latest two.
 
     Raises:
-        StorageError: it cannot be written; earlier checkpoints are untouched.
+        StorageError: it cannot be written; earlier checkpoints are unchanged.
     """
     document = CheckpointDocument(counters=state.counters, recipe=recipe, versions=current_versions())
     target = folder / f"step-{state.counters.step:08d}"
@@ -54,13 +54,13 @@ def save_checkpoint(folder: Path, state: TrainingState, recipe: dict[str, Any]) 
         with atomic_write(temporary / DOCUMENT, "w") as file:
             file.write(document.model_dump_json(indent=1) + "\n")
     killed_while_saving = folder.glob(".step-*.tmp")
-    for old in (*checkpoints(folder)[:-KEPT], *killed_while_saving):
+    for old in (*checkpoints(folder)[:-RETAINED], *killed_while_saving):
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, oldest first; half-written ones never bear such a name."""
+    """List the checkpoints in a folder, oldest first; incomplete ones have other names."""
     if not folder.is_dir():
         return []
     found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
@@ -68,7 +68,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def read_document_of(checkpoint: Path) -> CheckpointDocument:
-    """The counters, recipe and versions of a checkpoint.
+    """Read the counters, recipe and versions of a checkpoint.
 
     Raises:
         TrainingError: the file is missing, damaged or of another format.
@@ -78,23 +78,23 @@ def read_document_of(checkpoint: Path) -> CheckpointDocument:
     if version != FORMAT_VERSION:
         raise TrainingError(
             f"{checkpoint} has format version {version!r}, this package reads {FORMAT_VERSION}: "
-            "begin a new run"
+            "start a new run"
         )
     return validated(CheckpointDocument, content, str(checkpoint / DOCUMENT), TrainingError)
 
 
 def restore_checkpoint(checkpoint: Path, state: TrainingState) -> None:
-    """Let `state` become what the checkpoint holds.
+    """Load a checkpoint into `state`.
 
     Raises:
-        TrainingError: it is truncated, damaged, or of a network or optimiser with other tensors; one
-            line that says what to do.
+        TrainingError: it is truncated, damaged, or of a network or optimiser with other tensors; the message
+            states what to do.
     """
     try:
         document = read_document_of(checkpoint)
         tensors = load_tensors(checkpoint / TENSORS, state.tensors(), TrainingError)
     except TrainingError as error:
         earlier = [path for path in checkpoints(checkpoint.parent) if path.name < checkpoint.name]
-        remedy = f"go on from {earlier[-1].name}" if earlier else "begin anew"
+        remedy = f"continue from {earlier[-1].name}" if earlier else "start again"
         raise TrainingError(f"{error}; or delete {checkpoint} to {remedy}") from error
     state.restore(tensors, document.counters)

@@ -1,4 +1,4 @@
-"""The model card: what a person should know before using weights."""
+"""Model cards: data, figures, limits and recipe of trained weights, in Markdown."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DR
 
 
 def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:
-    """Markdown: data, recipe, held-out figures, warning thresholds and limits."""
+    """Build the card of a 2D model: data, recipe, held-out figures, warning thresholds and limits."""
     sections = [
         f"# {recipe.name}\n",
-        f"Infers how many objects an image holds, and where; kind `{document.kind}`, seed {recipe.seed}.\n",
+        f"Infers the number of objects in an image and their positions; model type `{document.kind}`, "
+        f"seed {recipe.seed}.\n",
         f"## Data\n\n{_data(recipe)}\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images (stream {recipe.evaluation.seed}); "
-        f"nats where they are not shares.\n\n{_table(document.metrics)}",
+        f"figures are shares or nats.\n\n{_table(document.metrics)}",
         f"## Warning\n\n{_warning(document, _DIGIT_SUMMARY, 'training images')}",
         f"## Limits\n\n{_limits(recipe)}\n",
-        f"## Air2DRecipe\n\n```yaml\n{recipe.to_yaml()}```\n",
+        f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
     ]
     return "\n".join(sections)
 
 
 _PLACES: dict[GlyphPlacement, str] = {
-    "disjoint": "with disjoint tight boxes",
-    "adding": "whose boxes may overlap",
-    "overlapping": "that may hide each other",
+    "disjoint": "with disjoint bounding boxes",
+    "adding": "whose bounding boxes may overlap",
+    "overlapping": "that may occlude each other",
 }
 
 
@@ -39,25 +40,25 @@ def _data(recipe: Air2DRecipe) -> str:
     size, places = recipe.data.size, _PLACES[recipe.data.placement]
     return (
         f"Images of {size}×{size} pixels: {shares} {recipe.data.objects} {places}, at random places. "
-        f"{recipe.data.origin} Labels and counts are never learnt from."
+        f"{recipe.data.origin} Labels and counts are not used in training."
     )
 
 
 def scene_model_card(recipe: Air3DRecipe, document: ModelDocument) -> str:
-    """Markdown: scenes, recipe, held-out figures and limits."""
+    """Build the card of a 3D model: scenes, recipe, held-out figures and limits."""
     family = recipe.model.family
     kinds = ", ".join(family.kinds)
     sections = [
         f"# {recipe.name}\n",
-        "Infers how many objects an image holds, which, where and how turned, and from where it was seen; "
-        f"kind `{document.kind}`, seed {recipe.seed}.\n",
+        "Infers the objects in an image with their kinds, positions and orientations, and the camera; "
+        f"model type `{document.kind}`, seed {recipe.seed}.\n",
         f"## Data\n\nScenes of the family `{family.kind}`, {family.image_size}×{family.image_size} pixels, "
-        f"drawn on the fly with noise of standard deviation {recipe.model.sigma:g}. Objects: {kinds}.\n",
+        f"sampled in training, with noise of standard deviation {recipe.model.sigma:g}. Kinds: {kinds}.\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images with noise (stream "
         f"{recipe.evaluation.seed}); errors modulo symmetry.\n\n{_table(document.metrics)}",
-        f"## Warning\n\n{_warning(document, _OBJECT_SUMMARY, 'fresh images')}",
-        "## Limits\n\nThese kinds of objects alone, standing as the family says, on its table, before its "
-        "cameras. Photographs and other scenes were not trained.\n",
+        f"## Warning\n\n{_warning(document, _OBJECT_SUMMARY, 'newly sampled images')}",
+        "## Limits\n\nOnly these kinds of objects, with the poses, table and cameras of the family. "
+        "Photographs and other scenes were not in the training data.\n",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
     ]
@@ -65,14 +66,14 @@ def scene_model_card(recipe: Air3DRecipe, document: ModelDocument) -> str:
 
 
 def adaptive_model_card(recipe: AdaptiveRecipe, document: ModelDocument) -> str:
-    """Markdown: the problem, recipe and held-out figures."""
+    """Build the card of a sequence network: the problem, recipe and held-out figures."""
     sections = [
         f"# {recipe.name}\n",
-        f"Answers sequences of the problem `{recipe.data.kind}` (Graves 2016) and decides how long to think "
-        f"about each input; kind `{document.kind}`, seed {recipe.seed}.\n",
+        f"Answers sequences of the problem `{recipe.data.kind}` (Graves 2016) with a variable number of "
+        f"steps per input; model type `{document.kind}`, seed {recipe.seed}.\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} sequences (stream {recipe.evaluation.seed}). "
-        "error: the share with any wrong answer; wrong_inputs and loss (nats): for each input that is asked "
-        f"about; steps: for each input.\n\n{_table(document.metrics)}",
+        "error: the share with any wrong answer; wrong_inputs and loss (nats): per input with a target; "
+        f"steps: per input.\n\n{_table(document.metrics)}",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
     ]
@@ -80,17 +81,17 @@ def adaptive_model_card(recipe: AdaptiveRecipe, document: ModelDocument) -> str:
 
 
 def residual_model_card(recipe: ResidualRecipe, document: ModelDocument) -> str:
-    """Markdown: data, recipe and held-out figures."""
+    """Build the card of a residual network: data, recipe and held-out figures."""
     size = recipe.data.size
     sections = [
         f"# {recipe.name}\n",
-        "Classifies the one object of an image and decides at which places to look longer; kind "
-        f"`{document.kind}`, blocks of kind `{recipe.model.block}`, seed {recipe.seed}.\n",
+        "Classifies the one object of an image, with a number of units that depends on the image position; "
+        f"model type `{document.kind}`, blocks of kind `{recipe.model.block}`, seed {recipe.seed}.\n",
         f"## Data\n\nImages of {size}×{size} pixels, one of the {recipe.data.objects} at a random place. "
         f"{recipe.data.origin}\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images (stream {recipe.evaluation.seed}). "
-        f"units_1 to 3: units of each block, of {recipe.model.units}, in the mean over positions; "
-        "active_share: of all positions of all units; multiply_adds: of an image, where units ran.\n\n"
+        f"units_1 to 3: units that ran in each block, of {recipe.model.units}, mean over positions; "
+        "active_share: share of the positions of all units that were computed; multiply_adds: per image.\n\n"
         f"{_table(document.metrics)}",
         f"## Recipe\n\n```yaml\n{recipe.to_yaml()}```\n",
         f"## Versions\n\n{', '.join(f'{name} {version}' for name, version in document.versions.items())}\n",
@@ -108,21 +109,21 @@ _OBJECT_SUMMARY = "colours, their errors, unexplained error inside it, around it
 
 
 def _warning(document: ModelDocument, summary: str, fitted_to: str) -> str:
-    """summary: what the numbers about each object are.  fitted_to: what their mixture is."""
+    """The section on warnings.  summary: statistics of an object.  fitted_to: images of the mixture."""
     known = document.familiarity
     if known is None:
-        return "These weights give none.\n"
+        return "These weights give no warnings.\n"
     thresholds = {
-        f"log-likelihood of the pixels, {count} found": value
+        f"log-likelihood of the pixels, {count} objects": value
         for count, value in enumerate(known.log_likelihood, start=known.fewest)
     }
     thresholds["log-likelihood of an object's summary"] = known.summary_log_density
-    fewer = " (an image with no objects by the threshold for one)" if known.fewest else ""
+    fewer = " (for an image with no objects, the threshold for one)" if known.fewest else ""
     most = known.fewest + len(known.log_likelihood) - 1
     return (
         "An image is reported as unlike the training images when, at the posterior means, a log-likelihood "
-        f"is below its threshold: that of the pixels given what was found{fewer}, or that of any object's "
-        f"summary ({summary}; a mixture of {len(known.components)} Gaussians fitted to {fitted_to}). "
+        f"is below its threshold: that of the pixels given the inferred objects{fewer}, or that of any "
+        f"object's summary ({summary}; mixture of {len(known.components)} Gaussians fitted to {fitted_to}). "
         f"More than {most} objects are always reported. Nats:\n\n" + _table(thresholds)
     )
 
@@ -132,7 +133,7 @@ def _limits(recipe: Air2DRecipe) -> str:
     ground = "black" if background == "black" else f"a background of kind `{background}`"
     return (
         f"Bright {recipe.data.objects} on {ground}, about as large as in the training images of "
-        f"{recipe.data.size} pixels, at most {recipe.data.largest_count} of them. It does not say which of "
-        "them it saw. Other placements, other sizes and other things were not trained; the warning is there "
-        "for them, and is not certain."
+        f"{recipe.data.size} pixels, at most {recipe.data.largest_count} of them. It does not classify them. "
+        "Other placements, sizes and objects were not in the training data; the warning is meant for them, "
+        "but does not detect all."
     )

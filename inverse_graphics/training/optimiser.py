@@ -1,6 +1,6 @@
-"""Adam, its learning rate over a run, and the step that refuses what is not finite.
+"""Adam with a learning rate schedule, which skips steps that are not finite; weight averaging.
 
-A running mean of the weights, steadier than the weights themselves (Polyak and Juditsky 1992).
+The average of the weights varies less than the weights themselves (Polyak and Juditsky 1992).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from inverse_graphics.training.task import ParameterGroup
 
 
 class OptimiserSettings(BaseModel):
-    """Adam (Kingma and Ba 2015) and how its learning rate falls.
+    """Settings of Adam (Kingma and Ba 2015) and of the decay of its learning rate.
 
-    The rate is constant for the first `decay_from` of the steps and then falls to `final_fraction` of
-    itself at the last. gradient_clip: largest Euclidean norm of the whole gradient, None for no bound.
-    average: decay per step of a running mean of the weights, which is then evaluated and exported;
-    None for none.
+    decay_from: share of the steps with a constant rate.  final_fraction: the rate after the last step, as a
+    share of the initial one.  gradient_clip: largest Euclidean norm of the whole gradient, None for no bound.
+    average: decay per step of the running mean of the weights, which is then evaluated and exported; None for
+    no averaging.  most_skipped_in_a_row: after this many steps that are not finite, training fails.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +41,10 @@ class OptimiserSettings(BaseModel):
 
 
 def rate_factor(settings: OptimiserSettings, step: int, steps: int) -> float:
-    """By what the learning rate is multiplied in a step; `step` counts those done before, of `steps`."""
+    """The factor on the learning rate in a step.
+
+    settings: of the optimiser.  step: number of steps done before.  steps: of the run.
+    """
     begin = settings.decay_from * steps
     progress = min(max((step - begin) / max(steps - begin, 1), 0.0), 1.0)
     if settings.decay == "linear":
@@ -54,7 +57,7 @@ def rate_factor(settings: OptimiserSettings, step: int, steps: int) -> float:
 
 
 class Optimiser:
-    """Adam whose state exists from the start, so that a checkpoint always has the same tensors."""
+    """Adam with its state allocated at the start, so that every checkpoint has the same tensors."""
 
     def __init__(self, groups: Sequence[ParameterGroup], settings: OptimiserSettings, steps: int) -> None:
         self.settings, self.steps = settings, steps
@@ -76,13 +79,14 @@ class Optimiser:
             }
 
     def learning_rate(self, step: int) -> float:
-        """The rate of a group whose own rate is one, `step` steps having been done."""
+        """The learning rate of a group with rate 1, after `step` steps."""
         return self.settings.learning_rate * rate_factor(self.settings, step, self.steps)
 
     def apply(self, loss: Tensor, step: int) -> float | None:
-        """Move the parameters against the gradient of `loss`; returns the gradient's norm before clipping.
+        """Update the parameters; returns the gradient's norm before clipping.
 
-        Where the loss or the norm is not finite, nothing moves and None comes back.
+        loss: scalar.  step: number of steps done before.  Returns None if the loss or the norm is not finite;
+        then the parameters are unchanged.
         """
         for parameter in self._parameters:
             parameter.grad = None
@@ -100,7 +104,7 @@ class Optimiser:
         return norm
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Adam's moments and counters by name; copying into them restores the optimiser."""
+        """Adam's moments and counters by name; writing into them restores the optimiser."""
         return {
             f"{index}.{name}": tensor
             for index, parameter in enumerate(self._parameters)
@@ -109,7 +113,7 @@ class Optimiser:
 
 
 class WeightAverage:
-    """An exponential mean of a network's real-valued state, bent towards the newest in the first steps."""
+    """An exponential mean of a network's real-valued state, with a faster decay in the first steps."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -118,22 +122,22 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights as they stand after `step` steps."""
+        """Update the mean by the weights after `step` steps."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self._means.values()), list(self._weights.values()), share)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the network hold the means, and give it its own weights back after the block."""
-        kept = {name: tensor.clone() for name, tensor in self._weights.items()}
+        """Replace the network's weights by the means, and restore them after the block."""
+        saved = {name: tensor.clone() for name, tensor in self._weights.items()}
         _copy(self._means, self._weights)
         try:
             yield
         finally:
-            _copy(kept, self._weights)
+            _copy(saved, self._weights)
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """The means by name; copying into them restores the average."""
+        """The means by name; writing into them restores the average."""
         return self._means
 
 

@@ -1,4 +1,4 @@
-"""`model.precision: auto` of a recipe: resolved once, when a run begins, and kept from then on.
+"""`model.precision: auto` of a recipe: resolved once, when a run starts, and then fixed.
 
 Measured, one step of the recipe `table_top` on one thread, processor seconds in float32 and in bfloat16:
 0.40 and 0.26 on a CPU with AVX512_BF16, 0.5 and 4.5 on one with AVX2, which emulates bfloat16.
@@ -26,16 +26,16 @@ def resolve_precision(
 
     Args:
         recipe: whatever it trains; one that states its precision, or has none to state, stays as it is.
-        before: the recipe of the run that is resumed, whose precision is kept.
+        before: the recipe of the run that is resumed, whose precision is used.
         bfloat16: whether to compute in bfloat16; what is faster on this CPU if not given.
 
     Returns:
-        The recipe to run, and one line that says what was chosen, None where nothing was.
+        The recipe to run, and one line that states the choice, None if there was none.
     """
     if not isinstance(recipe, Air3DRecipe) or recipe.model.precision != "auto":
         return recipe, None
     if isinstance(before, Air3DRecipe) and before.model.precision != "auto":
-        chosen, why = before.model.precision, "as the run began"
+        chosen, why = before.model.precision, "as before"
     elif computes_in_bfloat16() if bfloat16 is None else bfloat16:
         chosen, why = "bfloat16", "auto: this CPU computes in it"
     else:

@@ -1,6 +1,6 @@
-"""How a run is told to the person who waits: a live bar on a terminal, plain lines anywhere else.
+"""Progress display of a run (a live bar on a terminal, else plain lines), and its log.
 
-The log of a run: `history.jsonl`, one JSON object a line, and TensorBoard's files.
+The log is `history.jsonl`, one JSON object per line, and TensorBoard's files.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.5
 SHOWN = ("elbo", "loss", "count_accuracy", "error", "steps")
-"""The metrics that a line has room for, where a task gives them."""
+"""The metrics that are displayed, if a task has them."""
 
 
 class Display(Protocol):
-    """Told what happens; tells people."""
+    """Displays the progress of a run."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def step(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
-        """A step is done; metrics are means since the last evaluation."""
+        """Display a finished step; metrics are means since the last evaluation."""
 
     def evaluated(self, row: Row) -> None:
-        """An evaluation is done."""
+        """Display an evaluation."""
 
-    def say(self, text: str) -> None:
-        """Something to know."""
+    def message(self, text: str) -> None:
+        """Display a message."""
 
 
 def display_for(console: Console, steps: int, done: int) -> Display:
-    """A live bar if `console` is a terminal, plain lines if not; `done` of `steps` were done before."""
+    """Choose a live bar if `console` is a terminal, else plain lines; `done` of `steps` were done before."""
     return LiveDisplay(console, steps, done) if console.is_terminal else PlainDisplay(console, steps)
 
 
@@ -63,19 +63,19 @@ class PlainDisplay:
         pass
 
     def step(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def evaluated(self, row: Row) -> None:
-        """One line: step, seconds of training, held-out metrics, images per second, time left."""
-        self.say(describe_row(row, self._steps))
+        """Print one line: step, seconds of training, held-out metrics, images per second, time left."""
+        self.message(describe_row(row, self._steps))
 
-    def say(self, text: str) -> None:
-        """One line."""
+    def message(self, text: str) -> None:
+        """Print one line."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveDisplay:
-    """A bar with the newest figures; evaluations scroll by above it."""
+    """A bar with the latest figures; evaluations are printed above it."""
 
     def __init__(self, console: Console, steps: int, done: int) -> None:
         self._steps, self._done = steps, done
@@ -109,28 +109,28 @@ class LiveDisplay:
             self._move(step, metrics, images_per_second)
 
     def evaluated(self, row: Row) -> None:
-        """One line above the bar, which from now on shows what only an evaluation knows."""
+        """Print one line above the bar, and show the metrics of the evaluation in the bar."""
         self._held_out = row["held_out"]
         self._move(row["step"], row["train"], row["images_per_second"])
-        self.say(describe_row(row, self._steps))
+        self.message(describe_row(row, self._steps))
 
     def _move(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
         figures = f"{describe({**self._held_out, **metrics})}  {images_per_second:.0f} images/s"
         self._bar.update(self._task, completed=step, figures=figures)
 
-    def say(self, text: str) -> None:
-        """One line above the bar."""
+    def message(self, text: str) -> None:
+        """Print one line above the bar."""
         self._bar.console.print(text, markup=False, highlight=False)
 
 
 def describe(metrics: Mapping[str, float]) -> str:
-    """The best known metrics in a few words, or the first three where none is known."""
+    """Format the metrics in `SHOWN`, or the first three if there are none of these."""
     names = [name for name in SHOWN if name in metrics] or list(metrics)[:3]
     return "  ".join(f"{name.replace('_', ' ')} {_number(name, metrics[name])}" for name in names)
 
 
 def describe_row(row: Row, steps: int) -> str:
-    """One line about an evaluation."""
+    """Format an evaluation as one line."""
     rate = row["step"] / max(row["seconds"], 1e-9)
     left = (steps - row["step"]) / rate
     return (
@@ -147,9 +147,9 @@ HISTORY, BOARD = "history.jsonl", "tensorboard"
 
 
 class RunLog:
-    """Writes rows and pictures of a run; entered, it forgets what lies beyond `history`.
+    """Writes rows and images of a run; on entry, entries after the last row of `history` are discarded.
 
-    history: the rows that stand; a run that resumes may have logged more than it had saved.
+    folder: of the run.  history: rows of the checkpoint; a resumed run may have logged more.
     """
 
     def __init__(self, folder: Path, history: list[Row]) -> None:
@@ -168,22 +168,22 @@ class RunLog:
         self._board.close()
 
     def add(self, row: Row, evaluation: Evaluation) -> None:
-        """Log an evaluation; `row` is the newest of the history."""
+        """Log an evaluation; `row` is the last of the history."""
         self._write_history()
         for name, value in _flat(row).items():
             self._board.add_scalar(name, value, row["step"])
-        for name, picture in evaluation.pictures.items():
-            self._board.add_image(name, np.clip(picture, 0, 1), row["step"], dataformats="HWC")
+        for name, image in evaluation.images.items():
+            self._board.add_image(name, np.clip(image, 0, 1), row["step"], dataformats="HWC")
         self._board.flush()
 
     def _write_history(self) -> None:
-        """Write all rows anew: they are few, and so a line is never half-written."""
+        """Rewrite all rows atomically, so that no line is incomplete; they are few."""
         with atomic_write(self._folder / HISTORY, "w") as file:
             file.writelines(json.dumps(row) + "\n" for row in self._history)
 
 
 def _flat(row: Mapping[str, object], prefix: str = "") -> dict[str, float]:
-    """Numbers by slash-separated names: {"held_out": {"elbo": 1.0}} is {"held_out/elbo": 1.0}."""
+    """Flatten numbers to slash-separated names: {"held_out": {"elbo": 1.0}} to {"held_out/elbo": 1.0}."""
     numbers: dict[str, float] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):

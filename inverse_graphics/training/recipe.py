@@ -1,4 +1,4 @@
-"""Recipes: one YAML file that says all that a training run depends on."""
+"""Recipes: one YAML file that specifies a training run completely."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from inverse_graphics.render.engines import DEFAULT_ENGINE
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.optimiser import OptimiserSettings
 
-LEARNS_BY: dict[KindName, tuple[str, ...]] = {
+BLOCK_OBJECTIVES: dict[KindName, tuple[str, ...]] = {
     "plain": ("plain",),
     "act": ("act",),
     "sact": ("act",),
     "pact": ("relaxed", "reinforce"),
     "psact": ("relaxed", "reinforce"),
 }
-"""By which objectives residual blocks of a kind learn."""
-RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "model.max_steps"})
-"""What may change between a run and its resumption, of a part of a recipe all that is in it."""
+"""The objectives that train residual blocks of each kind."""
+RESUMABLE = frozenset({"steps", "evaluation", "checkpoint_every", "threads", "device", "model.max_steps"})
+"""Keys that may change when a run is resumed; a section stands for all of its keys."""
 
 
 RENAMED_KEYS = {
@@ -51,7 +51,7 @@ RENAMED_KEYS = {
     "objective.robust": "objective.uniform_mixture_weight",
     "objective.leeway_nats": "objective.misfit_scale_nats",
 }
-"""Keys of recipes of version 0.1, which are still read, and what they are called now."""
+"""Keys of recipes of version 0.1, which are still read, and their present names."""
 
 
 RECIPES: Registry[type[Recipe]] = Registry("model type")
@@ -74,7 +74,10 @@ else:
 
 
 class EvaluationSettings(BaseModel):
-    """Judging on held-out data: every so many steps, and at the end, on `size` images of stream `seed`."""
+    """Evaluation on held-out data, during training and at its end.
+
+    every: steps between evaluations.  size: number of images.  seed: of their stream.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,7 +87,10 @@ class EvaluationSettings(BaseModel):
 
 
 class Recipe(BaseModel):
-    """All that a training run depends on, whatever it trains; stored beside the run and its weights."""
+    """The settings of a training run that all models share; stored with the run and its weights.
+
+    device: of the network and its batches, "cpu", "cuda" or "cuda:N".
+    """
 
     model_type: ClassVar[str]
     """What it trains, as `model.kind` names it."""
@@ -99,6 +105,7 @@ class Recipe(BaseModel):
     evaluation: EvaluationSettings = EvaluationSettings()
     checkpoint_every: int = Field(default=1000, ge=1)
     threads: int | None = Field(default=None, ge=1, le=1024)
+    device: str = Field(default="cpu", max_length=16)
 
     @model_validator(mode="before")
     @classmethod
@@ -106,13 +113,13 @@ class Recipe(BaseModel):
         return with_current_keys(document) if isinstance(document, Mapping) else document
 
     def to_yaml(self) -> str:
-        """The whole recipe, defaults written out; reading it gives an equal recipe."""
+        """Write the complete recipe with its defaults; reading it gives an equal recipe."""
         content = self.model_dump(mode="json")
         return yaml.safe_dump({key: content[key] for key in self.sections()}, sort_keys=False)
 
     @classmethod
     def sections(cls) -> list[str]:
-        """The top-level keys in the order in which people read them: the name, what is special, the rest."""
+        """The top-level keys in the order of display: the name, the model's own keys, the common ones."""
         common = list(Recipe.model_fields)
         special = [key for key in cls.model_fields if key not in common]
         return [common[0], *special, *common[1:]]
@@ -120,7 +127,7 @@ class Recipe(BaseModel):
 
 @RECIPES.register("air2d")
 class Air2DRecipe(Recipe):
-    """Images of several objects, and a network that counts and places them."""
+    """A recipe for the 2D model on images of several objects."""
 
     model_type: ClassVar[str] = "air2d"
 
@@ -132,7 +139,7 @@ class Air2DRecipe(Recipe):
     def _model_fits_data(self) -> Self:
         if self.model.image_size != self.data.size:
             raise ValueError(f"model.image_size {self.model.image_size} is not data.size {self.data.size}")
-        most = max(self.data.largest_count, self.data.held_out().largest_count)
+        most = max(self.data.largest_count, self.data.test_settings().largest_count)
         if self.model.max_objects < most:
             raise ValueError(
                 f"model.max_objects {self.model.max_objects} is less than the {most} objects that "
@@ -142,17 +149,17 @@ class Air2DRecipe(Recipe):
         if longest is not None and longest < self.data.largest_count:
             raise ValueError(
                 f"objective.longest_prefix {longest} is less than the {self.data.largest_count} objects that "
-                "data.count_weights allows: they would not learn to explain an image together"
+                "data.count_weights allows: no prefix would contain all objects of such an image"
             )
         return self
 
 
 @RECIPES.register("air3d")
 class Air3DRecipe(Recipe):
-    """Scenes of a family, drawn by an engine, and a network that tells them.
+    """A recipe for the 3D model on rendered scenes of a family.
 
-    engine_samples, engine_workers: of an engine without gradients, rays across each pixel and processes that
-    draw its finite differences.
+    engine: of rendering.  engine_samples: for an engine without gradients, samples per pixel and axis.
+    engine_workers: for an engine without gradients, processes that render its finite differences.
     """
 
     model_type: ClassVar[str] = "air3d"
@@ -166,10 +173,10 @@ class Air3DRecipe(Recipe):
 
 @RECIPES.register("adaptive")
 class AdaptiveRecipe(Recipe):
-    """A problem over sequences, and a network that decides how long to think about each input.
+    """A recipe for a recurrent network with adaptive computation on a sequence problem.
 
-    curriculum_steps: over so many steps what is learnt from becomes harder, from the easiest inputs there are
-    to all of them; 0 for all of them from the start.
+    curriculum_steps: steps over which the largest difficulty of training inputs grows from the smallest to
+    the full one; 0 for no curriculum.
     """
 
     model_type: ClassVar[str] = "adaptive"
@@ -180,7 +187,7 @@ class AdaptiveRecipe(Recipe):
     objective: AdaptiveObjectiveSettings
 
     @model_validator(mode="after")
-    def _steps_are_somebodys_choice(self) -> Self:
+    def _repetitions_fit_objective(self) -> Self:
         if (self.model.repetitions is None) == (self.objective.kind == "plain"):
             raise ValueError(
                 "objective.kind plain goes with model.repetitions, the steps for every input, and the other "
@@ -191,7 +198,7 @@ class AdaptiveRecipe(Recipe):
 
 @RECIPES.register("residual")
 class ResidualRecipe(Recipe):
-    """Images of one object each, and a residual network that decides how long to look where."""
+    """A recipe for a residual network with adaptive computation on images of one object each."""
 
     model_type: ClassVar[str] = "residual"
 
@@ -206,23 +213,23 @@ class ResidualRecipe(Recipe):
                 f"model.image_size is data.size, {self.data.size}, and model.channels 1; got "
                 f"{self.model.image_size} and {self.model.channels}"
             )
-        for data in (self.data, self.data.held_out()):
+        for data in (self.data, self.data.test_settings()):
             if data.count_probabilities.tolist() != [0, 1]:
-                raise ValueError("data.count_weights is [0, 1]: what is classified is the one object")
-        learns = LEARNS_BY[self.model.block]
-        if self.objective.kind not in learns:
+                raise ValueError("data.count_weights is [0, 1]: the one object of an image is classified")
+        allowed = BLOCK_OBJECTIVES[self.model.block]
+        if self.objective.kind not in allowed:
             raise ValueError(
-                f"blocks of kind {self.model.block} learn by objective.kind {' or '.join(learns)}; got "
-                f"{self.objective.kind}"
+                f"blocks of kind {self.model.block} are trained by objective.kind {' or '.join(allowed)}; "
+                f"got {self.objective.kind}"
             )
         return self
 
 
 def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
-    """Which recipe a document is: `model.kind` says so, and is air2d where nothing is said.
+    """Choose the recipe class of a document by `model.kind`, by default air2d.
 
     Raises:
-        RecipeError: it names no kind that there is.
+        RecipeError: the kind is unknown.
     """
     model = document.get("model")
     kind = model.get("kind", "air2d") if isinstance(model, Mapping) else "air2d"
@@ -232,7 +239,7 @@ def recipe_class(document: Mapping[str, Any], source: str) -> type[Recipe]:
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Load a recipe, some of its settings changed.
+    """Load a recipe and apply overrides.
 
     Args:
         name_or_path: A shipped recipe's name, or a .yaml, .yml or .json file.
@@ -263,13 +270,13 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 
 def shipped_recipes() -> dict[str, Traversable]:
-    """The recipes that ship with the package, by name."""
+    """List the recipes that ship with the package, by name."""
     folder = resources.files("inverse_graphics.train")
     return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
 
 
 def with_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A recipe's document with dotted keys set anew; the document given is not touched.
+    """Copy a recipe's document with other values for dotted keys.
 
     Raises:
         RecipeError: an override is not key=value, its key is unknown, or its value is not YAML.
@@ -286,7 +293,7 @@ def with_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[s
 
 
 def current_key(key: str) -> str:
-    """The name of a dotted key today: its own, or what has become of one of version 0.1."""
+    """The present name of a dotted key, which may be one of version 0.1."""
     section, dot, rest = key.rpartition(".")
     if key in RENAMED_KEYS:
         return RENAMED_KEYS[key]
@@ -294,10 +301,10 @@ def current_key(key: str) -> str:
 
 
 def with_current_keys(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A recipe's document with keys of version 0.1 under their names of today.
+    """Copy a recipe's document with keys of version 0.1 under their present names.
 
     Raises:
-        RecipeError: it holds a key under both names.
+        RecipeError: it has a key under both names.
     """
     current: dict[str, Any] = {}
     for key, value in document.items():
@@ -310,7 +317,7 @@ def with_current_keys(document: Mapping[str, Any], prefix: str = "") -> dict[str
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
-    """The dotted keys in which two recipes differ."""
+    """List the dotted keys in which two recipes differ."""
     return sorted(
         key
         for key in _leaves(type(one))
@@ -336,7 +343,7 @@ def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def _choices(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a field may hold: one, or those of a union."""
+    """The models of a field's type: one, or those of a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
@@ -357,7 +364,7 @@ def _with(document: dict[str, Any], path: list[str], value: Any) -> dict[str, An
 
 
 def _at(document: Any, path: list[str]) -> Any:
-    """What stands there; None where another choice of a union stands."""
+    """The value at a path; None if another choice of a union is set."""
     for part in path:
         document = document.get(part) if isinstance(document, dict) else None
     return document

@@ -4,7 +4,7 @@ runs/<recipe>-seed<k>/
     recipe.yaml      the recipe, defaults and overrides written out
     history.jsonl    one line per evaluation: step, seconds of training, figures
     checkpoints/     the latest two
-    tensorboard/     scalars and pictures
+    tensorboard/     scalars and images
     weights/         the trained model, once the run is done
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
@@ -56,7 +57,7 @@ class TrainingResult:
 
 
 def run_folder(recipe: Recipe, parent: Path = Path("runs")) -> Path:
-    """The folder of a run unless another is given."""
+    """The default folder of a run."""
     return parent / f"{recipe.name}-seed{recipe.seed}"
 
 
@@ -65,6 +66,7 @@ def train(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     *,
+    device: str | None = None,
     resume: bool = False,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
@@ -77,6 +79,7 @@ def train(
         out: The run's folder, for checkpoints, logs and the trained model; runs/NAME-seedN if not given.
         overrides: Settings of a named recipe or a file that are changed, such as "steps=500" or
             "optimiser.learning_rate=5e-4".
+        device: "cpu", "cuda" or "cuda:N"; the recipe's if not given.
         resume: Continue from the latest checkpoint in the folder.
         how_to_resume: The command that continues a run, for the message of one that was stopped.
 
@@ -85,6 +88,7 @@ def train(
 
     Raises:
         RecipeError: No such recipe, or it or an override is not valid.
+        DeviceError: This machine has no such device.
         DataError: Data is missing and cannot be fetched.
         TrainingError: The folder already holds a run, or none to resume, or another recipe's; or the training
             diverged.
@@ -93,6 +97,8 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    if device is not None:
+        recipe = recipe.model_copy(update={"device": device})
     folder = run_folder(recipe) if out is None else Path(out)
     return run(recipe, folder, resume=resume, how_to_resume=how_to_resume)
 
@@ -106,19 +112,23 @@ def run(
     console: Console | None = None,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
-    """Train a recipe in `folder`, from the beginning or, with `resume`, from its latest checkpoint.
+    """Train a recipe in `folder`, from the start or, with `resume`, from its latest checkpoint.
 
-    Ctrl-C and SIGTERM end the run after the current step, with a checkpoint. build_task: makes the task of
-    the recipe. console: where progress is printed, stderr unless given. how_to_resume: the command that
-    continues, for the message of a run that was stopped.
+    recipe: of the run.  folder: of the run.  resume: continue from the latest checkpoint.  build_task: builds
+    the task of the recipe.  console: for progress, stderr by default.  how_to_resume: the command that
+    continues a run, for the message of one that was stopped.
+
+    Ctrl-C and SIGTERM end the run after the current step, with a checkpoint.
 
     Raises:
+        DeviceError: this machine has no device as the recipe names it.
         MissingExtraError: what training needs beyond inference is not installed.
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
         StorageError: something could not be written; the latest checkpoint stands.
     """
     require_extras("training", "train")
+    resolve_device(recipe.device)
     console = console or Console(stderr=True)
     latest, before = _latest(recipe, folder, resume)
     recipe, precision = resolve_precision(recipe, before)
@@ -134,38 +144,38 @@ def run(
         display_for(console, recipe.steps, state.counters.step) as display,
         StopRequest() as stop,
     ):
-        display.say(_opening(recipe, folder, state))
+        display.message(_opening(recipe, folder, state))
         if precision is not None:
-            display.say(precision)
+            display.message(precision)
         finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
         if finished:
             _export(task, state, folder, display)
         else:
             command = how_to_resume or f"inverse-graphics train {recipe.name} --resume"
-            display.say(f"stopped after step {state.counters.step:,} and saved; to go on: {command}")
+            display.message(f"stopped after step {state.counters.step:,} and saved; to continue: {command}")
     return _result(folder, state, finished)
 
 
 def _latest(recipe: Recipe, folder: Path, resume: bool) -> tuple[Path, Recipe] | tuple[None, None]:
-    """The checkpoint to go on from and its recipe, None where the run is to begin."""
+    """The checkpoint to continue from and its recipe, None for a new run."""
     found = checkpoints(folder / CHECKPOINTS)
     if found and not resume:
         raise TrainingError(
-            f"{folder} already holds a run, at {found[-1].name}: add --resume to go on with it, delete the "
+            f"{folder} already holds a run, at {found[-1].name}: add --resume to continue it, delete the "
             "folder, or choose another"
         )
     if resume and not found:
-        raise TrainingError(f"{folder} holds no checkpoint to resume: leave out --resume to begin")
+        raise TrainingError(f"{folder} holds no checkpoint to resume: omit --resume to start a run")
     if not found:
         return None, None
     document = read_document_of(found[-1])
     if document.counters.step > recipe.steps:
         raise TrainingError(
-            f"{folder} is at step {document.counters.step:,}, beyond the {recipe.steps:,} asked for: "
+            f"{folder} is at step {document.counters.step:,}, beyond the {recipe.steps:,} of the recipe: "
             "set steps to more"
         )
     if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
-        raise TrainingError(f"{folder} was trained with another kind of model: choose another folder")
+        raise TrainingError(f"{folder} holds a run of another type of model: choose another folder")
     before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
     keys = differences(before, resolve_precision(recipe, before)[0])
     changed = [key for key in keys if not {key, key.partition(".")[0]} & RESUMABLE]
@@ -191,15 +201,15 @@ def _opening(recipe: Recipe, folder: Path, state: TrainingState) -> str:
     return (
         f"{'resuming' if state.counters.step else 'training'} {recipe.name}, seed {recipe.seed}, "
         f"step {state.counters.step:,} of {recipe.steps:,}: {weights:,} weights, batches of "
-        f"{recipe.batch_size}, {torch.get_num_threads()} threads; everything goes to {folder}"
+        f"{recipe.batch_size}, {torch.get_num_threads()} threads; output: {folder}"
     )
 
 
 def _export(task: Task, state: TrainingState, folder: Path, display: Display) -> None:
-    display.say("trained; judging and writing the model")
+    display.message("trained; evaluating and writing the model")
     with state.evaluation_mode():
         task.export(folder / WEIGHTS, state.counters.history[-1]["held_out"])
-    display.say(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")
+    display.message(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")
 
 
 def _result(folder: Path, state: TrainingState, finished: bool) -> TrainingResult:

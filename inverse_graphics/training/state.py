@@ -1,4 +1,4 @@
-"""Everything that a training run carries from one step to the next."""
+"""The state of a training run between steps."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Row = dict[str, Any]
 
 
 class Counters(BaseModel):
-    """Where a run stands; plain numbers, the part of a checkpoint that is not tensors.
+    """The progress of a run, the part of a checkpoint other than tensors.
 
-    step: steps done.  seconds: spent training, evaluations not counted.  skipped: steps that were not
-    finite, so far and in a row.  sums: of each training metric since the last evaluation, and over how
-    many values.  history: one row per evaluation.
+    step: steps done.  seconds: of training, without evaluations.  skipped: steps that were not finite.
+    skipped_in_a_row: of these, the latest consecutive ones.  sums: of each training metric since the last
+    evaluation, with the number of values.  history: one row per evaluation.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,7 +37,7 @@ class Counters(BaseModel):
     history: list[Row] = []
 
     def count(self, metrics: Mapping[str, Tensor | float]) -> None:
-        """Add the metrics of one step; values that are not finite are left out."""
+        """Add the metrics of one step; values that are not finite are ignored."""
         for name, metric in metrics.items():
             value = float(metric)
             if math.isfinite(value):
@@ -45,7 +45,7 @@ class Counters(BaseModel):
                 self.sums[name] = total + value, number + 1
 
     def means(self) -> dict[str, float]:
-        """The training metrics' means since the last evaluation."""
+        """The means of the training metrics since the last evaluation."""
         return {name: total / number for name, (total, number) in self.sums.items()}
 
 
@@ -61,14 +61,13 @@ class TrainingState:
 
     @classmethod
     def begin(cls, trainable: Trainable, settings: OptimiserSettings, steps: int, seed: int) -> TrainingState:
-        """The state before the first step."""
+        """Build the state before the first step."""
         module = trainable.module
-        device = next(module.parameters()).device
         return cls(
             module=module,
             optimiser=Optimiser(trainable.parameter_groups(), settings, steps),
             average=None if settings.average is None else WeightAverage(module, settings.average),
-            generator=torch.Generator(device).manual_seed(seed),
+            generator=torch.Generator().manual_seed(seed),  # on the CPU: the same numbers on every device
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -83,7 +82,7 @@ class TrainingState:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor], counters: Counters) -> None:
-        """Become the state whose tensors these are."""
+        """Load tensors and counters into this state."""
         for name, tensor in self.tensors().items():
             if name == "generator":
                 self.generator.set_state(tensors[name])
@@ -93,7 +92,7 @@ class TrainingState:
 
     @contextmanager
     def evaluation_mode(self) -> Iterator[None]:
-        """Let the network be as it is judged and exported: averaged, in evaluation mode, no gradients."""
+        """Prepare the network for evaluation and export: averaged weights, evaluation mode, no gradients."""
         self.module.eval()
         try:
             with torch.no_grad():

@@ -36,18 +36,17 @@ class Trainable(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """The network; its state is what checkpoints hold."""
+        """The module whose state is saved in checkpoints."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters that are trained, each in one group."""
+        """All trained parameters, each in one group."""
 
     def loss(
         self, batch: Any, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to make small, and figures to watch.
+        """Compute the scalar to minimise, and values to log.
 
-        batch: as the task gives it.  step: steps done before this one.  generator: the only source
-        of randomness.
+        batch: from the task.  step: number of steps done before.  generator: the only source of randomness.
         """
 
 
@@ -70,21 +69,21 @@ class NetworkTrainable:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How the network does on held-out data.
+    """The result of an evaluation on held-out data.
 
-    metrics: figures by name.  pictures: by name, (H, W, 3) float in [0, 1], to look at.
+    metrics: figures by name.  images: by name, (H, W, 3) float in [0, 1], for display.
     """
 
     metrics: Metrics
-    pictures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    images: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to train, complete.
+    """A training task.
 
-    batch: what a step learns from, by the number of steps done before; it depends on nothing else.
-    evaluate: judges the network as it stands, without touching it.
+    trainable: the network and its objective.  batch: gives the training batch of a step, by the number of
+    steps done before; it depends on nothing else.  evaluate: evaluates the network without changing it.
     export: writes the trained network as a model folder, with its held-out metrics.
     """
 

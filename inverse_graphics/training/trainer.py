@@ -1,7 +1,4 @@
-"""The training loop: step, judge, save, until done or asked to stop.
-
-Ctrl-C and SIGTERM as a wish to stop after the step in hand.
-"""
+"""The training loop: steps, evaluations and checkpoints, until the last step or a request to stop."""
 
 from __future__ import annotations
 
@@ -24,7 +21,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """While entered, the first signal is remembered; a second Ctrl-C interrupts at once."""
+    """A context in which Ctrl-C and SIGTERM request a stop after the current step.
+
+    A second Ctrl-C interrupts immediately.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -47,9 +47,12 @@ class StopRequest:
 
 @dataclass
 class Trainer:
-    """One run of a task: its state, and where it is logged, saved and shown.
+    """One run of a task.
 
-    Training time is wall time, batches, steps and checkpoints counted, evaluations not.
+    recipe: of the run.  task: to train.  state: of the run.  checkpoints: their folder.  log: of the run.
+    display: of progress.
+
+    Training time is the wall time of batches, steps and checkpoints, without evaluations.
     """
 
     recipe: Recipe
@@ -60,17 +63,17 @@ class Trainer:
     display: Display
 
     def train(self, stop: StopRequest) -> bool:
-        """Train to the last step or until told to stop; True if it was the last step.
+        """Train to the last step or to a request to stop; True if the last step was done.
 
         Raises:
             TrainingError: too many steps in a row were not finite.
-            StorageError: a checkpoint or the log could not be written; the one before still stands.
+            StorageError: a checkpoint or the log could not be written; the previous one is unchanged.
         """
         counters = self.state.counters
         while counters.step < self.recipe.steps and not stop.requested:
-            begun = perf_counter()
+            start = perf_counter()
             self._step()
-            counters.seconds += perf_counter() - begun
+            counters.seconds += perf_counter() - start
             self.display.step(counters.step, counters.means(), self._images_per_second())
             if self._due(self.recipe.evaluation.every):
                 self._evaluate()
@@ -83,7 +86,7 @@ class Trainer:
         return step % every == 0 or step == self.recipe.steps
 
     def _step(self) -> None:
-        """One step; one that is not finite moves nothing and is counted."""
+        """Run one step; one that is not finite changes no parameter and is counted."""
         state, counters = self.state, self.state.counters
         batch = self.task.batch(counters.step)
         loss, metrics = self.task.trainable.loss(batch, counters.step, state.generator)
@@ -108,7 +111,7 @@ class Trainer:
             )
 
     def _images_per_second(self) -> float:
-        """Since the last evaluation."""
+        """The rate since the last evaluation."""
         counters = self.state.counters
         since: Row = counters.history[-1] if counters.history else {"step": 0, "seconds": 0.0}
         steps, seconds = counters.step - since["step"], counters.seconds - since["seconds"]
@@ -137,6 +140,6 @@ class Trainer:
         }
 
     def _save(self) -> None:
-        begun = perf_counter()
+        start = perf_counter()
         save_checkpoint(self.checkpoints, self.state, self.recipe.model_dump(mode="json"))
-        self.state.counters.seconds += perf_counter() - begun
+        self.state.counters.seconds += perf_counter() - start

@@ -145,7 +145,7 @@ def _difference(scene: Scene, step: Tensor, samples: int = 8) -> Floats:
 
 
 def _image(batch: SceneBatch, scene: Scene) -> Tensor:
-    from inverse_graphics.render.pictures import render
+    from inverse_graphics.render.rendering import render
 
     return render(
         batch, make_engine(DEFAULT_ENGINE, load_library(item.asset for item in scene.objects))

@@ -10,13 +10,13 @@ from inverse_graphics.data.dsprites import dsprites_glyphs
 from inverse_graphics.data.glyphs import Split
 from inverse_graphics.data.omniglot import missing_files, omniglot_glyphs
 from inverse_graphics.data.sources import MultiMnistData, MultiObjectData, open_streams
-from inverse_graphics.data.sprites import SHAPES, draw_sprites, sprite_glyphs
+from inverse_graphics.data.sprites import SHAPES, sample_sprites, sprite_glyphs
 
 READ = TypeAdapter(MultiObjectData).validate_python
 
 
 def apart(split: Split, *but: int) -> bool:
-    """Whether no picture is in two parts, some labels apart."""
+    """Whether no image is in two parts, some labels apart."""
     parts = [{image.tobytes() for image in part.images[~np.isin(part.labels, but)]} for part in split]
     return not any(parts[a] & parts[b] for a, b in ((0, 1), (0, 2), (1, 2)))
 
@@ -24,7 +24,7 @@ def apart(split: Split, *but: int) -> bool:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_sprite_has_its_shapes_area(shape: str) -> None:
     """Of the circle about it: a square 2/π, a triangle 3√3/4π, a disc all."""
-    sprites = draw_sprites(600, np.random.default_rng(3))
+    sprites = sample_sprites(600, np.random.default_rng(3))
     chosen = sprites.images[sprites.labels == SHAPES.index(shape)] / 255
     y, x = np.mgrid[:20, :20] + 0.5 - 10
     radius = np.array([np.hypot(x, y)[image > 0].max() for image in chosen])
@@ -77,12 +77,12 @@ def test_published_letters_hold_those_that_ship() -> None:
 )
 def test_every_kind_of_data_gives_streams(document: dict[str, object]) -> None:
     data = READ(document)
-    learnt, kept, held_out = open_streams(data)
-    assert learnt.settings is data
-    images = [stream.batch(8, 0, 0).images for stream in (learnt, kept, held_out)]
+    train, calibration, test = open_streams(data)
+    assert train.settings is data
+    images = [stream.batch(8, 0, 0).images for stream in (train, calibration, test)]
     assert all(part.shape == (8, data.size, data.size) for part in images)
     assert not np.array_equal(images[0], images[1])
-    assert held_out.settings.count_weights == data.held_out().count_weights
+    assert test.settings.count_weights == data.test_settings().count_weights
 
 
 def test_data_without_a_kind_is_multi_mnist() -> None:

@@ -34,7 +34,7 @@ WHOLE = gzip.decompress(pack_idx(np.zeros((2, 3), np.uint8)))
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "nothing"),
         (b"\x89PNG\r\n", "89504e47"),
@@ -48,10 +48,10 @@ WHOLE = gzip.decompress(pack_idx(np.zeros((2, 3), np.uint8)))
         (b"\x1f\x8b" + b"\0" * 20, "cannot read"),
     ],
 )
-def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, told: str, one_line_error: Any) -> None:
+def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str, one_line_error: Any) -> None:
     path = tmp_path / "digits"
     path.write_bytes(content)
-    with one_line_error(DataError, told, path):
+    with one_line_error(DataError, message, path):
         read_idx(path)
 
 

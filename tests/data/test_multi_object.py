@@ -143,7 +143,7 @@ def test_blank_or_no_digits_are_an_error(shipped_digits: dict[Part, Glyphs]) -> 
 
 def test_a_digit_larger_than_the_canvas_is_an_error() -> None:
     digits = Glyphs(np.full((1, 28, 28), 255, np.uint8), np.zeros(1, np.int64))
-    with pytest.raises(DataError, match="28 pixels does not fit a canvas of 27"):
+    with pytest.raises(DataError, match="28 pixels does not fit an image of 27"):
         MultiObjectImages(digits, MultiObjectSettings(size=27))
 
 
@@ -238,12 +238,12 @@ def test_ink_is_white_paint_on_the_background(kind: str, shipped_digits: dict[Pa
 
 def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
     grid = Grid(spacing=(5, 8), brightness=(0.2, 0.7))
-    for picture in grid.draw(50, 60, np.random.default_rng(0)):
-        levels = np.unique(picture)
+    for grid_image in grid.sample(50, 60, np.random.default_rng(0)):
+        levels = np.unique(grid_image)
         assert len(levels) == 2
         assert levels[0] == 0
         assert 0.2 <= levels[1] <= 0.7
-        lines = np.flatnonzero(picture.min(axis=0) > 0)
+        lines = np.flatnonzero(grid_image.min(axis=0) > 0)
         assert len(set(np.diff(lines))) == 1
         assert 5 <= lines[1] - lines[0] <= 8
         assert lines[0] < lines[1] - lines[0]
@@ -251,6 +251,6 @@ def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
 
 def test_judged_images_may_have_counts_of_their_own() -> None:
     settings = MultiObjectSettings(count_weights=(1, 1, 1), held_out_count_weights=(0, 0, 0, 1))
-    assert settings.held_out().count_weights == (0, 0, 0, 1)
+    assert settings.test_settings().count_weights == (0, 0, 0, 1)
     assert settings.largest_count == 2
-    assert MultiObjectSettings().held_out() == MultiObjectSettings()
+    assert MultiObjectSettings().test_settings() == MultiObjectSettings()

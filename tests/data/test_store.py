@@ -42,7 +42,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], list[str]]:
-    """Let addresses answer as told; returns the list of those that were asked."""
+    """Let addresses answer as message; returns the list of those that were asked."""
 
     def answer_with(answer: Answer) -> list[str]:
         asked: list[str] = []
@@ -127,10 +127,10 @@ def test_offline_says_which_file_where_and_what_to_do(folders, network) -> None:
     network(offline)
     with pytest.raises(DataError) as caught:
         read_resource(RESOURCE)
-    told = str(caught.value)
-    assert "\n" not in told
+    message = str(caught.value)
+    assert "\n" not in message
     for part in ("set/digits", str(folders[0]), str(folders[1]), "INVERSE_GRAPHICS_DATA", "unreachable"):
-        assert part in told
+        assert part in message
 
 
 def test_another_file_under_the_name_is_refused(folders, network) -> None:

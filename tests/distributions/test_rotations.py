@@ -120,8 +120,8 @@ def test_a_rotation_of_the_frame_changes_no_density():
         random_rotations((6,), seeded(3), torch.float64),
         random_rotations((), seeded(4), torch.float64),
     )
-    turned = RotationMixture(q.logits, turn @ q.location, q.std)
-    torch.testing.assert_close(turned.log_prob(turn @ rotation), q.log_prob(rotation), rtol=1e-9, atol=1e-9)
+    rotated = RotationMixture(q.logits, turn @ q.location, q.std)
+    torch.testing.assert_close(rotated.log_prob(turn @ rotation), q.log_prob(rotation), rtol=1e-9, atol=1e-9)
 
 
 def test_gradients_equal_finite_differences():
@@ -201,8 +201,8 @@ def test_symmetric_rotations_are_one_outcome(fold):
     each = torch.stack([q.log_prob(rotation @ turn) for turn in group])
     density = symmetric(q, fold, filled=2).log_prob(rotation)
     torch.testing.assert_close(density.exp(), each.exp().mean(0))
-    turned = symmetric(q, fold, filled=2).log_prob(rotation @ group[-1])
-    torch.testing.assert_close(turned, density)
+    rotated = symmetric(q, fold, filled=2).log_prob(rotation @ group[-1])
+    torch.testing.assert_close(rotated, density)
 
 
 def test_the_density_modulo_symmetry_integrates_to_one(haar):
@@ -274,8 +274,8 @@ def test_many_noisy_components_together_are_nearer_to_the_truth_than_the_first()
     errors = {}
     for components in (1, 8):
         noise = 0.1 * torch.randn(400, components, 3, generator=seeded(5), dtype=torch.float64)
-        turned = rotations_about_z(6)[torch.randint(6, (400, components), generator=seeded(6))]
-        location = truth[:, None] @ matrix_from_rotation_vector(noise) @ turned
+        rotated = rotations_about_z(6)[torch.randint(6, (400, components), generator=seeded(6))]
+        location = truth[:, None] @ matrix_from_rotation_vector(noise) @ rotated
         logits = torch.zeros(400, components).double()
         q = symmetric(RotationMixture(logits, location, torch.full_like(logits, 0.1)), 6, filled=0)
 

@@ -123,9 +123,9 @@ def test_quaternion_and_its_negative_are_one_rotation_and_the_answer_has_a_posit
 @pytest.mark.parametrize("angle", ANGLES)
 def test_geodesic_angle_keeps_its_digits_near_zero_and_pi(angle):
     start = rotations(20)
-    turned = start @ matrix_from_rotation_vector(angle * axes(20, seed=1))
+    rotated = start @ matrix_from_rotation_vector(angle * axes(20, seed=1))
     expected = torch.full((20,), angle, dtype=torch.float64)
-    torch.testing.assert_close(geodesic_angle(start, turned), expected, rtol=0, atol=2e-15)
+    torch.testing.assert_close(geodesic_angle(start, rotated), expected, rtol=0, atol=2e-15)
 
 
 def test_geodesic_angle_is_a_metric_that_both_sides_leave_alone():
@@ -205,8 +205,8 @@ def test_gradients_equal_finite_differences(angle):
 def test_angle_between_directions():
     x, y = IDENTITY[0], IDENTITY[1]
     for angle in ANGLES[2:]:
-        turned = math.cos(angle) * x + math.sin(angle) * y
-        torch.testing.assert_close(angle_between(3 * x, turned).item(), angle, rtol=0, atol=2e-15)
+        rotated = math.cos(angle) * x + math.sin(angle) * y
+        torch.testing.assert_close(angle_between(3 * x, rotated).item(), angle, rtol=0, atol=2e-15)
     assert angle_between(x, -x).item() == math.pi
 
 

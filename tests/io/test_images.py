@@ -4,6 +4,7 @@ import os
 import struct
 import tracemalloc
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -336,7 +337,7 @@ def test_values_that_round_into_the_range_are_clipped_and_the_array_given_stays_
 
 
 OFF = np.full((9, 9, 3), 0.5)
-REFUSED = {
+REFUSED: dict[str, tuple[Any, str]] = {
     "floats of 0 to 255": (
         255 * OFF + [127, 0, 0],
         r"from 127\.5 to 254\.5: expected floats in \[0, 1\].*divide",

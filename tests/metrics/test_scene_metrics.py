@@ -199,8 +199,8 @@ def test_symmetries_of_objects_change_nothing_and_other_rotations_do():
     turn = matrix_from_rotation_vector(1.234 * Z)
     free = random_rotations((), seeded(7), torch.float64)
     unseen = torch.stack([torch.eye(3).double(), turn, QUARTERS[7], free])
-    turned = replace(predicted, rotation=predicted.rotation @ unseen[predicted.asset])
-    assert close(evaluate(turned, truth).to_json(), evaluate(predicted, truth).to_json())
+    rotated = replace(predicted, rotation=predicted.rotation @ unseen[predicted.asset])
+    assert close(evaluate(rotated, truth).to_json(), evaluate(predicted, truth).to_json())
     seen = replace(predicted, rotation=predicted.rotation @ turn)
     assert not close(evaluate(seen, truth).to_json(), evaluate(predicted, truth).to_json())
 

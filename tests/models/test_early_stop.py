@@ -63,10 +63,10 @@ def test_a_reading_is_that_of_looking_to_the_end(model):
     counts, reading = every.most_probable_count, read_images(model, images)
     assert torch.equal(reading.counts, counts)
     assert torch.allclose(reading.log_likelihoods, every.log_likelihood[rows, counts])
-    pictures = torch.stack(model.prefixes(every.objects), 1)[:, :, 0].clamp(0, 1)
+    prefixes = torch.stack(model.prefixes(every.objects), 1)[:, :, 0].clamp(0, 1)
     for count in range(int(counts.max()) + 1):
         chosen = counts >= count
-        assert torch.allclose(reading.prefixes[chosen, count], pictures[chosen, count])
+        assert torch.allclose(reading.prefixes[chosen, count], prefixes[chosen, count])
         if count:
             windows = window_box(every.objects[count - 1].latents.where, 16, 16)
             assert torch.allclose(reading.windows[chosen, count - 1], windows[chosen])

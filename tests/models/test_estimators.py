@@ -129,9 +129,9 @@ def posterior_grid(model, cells=241, reach=6.0):
     """z_1, z_2 (M, 1) on a grid, and the posterior's weights of z and the count: (M, 3), summing to one."""
     grid = torch.linspace(-reach, reach, cells, dtype=torch.float64)
     z1, z2 = (z.reshape(-1, 1) for z in torch.meshgrid(grid, grid, indexing="ij"))
-    pictures = [model.draw(latents) for latents in ([], [z1], [z1, z2])]
+    prefixes = [model.draw(latents) for latents in ([], [z1], [z1, z2])]
     log_p = (
-        torch.stack([log_likelihood(IMAGE, picture).expand(len(z1)) for picture in pictures], -1)
+        torch.stack([log_likelihood(IMAGE, prefix).expand(len(z1)) for prefix in prefixes], -1)
         + LOG_COUNT_PRIOR
     )
     both = PRIOR.log_prob(z1) + PRIOR.log_prob(z2)  # those beyond the count keep the prior
@@ -148,8 +148,8 @@ def gradient_of_wake_phase(model):
     halt1, halt2 = (torch.nn.functional.logsigmoid(-logit) for logit in (logit1, logit2))
     one = q1.log_prob(z1)
     log_q = torch.stack([halt1, keep1 + halt2 + one, keep1 + keep2 + one + q2.log_prob(z2)], -1)
-    pictures = [model.draw(latents) for latents in ([], [z1], [z1, z2])]
-    log_p = torch.stack([log_likelihood(images, picture) for picture in pictures], -1)
+    prefixes = [model.draw(latents) for latents in ([], [z1], [z1, z2])]
+    log_p = torch.stack([log_likelihood(images, prefix) for prefix in prefixes], -1)
     return torch.autograd.grad((weights * (log_q + log_p)).sum(), model.theta)[0]
 
 
@@ -173,10 +173,10 @@ def relaxed_value(model, estimator, seed):
     images = IMAGE.expand(2000, -1, -1, -1)
     inference = attend_infer_repeat(model, images, Reparameterised(generator))
     weights = estimator._relaxed(inference, generator)
-    pictures = torch.stack(model.prefixes(inference.objects), 1)
+    prefixes = torch.stack(model.prefixes(inference.objects), 1)
     count = inference.log_count.exp()
     kl_count = (count * (inference.log_count - LOG_COUNT_PRIOR)).sum(-1)
-    value = estimator._explained(images, weights, pictures, inference.kl) - kl_count - inference.kl_shared
+    value = estimator._relaxed_bound(images, weights, prefixes, inference.kl) - kl_count - inference.kl_shared
     return value.mean(), exact_count_elbo(inference, LOG_COUNT_PRIOR).elbo.mean()
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -117,7 +119,7 @@ def without_bias(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (truncate, "truncated or damaged"),
         (lambda folder: (folder / "weights.safetensors").write_bytes(b""), "truncated or damaged"),
@@ -145,10 +147,10 @@ def without_bias(folder: Path) -> None:
     ],
 )
 def test_a_spoilt_model_is_one_line(
-    saved: Path, spoil: Callable[[Path], object], told: str, one_line_error: Any
+    saved: Path, spoil: Callable[[Path], object], message: str, one_line_error: Any
 ) -> None:
     spoil(saved)
-    with one_line_error(ModelError, told):
+    with one_line_error(ModelError, message):
         load_model(saved)
 
 
@@ -175,3 +177,12 @@ def test_a_shipped_model_is_found_by_name(saved: Path, monkeypatch: pytest.Monke
 def test_every_shipped_model_loads() -> None:
     for entry in list_models():
         assert load_model(entry.name).document == entry.document
+
+
+def test_loading_a_model_leaves_the_compiler_of_torch_alone():
+    """It takes as long to import as torch, and with Triton it crashes after OpenGL has been used."""
+    code = "import sys; from inverse_graphics.models.weights import list_models, load_model\n"
+    code += "for entry in list_models(): load_model(entry.name)\n"
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -66,7 +66,7 @@ class ToyAir(nn.Module):
         return posterior.log_prob(z) - PRIOR.log_prob(z)
 
     def draw(self, latents):
-        """The picture (B, 1, 1, 2) of some latents, each (B, 1)."""
+        """The image (B, 1, 1, 2) of some latents, each (B, 1)."""
         template = torch.stack([torch.ones_like(self.theta[6]), self.theta[6]])
         parts = [torch.tanh(z)[:, :, None, None] * template for z in latents]
         return sum(parts) if parts else torch.zeros(1, 1, 1, 2, dtype=torch.float64)

@@ -165,8 +165,9 @@ def test_beginnings_are_the_better_the_more_candidates_there_are(search):
     def score(scenes, number):
         return MODEL.log_prob(images[number], draw_scenes(scenes, search.space, search.engine))
 
+    K = search.space.K.expand(16, 3, 3)
     means = [
-        score(draw_starts(16, search.space, score, candidates, seeded()), torch.arange(16)).mean()
+        score(draw_starts(K, search.space, score, candidates, seeded()), torch.arange(16)).mean()
         for candidates in (1, 4, 16)
     ]
     assert all(more > less for less, more in pairwise(means))

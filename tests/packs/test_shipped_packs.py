@@ -128,8 +128,8 @@ def test_stated_symmetries_leave_the_shape_alone(asset):
         )
     places = {tuple(place) for place in (mesh.vertices * 1e5).round().astype(int).tolist()}
     for rotation in rotations:
-        turned = mesh.vertices.astype(np.float64) @ rotation.numpy().T * 1e5
-        off = [place for place in turned if not _near(place, places)]
+        rotated = mesh.vertices.astype(np.float64) @ rotation.numpy().T * 1e5
+        off = [place for place in rotated if not _near(place, places)]
         assert not off
     eye = torch.eye(3, dtype=torch.float64)
     assert symmetric_angle(eye, rotations[-1], symmetry) < 1e-6

@@ -16,7 +16,7 @@ from inverse_graphics.render.compositing import (
 )
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 
 
 def random_layers(layers, seed, bare=0.5):
@@ -42,8 +42,8 @@ def test_compiled_compositing_and_its_gradients_equal_plain_torch(count, bare):
     leaves, layers, backdrop = random_layers(count, seed=count, bare=bare)
     compiled, plain = compose(layers, backdrop), compose_in_torch(layers, backdrop)
     assert torch.equal(compiled.mask, plain.mask)
-    for mine, oracle in zip(compiled, plain, strict=True):
-        torch.testing.assert_close(mine, oracle)
+    for mine, reference in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(mine, reference)
     weights = [torch.randn_like(part) for part in plain[:3]]
     over = torch.randn(3, count + 1, 3, 5, 7, dtype=torch.float64)
 
@@ -54,12 +54,12 @@ def test_compiled_compositing_and_its_gradients_equal_plain_torch(count, bare):
         ]
         return torch.autograd.grad(sum(sums) + (prefixes * over).sum(), leaves, materialize_grads=True)
 
-    for mine, oracle in zip(
+    for mine, reference in zip(
         gradients(compiled, composite_prefixes(layers, backdrop)),
         gradients(plain, prefixes_in_torch(layers, backdrop)),
         strict=True,
     ):
-        torch.testing.assert_close(mine, oracle)
+        torch.testing.assert_close(mine, reference)
 
 
 def test_prefixes_are_the_pictures_of_the_truncated_scenes():

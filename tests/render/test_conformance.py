@@ -142,13 +142,13 @@ def not_a_number(layers: Layers) -> Layers:
 FAULTS: dict[Callable[[Layers], Layers], str] = {
     mirrored: "camera_axes",
     upside_down: "camera_axes",
-    shifted: "pictures_that_are_not_square",
+    shifted: "images_that_are_not_square",
     dilated: "area_without_bias",
     blurred: "silhouettes",
     ray_length: "depth",
     no_depth: "off_screen",
     blue_first: "textures",
-    see_through: "larger_than_the_picture",
+    see_through: "larger_than_the_image",
     no_outline_gradient: "gradients_of_outlines",
     slots_swapped: "batch_equals_loop",
     not_a_number: "nothing_non_finite",
@@ -163,7 +163,7 @@ def test_a_wrong_engine_is_found_out(fault: Callable[[Layers], Layers]) -> None:
 
 
 class Misled:
-    """The embedded engine, told something else than it was asked to draw."""
+    """The embedded engine, changed something else than it was asked to draw."""
 
     name = "misled"
     differentiable = True
@@ -173,8 +173,8 @@ class Misled:
         self.lie = lie
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        told, lit = self.lie(objects, light)
-        return self.engine.layers(told, camera, lit)
+        changed, lit = self.lie(objects, light)
+        return self.engine.layers(changed, camera, lit)
 
 
 def lit_from_behind(objects: ObjectBatch, light: LightBatch) -> tuple[ObjectBatch, LightBatch]:

@@ -29,7 +29,7 @@ def alpha_of(engine, scenes, camera=None):
 
 
 def hard_area(engine, scenes, times=8):
-    """True area in pixels: pixel centres covered in a picture of `times` as many rows and columns."""
+    """True area in pixels: pixel centres covered in a image of `times` as many rows and columns."""
     fine = enlarged(scenes.camera, times)
     found = engine.visibility(scenes.objects, fine)
     layer, x, y, _ = found.fragments[: found.covered].long().unbind(1)
@@ -46,7 +46,7 @@ def test_summed_alpha_is_the_true_area_within_one_percent(name, side, distance):
     assert true.min() > 80
     error = alpha_of(engine, scenes).sum(dim=(1, 2, 3)) / true - 1
     assert error.abs().max() < 0.01
-    assert error.mean().abs() < 0.003  # no bias: errors of single pictures cancel
+    assert error.mean().abs() < 0.003  # no bias: errors of single images cancel
 
 
 def test_alpha_stays_between_zero_and_one_and_pixels_within_are_full():

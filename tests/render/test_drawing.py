@@ -45,6 +45,6 @@ def test_compiled_drawing_and_its_gradients_equal_plain_torch(meshes, distance, 
         total = sum((part * weight).sum() for part, weight in zip(parts, given, strict=True))
         return torch.autograd.grad(total, leaves, retain_graph=True)
 
-    for mine, oracle in zip(gradients(first), gradients(second), strict=True):
-        assert oracle.abs().max() > 0
-        torch.testing.assert_close(mine, oracle, rtol=1e-7, atol=1e-9 * float(oracle.abs().max()))
+    for mine, reference in zip(gradients(first), gradients(second), strict=True):
+        assert reference.abs().max() > 0
+        torch.testing.assert_close(mine, reference, rtol=1e-7, atol=1e-9 * float(reference.abs().max()))

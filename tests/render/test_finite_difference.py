@@ -24,15 +24,15 @@ from inverse_graphics.render.finite_difference.steps import (
     DifferenceSettings,
     PoseSteps,
     StepSchedule,
+    rotated,
     rotation_gradient,
-    turned,
 )
 from inverse_graphics.render.finite_difference.whole_scenes import (
     FiniteDifferenceOfScenes,
     with_gradients,
     with_step,
 )
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.camera_batch import project
 
@@ -80,7 +80,7 @@ def gradients(engine: RenderEngine, whole: bool) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("whole", [False, True], ids=["layers", "whole scenes"])
 def test_short_differences_are_the_gradient(whole):
-    """Of objects that hide each other, of all parts of the picture, by all that it depends on."""
+    """Of objects that hide each other, of all parts of the image, by all that it depends on."""
     wrapped = (
         FiniteDifferenceOfScenes(EXACT, MESHES, SHORT) if whole else FiniteDifference(EXACT, MESHES, SHORT)
     )
@@ -148,7 +148,7 @@ def test_half_a_pixel_is_exact_to_the_square_of_the_step_on_smooth_pictures():
 
 
 def test_any_likelihood_gets_its_gradient():
-    """The Jacobian of the picture is what is given back, whatever is made of the picture."""
+    """Gradients are products with the Jacobian of the image, for any loss."""
     camera = looking_down(2, 32)
     image = blob(placed(torch.full((2, 3), 0.02, dtype=torch.float64)), camera).rgb[:, 0]
     for likelihood in (GaussianModel(0.1), GaussianModel(0.1).pyramid(4)):
@@ -162,13 +162,13 @@ def test_any_likelihood_gets_its_gradient():
 
 
 def test_nothing_is_drawn_that_is_not_asked_for():
-    """One picture without gradients; two more for each direction that has one."""
+    """One rendering without gradients; two more for each direction that has one."""
     engine = Blob()
     differences, camera = FiniteDifference(engine, MESHES), looking_down(2, 16)
     still = one_object(torch.zeros(2, 3, dtype=torch.float64))
     differences.layers(still, camera, light(2))
     assert len(engine.calls) == 1
-    for moving, pictures in (
+    for moving, renderings in (
         (("position",), 6),
         (("position", "rotation"), 12),
         (("tint",), 2),
@@ -179,10 +179,10 @@ def test_nothing_is_drawn_that_is_not_asked_for():
         drawn = differences.layers(replace(still, **leaves), camera, light(2))
         assert len(engine.calls) == 1
         drawn.rgb.sum().backward()
-        assert engine.calls == [(2, 1)] * (1 + pictures)
+        assert engine.calls == [(2, 1)] * (1 + renderings)
         with torch.no_grad():
             differences.layers(replace(still, **leaves), camera, light(2))
-        assert len(engine.calls) == 2 + pictures
+        assert len(engine.calls) == 2 + renderings
 
 
 class Noisy(Blob):
@@ -246,7 +246,7 @@ def test_a_rotation_s_gradient_has_the_slopes_that_it_was_made_of():
     gradient = rotation_gradient(slopes, rotation)
     for axis in range(3):
         angle = torch.zeros(5, dtype=torch.float64, requires_grad=True)
-        (slope,) = torch.autograd.grad((turned(rotation, axis, angle) * gradient).sum(), angle)
+        (slope,) = torch.autograd.grad((rotated(rotation, axis, angle) * gradient).sum(), angle)
         torch.testing.assert_close(slope, slopes[:, axis])
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from table_scenes import library, random_scenes
 
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 
 MESHES = library()
 ENGINES = {name: EmbeddedEngine(MESHES, EmbeddedSettings(kernels=name)) for name in ("numba", "torch")}

@@ -12,7 +12,7 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import enlarged
 from inverse_graphics.scene.batch import SceneBatch
 
@@ -49,7 +49,7 @@ def moved(scenes, meshes, pixels, lights, colours):
 def test_gradients_equal_finite_differences_while_visibility_is_held(meshes, kernels, slopes):
     """Image, depth and alpha with respect to poses, camera, light and colours, to a relative 1e-6.
 
-    Exempt is the image with respect to poses where slopes are the picture's, which look beyond a pixel.
+    Exempt is the image with respect to poses where slopes are the image's, which reach beyond a pixel.
     """
     engine = EmbeddedEngine(meshes, EmbeddedSettings(kernels=kernels, slopes=slopes))
     scenes = random_scenes(meshes, 3, 2, 24, seed=11, distance=0.5)
@@ -89,7 +89,7 @@ def test_gradients_equal_finite_differences_while_visibility_is_held(meshes, ker
             torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-6, atol=0)
 
 
-def picture(scenes, engine, times):
+def shown(scenes, engine, times):
     """Image of scenes, drawn in `times` as many rows and columns and averaged."""
     fine = replace(scenes, camera=enlarged(scenes.camera, times))
     return torch.nn.functional.avg_pool2d(render(fine, engine).image, times)
@@ -107,12 +107,10 @@ def cosines(meshes, objects, side, seed, count=8, times=4, distance=0.5):
     generator = torch.Generator().manual_seed(seed)
     away = 3 * torch.randn(count, size, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        lacking = blurred(
-            picture(scenes, engine, times) - picture(nudged(scenes, away, meshes), engine, times)
-        )
+        lacking = blurred(shown(scenes, engine, times) - shown(nudged(scenes, away, meshes), engine, times))
 
     def loss(moves, times):
-        return (blurred(picture(nudged(scenes, moves, meshes), engine, times)) * lacking).sum(dim=(1, 2, 3))
+        return (blurred(shown(nudged(scenes, moves, meshes), engine, times)) * lacking).sum(dim=(1, 2, 3))
 
     start = torch.zeros(count, size, dtype=torch.float64, requires_grad=True)
     gradient = torch.autograd.grad(loss(start, 1).sum(), start)[0]

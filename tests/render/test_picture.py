@@ -7,9 +7,9 @@ import torch
 from table_scenes import cube, library, random_scenes, tile
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.compositing import picture_of_layers
+from inverse_graphics.render.compositing import composite_layers
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.pictures import SceneEngine, render
+from inverse_graphics.render.rendering import SceneEngine, render
 
 MESHES = library()
 ENGINE = EmbeddedEngine(MESHES)
@@ -28,9 +28,9 @@ def scenes_at(side, distance, dtype=torch.float64, count=5):
 @pytest.mark.parametrize(("side", "distance"), SIZES)
 def test_a_picture_equals_its_layers_bit_by_bit(side, distance, dtype):
     scenes = scenes_at(side, distance, dtype)
-    drawn, oracle = ENGINE.picture(scenes), picture_of_layers(scenes, ENGINE)
-    assert set(oracle.mask.unique().tolist()) == {-2, -1, 0, 1, 2}
-    for mine, other in zip(drawn, oracle, strict=True):
+    drawn, reference = ENGINE.render_scene(scenes), composite_layers(scenes, ENGINE)
+    assert set(reference.mask.unique().tolist()) == {-2, -1, 0, 1, 2}
+    for mine, other in zip(drawn, reference, strict=True):
         assert mine.dtype == other.dtype
         assert torch.equal(mine, other)
 
@@ -56,15 +56,15 @@ def leaves_of(scenes):
 def test_gradients_of_a_picture_equal_those_through_its_layers(side, distance):
     generator = torch.Generator().manual_seed(side)
     scenes, leaves = leaves_of(scenes_at(side, distance))
-    drawn, oracle = ENGINE.picture(scenes), picture_of_layers(scenes, ENGINE)
-    weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in oracle]
+    drawn, reference = ENGINE.render_scene(scenes), composite_layers(scenes, ENGINE)
+    weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in reference]
 
     def gradients(parts):
         seen = [torch.where(part.isfinite(), part, 0.0) for part in parts[:3]]
         total = [(part * weight).sum() for part, weight in zip(seen, weights, strict=False)]
         return torch.autograd.grad(torch.stack(total).sum(), leaves)
 
-    for mine, other in zip(gradients(drawn), gradients(oracle), strict=True):
+    for mine, other in zip(gradients(drawn), gradients(reference), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
         assert other.abs().max() > 0 or other.shape == scenes.table.size.shape
 
@@ -83,10 +83,10 @@ def test_only_what_asks_for_gradients_gets_them():
 
 def test_pieces_of_a_batch_do_not_change_pictures():
     scenes, threads = scenes_at(24, 0.5, count=7), torch.get_num_threads()
-    drawn = ENGINE.picture(scenes)
+    drawn = ENGINE.render_scene(scenes)
     try:
         torch.set_num_threads(3)
-        again = ENGINE.picture(scenes)
+        again = ENGINE.render_scene(scenes)
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(mine, other) for mine, other in zip(drawn, again, strict=True))

@@ -1,4 +1,4 @@
-"""PyTorch3D's two forms: cameras, agreement with the embedded engine, and what is said where it is missing.
+"""PyTorch3D's two forms: cameras, agreement with the embedded engine, and the message where it is missing.
 
 What needs PyTorch3D is skipped, visibly, where it is not installed.
 """
@@ -21,10 +21,10 @@ from inverse_graphics.render.agreement import compare_faces, compare_gradients, 
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engines import available_engines, make_engine
 from inverse_graphics.render.installation import load_pytorch3d, why_not
-from inverse_graphics.render.pictures import render
 from inverse_graphics.render.pytorch3d.native import NativeEngine, NativeSettings
 from inverse_graphics.render.pytorch3d.shared import SharedEngine
 from inverse_graphics.render.pytorch3d.surfaces import ndc_from_pixels, ndc_per_pixel
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import CameraBatch, SceneBatch
 from inverse_graphics.scene.camera_batch import project
 
@@ -198,7 +198,7 @@ def test_native_and_embedded_gradients_point_the_same_way():
 
 @needs_pytorch3d
 def test_a_blur_of_so_many_pixels_is_as_wide_at_any_resolution():
-    """An edge along the pixels fades over 2 · blur of them, whether the picture is small or large."""
+    """An edge along the pixels fades over 2 · blur of them, whether the image is small or large."""
     from inverse_graphics.render.conformance.shapes import card
     from inverse_graphics.render.conformance.views import View, draw
 

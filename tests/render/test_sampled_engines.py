@@ -1,4 +1,4 @@
-"""Open3D and MuJoCo beside the embedded engine, and what is said where they are missing.
+"""Open3D and MuJoCo beside the embedded engine, and the message where they are missing.
 
 What needs one of them is skipped, visibly, where it is not installed.
 """
@@ -33,7 +33,7 @@ from inverse_graphics.render.engines import (
 from inverse_graphics.render.finite_difference.steps import DifferenceSettings
 from inverse_graphics.render.installation import why_not
 from inverse_graphics.render.mujoco import gl_faces
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.sampled.engine import EXACT, NEAR, SampledEngine
 from inverse_graphics.render.sampled.windows import Vertices, Windows
 from inverse_graphics.render.supersampled import Supersampled
@@ -67,7 +67,7 @@ def test_pictures_are_the_embedded_engine_s_at_as_many_samples(name):
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_a_window_holds_all_there_is_to_see(name):
-    """What is seen through windows is what is seen when windows are the whole picture."""
+    """What is seen through windows is what is seen when windows are the whole image."""
     meshes = library()
     scenes = random_scenes(meshes, 4, 3, 40, seed=4, distance=0.5)
     engine = make_engine(name, meshes)
@@ -83,12 +83,12 @@ def test_a_window_holds_all_there_is_to_see(name):
     whole = np.tile([0, 0, 40, 40], (len(windows.layer), 1))
     wide = Windows(2, windows.layer, windows.mesh, windows.rows, whole, windows.depth, 6400 * np.arange(13))
     seen = engine.finder.find(windows)
-    for layer, picture in enumerate(engine.finder.find(wide).reshape(-1, 40, 2, 40, 2)):
+    for layer, faces in enumerate(engine.finder.find(wide).reshape(-1, 40, 2, 40, 2)):
         left, top, width, height = windows.box[layer]
-        inside = picture[top : top + height, :, left : left + width]
+        inside = faces[top : top + height, :, left : left + width]
         part = seen[windows.first[layer] : windows.first[layer + 1]].reshape(inside.shape)
         assert (inside == part).mean() > 0.999
-        assert (inside >= 0).sum() == (picture >= 0).sum() > 0
+        assert (inside >= 0).sum() == (faces >= 0).sum() > 0
 
 
 @pytest.mark.parametrize("name", SAMPLED)
@@ -106,7 +106,7 @@ def test_large_pictures_are_drawn_in_pieces_that_fit(name, monkeypatch):
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_gradients_by_differences_point_where_the_embedded_engine_s_do(name):
-    """Three objects that hide each other and themselves, half a pixel, the picture blurred by one."""
+    """Three objects that hide each other and themselves, half a pixel, the image blurred by one."""
     rows = {
         row.of: row for row in benchmark_gradients((name,), objects=(3,), scenes=12) if row.loss == "blur"
     }

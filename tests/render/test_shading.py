@@ -19,7 +19,7 @@ def drawn(mesh, camera, lights, kernels, rotation=None, position=(0.0, 0.0, 0.0)
     return engine.layers(objects, camera, lights)
 
 
-def turned(angle, axis):
+def rotated(angle, axis):
     return matrix_from_rotation_vector(angle * torch.tensor([axis], dtype=torch.float64))
 
 
@@ -27,7 +27,7 @@ def turned(angle, axis):
 @pytest.mark.parametrize("angle", [0.0, 0.5, -0.9, 2.5, 3.1])
 def test_a_matte_square_has_the_colour_that_lambert_says(kernels, angle):
     lights = light(1)
-    rotation = turned(angle, [1.0, 0.0, 0.0])
+    rotation = rotated(angle, [1.0, 0.0, 0.0])
     layers = drawn(tile(), looking_down(1, 16, 0.15), lights, kernels, rotation)
     normal = rotation[0, :, 2]
     towards_camera = normal if normal[2] > 0 else -normal
@@ -76,7 +76,7 @@ def test_vertex_colours_are_interpolated_perspectively_correct(kernels):
 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_a_texture_stands_upright_and_each_texel_where_it_belongs(kernels):
-    """Seen from above with one pixel per texel, the picture is the texture (v points up)."""
+    """Seen from above with one pixel per texel, the image is the texture (v points up)."""
     texture = np.random.default_rng(0).uniform(0, 1, (8, 8, 3)).astype(np.float32)
     ones = torch.ones(1, 3, dtype=torch.float64)
     even = LightBatch(light(1).direction, 0 * ones, ones)

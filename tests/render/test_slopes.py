@@ -1,4 +1,4 @@
-"""Gradients of colours by the picture's slopes: what they sum up to, and what they leave to the edges."""
+"""Gradients of colours by the image's slopes: what they sum up to, and what they leave to the edges."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.embedded.shading import between_pixels
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import LightBatch
 
 SIDE = 24
@@ -24,7 +24,7 @@ CROCKERY = load_pack("crockery").library()
 def ribbon(lip):
     """A strip of normals that point left and right of it, and turn over within a lip that is so wide, pixels.
 
-    Flat, a pixel a unit of 1 / SIDE seen from 1 above; it covers the middle rows of the picture.
+    Flat, a pixel a unit of 1 / SIDE seen from 1 above; it covers the middle rows of the image.
     """
     across = np.array([-8, *np.linspace(-lip / 2, lip / 2, 5), 8]) / SIDE
     angles = np.radians([-55, *np.linspace(-55, 20, 5), 20])
@@ -73,7 +73,7 @@ def test_the_slope_at_the_centres_of_pixels_is_wrong_by_as_much_as_a_lip_is_thin
 
 
 def roof():
-    """Two squares, larger than the picture, that meet in a ridge along y; each of one normal and colour."""
+    """Two squares, larger than the image, that meet in a ridge along y; each of one normal and colour."""
     left = np.array([[-1, -1, -0.3], [0, -1, 0], [0, 1, 0], [-1, 1, -0.3]])
     right = left[[1, 0, 3, 2]] * [-1, 1, 1]
     faces = np.array([[0, 1, 2], [0, 2, 3]])

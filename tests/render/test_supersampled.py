@@ -1,4 +1,4 @@
-"""Supersampling: area stays, thin things appear, gradients stay true."""
+"""Supersampling: area stays, thin objects appear, gradients stay true."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from inverse_graphics.render.conformance import CHECKS, Tolerance
 from inverse_graphics.render.conformance.shapes import box
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import Supersampled, averaged, enlarged
 
 

@@ -75,5 +75,5 @@ def test_leaving_out_the_backs_of_closed_meshes_changes_nothing_that_is_seen():
         scenes = random_scenes(meshes, 8, 2, 40, seed=6, distance=distance)
         first = engine.layers(scenes.objects, scenes.camera, scenes.light)
         second = thorough.layers(scenes.objects, scenes.camera, scenes.light)
-        for mine, oracle in zip(first, second, strict=True):
-            torch.testing.assert_close(mine, oracle)
+        for mine, reference in zip(first, second, strict=True):
+            torch.testing.assert_close(mine, reference)

@@ -43,7 +43,7 @@ def test_chunks_do_not_change_what_is_visible():
 @pytest.mark.parametrize("engine", [COMPILED, VECTORISED])
 @pytest.mark.parametrize("distance", [0.7, 0.12])
 def test_faces_are_those_that_a_ray_meets_first(engine, distance):
-    """Slow oracle: every ray against every face (Möller & Trumbore 1997)."""
+    """Slow reference: every ray against every face (Möller & Trumbore 1997)."""
     scenes = random_scenes(MESHES, 4, 1, 20, seed=7, distance=distance)
     found = engine.visibility(scenes.objects, scenes.camera)
     seen = np.full((4, 20, 20), -1)

@@ -13,14 +13,14 @@ class Trade:
     """What a worker may be asked for here."""
 
     def __init__(self) -> None:
-        self.told: list[int] = []
+        self.received: list[int] = []
 
     def tell(self, number: int) -> tuple[int, int]:
-        self.told.append(number)
-        return os.getpid(), sum(self.told)
+        self.received.append(number)
+        return os.getpid(), sum(self.received)
 
     def fail(self) -> None:
-        raise EngineError("no such thing: choose another")
+        raise EngineError("no such object: choose another")
 
     def break_down(self) -> None:
         raise ValueError("a bug")

@@ -201,7 +201,7 @@ def stopped(tmp_path, monkeypatch, capsys) -> Place:
     with monkeypatch.context() as patch:
         patch.setattr(runs, "run", lambda *a, **k: train_run(*a, **(k | {"build_task": stopping})))
         assert main(here.command(*ONE)) == 130
-    assert "stopped after step 5 and saved; to go on: inverse-graphics" in capsys.readouterr().err
+    assert "stopped after step 5 and saved; to continue: inverse-graphics" in capsys.readouterr().err
     return here
 
 

@@ -80,10 +80,10 @@ def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
     m = first.metrics
     assert m["elbo"] == pytest.approx(m["log_likelihood"] - m["kl_objects"] - m["kl_count"], rel=1e-4)
     assert 0 <= m["count_accuracy"] <= 1
-    picture = first.pictures["reconstruction"]
-    assert picture.shape == (100, 400, 3)
-    assert picture.max() <= 1
-    assert np.array_equal(picture[:50, :, 0], picture[:50, :, 2])
+    image = first.images["reconstruction"]
+    assert image.shape == (100, 400, 3)
+    assert image.max() <= 1
+    assert np.array_equal(image[:50, :, 0], image[:50, :, 2])
 
 
 @pytest.fixture
@@ -139,5 +139,5 @@ def test_a_run_ends_in_weights_that_load(recipe: Air2DRecipe, tmp_path: Path) ->
     assert Air2DRecipe.model_validate(loaded.document.recipe) == recipe
     card = (result.weights / "README.md").read_text()
     assert "Held-out figures" in card
-    assert "These weights give none" in card
+    assert "These weights give no warnings" in card
     assert loaded.document.familiarity is None

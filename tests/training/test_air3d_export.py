@@ -9,7 +9,7 @@ import torch
 from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.weights import load_model
 from inverse_graphics.training import air3d_task
-from inverse_graphics.training.air3d_task import build_air3d_task, summarise_fresh
+from inverse_graphics.training.air3d_task import build_air3d_task, summarise_samples
 from inverse_graphics.training.recipe import Air3DRecipe
 
 SMALL = {"kind": "air3d", "channels": (8, 8, 8), "hidden": 16}
@@ -52,12 +52,12 @@ def test_where_counts_are_never_found_there_is_no_warning(tmp_path: Path, monkey
     with torch.no_grad():
         build_air3d_task(Air3DRecipe.model_validate(RECIPE | {"model": model})).export(tmp_path / "w", {})
     assert load_model(tmp_path / "w").document.familiarity is None
-    assert "These weights give none" in (tmp_path / "w" / "README.md").read_text()
+    assert "These weights give no warnings" in (tmp_path / "w" / "README.md").read_text()
 
 
 def test_as_many_fresh_images_are_summarised_as_were_asked_for(exported: Path) -> None:
     network = load_model(exported).module
-    whole = summarise_fresh(network, 60, torch.Generator().manual_seed(1))  # type: ignore[arg-type]
+    whole = summarise_samples(network, 60, torch.Generator().manual_seed(1))  # type: ignore[arg-type]
     assert whole.counts.shape == (60,)
     assert whole.summaries.shape[:2] == (60, 1)
     assert np.isfinite(whole.summaries).all()

@@ -27,7 +27,7 @@ from inverse_graphics.models.weights import load_model
 from inverse_graphics.render.engines import available_engines
 from inverse_graphics.scene.tensor_batch import TensorBatch
 from inverse_graphics.training import air3d_task
-from inverse_graphics.training.air3d_task import HELD_OUT, TRAINING, HeldOutScenes, build_air3d_task, stream
+from inverse_graphics.training.air3d_task import TEST, TRAINING, SceneEvaluator, build_air3d_task, stream
 from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.run import run
 from inverse_graphics.training.state import TrainingState
@@ -122,7 +122,7 @@ def test_a_recipes_noise_is_in_its_images_and_in_its_likelihood(noise: dict[str,
     apart = (batches[1] - batches[0]).abs()
     assert (apart > 0.3).any()  # six standard deviations
     assert apart.median() < 0.15
-    observation = HeldOutScenes.draw(noisy, 40, 0).observation
+    observation = SceneEvaluator.sample(noisy, 40, 0).observation
     own, other = (
         read_scenes(noisy, observation).log_likelihood,
         read_scenes(plain, observation).log_likelihood,
@@ -138,18 +138,20 @@ def test_a_recipes_noise_is_in_its_images_and_in_its_likelihood(noise: dict[str,
 
 
 def test_streams_are_told_apart_by_all_their_numbers() -> None:
-    numbers = [(TRAINING, 0, 0), (TRAINING, 0, 1), (TRAINING, 1, 0), (HELD_OUT, 0), (HELD_OUT, 1)]
+    numbers = [(TRAINING, 0, 0), (TRAINING, 0, 1), (TRAINING, 1, 0), (TEST, 0), (TEST, 1)]
     first = [float(torch.rand((), generator=stream(*one))) for one in numbers]
     assert len(set(first)) == len(numbers)
     assert first == [float(torch.rand((), generator=stream(*one))) for one in numbers]
 
 
-def test_what_is_judged_is_never_learnt_from_and_is_the_same_for_every_training_seed() -> None:
-    judges = [HeldOutScenes.draw(network_of(build_air3d_task(small(seed=seed))), 60, 0) for seed in (0, 1)]
-    assert torch.equal(judges[0].observation.rgb, judges[1].observation.rgb)
-    other = HeldOutScenes.draw(judges[0].network, 60, 1)
-    assert not torch.equal(judges[0].observation.rgb, other.observation.rgb)
-    judged = {tuple(place) for place in judges[0].scenes.position.flatten(1).tolist()}
+def test_test_scenes_are_not_used_in_training_and_are_the_same_for_every_training_seed() -> None:
+    evaluators = [
+        SceneEvaluator.sample(network_of(build_air3d_task(small(seed=seed))), 60, 0) for seed in (0, 1)
+    ]
+    assert torch.equal(evaluators[0].observation.rgb, evaluators[1].observation.rgb)
+    other = SceneEvaluator.sample(evaluators[0].network, 60, 1)
+    assert not torch.equal(evaluators[0].observation.rgb, other.observation.rgb)
+    judged = {tuple(place) for place in evaluators[0].scenes.position.flatten(1).tolist()}
     task = build_air3d_task(small())
     for step in range(40):
         train = task.batch(step).scenes
@@ -172,25 +174,25 @@ def test_an_evaluation_repeats_itself_and_shows_images_above_reconstructions() -
     first, second = task.evaluate(), task.evaluate()
     assert first.metrics == second.metrics
     assert 0 <= first.metrics["count_accuracy"] <= 1
-    judge = HeldOutScenes.draw(network, 60, 0)
-    reading = read_scenes(network, judge.observation)
+    evaluator = SceneEvaluator.sample(network, 60, 0)
+    reading = read_scenes(network, evaluator.observation)
     assert first.metrics["log_likelihood"] == pytest.approx(float(reading.log_likelihood.mean()), rel=1e-5)
-    right = (reading.scenes.counts == judge.scenes.counts).float().mean()
+    right = (reading.scenes.counts == evaluator.scenes.counts).float().mean()
     assert first.metrics["count_accuracy"] == pytest.approx(float(right))
-    picture = first.pictures["reconstruction"]
+    picture = first.images["reconstruction"]
     assert picture.shape == (64, 8 * 32, 3)
-    above = judge.observation.rgb[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
+    above = evaluator.observation.rgb[:8].clamp(0, 1).permute(2, 0, 3, 1).reshape(32, 256, 3)
     np.testing.assert_allclose(picture[:32], above, atol=1e-6)
 
 
 def test_a_judge_finds_nothing_wrong_with_the_truth() -> None:
-    judge = HeldOutScenes.draw(network_of(build_air3d_task(small())), 60, 0)
-    figures = judge.compare(judge.scenes).flat()
+    evaluator = SceneEvaluator.sample(network_of(build_air3d_task(small())), 60, 0)
+    figures = evaluator.compare(evaluator.scenes).flat()
     assert figures["count_accuracy"] == figures["identity_of_all"] == 1
     assert figures["position_error_m_median"] == pytest.approx(0, abs=1e-6)
-    nothing = judge.scenes.replace(asset=torch.full_like(judge.scenes.asset, -1))
-    none = judge.compare(nothing).flat()
-    empty = float((judge.scenes.counts == 0).float().mean())
+    nothing = evaluator.scenes.replace(asset=torch.full_like(evaluator.scenes.asset, -1))
+    none = evaluator.compare(nothing).flat()
+    empty = float((evaluator.scenes.counts == 0).float().mean())
     assert none["count_accuracy"] == pytest.approx(empty)
 
 
@@ -208,7 +210,7 @@ def test_a_run_ends_in_weights_that_load(
     network = loaded.module
     assert isinstance(network, Air3D)
     assert loaded.document.asset_pack_sha256 == network.space.family.packs_hash
-    again = HeldOutScenes.draw(network, 60, 0).evaluate()
+    again = SceneEvaluator.sample(network, 60, 0).evaluate()
     assert again.metrics == pytest.approx(result.history[-1]["held_out"], rel=1e-4, nan_ok=True)
     assert "Held-out figures" in (result.weights / "README.md").read_text()
 
@@ -266,13 +268,13 @@ def test_the_page_on_training_names_every_setting_with_its_default() -> None:
 
 @torch.no_grad()
 def said_of_new_scenes(network: Air3D, shift: int = 0) -> float:
-    """Mean log q of the truth of scenes that were never learnt from, nats.
+    """Mean log q of the truth of scenes that were not used in training, nats.
 
     shift: 0 shows their own images, 1 those of other scenes.
     """
     exact = StatePerturbation(position_m=0, orientation_degrees=0, camera_degrees=0, camera_m=0, wrong_kind=0)
     batch = sample_sleep_batch(
-        network.space, network.engine, network.observation_model, exact, 200, stream(HELD_OUT, 5)
+        network.space, network.engine, network.observation_model, exact, 200, stream(TEST, 5)
     )
     observation = batch.observation.map(lambda part: part.roll(shift, 0))
     return float(log_posterior(network, observation, batch.scenes, batch.prefixes).total.mean())

@@ -132,7 +132,7 @@ def rewrite(checkpoint: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (truncate, "truncated or damaged"),
         (lambda checkpoint: (checkpoint / "state.safetensors").unlink(), "is missing"),
@@ -142,13 +142,15 @@ def rewrite(checkpoint: Path, **changes: object) -> None:
         (lambda checkpoint: rewrite(checkpoint, surprise=1), "surprise"),
     ],
 )
-def test_a_spoilt_checkpoint_is_one_line(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_a_spoilt_checkpoint_is_one_line(
+    tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
     save(tmp_path, 2)
     newest = save(tmp_path, 4)
     spoil(newest)
     state = fresh_state(recipe(steps=20))
     before = {name: tensor.clone() for name, tensor in state.tensors().items()}
-    with pytest.raises(TrainingError, match=told) as caught:
+    with pytest.raises(TrainingError, match=message) as caught:
         restore_checkpoint(newest, state)
     assert "\n" not in str(caught.value)
     assert "delete" in str(caught.value)

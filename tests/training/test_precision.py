@@ -31,14 +31,14 @@ def tiny(steps: int = 1, **model: str) -> Air3DRecipe:
 
 def train(recipe: Air3DRecipe, folder: Path, resume: bool = False) -> tuple[str, str]:
     """Train, and tell which precision the weights' document states, and what was printed."""
-    said = io.StringIO()
-    result = run(recipe, folder, resume=resume, console=Console(file=said, width=300))
+    printed = io.StringIO()
+    result = run(recipe, folder, resume=resume, console=Console(file=printed, width=300))
     assert result.weights is not None
     document = load_model(result.weights).document
     assert document.recipe is not None
     assert document.recipe["model"]["precision"] == document.settings["precision"]
     assert f"precision: {document.settings['precision']}\n" in (folder / "recipe.yaml").read_text()
-    return document.settings["precision"], said.getvalue()
+    return document.settings["precision"], printed.getvalue()
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def test_a_run_says_and_stores_what_it_chose_and_keeps_it_on_another_machine(
     native, chosen, machine, tmp_path
 ):
     machine(native)
-    stored, said = train(tiny(), tmp_path / "run")
+    stored, printed = train(tiny(), tmp_path / "run")
     assert stored == chosen
-    assert said.count(f"precision: {chosen} (auto: ") == 1
+    assert printed.count(f"precision: {chosen} (auto: ") == 1
     machine(not native)
-    stored, said = train(tiny(steps=2), tmp_path / "run", resume=True)
+    stored, printed = train(tiny(steps=2), tmp_path / "run", resume=True)
     assert stored == chosen
-    assert said.count(f"precision: {chosen} (as the run began)") == 1
+    assert printed.count(f"precision: {chosen} (as before)") == 1
     assert train(tiny(), tmp_path / "other")[0] != chosen, "another run would notice the other machine"
 
 
@@ -78,17 +78,17 @@ def test_what_a_recipe_states_wins(stated, machine, tmp_path):
 
 def test_the_choice_may_be_given_and_changes_nothing_else():
     for bfloat16, chosen in ((True, "bfloat16"), (False, "float32")):
-        resolved, said = resolve_precision(tiny(), bfloat16=bfloat16)
+        resolved, printed = resolve_precision(tiny(), bfloat16=bfloat16)
         assert resolved == tiny(precision=chosen)
-        assert said is not None
+        assert printed is not None
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_leave_the_choice_to_the_machine(name):
     recipe = load_recipe(name)
-    resolved, said = resolve_precision(recipe, bfloat16=False)
-    assert (said is not None) == isinstance(recipe, Air3DRecipe)
-    assert (resolved == recipe) == (said is None)
+    resolved, printed = resolve_precision(recipe, bfloat16=False)
+    assert (printed is not None) == isinstance(recipe, Air3DRecipe)
+    assert (resolved == recipe) == (printed is None)
 
 
 @pytest.mark.parametrize("capability", ["DEFAULT", "AVX2"])

@@ -16,10 +16,10 @@ ROW = {
 }
 
 
-def told(terminal: bool) -> str:
+def displayed(terminal: bool) -> str:
     console = Console(file=io.StringIO(), width=160, force_terminal=terminal)
     with display_for(console, 1000, 0) as display:
-        display.say("training [b]digits[/b] in runs/digits-seed0")
+        display.message("training [b]digits[/b] in runs/digits-seed0")
         display.step(1, {"elbo": -5.0}, 10.0)
         display.evaluated(ROW)
     assert isinstance(console.file, io.StringIO)
@@ -27,7 +27,7 @@ def told(terminal: bool) -> str:
 
 
 def test_without_a_terminal_there_is_one_line_per_evaluation() -> None:
-    lines = told(terminal=False).splitlines()
+    lines = displayed(terminal=False).splitlines()
     assert lines == [
         "training [b]digits[/b] in runs/digits-seed0",
         "step 250 of 1,000  10.0 s  held-out: elbo 512.3  count accuracy 98.77 %  1600 images/s  30 s left",
@@ -36,7 +36,7 @@ def test_without_a_terminal_there_is_one_line_per_evaluation() -> None:
 
 @pytest.mark.parametrize("part", ["elbo 300", "count accuracy 98.77 %", "1600 images/s", "250/1000", "left"])
 def test_a_terminal_shows_the_newest_figures_in_a_bar(part: str) -> None:
-    last = told(terminal=True).rpartition("\r")[2]
+    last = displayed(terminal=True).rpartition("\r")[2]
     assert part in last
 
 

@@ -62,7 +62,7 @@ def test_an_override_leaves_the_document_and_the_other_keys_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("optimiser.learning_rat=1", r"did you mean optimiser\.learning_rate"),
         ("learning_rate=1", r"did you mean optimiser\.learning_rate"),
@@ -84,14 +84,14 @@ def test_an_override_leaves_the_document_and_the_other_keys_alone() -> None:
     ],
 )
 def test_an_override_that_is_wrong_is_one_line(
-    path: Path, override: str, told: str, one_line_error: Any
+    path: Path, override: str, message: str, one_line_error: Any
 ) -> None:
-    with one_line_error(RecipeError, told):
+    with one_line_error(RecipeError, message):
         load_recipe(path, [override])
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "not a recipe"),
         ("[1, 2]", "not a recipe"),
@@ -103,9 +103,9 @@ def test_an_override_that_is_wrong_is_one_line(
         ("name: digits\nsteps: .inf", "steps"),
     ],
 )
-def test_a_recipe_that_is_wrong_is_one_line(path: Path, text: str, told: str, one_line_error: Any) -> None:
+def test_a_recipe_that_is_wrong_is_one_line(path: Path, text: str, message: str, one_line_error: Any) -> None:
     path.write_text(text)
-    with one_line_error(RecipeError, told):
+    with one_line_error(RecipeError, message):
         load_recipe(path)
 
 

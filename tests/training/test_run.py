@@ -57,7 +57,8 @@ def test_training_makes_the_loss_fall(tmp_path: Path) -> None:
     task = LineTask()
     result = run(settings, tmp_path / "run", build_task=task, console=listening())
     errors = [-row["held_out"]["elbo"] for row in result.history]
-    assert errors[-1] < 0.3 < 2 < errors[0] < 14.25  # the last for a network that knows nothing
+    # seen: from 3.0 or more to 0.22 or less with each of 5 seeds
+    assert errors[-1] < 0.4 < 2 < errors[0] < 14.25  # the last for a network that knows nothing
     losses = [row["train"]["loss"] for row in result.history]
     assert losses[-1] < losses[0] / 5
     assert (result.finished, result.step) == (True, 300)

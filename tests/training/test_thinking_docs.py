@@ -14,7 +14,7 @@ from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
 from inverse_graphics.models.residual.network import ResidualSettings
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.recipe import (
-    LEARNS_BY,
+    BLOCK_OBJECTIVES,
     AdaptiveRecipe,
     ResidualRecipe,
     load_recipe,
@@ -45,9 +45,9 @@ def test_the_table_of_problems_is_the_codes():
     text = (DOCS / "training.md").read_text(encoding="utf-8")
     _, table = text.split("\n| `data.kind` | default | |\n", 1)
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", table.split("\n\n", 1)[0], re.MULTILINE)
-    told = {kind: yaml.safe_load("{" + settings + "}") for kind, settings in rows}
+    documented = {kind: yaml.safe_load("{" + settings + "}") for kind, settings in rows}
     problems = get_args(get_args(SequenceProblem)[0])
-    assert told == {problem().kind: problem().model_dump(exclude={"kind"}) for problem in problems}
+    assert documented == {problem().kind: problem().model_dump(exclude={"kind"}) for problem in problems}
 
 
 def test_the_page_names_every_recipe_and_what_each_block_learns_by():
@@ -56,7 +56,7 @@ def test_the_page_names_every_recipe_and_what_each_block_learns_by():
     assert recipes == {name for name in shipped_recipes() if f"`{name}`" in PAGE or f"train {name}" in PAGE}
     _, table = PAGE.split("| `model.block` |", 1)
     rows = re.findall(r"^\| `(\w+)` \|.*\| (`.*`) \|$", table.split("\n\n", 1)[0], re.MULTILINE)
-    assert {name: tuple(re.findall(r"`(\w+)`", learns)) for name, learns in rows} == LEARNS_BY
+    assert {name: tuple(re.findall(r"`(\w+)`", learns)) for name, learns in rows} == BLOCK_OBJECTIVES
 
 
 @pytest.mark.parametrize("example", re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))

@@ -58,16 +58,16 @@ def evaluate_sequences(
 
     network: the network.  batch: test sequences.  halting: as for `ACT`.  generator: as for `ACT`.
     """
-    sequences = Sequences.from_batch(batch)
+    sequences = Sequences.from_batch(batch).to(next(network.parameters()).device)
     answers = network(sequences.inputs, halting, generator)
     asked = sequences.targets != NO_TARGET
     wrong = ((answers.classes != sequences.targets) & asked).any(-1)
     loss = answer_losses(answers.logits, sequences.targets)
     return SequenceScores(
-        wrong.numpy(),
-        loss.double().numpy(),
-        answers.steps.double().numpy(),
-        asked.any(-1).numpy(),
-        sequences.difficulty.numpy(),
-        sequences.row.numpy(),
+        wrong.cpu().numpy(),
+        loss.double().cpu().numpy(),
+        answers.steps.double().cpu().numpy(),
+        asked.any(-1).cpu().numpy(),
+        sequences.difficulty.cpu().numpy(),
+        sequences.row.cpu().numpy(),
     )

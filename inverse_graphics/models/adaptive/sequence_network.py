@@ -68,6 +68,11 @@ class Sequences(NamedTuple):
     difficulty: Tensor
     row: Tensor
 
+    def to(self, device: torch.device | str) -> Sequences:
+        """The same on another device."""
+        inputs = [at_time.to(device) for at_time in self.inputs]
+        return Sequences(inputs, self.targets.to(device), self.difficulty.to(device), self.row.to(device))
+
     @classmethod
     def from_batch(cls, batch: SequenceBatch) -> Sequences:
         """Remove the padding."""

@@ -132,8 +132,8 @@ def _cost_to_go(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor
 
     The expected steps of the sample's own input do not depend on it and are left out.
     """
-    sizes = torch.tensor([len(inputs) for inputs in batch.inputs])
-    valid = torch.arange(int(sizes[0])) < sizes[:, None]
+    device, sizes = losses.device, torch.tensor([len(inputs) for inputs in batch.inputs])
+    valid = (torch.arange(int(sizes[0])) < sizes[:, None]).to(device)
 
     def from_here(values: Tensor) -> Tensor:
         grid = values.new_zeros(valid.shape)

@@ -209,8 +209,7 @@ class Air3D(nn.Module):
             orbit, kl = self.space.orbit_low.expand(len(images), 3), images.new_zeros(len(images))
         else:
             orbit, kl = self.space.orbit(sampler(posterior)), posterior.kl_to_uniform()
-        K = self.space.K.expand(len(images), 3, 3) if observation.K is None else observation.K
-        scene = self.space.scene(self.space.without_objects(orbit, K))
+        scene = self.space.scene(self.space.without_objects(orbit, self.space.intrinsics(observation)))
         backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
         empty = Rendered.from_backdrop(backdrop)
         hidden = None if self.state_update is None else self.state_update.begin(images)

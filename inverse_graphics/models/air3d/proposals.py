@@ -62,7 +62,8 @@ class Proposals(NamedTuple):
         """
         _, batch, counts = self.log_joint.shape
         flat = self.log_weights(temperature).permute(1, 0, 2).flatten(1)
-        gumbel = -torch.empty_like(flat).exponential_(generator=generator).log()
+        drawn = torch.empty_like(flat, device=generator.device).exponential_(generator=generator)
+        gumbel = -drawn.to(flat.device).log()
         chosen = (flat + gumbel).topk(kept).indices.T.flatten()
         index = chosen // counts * batch + torch.arange(batch, device=chosen.device).repeat(kept)
         scenes = self.scenes[index]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inverse_graphics.distributions.draws import draw_integers
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.observation.observation import Observation
@@ -53,7 +54,7 @@ class ReplayBuffer(nn.Module):
     def sample(self, count: int, generator: torch.Generator) -> tuple[Observation, SceneLatents]:
         """Draw `count` of them: images as far as they were kept, and their scenes."""
         filled = min(int(self.seen), len(self.images))
-        at = torch.randint(filled, (count,), generator=generator, device=self.images.device)
+        at = draw_integers(filled, (count,), generator, self.images)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()
         scenes = SceneLatents(
             self.orbit[at], self.asset[at], self.position[at], self.orientation[at], self.K[at]

@@ -12,7 +12,7 @@ from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import depth_order
 from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.tensor_batch import TensorBatch
@@ -52,7 +52,7 @@ def draw_from_prior(
     space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
 ) -> tuple[SceneLatents, Rendered]:
     """`count` scenes of the family, nearest object first, and their renders, lit as the family says."""
-    sample = space.family.sample(count, generator)
+    sample = space.family.sample(count, generator).to(space.reach.device)
     with torch.no_grad():
         drawn = render(sample.scene, engine)
     return sample.latents, Rendered.from_rendering(drawn)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inverse_graphics.families.family import IMPOSSIBLE, SceneLatents
 from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.families.registry import build_family
+from inverse_graphics.observation.observation import Observation
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
@@ -102,6 +103,10 @@ class SceneSpace(nn.Module):
         """The cameras on orbits (B, 3) with intrinsics K (B, 3, 3), pixels; differentiable."""
         return self.family.cameras(orbit, K)
 
+    def intrinsics(self, observation: Observation) -> Tensor:
+        """K of B images: their own, or the family's where they have none; (B, 3, 3), pixels."""
+        return self.K.expand(len(observation), 3, 3) if observation.K is None else observation.K
+
     def without_objects(self, orbit: Tensor, K: Tensor) -> SceneLatents:
         """Scenes without objects.  orbit: (B, 3).  K: (B, 3, 3)."""
         batch = len(orbit)
@@ -119,9 +124,9 @@ class SceneSpace(nn.Module):
 def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
     """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
     most = max(len(symmetry.discrete) for symmetry in symmetries)
-    symmetry_group = torch.tensor(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))).repeat(
-        len(symmetries), most, 1, 1
-    )
+    # written out: on the meta device torch.eye imports torch._dynamo, which takes as long as torch itself
+    identity = torch.tensor(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    symmetry_group = identity.repeat(len(symmetries), most, 1, 1)
     log_symmetry_weight = torch.full((len(symmetries), most), -torch.inf)
     for kind, symmetry in enumerate(symmetries):
         count = len(symmetry.discrete)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_categories
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
@@ -37,7 +38,7 @@ def refined(
     if steps == 0:
         return scenes
     move = torch.zeros_like(scenes.position, requires_grad=True)
-    orientation = torch.zeros(*scenes.asset.shape, 3 if model.space.floating else 1, requires_grad=True)
+    orientation = move.new_zeros(*scenes.asset.shape, 3 if model.space.floating else 1, requires_grad=True)
     adam = torch.optim.Adam(
         [{"params": [move], "lr": FIRST_MOVE}, {"params": [orientation], "lr": FIRST_TURN}], betas=(0.7, 0.9)
     )
@@ -102,7 +103,7 @@ def searched(
     repeated = observation.repeat(search.kept)
     scenes = refined(scenes, repeated, model, search.steps, search.levels)
     log_joint = _log_joint(scenes, repeated, model).reshape(search.kept, -1)
-    chosen = torch.multinomial(torch.softmax(log_joint.T / temperature, -1), 1, generator=generator)[:, 0]
+    chosen = draw_categories(torch.softmax(log_joint.T / temperature, -1), 1, generator)[:, 0]
     scenes = _taken(scenes, chosen)
     for slot in range(model.max_objects if search.turned else 0):
         scenes = turned(model, observation, scenes, slot, search)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_uniform
 from inverse_graphics.distributions.sampler import PointEstimate
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air import attend_infer_repeat
@@ -94,7 +95,9 @@ def by_kind(scenes: SceneLatents) -> SceneLatents:
 
 def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
     """Objects in a random order; empty slots last."""
-    place = torch.rand(scenes.asset.shape, generator=generator) + (scenes.asset < 0).to(torch.float32)
+    place = draw_uniform(scenes.asset.shape, generator, scenes.position) + (scenes.asset < 0).to(
+        torch.float32
+    )
     return scenes.take_slots(place.argsort(dim=1))
 
 
@@ -102,9 +105,9 @@ def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
 def as_matched(model: Air3D, observation: Observation, scenes: SceneLatents) -> SceneLatents:
     """Objects in the order in which the network itself would name the nearest (Kuhn 1955)."""
     found = sampled_latents(attend_infer_repeat(model, observation, PointEstimate()))
-    distance = torch.cdist(found.position, scenes.position)
-    order = torch.arange(scenes.asset.shape[1]).repeat(len(scenes), 1)
+    distance = torch.cdist(found.position, scenes.position).cpu()
+    order = torch.arange(scenes.asset.shape[1]).repeat(len(scenes), 1)  # on the CPU, like SciPy
     for image, count in enumerate(scenes.counts.tolist()):
         _, columns = linear_sum_assignment(distance[image, :count, :count].numpy())
         order[image, :count] = torch.from_numpy(columns)
-    return scenes.take_slots(order)
+    return scenes.take_slots(order.to(scenes.asset.device))

@@ -21,6 +21,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from inverse_graphics.distributions.draws import draw_integers, draw_normal, draw_uniform
 from inverse_graphics.distributions.sampler import NO_MIXTURE, DefensiveMixture
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.log_posterior import log_posterior
@@ -86,7 +87,7 @@ def sample_sleep_batch(
     """
     scenes, render = draw_from_prior(space, engine, count, generator)
     if tie_m:
-        apart = depths(scenes, space) + tie_m * torch.rand(scenes.asset.shape, generator=generator)
+        apart = depths(scenes, space) + tie_m * draw_uniform(scenes.asset.shape, generator, scenes.position)
         scenes = scenes.take_slots(apart.argsort(dim=1, stable=True))
     with torch.no_grad():
         perturbed = misjudge(scenes, space, state_perturbation, generator)
@@ -100,19 +101,19 @@ def misjudge(
 ) -> SceneLatents:
     """Scenes as inference might have them: a little off, within the stage's bounds."""
     count, slots = scenes.asset.shape
-    share = torch.rand(count, 1, generator=generator)
+    share = draw_uniform((count, 1), generator, scenes.position)
     camera, orientation = (
         math.radians(d) for d in (state_perturbation.camera_degrees, state_perturbation.orientation_degrees)
     )
 
     def noise(*shape: int) -> Tensor:
-        return torch.randn(count, *shape, generator=generator)
+        return draw_normal((count, *shape), generator, scenes.position)
 
-    off = share * noise(3) * torch.tensor([camera, camera, state_perturbation.camera_m])
+    off = share * noise(3) * share.new_tensor([camera, camera, state_perturbation.camera_m])
     orbit = (scenes.orbit + off).clamp(space.orbit_low, space.orbit_high)
     moved = scenes.position + state_perturbation.position_m * share[..., None] * noise(slots, 2)
-    wrong = torch.rand(count, slots, generator=generator) < state_perturbation.wrong_kind * share
-    other = torch.randint(len(space.orientation_observable), (count, slots), generator=generator)
+    wrong = draw_uniform((count, slots), generator, share) < state_perturbation.wrong_kind * share
+    other = draw_integers(len(space.orientation_observable), (count, slots), generator, share)
     asset = torch.where(wrong & (scenes.asset >= 0), other, scenes.asset)
     turned = scenes.orientation
     if not space.floating:

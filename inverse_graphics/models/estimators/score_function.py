@@ -15,6 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from inverse_graphics.distributions.draws import draw_categories
 from inverse_graphics.distributions.sampler import Reparameterised
 from inverse_graphics.models.air import AirModel, Inference, attend_infer_repeat
 from inverse_graphics.models.air2d.network import WHERE, Air2D
@@ -96,7 +97,7 @@ class ScoreFunction:
 
 def sample_counts(log_count: Tensor, generator: torch.Generator) -> Tensor:
     """Sample one count for each row: (B,) int64.  log_count: (B, N + 1)."""
-    return torch.multinomial(log_count.detach().exp(), 1, generator=generator)[:, 0]
+    return draw_categories(log_count.detach().exp(), 1, generator)[:, 0]
 
 
 def log_presences(inference: Inference, count: Tensor) -> Tensor:

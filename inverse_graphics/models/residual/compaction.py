@@ -230,7 +230,7 @@ class CompactedBlock:
 
         def step(_: None, index: int, log_alive: Tensor | None) -> Step[None, None]:
             if log_alive is None:
-                active = torch.ones(len(first), *size, dtype=torch.bool)
+                active = first.new_ones(len(first), *size, dtype=torch.bool)
             else:
                 alive = kind.granularity.spread(log_alive, *size)
                 active = torch.isfinite(alive)

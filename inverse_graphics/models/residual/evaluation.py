@@ -25,7 +25,7 @@ def multiply_adds(network: ResidualNetwork, output: NetworkOutput) -> Tensor:
     """Count the multiply-adds of each image: (B,) float64.  output: of the network."""
     size = network.settings.image_size
     fixed = _weights(network.stem) * size**2 + _weights(network.answer)
-    total = torch.full((len(output.logits),), float(fixed), dtype=torch.float64)
+    total = output.logits.new_full((len(output.logits),), float(fixed), dtype=torch.float64)
     for block, done in zip(network.adaptive_blocks, output.blocks, strict=True):
         total += _of_block(block, done)
     return total
@@ -40,7 +40,7 @@ def active_share(output: NetworkOutput) -> Tensor:
 
 
 def _of_block(block: AdaptiveBlock, done: BlockOutput) -> Tensor:
-    total = torch.zeros(len(done.features), dtype=torch.float64)
+    total = done.features.new_zeros(len(done.features), dtype=torch.float64)
     adaptive = torch.isfinite(done.pondering.halt_logits[0]).any()
     for index, unit in enumerate(block.residual_units):
         active = done.active(index)

@@ -46,6 +46,10 @@ class Labelled(NamedTuple):
     images: Tensor
     classes: Tensor
 
+    def to(self, device: torch.device | str) -> Labelled:
+        """The same on another device."""
+        return Labelled(self.images.to(device), self.classes.to(device))
+
 
 class ResidualObjective(nn.Module):
     """The loss of a network; its state, if it has any, is saved in checkpoints.

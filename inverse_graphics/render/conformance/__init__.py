@@ -1,6 +1,6 @@
-"""What every render engine must do, as checks that any engine can be put through.
+"""Conformance checks that any render engine must pass.
 
-An adapter's tests need no more than this:
+The tests of an engine need no more than this:
 
     from inverse_graphics.render.conformance import CHECKS, Tolerance
 
@@ -8,9 +8,9 @@ An adapter's tests need no more than this:
     def test_my_engine_conforms(check):
         check(MyEngine, Tolerance())
 
-A check takes a factory `library -> RenderEngine` and a `Tolerance`, and raises AssertionError with what it
-found and what it expected. References are analytic: hulls of projected points, planes and spheres met by
-rays, Lambert's law; never another engine.
+A check takes a factory `library -> RenderEngine` and a `Tolerance`, and raises AssertionError with the
+found and the expected value. References are analytic (hulls of projected points, planes and spheres hit by
+rays, Lambert's law), never another engine.
 """
 
 from inverse_graphics.render.conformance.outlines import OUTLINE_CHECKS

@@ -1,4 +1,4 @@
-"""Scenes that break renderers, and gradients that say which way things move."""
+"""Checks of degenerate and extreme scenes, and of the gradients of outlines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ HOSTILE_SCENES = 64
 
 
 def check_degenerate_triangles(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Faces without area, and a mesh of nothing else, add nothing and break nothing."""
+    """Faces without area, and a mesh of only such faces, add nothing and cause no error."""
     points = np.array([[0, 0, 0], [0.2, 0, 0], [0.4, 0, 0], [0, 0, 0], [1e-12, 0, 0], [0, 1e-12, 0]])
     flat = mesh(points, [[0, 1, 2], [0, 0, 1], [1, 1, 1], [0, 3, 1], [0, 4, 5]])
     place, even = [[0.02, 0.03, 1.0]], light(1)
     clean = draw(make_engine, box(), place, shine=even)
     dirty = draw(make_engine, joined((box(), (0, 0, 0)), (flat, (0, 0, -0.2))), place, shine=even)
     gap = max(float((a - b).abs().max()) for a, b in ((clean.rgb, dirty.rgb), (clean.alpha, dirty.alpha)))
-    require_near(gap, 0.0, tolerance.repeat, "faces without area change the picture by")
+    require_near(gap, 0.0, tolerance.repeat, "faces without area change the image by")
     alone = draw(make_engine, flat, place, shine=even)
     require(float(alone.alpha.max()) == 0, "a mesh of faces without area leaves alpha")
     _require_finite(alone, "a mesh of faces without area")
@@ -61,17 +61,18 @@ def check_nothing_non_finite(make_engine: EngineFactory, tolerance: Tolerance) -
 
 
 def check_gradients_of_outlines(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """A card's area shrinks with distance, and its centre moves with it, as geometry says.
+    """A card's area shrinks with distance, and its centre moves with it, as geometry predicts.
 
     For a card of area A pixels at depth z, d(Σ α)/dz = −2 A / z; and where x is a pixel's column,
-    d(Σ α x)/d(position x) = A f / z. Means over sub-pixel positions and turns. Skipped without gradients.
+    d(Σ α x)/d(position x) = A f / z. Means over sub-pixel positions and orientations. Skipped without
+    gradients.
     """
     engine = make_engine(library(card(0.33, 0.33)))
     if not engine.differentiable:
         return
     places = np.array([[[x / 240, y / 240, 1.0]] for x in range(4) for y in range(4)])
-    turns = np.stack([_in_plane(0.2 + 0.37 * n) for n in range(16)])[:, None]
-    shrinking, moving = _outline_gradients(engine, objects(np.zeros((16, 1)), places, turns))
+    rotations = np.stack([_in_plane(0.2 + 0.37 * n) for n in range(16)])[:, None]
+    shrinking, moving = _outline_gradients(engine, objects(np.zeros((16, 1)), places, rotations))
     area = (0.33 * 60) ** 2
     require_near(shrinking / (-2 * area), 1.0, tolerance.gradient, "d(area)/d(distance) relative to geometry")
     require_near(moving / (60 * area), 1.0, tolerance.gradient, "d(centre)/d(position) relative to geometry")
@@ -98,10 +99,10 @@ def _require_finite(layers: Layers, what: str) -> None:
 
 
 def _hostile(generator: np.random.Generator, meshes: int) -> ObjectBatch:
-    """Two objects in each scene, many of them where no renderer wants them."""
+    """Two objects in each scene, many of them at extreme positions and scales."""
     shape = (HOSTILE_SCENES, 2)
     position = generator.normal(0, 1, (*shape, 3)) * 10.0 ** generator.uniform(-3, 1, (*shape, 1))
-    position[::4, 0] = 0.0  # the camera sits in the object's origin
+    position[::4, 0] = 0.0  # the camera is at the object's origin
     position[1::4, 0, 2] = 0.0  # an origin in the camera's plane
     quaternion = torch.from_numpy(generator.normal(size=(*shape, 4)))
     rotation = matrix_from_quaternion(torch.nn.functional.normalize(quaternion, dim=-1)).numpy()

@@ -18,7 +18,7 @@ WHITE = (1.0, 1.0, 1.0)
 def mesh(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike = WHITE, smooth: bool = False) -> Mesh:
     """Build a mesh.  vertices: (V, 3), metres.  faces: (F, 3).  colours: (3,) or (V, 3).
 
-    smooth: vertices that point away from the origin, as a ball's do; else each face is flat.
+    smooth: normals point away from the origin, as on a sphere; else each face is flat.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     albedo = np.broadcast_to(np.asarray(colours, np.float64), points.shape)
@@ -53,17 +53,17 @@ def box(extents: Sequence[float] = (0.2, 0.2, 0.2), colour: Sequence[float] = WH
 
 
 def card(width: float = 0.2, height: float = 0.2, colours: ArrayLike = WHITE) -> Mesh:
-    """Build a rectangle in the plane z = 0 whose front shows towards −z.
+    """Build a rectangle in the plane z = 0 whose front faces −z.
 
     Corners in the order (left, top), (right, top), (right, bottom), (left, bottom) for a camera with the
-    world's axes (x right, y down) before it.
+    world's axes (x right, y down) in front of it.
     """
     x, y = width / 2, height / 2
     return mesh([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0]], [[0, 2, 1], [0, 3, 2]], colours)
 
 
 def joined(*parts: tuple[Mesh, Sequence[float]]) -> Mesh:
-    """Put meshes into one, each moved by its offset in metres."""
+    """Join meshes to one, each translated by its offset in metres."""
     first = np.cumsum([0] + [len(part.vertices) for part, _ in parts])
     return Mesh(
         vertices=np.concatenate([part.vertices + np.asarray(offset, np.float32) for part, offset in parts]),

@@ -1,4 +1,4 @@
-"""What a surface looks like: depth, colour, texture, light, and which part of an object hides which."""
+"""Checks of surfaces: depth, colour, texture, light, and self-occlusion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COVERED = 0.999
 
 
 def check_depth(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Depth is the distance along the camera's z axis, of a slanted card and of a ball; +inf beside them."""
+    """Depth is the distance along the camera's z axis, of a slanted card and a sphere; +inf beside them."""
     view, position = View(), np.array([0.02, -0.01, 1.0])
     slant = _about_x(0.9)
     layers = draw(make_engine, card(0.5, 0.5), [position], view, slant)
@@ -34,7 +34,7 @@ def check_depth(make_engine: EngineFactory, tolerance: Tolerance) -> None:
     )
     layers = draw(make_engine, ball(0.3, 4), [position], view)
     sphere = _ball_depth(view, position, 0.3)
-    middle = np.isfinite(sphere) & (sphere < 0.85)  # away from the rim, where facets and ball part
+    middle = np.isfinite(sphere) & (sphere < 0.85)  # away from the rim, where facets and sphere differ
     _compare_depth(to_numpy(layers.depth)[0, 0], sphere, middle, tolerance.depth + 1e-3)
     beside = to_numpy(layers.alpha)[0, 0] == 0
     require(
@@ -43,10 +43,10 @@ def check_depth(make_engine: EngineFactory, tolerance: Tolerance) -> None:
 
 
 def check_self_occlusion(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """A handle shows before its body and hides behind it, and does not show through."""
+    """A handle in front of its body is visible, and hidden behind it."""
     mug = joined((box([0.3, 0.3, 0.2], GREEN), (0, 0, 0)), (box([0.1, 0.1, 0.02], RED), (0, 0, -0.15)))
-    for turn, expected in ((np.eye(3), RED), (_about_x(np.pi), GREEN)):
-        layers = draw(make_engine, mug, [[0, 0, 1.0]], rotation=turn)
+    for rotation, expected in ((np.eye(3), RED), (_about_x(np.pi), GREEN)):
+        layers = draw(make_engine, mug, [[0, 0, 1.0]], rotation=rotation)
         seen = to_numpy(layers.rgb)[0, 0, :, 23:25, 23:25].reshape(3, -1)
         off = float(np.abs(seen - np.array(expected)[:, None]).max())
         require_near(off, 0.0, tolerance.colour, "colour of the nearer part of an object, off by")
@@ -64,12 +64,12 @@ def check_textures(make_engine: EngineFactory, tolerance: Tolerance) -> None:
         places = ((18, 18, RED), (18, 30, GREEN), (30, 18, BLUE), (30, 30, YELLOW))
         for row, column, colour in places:
             off = float(np.abs(rgb[:, row, column] - tint * np.array(colour)).max())
-            what = f"texture at row {row}, column {column} of the picture, colour off by"
+            what = f"texture at row {row}, column {column} of the image, colour off by"
             require_near(off, 0.0, tolerance.colour, what)
 
 
 def check_vertex_colours(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Colours run linearly over a triangle in space, not in the picture."""
+    """Colours are linear over a triangle in space, not in the image."""
     view, position = View(), np.array([0.0, 0.0, 1.0])
     corners = np.array([[-0.3, -0.3, -0.3], [0.3, 0.3, 0.4], [-0.3, 0.3, 0.4]])
     colours = np.array([RED, GREEN, BLUE])
@@ -84,7 +84,7 @@ def check_vertex_colours(make_engine: EngineFactory, tolerance: Tolerance) -> No
 
 
 def check_light_direction(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """A matte ball has the colour ambient + diffuse · max(0, n · l), whichever way it is turned."""
+    """A Lambertian sphere has the colour ambient + diffuse · max(0, n · l), whatever its orientation."""
     view, position, radius = View(), np.array([0.0, 0.0, 1.0]), 0.3
     points = view.rays() * _ball_depth(view, position, radius)[..., None]
     normal = (points - position) / radius
@@ -99,7 +99,7 @@ def check_light_direction(make_engine: EngineFactory, tolerance: Tolerance) -> N
 
 
 def check_tint_and_scale(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Tint multiplies the albedo; twice the size at twice the distance makes the same outline."""
+    """Tint multiplies the albedo; twice the size at twice the distance gives the same outline."""
     engine, camera = make_engine(library(box(colour=YELLOW))), View().camera(2)
     placed = objects([[0], [0]], [[[0.03, 0.01, 0.9]], [[0.06, 0.02, 1.8]]], scale=[[1.0], [2.0]])
     tint = torch.tensor([[[1.0, 1.0, 1.0]], [[0.5, 1.0, 0.0]]])
@@ -148,7 +148,7 @@ def _frame() -> Mesh:
 
 
 def _textured(texture: Floats, albedo: float) -> Mesh:
-    """A card whose texture stands upright for a camera with the world's axes."""
+    """A card whose texture is upright for a camera with the world's axes."""
     x = 0.2
     corners = np.array([[-x, -x, 0], [x, -x, 0], [x, x, 0], [-x, x, 0]], np.float32)
     return Mesh(

@@ -30,7 +30,7 @@ class View:
     T_world_camera: Floats | None = None
 
     def camera(self, scenes: int) -> CameraBatch:
-        """Give the same camera for a number of scenes."""
+        """The same camera for a number of scenes."""
         fx, fy, cx, cy = self.K
         K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float32)
         T = np.eye(4) if self.T_world_camera is None else self.T_world_camera
@@ -38,7 +38,7 @@ class View:
         return CameraBatch(K.repeat(scenes, 1, 1), pose.repeat(scenes, 1, 1), self.height, self.width)
 
     def pixels(self, points: Floats) -> Floats:
-        """Project points in the camera's frame, (n, 3), metres, into the picture, (n, 2): column and row."""
+        """Project points in the camera's frame, (n, 3), metres, to pixels, (n, 2): column and row."""
         fx, fy, cx, cy = self.K
         return points[:, :2] / points[:, 2:] * [fx, fy] + [cx, cy]
 
@@ -55,7 +55,7 @@ def light(
     diffuse: float = 0.0,
     ambient: float = 1.0,
 ) -> LightBatch:
-    """Give the same light for a number of scenes; by default an even one, which shows albedo as it is."""
+    """The same light for a number of scenes; by default ambient only, which shows the albedo."""
     towards = torch.nn.functional.normalize(torch.tensor(direction, dtype=torch.float32), dim=0)
     return LightBatch(
         towards.repeat(scenes, 1), torch.full((scenes, 3), diffuse), torch.full((scenes, 3), ambient)
@@ -67,13 +67,13 @@ def objects(
 ) -> ObjectBatch:
     """Place objects.  asset, scale: (B, N).  position: (B, N, 3).  rotation: (3, 3) or (B, N, 3, 3)."""
     number = torch.from_numpy(np.array(asset, np.int64))
-    turned = np.eye(3) if rotation is None else rotation
+    rotation_matrix = np.eye(3) if rotation is None else rotation
     sizes = np.broadcast_to(np.asarray(scale, np.float32), number.shape).copy()
     return ObjectBatch(
         asset=number,
         position=torch.from_numpy(np.array(position, np.float32)).reshape(*number.shape, 3),
         rotation=torch.from_numpy(
-            np.broadcast_to(np.asarray(turned, np.float32), (*number.shape, 3, 3)).copy()
+            np.broadcast_to(np.asarray(rotation_matrix, np.float32), (*number.shape, 3, 3)).copy()
         ),
         scale=torch.from_numpy(sizes),
         tint=torch.ones(*number.shape, 3),
@@ -93,7 +93,7 @@ def draw(
     rotation: ArrayLike | None = None,
     shine: LightBatch | None = None,
 ) -> Layers:
-    """Draw one mesh at P positions, (P, 3), alone in each of P scenes; N = 1, without gradients."""
+    """Render one mesh at P positions, (P, 3), alone in each of P scenes; N = 1, without gradients."""
     places = np.asarray(positions, np.float64).reshape(-1, 1, 3)
     count = len(places)
     placed = objects(np.zeros((count, 1)), places, rotation)
@@ -115,5 +115,5 @@ def scene(placed: ObjectBatch, view: View, table_m: float = 0.0) -> SceneBatch:
 
 
 def to_numpy(values: Tensor) -> Floats:
-    """Give a tensor as float64 NumPy array."""
+    """Convert a tensor to a float64 NumPy array."""
     return values.detach().cpu().double().numpy()

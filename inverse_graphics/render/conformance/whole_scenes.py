@@ -1,4 +1,4 @@
-"""Several objects in one picture: who hides whom, where they touch the table, batches, and none at all."""
+"""Checks of several objects in one image: occlusion, contact with the table, batches, and empty scenes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from inverse_graphics.render.conformance.tolerance import (
 )
 from inverse_graphics.render.conformance.views import View, library, light, objects, scene
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pictures import render
+from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.camera import look_at_pose
 
 RED, GREEN = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1)
 
 
 def check_occlusion_order(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """The nearer object hides the farther one, in whichever slot it is; every layer is drawn whole."""
+    """The nearer object occludes the farther one, in whichever slot it is; every layer is complete."""
     engine = make_engine(library(box([0.3, 0.3, 0.1], RED), box([0.3, 0.3, 0.1], GREEN)))
     near, far = [-0.08, 0.0, 0.9], [0.08, 0.0, 1.2]
     placed = objects([[0, 1], [1, 0], [0, 1]], [[near, far], [far, near], [far, near]])
     with torch.no_grad():
-        drawn = render(scene(placed, View()), engine)
+        rendered = render(scene(placed, View()), engine)
         layers = engine.layers(placed, View().camera(3), light(3))
-    overlap = drawn.image[:, :, 24, 24].double().numpy()
+    overlap = rendered.image[:, :, 24, 24].double().numpy()
     for colour, found, what in zip((RED, RED, GREEN), overlap, ("first", "last", "first"), strict=True):
         off = float(np.abs(found - colour).max())
         require_near(off, 0.0, tolerance.colour, f"the nearer object in the {what} case, colour off by")
@@ -38,17 +38,20 @@ def check_occlusion_order(make_engine: EngineFactory, tolerance: Tolerance) -> N
 
 
 def check_contact_with_the_table(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """An object that stands on the table hides it, is not swallowed by it, and touches it."""
+    """An object that stands on the table occludes it, is not occluded by it, and touches it."""
     engine = make_engine(library(box([0.2, 0.2, 0.2], RED)))
     view = View(T_world_camera=look_at_pose((0.0, -1.0, 0.5), (0.0, 0.0, 0.05)))
-    stage = scene(objects([[0]], [[[0.0, 0.0, 0.1]]]), view, table_m=4.0)
+    placed_scene = scene(objects([[0]], [[[0.0, 0.0, 0.1]]]), view, table_m=4.0)
     with torch.no_grad():
-        drawn, bare = render(stage, engine), render(scene(objects([[-1]], [[[0, 0, 0]]]), view, 4.0), engine)
-    solid = (drawn.instance_mask == 0) & (drawn.alpha > 0.999)
+        rendered, bare = (
+            render(placed_scene, engine),
+            render(scene(objects([[-1]], [[[0, 0, 0]]]), view, 4.0), engine),
+        )
+    solid = (rendered.instance_mask == 0) & (rendered.alpha > 0.999)
     require(int(solid.sum()) > 100, f"an object on the table is seen in {int(solid.sum())} pixels only")
-    off = (drawn.image[0] - torch.tensor(RED)[:, None, None]).abs().amax(dim=0)[solid[0]].max()
+    off = (rendered.image[0] - torch.tensor(RED)[:, None, None]).abs().amax(dim=0)[solid[0]].max()
     require_near(float(off), 0.0, tolerance.colour, "colour of an object on the table, off by")
-    clearance = (bare.depth - drawn.depth)[0]
+    clearance = (bare.depth - rendered.depth)[0]
     least = float(clearance[solid[0]].min())
     require(least > -tolerance.depth, f"the table is nearer than an object on it, by {-least:.4g} m")
     foot = int(solid[0, :, 24].nonzero().max())
@@ -58,7 +61,7 @@ def check_contact_with_the_table(make_engine: EngineFactory, tolerance: Toleranc
 
 
 def check_empty_scenes(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Empty slots, and scenes without slots, are drawn as nothing."""
+    """Empty slots, and scenes without slots, render nothing."""
     del tolerance
     engine = make_engine(library(ball(0.1, 1)))
     for slots in (0, 1, 3):
@@ -73,7 +76,7 @@ def check_empty_scenes(make_engine: EngineFactory, tolerance: Tolerance) -> None
 
 
 def check_batch_equals_loop(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Meshes of different size in one batch, empty slots among them, look as they do one by one."""
+    """Meshes of different size in one batch, with empty slots among them, are rendered as one by one."""
     engine = make_engine(library(ball(0.1, 2), box(), card(0.3, 0.1, (0.2, 0.6, 0.4))))
     generator = np.random.default_rng(5)
     asset = [[0, 1, -1], [2, -1, 1], [1, 0, 2]]

@@ -1,1 +1,1 @@
-"""The embedded engine: layered, differentiable, pip only, on the CPU and on the GPU."""
+"""The embedded engine: layered, differentiable, installed by pip alone, on CPU and GPU."""

@@ -1,6 +1,6 @@
-"""Stage 2 as a whole, in plain torch: what is visible becomes layers. The GPU's path, the CPU's oracle.
+"""Stage 2 in plain torch: shades and blends visible fragments to layers; used on GPUs, reference on the CPU.
 
-Everything a layer's picture depends on besides its mesh: 21 numbers for each object.
+A layer depends on its mesh, which is constant, and on 21 parameters for each object.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from inverse_graphics.render.embedded.shading import Corners, Slopes, Textures, 
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility, blend, shares
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
-NOTHING = 1e-6  # a pixel that an object covers by less has no depth
+MIN_COVERAGE = 1e-6  # a pixel that an object covers by less has no depth
 
 
 def draw(
@@ -25,7 +25,7 @@ def draw(
     clipping: Clipping,
     slopes: Slopes,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
+    """Shade and blend the fragments of L layers: rgb (L, 3, H, W), depth (L, H, W), alpha (L, H, W)."""
     fragments, crossings = visibility.fragments, visibility.crossings
     covered = fragments[: visibility.covered]
     rgb, depth, moved = shade(parameters, covered, corners, textures, slopes)
@@ -47,7 +47,7 @@ def _spread(
     size = layers * height * width
     pixel = torch.where(outside, size, (layer * height + y) * width + x)
     alpha = values[4].clamp(max=1)  # sums of shares may exceed it by rounding
-    some = alpha.detach() >= NOTHING
+    some = alpha.detach() >= MIN_COVERAGE
     depth = torch.where(some, values[3] / torch.where(some, alpha, torch.ones_like(alpha)), torch.inf)
     flat = values.new_zeros(4, size + 1).index_copy(1, pixel, torch.cat([values[:3], alpha[None]]))
     far = values.new_full((size + 1,), torch.inf).index_copy(0, pixel, depth)
@@ -62,7 +62,8 @@ def layer_parameters(objects: ObjectBatch, camera: CameraBatch, light: LightBatc
     """Fold pose, camera, light and tint of each object into one row; differentiable in all of them.
 
     Meshes are constant, so all gradients of a layer pass through these numbers.
-    Returns (B·N, 21): [0:12] pixel_from_object, 3×4 by rows, which takes homogeneous object coordinates
+
+    Returns (B·N, 21): [0:12] pixel_from_object, 3×4 by rows, which maps homogeneous object coordinates
     to (x·z, y·z, z) in pixels and metres; [12:15] direction towards the light, object frame;
     [15:18] ambient and [18:21] diffuse light, each times the object's tint.
     """

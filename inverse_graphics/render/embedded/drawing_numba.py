@@ -1,10 +1,10 @@
 # ruff: noqa: PLR0912, PLR0915 (compiled kernels are flat: a call with a structure costs more than arguments)
-"""Stage 2 on the CPU: one compiled pass over the fragments forward, and one backward by hand.
+"""Stage 2 on the CPU: one compiled pass over the fragments forward, and one backward, derived by hand.
 
-`drawing`, `shading`, `slopes`, `coverage` and `texture` say the same in plain torch: the oracle of this.
-A layer depends on its mesh, which is constant, and on its 21 parameters, so the way back ends in 21 sums per
-layer. Numbers are float64 within. All kernels stand in this one file because numba's disk cache does not
-notice a change in another; constants likewise.
+`drawing`, `shading` and `visibility` have the reference implementation in plain torch. A layer depends on its
+mesh, which is constant, and on its 21 parameters, so the backward pass ends in 21 sums per layer. Internal
+values are float64. All kernels and their constants are in this one file because numba's disk cache does not
+notice a change in another.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Rows = NDArray[np.int32]
 OUTSIDE = 0.01  # as in `shading`
 EPS = 1e-30  # as in `shading` and `coverage`
 NORMAL_FLOOR = 1e-12  # as in `shading`
-NOTHING = 1e-6  # as in `drawing`
+MIN_COVERAGE = 1e-6  # as in `drawing`
 PER_FRAGMENT = 60  # nanoseconds, about
-ROW = 1 << 32  # pixels count by this from row to row
+ROW = 1 << 32  # the index of a pixel increases by this from row to row
 BEFORE, AFTER = (1, 4), (2, 8)  # bits: an edge passes before or after a pixel, along either axis
 
 
 class Tables(NamedTuple):
-    """What a library's faces carry, by face and corner; never differentiated.
+    """Attributes of a library's faces, by face and corner; never differentiated.
 
     vertices, normals, colours: (F, 3, 3).  uv: (F, 3, 2).  mesh: (F,).  places: (V, 3), all vertices.
     texels, first, size, levels: as in `Textures`.
@@ -54,7 +54,7 @@ class Tables(NamedTuple):
 
     @classmethod
     def from_library(cls, library: MeshLibrary, corners: Corners, textures: Textures) -> Tables:
-        """Turn the tensors of a library around, so that what one fragment needs lies together."""
+        """Rearrange the tensors of a library, so that the data of one fragment is contiguous."""
 
         def by_face(values: Tensor) -> Floats:
             return np.ascontiguousarray(values.permute(1, 2, 0).double().numpy())
@@ -76,12 +76,12 @@ class Tables(NamedTuple):
 def draw(
     parameters: Tensor, visibility: Visibility, tables: Tables, clipping: Clipping, slopes: Slopes
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw the fragments of L layers; returns rgb (L, 3, H, W), depth (L, H, W) and alpha (L, H, W)."""
+    """Shade and blend the fragments of L layers: rgb (L, 3, H, W), depth (L, H, W), alpha (L, H, W)."""
     return Draw.apply(parameters, visibility, tables, clipping, slopes)  # type: ignore[no-untyped-call]
 
 
 class Draw(torch.autograd.Function):
-    """`draw`, with its way back."""
+    """`draw`, with its backward pass."""
 
     @staticmethod
     def forward(
@@ -99,29 +99,29 @@ class Draw(torch.autograd.Function):
         size = (len(rows), clipping.height, clipping.width)
         planes = [parameters.new_empty(size[0], 3, *size[1:]), *parameters.new_empty(2, *size)]
         arrays = [plane.numpy() for plane in planes]
-        in_chunks(lambda start, stop: _spread(start, stop, *seen.parts, work.drawn, *arrays), len(rows))
-        ctx.kept = (rows, seen, tables, work, slopes)
+        in_chunks(lambda start, stop: _spread(start, stop, *seen.parts, work.rendered, *arrays), len(rows))
+        ctx.saved = (rows, seen, tables, work, slopes)
         ctx.dtype = parameters.dtype
         return planes[0], planes[1], planes[2]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        """Sum what all fragments of a layer ask of its parameters."""
-        rows, seen, tables, work, slopes = ctx.kept
+        """Sum the gradients of all fragments of a layer in its parameters."""
+        rows, seen, tables, work, slopes = ctx.saved
         given = [gradient.contiguous().numpy() for gradient in gradients]
-        by_drawn = np.empty_like(work.mixed)
-        in_chunks(lambda start, stop: _gather(start, stop, *seen.parts, *given, by_drawn), len(rows))
-        sums = shade_backward(rows, seen, tables, work, by_drawn, slopes)
+        by_rendered = np.empty_like(work.mixed)
+        in_chunks(lambda start, stop: _gather(start, stop, *seen.parts, *given, by_rendered), len(rows))
+        sums = shade_backward(rows, seen, tables, work, by_rendered, slopes)
         return torch.from_numpy(sums).to(ctx.dtype), None, None, None, None
 
 
 def as_rows(parameters: Tensor) -> Floats:
-    """The parameters of layers as kernels take them."""
+    """Convert the parameters of layers for kernels."""
     return np.ascontiguousarray(parameters.detach().double().numpy())
 
 
 class Seen(NamedTuple):
-    """A `Visibility` as arrays, with where each layer's part of them begins: (L + 1,) each."""
+    """A `Visibility` as arrays, with the start of each layer's part: (L + 1,) each."""
 
     fragments: Rows
     crossings: Rows
@@ -131,7 +131,7 @@ class Seen(NamedTuple):
 
     @classmethod
     def from_visibility(cls, visibility: Visibility, layers: int) -> Seen:
-        """Find where each of the layers begins."""
+        """Find the start of each layer."""
         fragments, crossings = visibility.fragments.numpy(), visibility.crossings.numpy()
         covered = visibility.covered
         edges = np.arange(layers + 1)
@@ -145,23 +145,23 @@ class Seen(NamedTuple):
 
     @property
     def parts(self) -> tuple[Rows, Integers, Integers]:
-        """Fragments, and where those of each layer begin."""
+        """Fragments, and the starts of each layer's."""
         return self.fragments, self.covered_from, self.bare_from
 
 
 class Work(NamedTuple):
-    """What becomes of n fragments, and what the way back wants to know of it.
+    """Results for n fragments, with the values that the backward pass needs.
 
-    centres: (n, 5), r, g, b, depth, covered at each pixel centre.  kept: (n, 2), how much of it horizontal
-    and vertical neighbours leave.  mixed: (n, 5), after blending.  share: (k,), of each crossing.
-    drawn: (n, 5), r, g, b, depth, alpha as a layer shows them, in its precision.
+    centres: (n, 5), r, g, b, depth, covered at each pixel centre.  remaining: (n, 2), share that is left of
+    it by horizontal and vertical neighbours.  mixed: (n, 5), after blending.  share: (k,), of each crossing.
+    rendered: (n, 5), r, g, b, depth, alpha of the layer, in its precision.
     """
 
     centres: Floats
-    kept: Floats
+    remaining: Floats
     mixed: Floats
     share: Floats
-    drawn: NDArray[Any]
+    rendered: NDArray[Any]
 
 
 def shade(rows: Floats, seen: Seen, tables: Tables, dtype: torch.dtype) -> Work:
@@ -183,17 +183,17 @@ def shade(rows: Floats, seen: Seen, tables: Tables, dtype: torch.dtype) -> Work:
 
 
 def shade_backward(
-    rows: Floats, seen: Seen, tables: Tables, work: Work, by_drawn: Floats, slopes: Slopes
+    rows: Floats, seen: Seen, tables: Tables, work: Work, by_rendered: Floats, slopes: Slopes
 ) -> Floats:
-    """The way back of `shade`, from gradients of `work.drawn` (n, 5) to those of the rows (L, 21)."""
+    """The backward pass of `shade`, from gradients of `work.rendered` (n, 5) to those of the rows (L, 21)."""
     sums = np.zeros_like(rows)
-    kept = work[:4]
+    remaining = work[:4]
     in_chunks(
         lambda start, stop: _backward(
-            start, stop, rows, *seen, *tables, *kept, by_drawn, sums, slopes == "surface"
+            start, stop, rows, *seen, *tables, *remaining, by_rendered, sums, slopes == "surface"
         ),
         len(rows),
-        PER_FRAGMENT * len(by_drawn),
+        PER_FRAGMENT * len(by_rendered),
     )
     return sums
 
@@ -224,7 +224,7 @@ def _frame(row: Floats, x: float, y: float, vertices: Floats, face: int, frame: 
 
 @inner
 def _level(frame: Floats, total: float, uv: Floats, face: int, width: int, height: int, levels: int) -> float:
-    """The mip level at which the longer of the steps to the next pixels is one texel."""
+    """The mip level at which the longer of the steps to the adjacent pixels is one texel."""
     longest = 1.0
     for axis in range(2):
         step = 0.0
@@ -352,12 +352,12 @@ def _shade(
 
 @inner
 def _blend(
-    crossings: Rows, start: int, stop: int, centres: Floats, kept: Floats, mixed: Floats, share: Floats
+    crossings: Rows, start: int, stop: int, centres: Floats, remaining: Floats, mixed: Floats, share: Floats
 ) -> None:
-    """Mix each pixel with those beside it that reach into it; mixed holds the kept parts already."""
+    """Blend each pixel with the neighbours whose edges reach it; mixed has the remaining parts already."""
     for k in range(start, stop):
         target, source, axis = crossings[k, 0], crossings[k, 1], crossings[k, 7] // 2
-        taken = share[k] * (1 + kept[target, 1 - axis]) / 2
+        taken = share[k] * (1 + remaining[target, 1 - axis]) / 2
         for c in range(5):
             mixed[target, c] += taken * centres[source, c]
 
@@ -388,8 +388,8 @@ def average_samples(
 ) -> None:
     """Windows start … stop − 1 of `render.sampled`: each pixel is the mean of its factor × factor samples.
 
-    A face that several samples of a pixel meet is shaded once, in their middle: what varies linearly over it
-    has there its mean.
+    A face that several samples of a pixel hit is shaded once, at their mean position, which is exact for
+    attributes that vary linearly.
     """
     frame, texture, centres = np.empty((5, 3)), np.empty((3, 3)), np.empty((1, 5))
     samples = factor * factor
@@ -457,10 +457,10 @@ def _forward(
     size: Integers,
     levels: Integers,
     centres: Floats,
-    kept: Floats,
+    remaining: Floats,
     mixed: Floats,
     share: Floats,
-    drawn: NDArray[Any],
+    rendered: NDArray[Any],
 ) -> None:
     """Layers start … stop − 1."""
     frame, texture, ends = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2))
@@ -471,29 +471,29 @@ def _forward(
             total = _frame(row, fragments[i, 1] + 0.5, fragments[i, 2] + 0.5, vertices, face, frame)
             _texture(frame, total, uv, face, meshes[face], texels, first, size, levels, texture)
             _shade(row, frame, total, normals, colours, face, texture, centres, i)
-            kept[i, 0], kept[i, 1] = 1.0, 1.0
+            remaining[i, 0], remaining[i, 1] = 1.0, 1.0
         for i in range(bare_from[layer], bare_from[layer + 1]):
             for c in range(5):
                 centres[i, c] = 0.0
-            kept[i, 0], kept[i, 1] = 1.0, 1.0
+            remaining[i, 0], remaining[i, 1] = 1.0, 1.0
         for k in range(crossings_from[layer], crossings_from[layer + 1]):
             distance, _ = _distance(row, crossings, k, places, ends)
             share[k] = min(max(distance - 0.5 if crossings[k, 7] % 2 == 1 else 0.5 - distance, 0.0), 0.5)
-            kept[crossings[k, 0], crossings[k, 7] // 2] -= share[k]
+            remaining[crossings[k, 0], crossings[k, 7] // 2] -= share[k]
         for part in range(2):
             begin = covered_from if part == 0 else bare_from
             for i in range(begin[layer], begin[layer + 1]):
-                own = kept[i, 0] * kept[i, 1]
+                own = remaining[i, 0] * remaining[i, 1]
                 for c in range(5):
                     mixed[i, c] = own * centres[i, c]
-        _blend(crossings, crossings_from[layer], crossings_from[layer + 1], centres, kept, mixed, share)
+        _blend(crossings, crossings_from[layer], crossings_from[layer + 1], centres, remaining, mixed, share)
         for part in range(2):
             begin = covered_from if part == 0 else bare_from
             for i in range(begin[layer], begin[layer + 1]):
                 for c in range(3):
-                    drawn[i, c] = mixed[i, c]
-                drawn[i, 3] = mixed[i, 3] / mixed[i, 4] if mixed[i, 4] >= NOTHING else np.inf
-                drawn[i, 4] = min(mixed[i, 4], 1.0)  # rounding may exceed it
+                    rendered[i, c] = mixed[i, c]
+                rendered[i, 3] = mixed[i, 3] / mixed[i, 4] if mixed[i, 4] >= MIN_COVERAGE else np.inf
+                rendered[i, 4] = min(mixed[i, 4], 1.0)  # rounding may exceed it
 
 
 @kernel
@@ -503,7 +503,7 @@ def _spread(
     fragments: Rows,
     covered_from: Integers,
     bare_from: Integers,
-    drawn: NDArray[Any],
+    rendered: NDArray[Any],
     rgb: NDArray[Any],
     depth: NDArray[Any],
     alpha: NDArray[Any],
@@ -520,9 +520,9 @@ def _spread(
                 x, y = fragments[i, 1], fragments[i, 2]
                 if 0 <= x < width and 0 <= y < height:
                     for c in range(3):
-                        rgb[layer, c, y, x] = drawn[i, c]
-                    depth[layer, y, x] = drawn[i, 3]
-                    alpha[layer, y, x] = drawn[i, 4]
+                        rgb[layer, c, y, x] = rendered[i, c]
+                    depth[layer, y, x] = rendered[i, 3]
+                    alpha[layer, y, x] = rendered[i, 4]
 
 
 @kernel
@@ -535,9 +535,9 @@ def _gather(
     from_rgb: NDArray[Any],
     from_depth: NDArray[Any],
     from_alpha: NDArray[Any],
-    by_drawn: Floats,
+    by_rendered: Floats,
 ) -> None:
-    """The way back of `_spread`: what the pixels of layers start … stop − 1 ask of their fragments."""
+    """The backward pass of `_spread`, from pixels of layers start … stop − 1 to their fragments."""
     height, width = from_alpha.shape[1], from_alpha.shape[2]
     for layer in range(start, stop):
         for part in range(2):
@@ -546,13 +546,15 @@ def _gather(
                 x, y = fragments[i, 1], fragments[i, 2]
                 inside = 0 <= x < width and 0 <= y < height
                 for c in range(3):
-                    by_drawn[i, c] = from_rgb[layer, c, y, x] if inside else 0.0
-                by_drawn[i, 3] = from_depth[layer, y, x] if inside else 0.0
-                by_drawn[i, 4] = from_alpha[layer, y, x] if inside else 0.0
+                    by_rendered[i, c] = from_rgb[layer, c, y, x] if inside else 0.0
+                by_rendered[i, 3] = from_depth[layer, y, x] if inside else 0.0
+                by_rendered[i, 4] = from_alpha[layer, y, x] if inside else 0.0
 
 
 @inner
-def _give(into: Floats, first: int, axis_shift: float, a: float, b: float, c: float, amount: float) -> None:
+def _add_row_gradient(
+    into: Floats, first: int, axis_shift: float, a: float, b: float, c: float, amount: float
+) -> None:
     """Add the gradient of (row[first:first + 4] − axis_shift · row[8:12]) · (a, b, c, 1)."""
     into[first] += amount * a
     into[first + 1] += amount * b
@@ -565,7 +567,7 @@ def _give(into: Floats, first: int, axis_shift: float, a: float, b: float, c: fl
 
 
 @inner
-def _seek(places: Integers, start: int, stop: int, place: int) -> int:
+def _find_place(places: Integers, start: int, stop: int, place: int) -> int:
     """The first of start … stop − 1 whose place is not before `place`, else stop."""
     while start < stop and places[start] < place:
         start += 1
@@ -574,7 +576,7 @@ def _seek(places: Integers, start: int, stop: int, place: int) -> int:
 
 @inner
 def _joined(crossed: NDArray[np.uint8], one: int, other: int, axis: int) -> bool:
-    """Whether no edge passes between two pixels; a stair crosses the other axis on both sides of a step."""
+    """Whether no edge passes between two pixels; a staircase crosses the other axis on both sides."""
     a, b = crossed[one], crossed[other]
     before, after = BEFORE[1 - axis], AFTER[1 - axis]
     stair = (a & before and b & after) or (a & after and b & before)
@@ -583,7 +585,7 @@ def _joined(crossed: NDArray[np.uint8], one: int, other: int, axis: int) -> bool
 
 @inner
 def _worth(centres: Floats, before: int, after: int, by_centre: Floats, n: int) -> float:
-    """What it is worth to fragment n to change as colours do from fragment `before` to `after`."""
+    """The gradient of fragment n in the change of colours from fragment `before` to `after`."""
     worth = 0.0
     for c in range(3):
         worth += by_centre[n, c] * (centres[after, c] - centres[before, c])
@@ -591,7 +593,7 @@ def _worth(centres: Floats, before: int, after: int, by_centre: Floats, n: int) 
 
 
 @inner
-def _unshade(
+def _shade_fragment_backward(
     row: Floats,
     frame: Floats,
     total: float,
@@ -611,9 +613,9 @@ def _unshade(
     weight: Floats,
     into: Floats,
 ) -> None:
-    """The way back of `_frame`, `_texture` and `_shade`; by_centre[n]: by colour and depth.
+    """The backward pass of `_frame`, `_texture` and `_shade`; by_centre[n]: in colour and depth.
 
-    rightwards, downwards: by where the point seen is in the picture, pixels.
+    rightwards, downwards: in the image position of the visible point, pixels.
     """
     nx, ny, nz = 0.0, 0.0, 0.0
     for i in range(3):
@@ -670,9 +672,9 @@ def _unshade(
         a, b, c = vertices[face, i, 0], vertices[face, i, 1], vertices[face, i, 2]
         by_right = weight[k] * frame[1, j] - weight[j] * frame[1, k] + rightwards * frame[4, i]
         by_down = weight[j] * frame[0, k] - weight[k] * frame[0, j] + downwards * frame[4, i]
-        _give(into, 0, x, a, b, c, by_right)
-        _give(into, 4, y, a, b, c, by_down)
-        _give(into, 8, 0.0, a, b, c, by_centre[n, 3] * frame[4, i])
+        _add_row_gradient(into, 0, x, a, b, c, by_right)
+        _add_row_gradient(into, 4, y, a, b, c, by_down)
+        _add_row_gradient(into, 8, 0.0, a, b, c, by_centre[n, 3] * frame[4, i])
 
 
 @kernel
@@ -696,14 +698,14 @@ def _backward(
     size: Integers,
     levels: Integers,
     centres: Floats,
-    kept: Floats,
+    remaining: Floats,
     mixed: Floats,
     share: Floats,
-    by_drawn: Floats,
+    by_rendered: Floats,
     sums: Floats,
     exact: bool,
 ) -> None:
-    """Layers start … stop − 1; by_drawn: (n, 5), gradients of what `_forward` draws."""
+    """Layers start … stop − 1; by_rendered: (n, 5), gradients of what `_forward` renders."""
     frame, texture, ends, weight = np.empty((5, 3)), np.empty((3, 3)), np.empty((3, 2)), np.empty(3)
     for layer in range(start, stop):
         row, into = rows[layer], sums[layer]
@@ -711,33 +713,33 @@ def _backward(
         bare, bare_stop = bare_from[layer], bare_from[layer + 1]
         count = covered_stop - covered + bare_stop - bare
         shift = bare - (covered_stop - covered)
-        by_mixed, by_centre, by_kept = np.empty((count, 5)), np.empty((count, 5)), np.empty((count, 2))
+        by_mixed, by_centre, by_remaining = np.empty((count, 5)), np.empty((count, 5)), np.empty((count, 2))
         crossed = np.zeros(covered_stop - covered, np.uint8)
         pixels = np.empty(covered_stop - covered, np.int64)
         for n in range(count):
             i = covered + n if covered + n < covered_stop else shift + n
             for c in range(3):
-                by_mixed[n, c] = by_drawn[i, c]
-            by_mixed[n, 3] = by_drawn[i, 3] / mixed[i, 4] if mixed[i, 4] >= NOTHING else 0.0
-            by_mixed[n, 4] = by_drawn[i, 4]
-            if mixed[i, 4] >= NOTHING:
+                by_mixed[n, c] = by_rendered[i, c]
+            by_mixed[n, 3] = by_rendered[i, 3] / mixed[i, 4] if mixed[i, 4] >= MIN_COVERAGE else 0.0
+            by_mixed[n, 4] = by_rendered[i, 4]
+            if mixed[i, 4] >= MIN_COVERAGE:
                 by_mixed[n, 4] -= by_mixed[n, 3] * mixed[i, 3] / mixed[i, 4]
             along = 0.0
             for c in range(5):
                 along += by_mixed[n, c] * centres[i, c]
-                by_centre[n, c] = kept[i, 0] * kept[i, 1] * by_mixed[n, c]
-            by_kept[n, 0] = kept[i, 1] * along
-            by_kept[n, 1] = kept[i, 0] * along
+                by_centre[n, c] = remaining[i, 0] * remaining[i, 1] * by_mixed[n, c]
+            by_remaining[n, 0] = remaining[i, 1] * along
+            by_remaining[n, 1] = remaining[i, 0] * along
         for k in range(crossings_from[layer], crossings_from[layer + 1]):
             target, source, axis = crossings[k, 0], crossings[k, 1], crossings[k, 7] // 2
             n = target - covered if target < covered_stop else target - shift
             m = source - covered if source < covered_stop else source - shift
-            half = (1 + kept[target, 1 - axis]) / 2
+            half = (1 + remaining[target, 1 - axis]) / 2
             along = 0.0
             for c in range(5):
                 along += by_mixed[n, c] * centres[source, c]
                 by_centre[m, c] += share[k] * half * by_mixed[n, c]
-            by_kept[n, 1 - axis] += share[k] / 2 * along
+            by_remaining[n, 1 - axis] += share[k] / 2 * along
             before, after = (source, target) if crossings[k, 7] % 2 == 1 else (target, source)
             if before < covered_stop:
                 crossed[before - covered] |= AFTER[axis]
@@ -749,7 +751,7 @@ def _backward(
             along = 0.0
             for c in range(5):
                 along += by_mixed[n, c] * centres[source, c]
-            slope = (1 + kept[target, 1 - axis]) / 2 * along - by_kept[n, axis]
+            slope = (1 + remaining[target, 1 - axis]) / 2 * along - by_remaining[n, axis]
             if share[k] <= 0 or share[k] >= 0.5 or slope == 0:
                 continue
             if crossings[k, 7] % 2 == 0:
@@ -763,10 +765,10 @@ def _backward(
                 v = crossings[k, 3 + e]
                 a, b, c = places[v, 0], places[v, 1], places[v, 2]
                 flip = -1.0 if e == 0 else 1.0
-                _give(into, one, one_shift, a, b, c, flip * slope * ends[1, other])
+                _add_row_gradient(into, one, one_shift, a, b, c, flip * slope * ends[1, other])
                 by_across = -flip * slope * (ends[0, other] - distance * ends[2, other])
-                _give(into, two, two_shift, a, b, c, by_across)
-                _give(into, 8, 0.0, a, b, c, -flip * slope * distance * ends[1, other])
+                _add_row_gradient(into, two, two_shift, a, b, c, by_across)
+                _add_row_gradient(into, 8, 0.0, a, b, c, -flip * slope * distance * ends[1, other])
         for i in range(covered, covered_stop):
             pixels[i - covered] = fragments[i, 2] * ROW + fragments[i, 1]
         above, below = 0, 0
@@ -778,8 +780,8 @@ def _backward(
             rightwards, downwards = 0.0, 0.0
             if not exact:
                 here, end = pixels[n], len(pixels)
-                above = _seek(pixels, above, n, here - ROW)
-                below = _seek(pixels, max(below, n), end, here + ROW)
+                above = _find_place(pixels, above, n, here - ROW)
+                below = _find_place(pixels, max(below, n), end, here + ROW)
                 left = n - 1 if n > 0 and pixels[n - 1] == here - 1 and _joined(crossed, n - 1, n, 0) else n
                 right = (
                     n + 1
@@ -795,7 +797,7 @@ def _backward(
                 nearer = -0.5 / max(centres[i, 3], EPS)
                 rightwards = nearer * _worth(centres, covered + left, covered + right, by_centre, n)
                 downwards = nearer * _worth(centres, covered + top, covered + bottom, by_centre, n)
-            _unshade(
+            _shade_fragment_backward(
                 row, frame, total, vertices, normals, colours, uv, face, texture, x, y,
                 by_centre, n, exact, rightwards, downwards, weight, into,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The default render engine: two stages, integers first and differentiable torch after."""
+"""The default render engine: stage 1 finds visible fragments (integers), stage 2 shades them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import plan_of
-from inverse_graphics.render.compositing import Composite, picture_of_layers
+from inverse_graphics.render.compositing import Composite, composite_layers
 from inverse_graphics.render.embedded.drawing import draw, layer_parameters
 from inverse_graphics.render.embedded.shading import Corners, Slopes, Textures
 from inverse_graphics.render.embedded.topology import MeshTopology
@@ -21,16 +21,17 @@ from inverse_graphics.render.engine import Layers
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 if TYPE_CHECKING:
-    from inverse_graphics.render.embedded import picture_numba
+    from inverse_graphics.render.embedded import scene_numba
 
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
-    """near, far: metres, the depths between which surfaces are drawn.
+    """Settings of the embedded engine.
 
-    kernels: "numba" (CPU only), "torch" (anywhere), or "auto": numba on the CPU, torch elsewhere.
-    slopes: what gradients take for a colour's slope: its change from pixel to pixel in the "picture", or that
-    at the pixel's centre on the "surface", which gives the exact derivative of what is drawn (see `slopes`).
+    near: metres, smallest rendered depth.  far: metres, largest rendered depth.
+    kernels: "numba" (CPU only), "torch" (any device), or "auto": numba on the CPU, torch elsewhere.
+    slopes: the derivative of colour in gradients: "picture", its difference between adjacent pixels, or
+    "surface", that at the pixel's centre, which is the exact derivative of the image (see `shading`).
     """
 
     near: float = 0.01
@@ -40,11 +41,10 @@ class EmbeddedSettings:
 
 
 class EmbeddedEngine:
-    """Draws triangle meshes with texture or vertex colour, Lambert shading and unbiased coverage.
+    """Renders triangle meshes with texture or vertex colour, Lambert shading and unbiased coverage.
 
-    Device and dtype of the batches (float32 or float64) decide where and how precisely it works; the
-    library follows them. Both sides of a face are drawn; depth of a pixel on a contour is the mean over
-    what covers it.
+    Device and dtype (float32 or float64) are those of the batches; the library is converted. Both sides of
+    a face are rendered; the depth of a pixel on a contour is the mean over the surfaces that cover it.
     """
 
     name = "embedded"
@@ -57,15 +57,15 @@ class EmbeddedEngine:
 
     @property
     def library(self) -> MeshLibrary:
-        """The meshes that `ObjectBatch.asset` counts through."""
+        """The meshes that `ObjectBatch.asset` indexes."""
         return self._original.library
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone; differentiable in all but `asset`."""
+        """Render every object of every scene alone; differentiable in all but `asset`."""
         return self.draw(objects, camera, light, self.visibility(objects, camera))
 
     def visibility(self, objects: ObjectBatch, camera: CameraBatch) -> Visibility:
-        """Stage 1 alone: what is visible in the B · N layers, as integers."""
+        """Stage 1 alone: the visible fragments of the B · N layers, as integers."""
         model = self._model(objects.position)
         mesh = objects.asset.reshape(-1)
         self._check(mesh)
@@ -74,8 +74,8 @@ class EmbeddedEngine:
             parameters = layer_parameters(objects, camera, no_light)
             return self._found(parameters, mesh, model, self._clipping(camera))
 
-    def compiled_model(self, like: Tensor) -> picture_numba.Model:
-        """The library as the CPU's kernels take it, for batches whose numbers are like `like`."""
+    def compiled_model(self, like: Tensor) -> scene_numba.Model:
+        """The library converted for the CPU's kernels, with the dtype of `like`."""
         return self._model(like).compiled
 
     def draw(
@@ -84,7 +84,7 @@ class EmbeddedEngine:
         """Stage 2 alone: shade what is visible and blend its edges."""
         model = self._model(objects.position)
         parameters = layer_parameters(objects, camera, light)
-        rgb, depth, alpha = self._drawn(parameters, visibility, model, self._clipping(camera))
+        rgb, depth, alpha = self._rendered(parameters, visibility, model, self._clipping(camera))
         slots = objects.asset.shape
         return Layers(
             rgb.reshape(*slots, *rgb.shape[1:]),
@@ -92,15 +92,15 @@ class EmbeddedEngine:
             alpha.reshape(*slots, *alpha.shape[1:]),
         )
 
-    def picture(self, scene: SceneBatch) -> Composite:
-        """Draw whole scenes; as `picture_of_layers`, but that on the CPU no layer is ever written out."""
+    def render_scene(self, scene: SceneBatch) -> Composite:
+        """Render whole scenes, as `composite_layers` does, without storing layers on the CPU."""
         objects, camera, light = scene.objects, scene.camera, scene.light
         if not self._compiled(objects.position.device):
-            return picture_of_layers(scene, self)
-        from inverse_graphics.render.embedded import picture_numba
+            return composite_layers(scene, self)
+        from inverse_graphics.render.embedded import scene_numba
 
         self._check(objects.asset)
-        return picture_numba.picture(
+        return scene_numba.render_scenes(
             layer_parameters(objects, camera, light),
             plan_of(scene.table, scene.background, camera, light),
             objects.asset,
@@ -119,7 +119,7 @@ class EmbeddedEngine:
 
         return visibility_torch.find_visibility(model.library, model.topology, parameters, mesh, clipping)
 
-    def _drawn(
+    def _rendered(
         self, parameters: Tensor, visibility: Visibility, model: _Model, clipping: Clipping
     ) -> tuple[Tensor, Tensor, Tensor]:
         slopes = self.settings.slopes
@@ -157,7 +157,7 @@ class EmbeddedEngine:
 
 @dataclass(frozen=True)
 class _Model:
-    """A library on one device and in one dtype, with what is derived from it."""
+    """A library on one device and in one dtype, with derived data."""
 
     library: MeshLibrary
     topology: MeshTopology
@@ -167,10 +167,10 @@ class _Model:
         return Corners.from_library(self.library)
 
     @cached_property
-    def compiled(self) -> picture_numba.Model:
-        from inverse_graphics.render.embedded import drawing_numba, picture_numba, visibility_numba
+    def compiled(self) -> scene_numba.Model:
+        from inverse_graphics.render.embedded import drawing_numba, scene_numba, visibility_numba
 
-        return picture_numba.Model(
+        return scene_numba.Model(
             visibility_numba.Geometry.from_library(self.library, self.topology),
             drawing_numba.Tables.from_library(self.library, self.corners, self.textures),
         )

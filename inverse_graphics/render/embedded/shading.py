@@ -1,16 +1,14 @@
 """Stage 2, shading: the colour and depth of every covered pixel centre, in plain differentiable torch.
 
-How colours change when what a pixel shows moves on: by the picture's own slope, not by the surface's.
+Derivatives of colour in the position of the visible point use the slope of the image, not of the surface. A
+rim thinner than a pixel has normals that change by π across it: the derivative at the pixel's centre is not
+that of the pixel as a whole. The same holds for a texture or a coloured mesh much finer than the pixels.
+Loper and Black 2014, "OpenDR", differentiate the image instead: colours move with the surface, and the slope
+of a colour is half the difference of the two adjacent pixels. Along a row of pixels such slopes sum to the
+change of colour from end to end, so that details count by their visible size. The image is the same either
+way, and so are gradients of depth and alpha, and those with respect to light.
 
-A lip thinner than a pixel has normals that turn by half a circle: at the pixel's centre the brightness has a
-slope that the pixel as a whole has not. So has a texture or a coloured mesh much finer than the pixels.
-Loper and Black 2014, "OpenDR", differentiate the picture instead: colours go where the surface goes, and the
-slope of a colour is half the difference of the two pixels beside it. Along a row of pixels such slopes sum up
-to what the colour changes from end to end: a detail counts as much as it is seen, however thin it is.
-
-Pictures are the same either way, and so are gradients of depth and alpha, and those with respect to light.
-
-Textures among others of different sizes, filtered to the size of a pixel (Williams 1983, mip maps).
+Textures are filtered to the size of a pixel (Williams 1983, mip maps).
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ from inverse_graphics.packs.mesh import MeshLibrary
 
 @dataclass(frozen=True)
 class Textures:
-    """Every texture at full size, at half, at a quarter … down to one texel, flattened row by row.
+    """Every texture at full size, half, a quarter … down to one texel, flattened row by row.
 
     texels: (T, 3).  first: (M, L) int64, first texel of each level; size: (M, L, 2) int64, its height and
-    width; levels: (M,) int64, how many there are, 0 where a mesh has no texture.
+    width; levels: (M,) int64, their number, 0 where a mesh has no texture.
     """
 
     texels: Tensor
@@ -39,16 +37,16 @@ class Textures:
 
     @classmethod
     def from_library(cls, library: MeshLibrary) -> Textures:
-        """Shrink the textures of a library."""
+        """Build the mip pyramids of a library."""
         pyramids = [_pyramid(library, m) for m in range(len(library.names))]
         depth = max([len(pyramid) for pyramid in pyramids], default=0)
         first = torch.zeros(len(pyramids), depth, dtype=torch.int64)
         size = torch.zeros(len(pyramids), depth, 2, dtype=torch.int64)
         texels, used = [library.texels[:0]], 0
         for m, pyramid in enumerate(pyramids):
-            for level, picture in enumerate(pyramid):
-                first[m, level], size[m, level] = used, torch.tensor(picture.shape[:2])
-                texels.append(picture.reshape(-1, 3))
+            for level, texture in enumerate(pyramid):
+                first[m, level], size[m, level] = used, torch.tensor(texture.shape[:2])
+                texels.append(texture.reshape(-1, 3))
                 used += len(texels[-1])
         device = library.texels.device
         levels = torch.tensor([len(pyramid) for pyramid in pyramids], dtype=torch.int64)
@@ -60,19 +58,20 @@ def _pyramid(library: MeshLibrary, mesh: int) -> list[Tensor]:
     start = int(library.first_texel[mesh])
     if not height * width:
         return []
-    pictures = [library.texels[start : start + height * width].reshape(height, width, 3)]
-    while max(pictures[-1].shape[:2]) > 1:
-        half = (max(1, pictures[-1].shape[0] // 2), max(1, pictures[-1].shape[1] // 2))
-        planes = torch.nn.functional.adaptive_avg_pool2d(pictures[-1].permute(2, 0, 1), half)
-        pictures.append(planes.permute(1, 2, 0))
-    return pictures
+    levels = [library.texels[start : start + height * width].reshape(height, width, 3)]
+    while max(levels[-1].shape[:2]) > 1:
+        half = (max(1, levels[-1].shape[0] // 2), max(1, levels[-1].shape[1] // 2))
+        planes = torch.nn.functional.adaptive_avg_pool2d(levels[-1].permute(2, 0, 1), half)
+        levels.append(planes.permute(1, 2, 0))
+    return levels
 
 
 def sample_textures(textures: Textures, mesh: Tensor, uv: Tensor, by_x: Tensor, by_y: Tensor) -> Tensor:
-    """Colour of each mesh's texture at uv, repeated beyond [0, 1]; white where a mesh has none.
+    """Sample each mesh's texture at uv, repeated beyond [0, 1]; white where a mesh has none.
 
-    mesh: (n,).  uv, by_x, by_y: (2, n), v pointing up, and what a pixel to the right or down adds to it;
-    the level is that at which the longer of the two is one texel.  Returns (3, n), differentiable in uv.
+    mesh: (n,).  uv: (2, n), v upwards.  by_x: (2, n), change of uv to the next pixel right.  by_y: (2, n),
+    change of uv to the next pixel down; at the chosen level the longer of the two is one texel.  Returns (3,
+    n), differentiable in uv.
     """
     chosen = (textures.levels.index_select(0, mesh) > 0).nonzero()[:, 0]
     mesh, uv = mesh[chosen], uv[:, chosen]
@@ -108,11 +107,11 @@ Slopes = Literal["picture", "surface"]
 
 
 def between_pixels(rgb: Tensor, fragments: Tensor, crossings: Tensor) -> Tensor:
-    """How colours change from pixel to pixel, (2, 3, n), to the right and down.
+    """Compute the slope of colours in the image, (2, 3, n), to the right and down.
 
-    rgb: (3, n), at the centres of fragments (n, 4).  Each pixel has half of its differences to those beside
-    it. Pixels of no face, or beyond a discontinuity (crossings: (k, 8)), make none: what happens there
-    is the discontinuity's to say.
+    rgb: (3, n), at the centres of fragments (n, 4).  Each pixel has half of its differences to the adjacent
+    ones. Pixels without a face, or beyond a discontinuity (crossings: (k, 8)), do not contribute: there the
+    gradient is that of the discontinuity.
     """
     if not len(fragments):
         return rgb.new_zeros(2, *rgb.shape)
@@ -124,7 +123,7 @@ def between_pixels(rgb: Tensor, fragments: Tensor, crossings: Tensor) -> Tensor:
     for axis, step in enumerate((1, width)):
         other = torch.searchsorted(place, place + step).clamp(max=len(place) - 1)
         joined = (place[other] == place + step) & ~after[axis]
-        # an edge that comes down one column as a stair crosses the other axis on both sides of the step
+        # a staircase edge along one column crosses the other axis on both sides of the step
         across = 1 - axis
         joined &= ~(before[across] & after[across][other] | after[across] & before[across][other])
         one, other = joined.nonzero()[:, 0], other[joined]
@@ -145,17 +144,17 @@ def _crossed(crossings: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return crossed[0], crossed[1]
 
 
-OUTSIDE = 0.01  # barycentric coordinates may leave [0, 1] by this much, for rounding, and no farther
+OUTSIDE = 0.01  # barycentric coordinates are clamped to [0, 1] with this margin, for rounding
 EPS = 1e-30
 NORMAL_FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
 class Corners:
-    """What a library's faces carry at their corners, gathered once; never differentiated.
+    """Attributes of a library's faces at their corners, gathered once; never differentiated.
 
     vertices: (4, F, 3), homogeneous.  normals, colours: (3, F, 3).  uv: (2, F, 3).  The last axis is the
-    corner.  mesh: (F,) int64, the mesh that a face belongs to.
+    corner.  mesh: (F,) int64, the mesh of each face.
     """
 
     vertices: Tensor
@@ -185,13 +184,14 @@ def _at_corners(values: Tensor, faces: Tensor) -> Tensor:
 def shade(
     parameters: Tensor, fragments: Tensor, corners: Corners, textures: Textures, slopes: Slopes
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Colour and depth of fragments, and how what they show moves in the picture.
+    """Compute colour and depth of fragments, and the motion of their visible points in the image.
 
-    parameters: (L, 21) as `layer_parameters` makes them.  fragments: (n, 4), all with a face.
-    Returns rgb (3, n), depth (n,), metres, and moved (2, n): zeros, whose gradient is that of where the point
-    seen is, pixels to the right and down. With slopes of the "picture", rgb is differentiated for this point.
-    Perspective-correct barycentric coordinates come from the homogeneous coordinates of the corners, taken
-    relative to the pixel so that float32 keeps its digits.
+    parameters: (L, 21) from `layer_parameters`.  fragments: (n, 4), all with a face.
+
+    Returns rgb (3, n), depth (n,), metres, and moved (2, n): zeros whose gradient is that of the image
+    position of the visible point, pixels to the right and down. With slopes of the "picture", rgb is
+    differentiated in this point. Perspective-correct barycentric coordinates come from the homogeneous
+    coordinates of the corners, relative to the pixel so that float32 loses no digits.
     """
     layer, face = fragments[:, 0], fragments[:, 3]
     row = parameters.index_select(0, layer).t().contiguous()
@@ -220,7 +220,7 @@ def shade(
 
 
 def _moved(weight: Tensor, right: Tensor, down: Tensor, depth: Tensor) -> Tensor:
-    """Zeros (2, n) with the gradient of where a point of a face is in the picture."""
+    """Zeros (2, n) with the gradient of the image position of a point of a face."""
     place = torch.stack([(weight * side).sum(dim=1) for side in (right, down)]) / depth.clamp(min=EPS)
     return place - place.detach()
 
@@ -231,7 +231,7 @@ def _affine(row: Tensor, vertex: Tensor) -> Tensor:
 
 
 def _barycentric(right: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
-    """Barycentric coordinates (n, 3) of the origin, and −1 where the face shows its front, else 1 (n,)."""
+    """Barycentric coordinates (n, 3) of the origin, and −1 where the face's front is visible, else 1 (n,)."""
     area = right.roll(-1, 1) * down.roll(-2, 1) - right.roll(-2, 1) * down.roll(-1, 1)
     total = area.sum(dim=1, keepdim=True)
     facing = torch.where(total.detach() < 0, -1.0, 1.0).to(total.dtype)
@@ -240,7 +240,7 @@ def _barycentric(right: Tensor, down: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _steps(weight: Tensor, right: Tensor, down: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
-    """What a pixel to the right, and one down, adds to the barycentric coordinates; (n, 3) each."""
+    """Change of the barycentric coordinates to the next pixel right, and down; (n, 3) each."""
     total = (right.roll(-1, 1) * down.roll(-2, 1) - right.roll(-2, 1) * down.roll(-1, 1)).sum(1, keepdim=True)
     total = torch.where(total.abs() < EPS, EPS, total)
     z1, z2 = forward.roll(-1, 1), forward.roll(-2, 1)

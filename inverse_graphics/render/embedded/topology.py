@@ -1,4 +1,4 @@
-"""Which faces meet at which edge: what silhouettes and creases are found from."""
+"""Which faces meet at which edge, for silhouettes and creases."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CREASE_COLOUR = 0.02  # as do colours that differ by more than this in any chann
 
 @dataclass(frozen=True)
 class MeshTopology:
-    """Edges of all meshes of a library, laid end to end like its faces.
+    """Edges of all meshes of a library, concatenated like its faces.
 
     edges: (E, 5) int32: two vertices, two faces (−1 where there is no second), and 1 where the edge is
-    drawn as a discontinuity from every side (a boundary, more than two faces, a crease), else 0.
+    always a discontinuity (a boundary, more than two faces, a crease), else 0.
     first_edge: (M + 1,) int64; mesh m owns rows first_edge[m] : first_edge[m + 1].
-    solid: (F,) bool, false for faces without area, which are never drawn.
-    closed: (M,) bool, true for meshes without a hole, whose faces all look outwards: of those the backs of
-    faces are never seen from outside.
+    solid: (F,) bool, false for faces without area, which are never rendered.
+    closed: (M,) bool, true for closed meshes with outward faces, whose back faces are never visible from
+    outside.
     """
 
     edges: Tensor
@@ -36,7 +36,7 @@ class MeshTopology:
 
     @classmethod
     def from_library(cls, library: MeshLibrary) -> MeshTopology:
-        """Find the edges of every mesh; vertices at the same place count as one."""
+        """Find the edges of every mesh; vertices at the same position count as one."""
         vertices = library.vertices.double().cpu().numpy()
         normals = library.normals.double().cpu().numpy()
         colours = library.colours.double().cpu().numpy()
@@ -51,9 +51,9 @@ class MeshTopology:
             place = np.zeros(len(vertices), np.int64)
             place[own_vertices] = _weld(vertices[own_vertices])
             solid[own_faces] = _solid_faces(vertices, place, faces[own_faces])
-            drawn = np.flatnonzero(solid[own_faces]) + first_face[m]
-            parts.append(_edges_of(drawn, faces, place, normals, colours))
-            closed[m] = _is_closed(vertices, place[faces[drawn]], faces[drawn])
+            rendered = np.flatnonzero(solid[own_faces]) + first_face[m]
+            parts.append(_edges_of(rendered, faces, place, normals, colours))
+            closed[m] = _is_closed(vertices, place[faces[rendered]], faces[rendered])
         first_edge = np.cumsum([0] + [len(part) for part in parts[1:]])
         return cls(
             edges=torch.from_numpy(np.concatenate(parts)),
@@ -68,7 +68,7 @@ class MeshTopology:
 
 
 def _weld(vertices: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One number for all vertices of a mesh that lie within a millionth of its size of each other."""
+    """One index for all vertices of a mesh within a millionth of its size of each other."""
     if not len(vertices):
         return np.zeros(0, np.int64)
     step = max(float(np.abs(vertices).max()), 1e-30) * 1e-6
@@ -94,7 +94,7 @@ def _squares(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _is_closed(vertices: NDArray[np.float64], welded: NDArray[np.int64], faces: NDArray[np.int64]) -> bool:
-    """Whether each edge is walked once each way, and each connected part encloses a positive volume."""
+    """Whether each edge is traversed once each way, and each connected part encloses a positive volume."""
     if not len(faces):
         return False
     size = int(welded.max()) + 1
@@ -111,17 +111,17 @@ def _is_closed(vertices: NDArray[np.float64], welded: NDArray[np.int64], faces: 
 
 
 def _edges_of(
-    drawn: NDArray[np.int64],
+    rendered: NDArray[np.int64],
     faces: NDArray[np.int64],
     place: NDArray[np.int64],
     normals: NDArray[np.float64],
     colours: NDArray[np.float64],
 ) -> NDArray[np.int32]:
-    """The edges (5 columns as in `MeshTopology`) of the faces with indices `drawn`."""
-    if not len(drawn):
+    """The edges (5 columns as in `MeshTopology`) of the faces with indices `rendered`."""
+    if not len(rendered):
         return np.zeros((0, 5), np.int32)
-    corners = np.stack([faces[drawn], np.roll(faces[drawn], -1, axis=1)], axis=2).reshape(-1, 2)
-    owner = np.repeat(drawn, 3)
+    corners = np.stack([faces[rendered], np.roll(faces[rendered], -1, axis=1)], axis=2).reshape(-1, 2)
+    owner = np.repeat(rendered, 3)
     swap = place[corners[:, 0]] > place[corners[:, 1]]
     corners[swap] = corners[swap][:, ::-1]
     order = np.lexsort((owner, place[corners[:, 1]], place[corners[:, 0]]))
@@ -145,7 +145,7 @@ def _differ(
     normals: NDArray[np.float64],
     colours: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Whether the corners `mine` and `other`, (E, 2) each, look different though they share their place."""
+    """Whether the corners `mine` and `other`, (E, 2) each, have different attributes at the same position."""
     cosine = (normals[mine] * normals[other]).sum(axis=-1)
     contrast = np.abs(colours[mine] - colours[other]).max(axis=-1)
     return ((cosine < CREASE_COSINE) | (contrast > CREASE_COLOUR)).any(axis=-1)

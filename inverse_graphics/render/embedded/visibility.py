@@ -1,11 +1,10 @@
-"""What stage 1 finds and stage 2 draws: which face covers a pixel, and which edges lie between pixels.
+"""The interface between the stages: fragments and edge crossings; and the blending of coverage in stage 2.
 
-Stage 2, coverage: both sides of every discontinuity edge blended by where it passes between pixel centres.
-
-Laine et al. 2020, "Modular Primitives for High-Performance Differentiable Rendering", section 3.6. Two
-things differ: edges are found by walking them, not by searching the faces at the two pixels (which misses
-the slivers at the silhouette of a fine mesh), and a pixel that is reached along both axes is blended with
-the product of both shares, which is exact at axis-aligned corners and never leaves [0, 1].
+Coverage: both sides of every discontinuity edge are blended by its position between pixel centres (Laine et
+al. 2020, "Modular Primitives for High-Performance Differentiable Rendering", section 3.6), with two
+differences: edges are found by walking them, not by searching the faces at the two pixels (which misses
+slivers at the silhouette of a fine mesh), and a pixel that is reached along both axes is blended with the
+product of both shares, which is exact at axis-aligned corners and stays in [0, 1].
 """
 
 from __future__ import annotations
@@ -19,25 +18,29 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.topology import MeshTopology
 
-LARGEST = 1e8  # pixels·metres: vertices farther out are not drawn, so that float32 products stay finite
+LARGEST = 1e8  # pixels·metres: vertices farther out are not rendered, so that float32 products stay finite
 HIDDEN_BY = 1e-6  # a surface hides an edge if it is nearer by more than this share of the edge's depth
 ROUNDING = 1e-6  # pixels by which bounding boxes are enlarged; the exact tests follow
-SHORTEST = 1e-6  # pixels: edges that are shorter along their main direction cross nothing
+SHORTEST = 1e-6  # pixels: shorter edges, along their main direction, are ignored
 
-OUTER, INNER, HIDDEN = 0, 1, 2  # a point of an edge: nothing behind it, a surface behind it, one before it
+OUTER, INNER, HIDDEN = (
+    0,
+    1,
+    2,
+)  # a point of an edge: nothing behind it, a surface behind it, one in front of it
 
 
 @dataclass(frozen=True)
 class Visibility:
-    """Integers only, without gradient; all int32, of layers that are H × W pixels.
+    """Integers without gradient; all int32, for layers of H × W pixels.
 
     fragments: (n + m, 4): layer, column x, row y, face; the first `covered` = n have a face, the m others
-    have −1: they are pixels that nothing covers at their centre but an edge beside them may reach.
-    One pixel outside the image on each side is kept where an edge needs it (x = −1 or W, y = −1 or H).
-    crossings: (k, 8): fragment that is blended into, fragment it takes from, layer, two vertices of the
-    edge, x and y of the left or upper pixel of the two, and 2·vertical + second, where vertical says that
-    the pixels lie one above the other and second that the blended fragment is the right or lower one.
-    Sorted: fragments by layer and pixel within their n and m, crossings by layer, vertical and pixel.
+    have −1: nothing covers their pixel centre, but an adjacent edge may reach them.
+    One pixel outside the image on each side is included where an edge needs it (x = −1 or W, y = −1 or H).
+    crossings: (k, 8): target fragment, source fragment, layer, two vertices of the edge, x and y of the
+    left or upper pixel of the two, and 2·vertical + second, where vertical is 1 if the pixels are one above
+    the other and second is 1 if the target is the right or lower one. Sorted: fragments by layer and pixel
+    within their n and m, crossings by layer, vertical and pixel.
     """
 
     fragments: Tensor
@@ -46,7 +49,7 @@ class Visibility:
 
 
 class Clipping(NamedTuple):
-    """Image size in pixels, and the depths in metres between which surfaces are drawn."""
+    """Image size in pixels, and the range of rendered depths in metres."""
 
     height: int
     width: int
@@ -55,7 +58,7 @@ class Clipping(NamedTuple):
 
 
 class FindVisibility(Protocol):
-    """Stage 1.  parameters: (L, ≥ 12) as `layer_parameters` makes them; mesh: (L,), −1 draws nothing."""
+    """Stage 1.  parameters: (L, ≥ 12) from `layer_parameters`; mesh: (L,), −1 for an empty slot."""
 
     def __call__(
         self,
@@ -65,14 +68,14 @@ class FindVisibility(Protocol):
         mesh: Tensor,
         clipping: Clipping,
     ) -> Visibility:
-        """Find what is visible in each layer."""
+        """Find the visible fragments of each layer."""
 
 
 EPS = 1e-30
 
 
 def shares(parameters: Tensor, crossings: Tensor, library: MeshLibrary) -> Tensor:
-    """How much of its target pixel each crossing gives to its source, (k,), in [0, 0.5].
+    """Compute the share of its target pixel that each crossing gives to its source, (k,), in [0, 0.5].
 
     An edge at distance d from the first of two pixel centres (in pixels, 0 ≤ d ≤ 1) gives 0.5 − d of the
     first to the second if d < 0.5, else d − 0.5 of the second to the first.
@@ -99,17 +102,17 @@ def shares(parameters: Tensor, crossings: Tensor, library: MeshLibrary) -> Tenso
 
 
 def blend(values: Tensor, crossings: Tensor, share: Tensor) -> Tensor:
-    """Mix each pixel with those beside it that reach into it.
+    """Blend each pixel with the neighbours whose edges reach it.
 
-    values: (C, n) at the pixel centres.  share: (k,) from `shares`.  Returns (C, n).
+    values: (C, n) at the pixel centres.  crossings: (k, 8).  share: (k,) from `shares`.  Returns (C, n).
     """
     if not len(crossings):
         return values
     target, source = crossings[:, 0].long(), crossings[:, 1].long()
     vertical = crossings[:, 7].long() // 2
     count = values.shape[1]
-    kept = torch.ones(2 * count, dtype=values.dtype, device=values.device)
-    kept = kept.index_add(0, vertical * count + target, -share)
-    other = kept.index_select(0, (1 - vertical) * count + target)
+    remaining = torch.ones(2 * count, dtype=values.dtype, device=values.device)
+    remaining = remaining.index_add(0, vertical * count + target, -share)
+    other = remaining.index_select(0, (1 - vertical) * count + target)
     taken = (share * (1 + other) / 2) * values.index_select(1, source)
-    return (values * (kept[:count] * kept[count:])).index_add(1, target, taken)
+    return (values * (remaining[:count] * remaining[count:])).index_add(1, target, taken)

@@ -3,11 +3,11 @@
 
 Faces are rasterised in homogeneous coordinates (Olano & Greer 1997, "Triangle scan conversion using 2D
 homogeneous coordinates"), so that faces partly behind the camera need no clipping. Edges are walked row by
-row (the steep ones) or column by column (the flat ones); a point where an edge passes between two pixel
-centres is hidden if any face covers that very point, which is tested while the faces are rasterised.
+row (steep ones) or column by column (flat ones); a point where an edge passes between two pixel centres is
+hidden if any face covers that point, which is tested while the faces are rasterised.
 
 `visibility_torch` has the same arithmetic in the same order, so that both agree exactly.
-All kernels stand in this one file because numba's disk cache does not notice a change in another.
+All kernels are in this one file because numba's disk cache does not notice a change in another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PER_FACE = 50  # nanoseconds, about
 
 
 class Geometry(NamedTuple):
-    """A `MeshLibrary` and its `MeshTopology` as kernels take them.
+    """A `MeshLibrary` and its `MeshTopology` as kernels use them.
 
     In faces (F, 3) and edges (E, 5) vertices and faces are counted from the first ones of their mesh.
     """
@@ -56,7 +56,7 @@ class Geometry(NamedTuple):
 
     @classmethod
     def from_library(cls, library: MeshLibrary, topology: MeshTopology) -> Geometry:
-        """Turn the tensors around once, for all pictures."""
+        """Convert the tensors once, for all images."""
         first_vertex, first_face = library.first_vertex.numpy(), library.first_face.numpy()
         first_edge = topology.first_edge.numpy()
         edges = topology.edges.numpy().copy()
@@ -79,7 +79,7 @@ class Geometry(NamedTuple):
 def find_in(
     geometry: Geometry, rows: NDArray[np.float64], meshes: NDArray[np.int64], clipping: Clipping
 ) -> Visibility:
-    """Find what is visible in each layer; see `FindVisibility`."""
+    """Find the visible fragments of each layer; see `FindVisibility`."""
     faces = np.diff(geometry.first_face)[meshes[meshes >= 0]].sum()
     return _joined(
         in_chunks(
@@ -99,7 +99,7 @@ def find_until(
     meshes: NDArray[np.int64],
     clipping: Clipping,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Run the first so many of `STAGES` on layers start … stop − 1; all of them give what is visible."""
+    """Run the first stages of `STAGES` on layers start … stop − 1; all of them give the visible fragments."""
     frame = (clipping.height, clipping.width, clipping.near, clipping.far)
     found: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
     found = _layers(stages, start, stop, rows, meshes, *geometry, *frame)
@@ -107,7 +107,7 @@ def find_until(
 
 
 def _joined(parts: list[tuple[NDArray[np.int32], ...]]) -> Visibility:
-    """Number the fragments of all chunks; a chunk calls its uncovered fragment i −1 − i."""
+    """Number the fragments of all chunks; within a chunk uncovered fragment i has index −1 − i."""
     covered = sum(len(part[0]) for part in parts)
     filled, bare = 0, covered
     crossings = []
@@ -127,7 +127,7 @@ def _joined(parts: list[tuple[NDArray[np.int32], ...]]) -> Visibility:
 
 @inner
 def _room(rows: NDArray[Any], used: int, more: int) -> NDArray[Any]:
-    """`rows`, or a larger copy if `more` rows do not fit behind the `used` ones."""
+    """`rows`, or a larger copy if `more` rows do not fit after the `used` ones."""
     if used + more <= len(rows):
         return rows
     larger = np.empty((2 * (used + more), rows.shape[1]), rows.dtype)
@@ -170,7 +170,7 @@ def _project(
     rows: int,
     columns: int,
 ) -> tuple[int, int, int, int, bool]:
-    """Project a mesh; returns the pixels (columns, then rows; first, last) that it may touch,
+    """Project a mesh; returns the range of pixels (columns, then rows; first, last) that it may touch,
     and whether all of it is in front of the near plane.
 
     h: (V, 5): x · z, y · z, z, and where z ≥ near also x, y, in pixels.
@@ -217,7 +217,7 @@ def _facings(
     facing: NDArray[np.int8],
     determinant: NDArray[np.float64],
 ) -> None:
-    """Which side of each face the camera sees: −1 the front, 1 the back, 0 neither or not to be drawn."""
+    """The side of each face that the camera sees: −1 the front, 1 the back, 0 neither or not rendered."""
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         sound = solid[f] and (whole or (_sound(h, i) and _sound(h, j) and _sound(h, k)))
@@ -241,9 +241,9 @@ def _contours(
     near: float,
     walks: NDArray[np.int32],
 ) -> tuple[int, int]:
-    """List the edges that are discontinuities from here; returns how many, and how many lines they reach.
+    """List the edges that are discontinuities from this camera; returns the numbers of edges and of points.
 
-    walks: edge, 0 if it is to be followed from row to row or 1 from column to column, first and last of
+    walks: edge, 0 if it is followed from row to row or 1 from column to column, first and last of
     these, and the state of its points.  fronts as in `_candidates`.
     """
     count: Any = np.int64(0)  # a plain 0 would compile what follows twice, for a constant and a variable
@@ -290,9 +290,9 @@ def _walk(
     points: NDArray[np.float64],
     links: NDArray[np.int32],
 ) -> int:
-    """Note where the listed edges pass between neighbouring pixel centres of a row, or of a column.
+    """Record where the listed edges pass between adjacent pixel centres of a row, or of a column.
 
-    points: x, y, depth, place between the two centres in (0, 1].  links: next point in the same gap,
+    points: x, y, depth, position between the two centres in (0, 1].  links: next point in the same gap,
     edge, state (OUTER, INNER or HIDDEN), pixel before the gap, along.  heads: (2, pixels), first point of the
     gap after each pixel.  Returns the number of points.
     """
@@ -354,10 +354,10 @@ def _sides(h: NDArray[np.float64], i: int, j: int, k: int, sign: float) -> Sides
 
 @inner
 def _on(a: float, b: float) -> float:
-    """The least value of an edge function a·x + b·y + c at which a pixel centre counts as inside.
+    """The smallest value of an edge function a·x + b·y + c at which a pixel centre counts as inside.
 
-    0 for the left and the upper edges, else the least positive number: of two faces with a common edge one
-    has it, and an edge through a centre is met from its left or above.
+    0 for left and upper edges, else the smallest positive number: a centre on the common edge of two faces
+    belongs to one of them, as if the edge were left of or above it.
     """
     leading = a if abs(a) >= abs(b) else b
     return 0.0 if leading > 0 else LEAST
@@ -385,10 +385,10 @@ def _candidates(
     near: float,
     boxes: NDArray[np.int32],
 ) -> int:
-    """List the faces whose bounding box reaches the centre of a row or of a column; returns how many.
+    """List the faces whose bounding box contains the centre of a row or of a column; returns their number.
 
     boxes: face, first and last column, first and last row whose centres are in it.  whole: all vertices are
-    in front of the near plane.  fronts: only the fronts of faces can be seen.
+    in front of the near plane.  fronts: only the fronts of faces can be visible.
     """
     rows, columns = shape
     count: Any = np.int64(0)
@@ -449,7 +449,7 @@ def _rasterise(
 
 @inner
 def _shift(bounds: tuple[int, int, int, int]) -> int:
-    """The power of two of columns that share a bit, so that 64 bits are enough for a row of a layer."""
+    """The base-2 logarithm of the number of columns per bit, so that 64 bits suffice for a row of a layer."""
     shift: Any = np.int64(0)
     while (bounds[1] - bounds[0]) >> shift > 62:
         shift += 1
@@ -458,7 +458,7 @@ def _shift(bounds: tuple[int, int, int, int]) -> int:
 
 @inner
 def _bit(column: int, shift: int) -> Any:
-    """The bit of a column that is counted from the first that a layer may touch."""
+    """The bit of a column, counted from the first that a layer may touch."""
     return np.uint64(1) << np.uint64(max(column, 0) >> shift)
 
 
@@ -477,11 +477,11 @@ def _by_row(
     places: NDArray[np.float64],
     own: NDArray[np.int32],
 ) -> None:
-    """Sort the points between pixels that show different faces by the row of the first of the two.
+    """Sort the points between pixels with different faces by the row of the first of the two.
 
-    begin: (rows + 1,), where each row's points begin; marks: (rows,), a bit for every few columns that have
-    any, see `_bit`; order: (n,), which points they are; places: (2, n), x
-    and y of these; own: (2, n), the faces beside their edges.
+    begin: (rows + 1,), start of each row's points; marks: (rows,), a bit for every few columns that have
+    any, see `_bit`; order: (n,), indices of the points; places: (2, n), their x and y; own: (2, n), the
+    faces of their edges.
     """
     top, bottom = bounds[2], bounds[3]
     begin[top : bottom + 2] = 0
@@ -508,7 +508,7 @@ def _by_row(
 
 
 @inner
-def _judge(
+def _test_points(
     h: NDArray[np.float64],
     faces: NDArray[np.int32],
     facing: NDArray[np.int8],
@@ -526,9 +526,9 @@ def _judge(
     points: NDArray[np.float64],
     links: NDArray[np.int32],
 ) -> None:
-    """Tell the points of every face that covers them: nearer, it hides them.
+    """Mark the points that a face covers: a face that is nearer hides them.
 
-    All points of the rows that a face may reach are tested at once, without a branch, because few are in it.
+    All points of the rows that a face may reach are tested at once, without a branch, as few are inside.
     """
     shift = _shift(bounds)
     for n in range(count):
@@ -577,11 +577,11 @@ def _judge(
 
 @inner
 def _best(first: int, before: int, after: int, points: NDArray[np.float64], links: NDArray[np.int32]) -> int:
-    """The point of a gap where what is seen changes from face `before` to `after`; −1 if there is none.
+    """The point of a gap where the visible face changes from `before` to `after`; −1 if there is none.
 
-    Beside an empty pixel the outermost point with nothing behind it, so that what lies between the
-    covered centre and the silhouette counts as covered; else the nearest point with something behind it.
-    Of equals the first found.
+    Next to an empty pixel it is the outermost point with nothing behind it, so that the range between the
+    covered centre and the silhouette counts as covered; else the nearest point with a surface behind it.
+    Of equal ones the first found.
     """
     best = -1
     k = first
@@ -611,7 +611,7 @@ def _choose(
     chosen: NDArray[np.int32],
     number: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], int]:
-    """One crossing (target pixel, source pixel, point, code) for each gap between unlike pixels.
+    """One crossing (target pixel, source pixel, point, code) for each gap between pixels of different faces.
 
     number: set to 1 at the pixels that the crossings need.
     """
@@ -658,7 +658,7 @@ def _number(
     bare: NDArray[np.int32],
     bare_count: int,
 ) -> tuple[int, int]:
-    """Number the pixels that show a face and those that crossings need (number is 1 there), and list them."""
+    """Number the pixels that have a face and those that crossings need (number is 1 there), and list them."""
     rows, columns = shape
     left, right, top, bottom = bounds
     for row in range(top, bottom + 1):
@@ -692,7 +692,7 @@ def _write(
     crossings: NDArray[np.int32],
     used: int,
 ) -> None:
-    """Write the chosen crossings of a layer behind the used rows, as `Visibility` describes them."""
+    """Write the chosen crossings of a layer after the used rows, as described in `Visibility`."""
     for n in range(count):
         first = min(chosen[n, 0], chosen[n, 1])
         edge = links[chosen[n, 2], 1]
@@ -708,7 +708,7 @@ def _write(
 
 @inner
 def _most(first: NDArray[np.int64]) -> int:
-    """The largest number of things that one mesh has."""
+    """The largest number of elements of one mesh."""
     most: Any = np.int64(0)
     for m in range(len(first) - 1):
         most = max(most, first[m + 1] - first[m])
@@ -786,7 +786,7 @@ def _layers(
             _rasterise(h, own_faces, facing, determinant, boxes, count, columns, near, far, nearest, owner)
         if stages >= 5:
             _by_row(used, columns, bounds, links, owner, own_edges, points, begin, marks, order, places, own)
-            _judge(
+            _test_points(
                 h, own_faces, facing, determinant, boxes, count, bounds, columns, near,
                 begin, marks, order, places, own, points, links,
             )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Stage 1 anywhere: all (face, pixel) and (edge, row) pairs at once in torch. The GPU's path, and the oracle.
+"""Stage 1 in plain torch, over all (face, pixel) and (edge, row) pairs: for GPUs, and as the reference.
 
-The same arithmetic in the same order as `visibility_numba`, so that both agree exactly; see there.
+It has the same arithmetic in the same order as `visibility_numba`, so that both agree exactly; see there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from inverse_graphics.render.embedded import visibility
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 
-MOST_PAIRS = 1 << 22  # (face, pixel) pairs that are held at a time
-MOST_PIXELS = 1 << 23  # pixels of the layers that are worked on at a time
+MAX_PAIRS = 1 << 22  # (face, pixel) pairs in memory at a time
+MAX_PIXELS = 1 << 23  # pixels of the layers that are processed at a time
 
 
 def find_visibility(
@@ -28,10 +28,10 @@ def find_visibility(
     clipping: Clipping,
     rasterise: Rasterise | None = None,
 ) -> Visibility:
-    """Find what is visible in each layer; see `FindVisibility`.  rasterise: our own unless given."""
+    """Find the visible fragments of each layer; see `FindVisibility`.  rasterise: `_rasterise` by default."""
     see = rasterise or _rasterise
     matrices = parameters.detach()[:, :12].double()
-    size = max(1, MOST_PIXELS // ((clipping.height + 2) * (clipping.width + 2)))
+    size = max(1, MAX_PIXELS // ((clipping.height + 2) * (clipping.width + 2)))
     groups = [
         _group(library, topology, matrices, mesh, clipping, range(i, min(i + size, len(mesh))), see)
         for i in range(0, len(mesh), size)
@@ -46,7 +46,7 @@ class _Group(NamedTuple):
 
 
 def _joined(groups: list[_Group], like: Tensor) -> Visibility:
-    """Number the fragments of all groups; a group calls its uncovered fragment i −1 − i."""
+    """Number the fragments of all groups; within a group uncovered fragment i has index −1 − i."""
     empty = [torch.zeros(0, 4, dtype=torch.int32, device=like.device)]
     covered = sum(len(group.covered) for group in groups)
     filled, bare = 0, covered
@@ -62,10 +62,10 @@ def _joined(groups: list[_Group], like: Tensor) -> Visibility:
 
 
 class Parts(NamedTuple):
-    """Rows of a library's table, repeated for every layer that shows them.
+    """Rows of a library's table, repeated for every layer that contains them.
 
-    layer: (n,), the layer of each row.  row: (n,), the row in the library.  shift: (L,), what to add to
-    a library row to find it among those n.
+    layer: (n,), the layer of each row.  row: (n,), the row in the library.  shift: (L,), offset from
+    a library row to its index among those n.
     """
 
     layer: Tensor
@@ -136,12 +136,12 @@ def _whole(h: Tensor, sound: Tensor, vertices: Parts, layers: int, near: float) 
 
 
 class Triangles(NamedTuple):
-    """Faces as seen.
+    """Projected faces.
 
-    facing: (n,), −1 front, 1 back, 0 not drawn.
+    facing: (n,), −1 front, 1 back, 0 not rendered.
     side: (n, 9), the edge functions.  scale: (n,), divided by their sum it is the depth.
-    bounds: (n, 4), lowest and highest x, lowest and highest y, of what is in front of the near plane.
-    seen: (n,), whether the side that faces the camera can be seen.
+    bounds: (n, 4), lowest and highest x, lowest and highest y, of the part in front of the near plane.
+    seen: (n,), whether the side that faces the camera can be visible.
     """
 
     facing: Tensor
@@ -170,9 +170,9 @@ def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: f
 
 
 class Projected(NamedTuple):
-    """What a rasteriser sees of some layers, numbered from 0 to `layers` − 1.
+    """The input of a rasteriser for some layers, numbered from 0 to `layers` − 1.
 
-    points: (V, 3), homogeneous pixel coordinates of the vertices, those of a layer side by side.
+    points: (V, 3), homogeneous pixel coordinates of the vertices, contiguous for each layer.
     corners: (F, 3), rows of `points`.
     """
 
@@ -185,7 +185,7 @@ class Projected(NamedTuple):
 
 
 Rasterise = Callable[[Projected, Clipping], Tensor]
-"""The face seen at each pixel centre, one pixel beyond the picture on each side included:
+"""The visible face at each pixel centre, with one pixel beyond the image on each side:
 (layers · rows · columns), a row of `Projected.faces`; −1: none."""
 
 
@@ -208,10 +208,10 @@ def _span(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _pieces(count: Tensor) -> Iterator[slice]:
-    """Cut rows that make `count` pairs each into slices of about MOST_PAIRS pairs."""
+    """Split rows that give `count` pairs each into slices of about MAX_PAIRS pairs."""
     if not len(count):
         return
-    chunk = (count.cumsum(0) - 1).clamp(min=0) // MOST_PAIRS
+    chunk = (count.cumsum(0) - 1).clamp(min=0) // MAX_PAIRS
     sizes = torch.unique_consecutive(chunk, return_counts=True)[1].tolist()
     start = 0
     for size in sizes:
@@ -236,7 +236,7 @@ def _inside(side: Tensor, x: Tensor, y: Tensor, closed: bool) -> tuple[Tensor, T
 
 
 def _rasterise(projected: Projected, clipping: Clipping) -> Tensor:
-    """Our own `Rasterise`."""
+    """The `Rasterise` of this module."""
     triangles, faces, layers = projected.triangles, projected.faces, projected.layers
     rows, columns = clipping.height + 2, clipping.width + 2
     left, wide = _span(triangles.bounds[:, 0], triangles.bounds[:, 1], columns)
@@ -263,11 +263,11 @@ def _rasterise(projected: Projected, clipping: Clipping) -> Tensor:
 
 
 class _Points(NamedTuple):
-    """Where edges pass between pixel centres.
+    """Points where edges pass between pixel centres.
 
     along: 0 between pixels of a row, 1 of a column.  pixel: the first of the two, in its layer.
     vertices, faces: (n, 2), of the edge, in the library.  place: between the two centres, in (0, 1].
-    state: INNER for creases, whose own faces lie on both sides, else OUTER.
+    state: INNER for creases, whose own faces are on both sides, else OUTER.
     """
 
     layer: Tensor
@@ -293,7 +293,7 @@ def _cross_edges(
     fronts: Tensor,
     clipping: Clipping,
 ) -> _Points:
-    """Walk every edge that is a discontinuity from here."""
+    """Walk every edge that is a discontinuity from this camera."""
     rows, columns, near = clipping.height + 2, clipping.width + 2, clipping.near
     edge = table[edges.row]
     face = (edge[:, 2:4] + faces.shift[edges.layer, None]).clamp(min=0)
@@ -359,7 +359,7 @@ def _at_lines(
 
 
 def _states(points: _Points, triangles: Triangles, faces: Parts, layers: int, clipping: Clipping) -> Tensor:
-    """Whether a face of the same layer, not of the same edge, lies before or behind each point."""
+    """Whether a face of the same layer, not of the same edge, is in front of or behind each point."""
     size = (clipping.height + 2) * (clipping.width + 2)
     gap = (points.layer * 2 + points.along) * size + points.pixel
     order = gap.argsort()
@@ -370,7 +370,7 @@ def _states(points: _Points, triangles: Triangles, faces: Parts, layers: int, cl
         used = (filled[at] > 0).nonzero()[:, 0]
         pair, within = _ragged(filled[at[used]])
         point = order[begin[at[used]][pair] + within]
-        verdict = _verdict(points, triangles, faces, point, face[used][pair], clipping)
+        verdict = _occlusion(points, triangles, faces, point, face[used][pair], clipping)
         state = state.scatter_reduce(0, point, verdict, "amax")
     return state
 
@@ -390,10 +390,10 @@ def _gaps(triangles: Triangles, faces: Parts, clipping: Clipping) -> Iterator[tu
             yield face, ((faces.layer[face] * 2 + along) * rows + row) * columns + column
 
 
-def _verdict(
+def _occlusion(
     points: _Points, triangles: Triangles, faces: Parts, point: Tensor, face: Tensor, clipping: Clipping
 ) -> Tensor:
-    """What each face does to its point: HIDDEN, INNER, or OUTER where it does not cover it."""
+    """The effect of each face on its point: HIDDEN, INNER, or OUTER where it does not cover it."""
     inside, total = _inside(triangles.side[face], points.x[point], points.y[point], closed=True)
     depth = triangles.scale[face] / total
     inside &= (total > 0) & (depth >= clipping.near)
@@ -403,7 +403,7 @@ def _verdict(
 
 
 def _choose(points: _Points, state: Tensor, owner: Tensor, clipping: Clipping) -> Tensor:
-    """One crossing for each gap between unlike pixels, by layer, axis and pixel.
+    """One crossing for each gap between pixels of different faces, by layer, axis and pixel.
 
     Returns (k, 7): target and source pixel over all layers, layer, two vertices, along, second.
     """
@@ -425,7 +425,7 @@ def _choose(points: _Points, state: Tensor, owner: Tensor, clipping: Clipping) -
 
 
 def _first_least(group: Tensor, rank: Tensor, usable: Tensor, groups: int) -> Tensor:
-    """Of each group that has any usable row, the row of least rank, the first of equals; by group."""
+    """For each group that has any usable row, the row of smallest rank, the first of equal ones; by group."""
     rows = usable.nonzero()[:, 0]
     least = torch.full((groups,), torch.inf, dtype=torch.float64, device=group.device)
     least = least.scatter_reduce(0, group[rows], rank[rows], "amin")
@@ -441,14 +441,14 @@ def _in_image(pixel: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _collect(found: Tensor, owner: Tensor, faces: Parts, slot: Tensor, clipping: Clipping) -> _Group:
-    """Number the pixels that are drawn or needed, and write the rows that `Visibility` describes."""
+    """Number the pixels that are rendered or needed, and write the rows described in `Visibility`."""
     rows, columns = clipping.height + 2, clipping.width + 2
     needed = torch.zeros(len(owner), dtype=torch.bool, device=owner.device)
     needed[found[:, :2].reshape(-1)] = True
-    drawn = owner >= 0
+    rendered = owner >= 0
     image = _in_image(torch.arange(len(owner), device=owner.device), rows, columns)
-    covered = (drawn & (image | needed)).nonzero()[:, 0]
-    bare = (needed & ~drawn).nonzero()[:, 0]
+    covered = (rendered & (image | needed)).nonzero()[:, 0]
+    bare = (needed & ~rendered).nonzero()[:, 0]
     number = torch.zeros(len(owner), dtype=torch.int64, device=owner.device)
     number[covered] = torch.arange(len(covered), device=owner.device)
     number[bare] = -1 - torch.arange(len(bare), device=owner.device)

@@ -1,4 +1,4 @@
-"""Any engine, made differentiable."""
+"""A wrapper that makes any engine differentiable by finite differences."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from inverse_graphics.render.finite_difference.steps import DifferenceSettings
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 
-class DrawsDifferences(Protocol):
-    """Draws layers and differentiates them, here or elsewhere: see `LayerDifferences`."""
+class DifferenceBackend(Protocol):
+    """Renders layers and differentiates them, in this process or in others: see `LayerDifferences`."""
 
     def layers(self, view: View, inputs: LayerInputs) -> Layers:
-        """Draw."""
+        """Render layers."""
 
     def pull_back(
         self,
@@ -30,20 +30,21 @@ class DrawsDifferences(Protocol):
         wanted: tuple[bool, ...],
         settings: DifferenceSettings,
     ) -> tuple[Tensor | None, ...]:
-        """Gradients by `inputs`."""
+        """Compute gradients in `inputs`."""
 
     def close(self) -> None:
-        """Give back whatever draws."""
+        """Release all resources."""
 
 
 class FiniteDifference:
     """Another engine's layers, with gradients by central differences.
 
-    What is returned is the Jacobian of the picture as a product with what is asked of its pixels, so any
-    likelihood will do. Differentiable in everything but K and `asset`: poses of objects and cameras, scales,
-    tints and lights; directions of lights along the sphere. Nothing more is drawn until gradients are asked
-    for; then each layer two times for each of the three places and turns of an object, and less often for the
-    rest. A difference sees what happens within `step_px` to either side; edges should be supersampled.
+    The backward pass multiplies the Jacobian of the image by the gradient of its pixels, so any likelihood
+    can be used. Differentiable in everything but K and `asset`: poses of objects and cameras, scales, tints
+    and lights; directions of lights along the sphere. Differences are rendered only when gradients are
+    requested; then each layer twice for each of the three translations and rotations of an object, and less
+    often for the rest. A difference sees changes within `step_px` to either side; edges should be
+    supersampled.
     """
 
     differentiable = True
@@ -53,23 +54,27 @@ class FiniteDifference:
         engine: RenderEngine,
         library: MeshLibrary,
         settings: DifferenceSettings | None = None,
-        drawing: DrawsDifferences | None = None,
+        drawing: DifferenceBackend | None = None,
     ) -> None:
-        """library: the engine's meshes, whose sizes are needed.  drawing: who draws, if not this process."""
+        """Wrap an engine.
+
+        engine: the engine.  library: its meshes, whose sizes are needed.  drawing: the backend, by default
+        this process.
+        """
         self.engine = engine
         self.library = library
         self.settings = settings or DifferenceSettings()
         self._drawing = drawing or LayerDifferences(engine, library.radius)
 
     @classmethod
-    def by_workers(
+    def with_workers(
         cls,
         engine: RenderEngine,
         library: MeshLibrary,
         workers: int,
         settings: DifferenceSettings | None = None,
     ) -> FiniteDifference:
-        """Let so many processes draw, of which each makes an engine like this one; they start at once.
+        """Render by a number of processes, each with an engine like this one; they start immediately.
 
         They end with `close`, with a `with` statement, with an error, with Ctrl-C, or with this process.
 
@@ -87,7 +92,7 @@ class FiniteDifference:
         self.close()
 
     def close(self) -> None:
-        """End the processes that draw, if there are any."""
+        """End the worker processes, if there are any."""
         self._drawing.close()
 
     @property
@@ -96,43 +101,45 @@ class FiniteDifference:
         return f"Δ{self.engine.name}"
 
     def with_step(self, step_px: float) -> FiniteDifference:
-        """The same, with differences of another length; whoever draws is shared."""
+        """The same engine with another step; the backend is shared."""
         settings = replace(self.settings, step_px=step_px)
         return FiniteDifference(self.engine, self.library, settings, self._drawing)
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone; differentiable in all but `asset` and K.
+        """Render every object of every scene alone; differentiable in all but `asset` and K.
 
         Raises:
-            EngineError: K asks for a gradient.
+            EngineError: K requires a gradient.
         """
         if camera.K.requires_grad:
-            raise EngineError("no differences are taken by the camera's K: detach it, or use another engine")
+            raise EngineError(
+                "finite differences in the camera's K are not supported: detach it, or use another engine"
+            )
         view = View(objects.asset, camera.K, camera.height, camera.width)
-        inputs = LayerInputs.seen_from(camera, objects, light)
+        inputs = LayerInputs.in_camera_frame(camera, objects, light)
         if not (torch.is_grad_enabled() and any(part.requires_grad for part in inputs)):
             return self._drawing.layers(view, inputs)
         return Layers(*_Draw.apply(self._drawing, view, self.settings, *inputs))  # type: ignore[no-untyped-call]
 
 
 class _Draw(torch.autograd.Function):
-    """Layers of inputs in the camera's frame, with their way back."""
+    """Layers of inputs in the camera's frame, with their backward pass."""
 
     @staticmethod
     def forward(
-        ctx: Any, drawing: DrawsDifferences, view: View, settings: DifferenceSettings, *inputs: Tensor
+        ctx: Any, drawing: DifferenceBackend, view: View, settings: DifferenceSettings, *inputs: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw: rgb, depth, alpha."""
+        """Render rgb, depth, alpha."""
         ctx.save_for_backward(*inputs)
-        ctx.kept = (drawing, view, settings)
+        ctx.saved = (drawing, view, settings)
         rgb, depth, alpha = drawing.layers(view, LayerInputs(*(part.detach() for part in inputs)))
         return rgb, depth, alpha
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
-        """Take differences along what is asked for."""
-        drawing, view, settings = ctx.kept
+        """Take differences in the inputs that require gradients."""
+        drawing, view, settings = ctx.saved
         inputs = LayerInputs(*ctx.saved_tensors)
         wanted = ctx.needs_input_grad[3:]
         return None, None, None, *drawing.pull_back(view, inputs, Layers(*given), wanted, settings)

@@ -1,7 +1,4 @@
-"""Layers, and what their pixels ask of what they depend on, by central differences.
-
-All that layers depend on, as it is seen from the camera: neither world nor pose of the camera are left.
-"""
+"""Layers and their gradients by central differences, with all inputs in the camera's frame."""
 
 from __future__ import annotations
 
@@ -16,15 +13,15 @@ from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.finite_difference.steps import (
     DifferenceSettings,
     PoseSteps,
+    rotated,
     rotation_gradient,
     tangents,
-    turned,
 )
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 
 class LayerInputs(NamedTuple):
-    """What layers can be differentiated by; everything in the camera's frame.
+    """The differentiable inputs of layers; everything in the camera's frame.
 
     position: (B, N, 3), metres.  rotation: (B, N, 3, 3), camera from object.  scale: (B, N).
     tint: (B, N, 3).  direction: (B, 3), unit, towards the light.  diffuse, ambient: (B, 3).
@@ -39,8 +36,8 @@ class LayerInputs(NamedTuple):
     ambient: Tensor
 
     @classmethod
-    def seen_from(cls, camera: CameraBatch, objects: ObjectBatch, light: LightBatch) -> LayerInputs:
-        """Turn the world into the camera's frame; differentiable in all poses."""
+    def in_camera_frame(cls, camera: CameraBatch, objects: ObjectBatch, light: LightBatch) -> LayerInputs:
+        """Transform the world to the camera's frame; differentiable in all poses."""
         rotation, eye = camera.T_world_camera[:, :3, :3], camera.T_world_camera[:, None, :3, 3]
         return cls(
             position=(objects.position - eye) @ rotation,
@@ -55,7 +52,7 @@ class LayerInputs(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """What layers are never differentiated by.
+    """The inputs of layers that are not differentiable.
 
     asset: (B, N).  K: (B, 3, 3), pixels.  height, width: pixels.
     """
@@ -66,7 +63,7 @@ class View:
     width: int
 
     def arguments(self, inputs: LayerInputs) -> tuple[ObjectBatch, CameraBatch, LightBatch]:
-        """What an engine is to draw: a world of which the camera's frame is the origin."""
+        """The arguments for an engine: a world whose frame is the camera's."""
         pose = torch.eye(4, dtype=self.K.dtype, device=self.K.device).expand(len(self.K), 4, 4)
         return (
             ObjectBatch(self.asset, inputs.position, inputs.rotation, inputs.scale, inputs.tint),
@@ -75,21 +72,21 @@ class View:
         )
 
     def part(self, scenes: slice) -> View:
-        """Some of the B scenes; copied, as a part of a tensor is pickled with all that it is a part of."""
+        """Some of the B scenes; copied, as pickling a slice of a tensor pickles its whole storage."""
         return View(self.asset[scenes].clone(), self.K[scenes].clone(), self.height, self.width)
 
 
 Move = Callable[[float], LayerInputs]
-"""Inputs moved by a whole step ahead (1) or back (−1)."""
+"""Inputs moved by a whole step forward (1) or backward (−1)."""
 
 
 class LayerDifferences:
-    """Draws layers with an engine, and differentiates them.
+    """Renders layers with an engine, and differentiates them.
 
-    Each object is drawn alone, so one picture moved serves all objects of a scene, and no object is drawn
-    anew because another one moves: 12 pictures of a layer give the slopes of its whole pose. Both sides of a
-    difference are calls of their own, of the same scenes in the same order, so that an engine whose samples
-    are random meets the same numbers in both if it draws them anew in each call.
+    Each object is rendered alone, so one perturbed image serves all objects of a scene, and no object is
+    rendered again because another one moves: 12 renderings of a layer give the derivatives of its whole
+    pose. Both sides of a difference are separate calls, of the same scenes in the same order, so that an
+    engine with random samples uses the same numbers in both if it samples them in each call.
     """
 
     def __init__(self, engine: RenderEngine, radius: Tensor) -> None:
@@ -97,7 +94,7 @@ class LayerDifferences:
         self._radius = radius
 
     def layers(self, view: View, inputs: LayerInputs) -> Layers:
-        """Draw."""
+        """Render layers."""
         with torch.no_grad():
             return self.engine.layers(*view.arguments(inputs))
 
@@ -110,25 +107,26 @@ class LayerDifferences:
         wanted: Sequence[bool],
         settings: DifferenceSettings,
     ) -> tuple[Tensor | None, ...]:
-        """Gradients by `inputs`, of which only those `wanted` are taken.
+        """Compute gradients in `inputs`, only the `wanted` ones.
 
-        given: what is asked of each pixel of the layers, the gradient of anything by them.
+        view: of the layers.  inputs: of the layers.  given: gradient of the result in each pixel of the
+        layers.
         """
         slopes = _Slopes(self, view, inputs, given, settings)
         taken = zip(_GRADIENTS, wanted, strict=True)
         return tuple(gradient(slopes) if needed else None for gradient, needed in taken)
 
     def close(self) -> None:
-        """Nothing has to be given back."""
+        """Do nothing: there are no resources to release."""
 
     def steps(self, view: View, inputs: LayerInputs, step_px: float) -> PoseSteps:
-        """Steps of all slots; empty ones have some too."""
+        """Steps of all slots, empty ones included."""
         radius = self._radius.to(inputs.scale)[view.asset] * inputs.scale
         return PoseSteps.from_pixels(inputs.position, radius, view.K, step_px)
 
 
 class _Slopes:
-    """One pull-back: the slopes along each input, one after another."""
+    """One backward pass: the derivatives in each input, one after another."""
 
     def __init__(
         self,
@@ -147,7 +145,7 @@ class _Slopes:
         self._depth_counts = bool(given.depth.any())
 
     def by_layer(self, move: Move) -> Tensor:
-        """What all pixels of each layer ask of a step, (B, N)."""
+        """The gradient of all pixels of each layer in a step, (B, N)."""
         ahead, behind = self._sides(move)
         asked = _product(self._given.rgb, ahead.rgb - behind.rgb) + _product(
             self._given.alpha, ahead.alpha - behind.alpha
@@ -158,7 +156,7 @@ class _Slopes:
         return (asked + _product(self._given.depth, torch.where(nearer.isfinite(), nearer, 0.0))) / 2
 
     def by_channel(self, move: Move) -> Tensor:
-        """What the pixels of each colour ask of a step in which all three are moved, (B, N, 3)."""
+        """The gradient of the pixels of each colour in a step of all three, (B, N, 3)."""
         ahead, behind = self._sides(move)
         return (self._given.rgb * (ahead.rgb - behind.rgb)).flatten(3).sum(-1) / 2
 
@@ -190,7 +188,7 @@ def _by_rotation(slopes: _Slopes) -> Tensor:
     for axis in range(3):
 
         def move(side: float, about: int = axis) -> LayerInputs:
-            return inputs._replace(rotation=turned(inputs.rotation, about, side * radians))
+            return inputs._replace(rotation=rotated(inputs.rotation, about, side * radians))
 
         found.append(slopes.by_layer(move) / radians)
     return rotation_gradient(torch.stack(found, dim=-1), inputs.rotation)

@@ -1,4 +1,4 @@
-"""Differences taken by several processes, each for some of the scenes."""
+"""Finite differences by several processes, each for some of the scenes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Tensors = TypeVar("Tensors", LayerInputs, Layers)
 
 
 class PackedLayers(NamedTuple):
-    """Only those pixels of layers that show anything: a small part of them.
+    """The pixels of layers that are not empty, which are few.
 
-    shape: (B, N, H, W).  pixel: (n,), among all of them.  values: (5, n), r, g, b, depth, alpha.
+    shape: (B, N, H, W).  pixel: (n,), flat indices.  values: (5, n), r, g, b, depth, alpha.
     """
 
     shape: tuple[int, ...]
@@ -29,7 +29,7 @@ class PackedLayers(NamedTuple):
 
     @classmethod
     def from_layers(cls, layers: Layers) -> PackedLayers:
-        """Leave out what is empty."""
+        """Remove empty pixels."""
         shape = tuple(layers.alpha.shape)
         pixel = ((layers.alpha != 0) | (layers.depth != torch.inf)).flatten().nonzero()[:, 0]
         planes = [layers.rgb.flatten()[place] for place in _places(pixel, shape)]
@@ -38,7 +38,7 @@ class PackedLayers(NamedTuple):
 
     @staticmethod
     def joined(parts: list[PackedLayers]) -> Layers:
-        """All pixels again, of batches one after another."""
+        """Restore all pixels of consecutive batches."""
         slots, height, width = parts[0].shape[1:]
         shape = (sum(part.shape[0] for part in parts), slots, height, width)
         like = parts[0].values
@@ -56,20 +56,20 @@ class PackedLayers(NamedTuple):
 
 
 def _places(pixel: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
-    """Where the three colours of pixels lie in (B, N, 3, H, W)."""
+    """Flat indices of the three colours of pixels in (B, N, 3, H, W)."""
     size = shape[2] * shape[3]
     first = pixel + 2 * size * (pixel // max(size, 1))
     return [first, first + size, first + 2 * size]
 
 
 class _Worker:
-    """What is copied to each process."""
+    """The object that is copied to each process."""
 
     def __init__(self, drawing: LayerDifferences) -> None:
         self._drawing = drawing
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Wake up in another process, where as many are at work as there is room for."""
+        """Restore in another process, with its share of the threads."""
         vars(self).update(state)
         torch.set_num_threads(1)
 
@@ -81,7 +81,7 @@ class _Worker:
 
 
 class ParallelDifferences:
-    """As `LayerDifferences`, by `workers` processes that start at once.
+    """As `LayerDifferences`, by `workers` processes that start immediately.
 
     Raises:
         EngineError: fewer than one worker.
@@ -91,7 +91,7 @@ class ParallelDifferences:
         self._replicas = Replicas(_Worker(LayerDifferences(engine, radius)), workers)
 
     def layers(self, view: View, inputs: LayerInputs) -> Layers:
-        """Draw; each process some of the scenes."""
+        """Render; each process some of the scenes."""
         calls = [(view.part(scenes), _part(inputs, scenes)) for scenes in self._shares(len(view.K))]
         return PackedLayers.joined(self._replicas.call("layers", calls))
 
@@ -103,7 +103,7 @@ class ParallelDifferences:
         wanted: tuple[bool, ...],
         settings: DifferenceSettings,
     ) -> tuple[Tensor | None, ...]:
-        """Gradients by `inputs`; each process those of some of the scenes."""
+        """Compute gradients in `inputs`; each process for some of the scenes."""
         calls = [
             (view.part(scenes), _part(inputs, scenes), _part(given, scenes), wanted, settings)
             for scenes in self._shares(len(view.K))
@@ -122,5 +122,5 @@ class ParallelDifferences:
 
 
 def _part(batch: Tensors, scenes: slice) -> Tensors:
-    """Some of the scenes; copied, as a part of a tensor is pickled with all that it is a part of."""
+    """Some of the scenes; copied, as pickling a slice of a tensor pickles its whole storage."""
     return type(batch)(*(tensor[scenes].detach().clone() for tensor in batch))

@@ -1,7 +1,7 @@
-"""Copies of an object in processes of their own, which live until they are no longer needed.
+"""Copies of an object in worker processes.
 
-Processes are spawned, not forked: threads and OpenGL contexts do not survive a fork. What goes to and fro is
-pickled; both ends are this program.
+Processes are spawned, not forked: threads and OpenGL contexts do not survive a fork. Messages are pickled;
+both ends are this program.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Any
 from inverse_graphics.errors import EngineError, InverseGraphicsError
 
 PATIENCE_S = 5.0
-"""Until a process that was asked to end is made to."""
+"""Time after which a process that does not end is killed."""
 
 
 class Replicas:
-    """An object, copied to `count` processes that start at once.
+    """An object, copied to `count` processes that start immediately.
 
     Ctrl-C reaches this process only, which ends the others; so does any error, and this process's own end.
     A `with` statement, or `close`, ends them sooner.
 
     Raises:
-        EngineError: fewer than one process is asked for.
+        EngineError: fewer than one process is requested.
     """
 
     def __init__(self, original: object, count: int) -> None:
@@ -50,7 +50,7 @@ class Replicas:
 
     @property
     def process_ids(self) -> tuple[int, ...]:
-        """Of all processes."""
+        """The ids of all processes."""
         return tuple(worker.process.pid for worker in self._workers)
 
     def close(self) -> None:
@@ -58,26 +58,26 @@ class Replicas:
         self._end()
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Call a method of the copies at once, each with a tuple of arguments; no more tuples than copies.
+        """Call a method of the copies in parallel, each with a tuple of arguments; at most one tuple each.
 
         Raises:
             EngineError: a process died, or all were ended before.
-            InverseGraphicsError: what the method raised.
+            InverseGraphicsError: raised by the method.
         """
         if not self._end.alive:
-            raise EngineError("the render workers were ended: make the engine anew")
+            raise EngineError("the render workers were ended: make the engine again")
         busy = self._workers[: len(arguments)]
         try:
             for worker, given in zip(busy, arguments, strict=True):
                 worker.send((method, given))
             return [worker.receive() for worker in busy]
-        except BaseException:  # whatever it was, Ctrl-C included: answers may still be on their way
+        except BaseException:  # any exception, Ctrl-C included: answers may be pending
             self.close()
             raise
 
 
 class _Worker:
-    """One process, as this one sees it."""
+    """One worker process, from this side."""
 
     def __init__(self, pickled: bytes, name: str) -> None:
         context = get_context("spawn")
@@ -86,7 +86,7 @@ class _Worker:
         self.process: Any = context.Process(target=_serve, args=(other_end, pickled), name=name, daemon=True)
         with _interrupts_blocked():
             self.process.start()
-        other_end.close()  # what is left of it is the worker's, and goes with the worker
+        other_end.close()  # the remaining copy belongs to the worker, and is closed with it
 
     def send(self, question: object) -> None:
         try:
@@ -130,11 +130,11 @@ def _end_all(workers: list[_Worker]) -> None:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """A process started within never hears of Ctrl-C: what is blocked is inherited."""
+    """Block Ctrl-C in processes that are started within, as blocked signals are inherited."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    resource_tracker.ensure_running()  # a process that spawn starts once, and that then unblocks Ctrl-C
+    resource_tracker.ensure_running()  # spawn starts this process once, which then unblocks Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -148,7 +148,7 @@ def _serve(connection: Connection, pickled: bytes) -> None:
     try:
         original = pickle.loads(pickled)  # noqa: S301
     except Exception as raised:
-        problem = _told(raised)
+        problem = _sendable(raised)
     while True:
         try:
             method, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301
@@ -163,10 +163,10 @@ def _answer(original: object, method: str, arguments: tuple[Any, ...]) -> tuple[
     try:
         return getattr(original, method)(*arguments), None
     except Exception as raised:
-        return None, _told(raised)
+        return None, _sendable(raised)
 
 
-def _told(problem: Exception) -> InverseGraphicsError | str:
+def _sendable(problem: Exception) -> InverseGraphicsError | str:
     return (
         problem if isinstance(problem, InverseGraphicsError) else "".join(traceback.format_exception(problem))
     )

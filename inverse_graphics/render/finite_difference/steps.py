@@ -1,4 +1,4 @@
-"""How far things are moved for a difference: so far that they move by a given number of pixels."""
+"""Steps of finite differences, such that objects move by a given number of pixels."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from torch import Tensor
 from inverse_graphics.errors import EngineError
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, rigid_transform
 
-NEAREST = 0.01  # metres; what is nearer to the camera is moved as if it were here
-MOST_NEARER = (
-    0.2  # of its distance, that a thing is moved along the line of sight, or of its size, that it grows
-)
+NEAREST = 0.01  # metres; smallest distance to the camera in the computation of steps
+MOST_NEARER = 0.2  # largest step: share of the distance along the line of sight, or of the scale
 MOST_RADIANS = 0.5
 UPRIGHT = 0.9
 
 
 @dataclass(frozen=True)
 class DifferenceSettings:
-    """step_px: pixels by which what is moved farthest moves, each way.
+    """Settings of differences.
 
-    light_radians: by which lights are turned.  colour: by which tints and lights are made brighter; pictures
-    are linear in them, so that it matters only to engines that round.
+    step_px: largest displacement of a point in the image, pixels, to each side.
+    light_radians: rotation of lights.  colour: change of tints and lights; images are linear in them, so
+    that it matters only for engines that round.
     """
 
     step_px: float = 0.5
@@ -34,23 +33,23 @@ class DifferenceSettings:
     def __post_init__(self) -> None:
         if not (self.step_px > 0 and 0 < self.light_radians < 1 and self.colour > 0):
             raise EngineError(
-                f"differences of {self.step_px} pixels, {self.light_radians} radians of light and "
+                f"steps of {self.step_px} pixels, {self.light_radians} radians of light and "
                 f"{self.colour} of colour: expected positive numbers, and less than one radian"
             )
 
 
 @dataclass(frozen=True)
 class StepSchedule:
-    """From long steps, which see far, to short ones, which see exactly.
+    """A schedule from long steps, with a wide range, to short ones, which are more accurate.
 
-    first_px, last_px: pixels, at the beginning and at the end of learning.
+    first_px: pixels, at the start of training.  last_px: pixels, at its end.
     """
 
     first_px: float = 2.0
     last_px: float = 0.5
 
     def step_px(self, progress: float) -> float:
-        """The step when a share `progress` of learning, in [0, 1], is over: a geometric series."""
+        """The step at a share `progress` of training, in [0, 1]: a geometric series."""
         over = min(max(progress, 0.0), 1.0)
         return float(self.first_px * (self.last_px / self.first_px) ** over)
 
@@ -69,10 +68,10 @@ class PoseSteps(NamedTuple):
 
     @classmethod
     def from_pixels(cls, position: Tensor, radius: Tensor, K: Tensor, step_px: float) -> PoseSteps:
-        """Turn pixels into metres and radians.
+        """Convert a step in pixels to metres and radians.
 
-        position: (B, N, 3), metres, camera frame.  radius: (B, N), metres, of the ball about an object's
-        origin that holds it.  K: (B, 3, 3).
+        position: (B, N, 3), metres, camera frame.  radius: (B, N), metres, of the bounding sphere about an
+        object's origin.  K: (B, 3, 3), pixels.  step_px: pixels.
         """
         distance = position.norm(dim=-1).clamp(min=NEAREST)
         pixel = distance / (K[:, 0, 0] * K[:, 1, 1]).sqrt()[:, None]
@@ -88,7 +87,7 @@ class PoseSteps(NamedTuple):
 
 
 def _about_line_of_sight(position: Tensor) -> Tensor:
-    """Right-handed axes (…, 3, 3) by rows, of which the last points from the camera to `position`."""
+    """Right-handed axes (…, 3, 3) by rows, the last from the camera to `position`."""
     length = position.norm(dim=-1, keepdim=True)
     forward = position.new_tensor([0.0, 0.0, 1.0]).expand_as(position)
     sight = torch.where(length > 0, position / torch.where(length > 0, length, 1.0), forward)
@@ -103,18 +102,18 @@ def tangents(direction: Tensor) -> Tensor:
     return _about_line_of_sight(direction)[..., :2, :]
 
 
-def turned(rotation: Tensor, axis: int, radians: Tensor) -> Tensor:
-    """Rotations (…, 3, 3) turned further about an axis of the frame that they lead to.  radians: (…)."""
+def rotated(rotation: Tensor, axis: int, radians: Tensor) -> Tensor:
+    """Rotate rotations (…, 3, 3) about an axis of their target frame.  radians: (…)."""
     vector = torch.zeros(*radians.shape, 3, dtype=radians.dtype, device=radians.device)
     vector[..., axis] = radians
     return matrix_from_rotation_vector(vector) @ rotation
 
 
 def rotation_gradient(slopes: Tensor, rotation: Tensor) -> Tensor:
-    """The shortest gradient (…, 3, 3) by a rotation's entries that has given slopes.
+    """The shortest gradient (…, 3, 3) in a rotation's entries that has given derivatives.
 
-    slopes: (…, 3), per radian about each axis of the frame that the rotation leads to. A small turn by δ adds
-    [δ]× R to R, and the inner product of ½ [g]× R with that is g · δ.
+    slopes: (…, 3), per radian about each axis of the rotation's target frame.  rotation: R. A small
+    rotation by δ adds [δ]× R to R, and the inner product of ½ [g]× R with that is g · δ.
     """
     x, y, z = slopes.unbind(-1)
     zero = torch.zeros_like(x)
@@ -122,9 +121,9 @@ def rotation_gradient(slopes: Tensor, rotation: Tensor) -> Tensor:
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2) @ rotation / 2
 
 
-def steered(T_world_camera: Tensor, move: Tensor, turn: Tensor) -> Tensor:
-    """Cameras (B, 4, 4) moved along their own axes and turned about them.
+def moved_cameras(T_world_camera: Tensor, move: Tensor, angles: Tensor) -> Tensor:
+    """Translate and rotate cameras (B, 4, 4) along and about their own axes.
 
-    move: (B, 3), metres.  turn: (B, 3), radians.
+    move: (B, 3), metres.  angles: (B, 3), radians.
     """
-    return T_world_camera @ rigid_transform(matrix_from_rotation_vector(turn), move)
+    return T_world_camera @ rigid_transform(matrix_from_rotation_vector(angles), move)

@@ -1,7 +1,4 @@
-"""Differences of whole pictures, for engines whose objects change each other's look: shadows, reflections.
-
-Gradients for an engine that may have none.
-"""
+"""Finite differences of whole images, for engines with effects between objects, such as shadows."""
 
 from __future__ import annotations
 
@@ -20,19 +17,19 @@ from inverse_graphics.render.finite_difference.engine import FiniteDifference
 from inverse_graphics.render.finite_difference.steps import (
     DifferenceSettings,
     PoseSteps,
+    moved_cameras,
+    rotated,
     rotation_gradient,
-    steered,
     tangents,
-    turned,
 )
-from inverse_graphics.render.pictures import SceneEngine
+from inverse_graphics.render.rendering import SceneEngine
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 Move = Callable[[float], "SceneInputs"]
 
 
 class SceneInputs(NamedTuple):
-    """What pictures can be differentiated by; everything in the world's frame, see `SceneBatch`."""
+    """The differentiable inputs of images; everything in the world's frame, see `SceneBatch`."""
 
     position: Tensor
     rotation: Tensor
@@ -47,14 +44,14 @@ class SceneInputs(NamedTuple):
 
     @classmethod
     def from_scenes(cls, scene: SceneBatch) -> SceneInputs:
-        """Take them out of scenes."""
+        """Extract them from scenes."""
         objects, light = scene.objects, scene.light
         placed = (objects.position, objects.rotation, objects.scale, objects.tint)
         lit = (light.direction, light.diffuse, light.ambient)
         return cls(*placed, scene.camera.T_world_camera, *lit, scene.table.colour, scene.background)
 
     def put_into(self, scene: SceneBatch) -> SceneBatch:
-        """The same scenes, but for these."""
+        """Replace them in scenes."""
         placed = ObjectBatch(scene.objects.asset, self.position, self.rotation, self.scale, self.tint)
         return SceneBatch(
             objects=placed,
@@ -66,14 +63,14 @@ class SceneInputs(NamedTuple):
 
 
 class FiniteDifferenceOfScenes:
-    """A `SceneEngine`'s pictures, with gradients by central differences.
+    """A `SceneEngine`'s images, with gradients by central differences.
 
-    As `FiniteDifference`, but that the picture is drawn anew for every object that moves: twelve times for
-    the pose of each, as often for the camera's. Not differentiable in K and in the table's size. `layers` are
-    the inner engine's, each object alone, by `FiniteDifference`.
+    As `FiniteDifference`, but the image is rendered again for every object that moves: twelve times for the
+    pose of each, and as often for the camera's. Not differentiable in K and in the table's size. `layers`
+    are the inner engine's, each object alone, by `FiniteDifference`.
 
     Raises:
-        EngineError: the engine draws no whole scenes.
+        EngineError: the engine does not render whole scenes.
     """
 
     differentiable = True
@@ -82,11 +79,11 @@ class FiniteDifferenceOfScenes:
         self, engine: RenderEngine, library: MeshLibrary, settings: DifferenceSettings | None = None
     ) -> None:
         if not isinstance(engine, SceneEngine):
-            raise EngineError(f"engine '{engine.name}' draws layers only: use FiniteDifference(engine)")
+            raise EngineError(f"engine '{engine.name}' renders layers only: use FiniteDifference(engine)")
         self.engine = engine
         self.library = library
         self.settings = settings or DifferenceSettings()
-        self._pictures: SceneEngine = engine
+        self._scene_engine: SceneEngine = engine
         self._layers = FiniteDifference(engine, library, self.settings)
 
     @property
@@ -95,32 +92,34 @@ class FiniteDifferenceOfScenes:
         return f"Δ{self.engine.name}"
 
     def with_step(self, step_px: float) -> FiniteDifferenceOfScenes:
-        """The same, with differences of another length."""
+        """The same engine with another step."""
         return FiniteDifferenceOfScenes(self.engine, self.library, replace(self.settings, step_px=step_px))
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone; differentiable as `FiniteDifference` is."""
+        """Render every object of every scene alone; differentiable as `FiniteDifference` is."""
         return self._layers.layers(objects, camera, light)
 
-    def picture(self, scene: SceneBatch) -> Composite:
-        """Draw all objects over table and background.
+    def render_scene(self, scene: SceneBatch) -> Composite:
+        """Render all objects over table and background.
 
         Raises:
-            EngineError: K or the table's size asks for a gradient.
+            EngineError: K or the table's size requires a gradient.
         """
         if scene.camera.K.requires_grad or scene.table.size.requires_grad:
-            raise EngineError("no differences are taken by the camera's K or the table's size: detach them")
+            raise EngineError(
+                "finite differences in the camera's K or the table's size are not supported: detach them"
+            )
         inputs = SceneInputs.from_scenes(scene)
         if not (torch.is_grad_enabled() and any(part.requires_grad for part in inputs)):
             with torch.no_grad():
-                return self._pictures.picture(scene)
+                return self._scene_engine.render_scene(scene)
         radius = self.library.radius.to(inputs.scale)[scene.objects.asset] * inputs.scale.detach()
-        drawing = (self._pictures, scene, radius, self.settings)
+        drawing = (self._scene_engine, scene, radius, self.settings)
         return Composite(*_Draw.apply(*drawing, *inputs))  # type: ignore[no-untyped-call]
 
 
 class _Draw(torch.autograd.Function):
-    """Pictures of scenes, with their way back."""
+    """Images of scenes, with their backward pass."""
 
     @staticmethod
     def forward(
@@ -131,18 +130,18 @@ class _Draw(torch.autograd.Function):
         settings: DifferenceSettings,
         *inputs: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Draw: image, alpha, depth, mask."""
+        """Render image, alpha, depth, mask."""
         ctx.save_for_backward(*inputs)
-        ctx.kept = (engine, scene, radius, settings)
-        drawn = engine.picture(SceneInputs(*(part.detach() for part in inputs)).put_into(scene))
-        ctx.mark_non_differentiable(drawn.mask)
-        return tuple(drawn)
+        ctx.saved = (engine, scene, radius, settings)
+        rendered = engine.render_scene(SceneInputs(*(part.detach() for part in inputs)).put_into(scene))
+        ctx.mark_non_differentiable(rendered.mask)
+        return tuple(rendered)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *given: Tensor) -> tuple[Tensor | None, ...]:
-        """Take differences along what is asked for."""
-        engine, scene, radius, settings = ctx.kept
+        """Take differences in the inputs that require gradients."""
+        engine, scene, radius, settings = ctx.saved
         inputs = SceneInputs(*ctx.saved_tensors)
         slopes = _Slopes(engine, scene, radius, settings, inputs, Composite(*given))
         wanted = ctx.needs_input_grad[4:]
@@ -151,7 +150,7 @@ class _Draw(torch.autograd.Function):
 
 
 class _Slopes:
-    """One way back: the slopes along each input, one after another."""
+    """One backward pass: the derivatives in each input, one after another."""
 
     def __init__(
         self,
@@ -174,7 +173,7 @@ class _Slopes:
         self._given = given
 
     def by_scene(self, move: Move) -> Tensor:
-        """What all pixels of each picture ask of a step, (B,)."""
+        """The gradient of all pixels of each image in a step, (B,)."""
         ahead, behind = self._sides(move)
         nearer = ahead.depth - behind.depth
         parts = (
@@ -185,12 +184,12 @@ class _Slopes:
         return sum((asked * change).flatten(1).sum(1) for asked, change in parts) / 2  # type: ignore[return-value]
 
     def by_channel(self, move: Move) -> Tensor:
-        """What the pixels of each colour ask of a step in which all three are moved, (B, 3)."""
+        """The gradient of the pixels of each colour in a step of all three, (B, 3)."""
         ahead, behind = self._sides(move)
         return (self._given.image * (ahead.image - behind.image)).flatten(2).sum(-1) / 2
 
     def by_slot(self, change: Callable[[Tensor], SceneInputs], step: Tensor) -> Tensor:
-        """Slopes per unit of `step` (B, N), of which one slot at a time is taken, (B, N).
+        """Derivatives per unit of `step` (B, N), which is applied to one slot at a time, (B, N).
 
         change: gives the inputs after steps (B, N).
         """
@@ -203,14 +202,14 @@ class _Slopes:
         return torch.where(step > 0, found / torch.where(step > 0, step, 1.0), 0.0)
 
     def across(self) -> Tensor:
-        """How far the camera is moved, (B,), metres: as objects are, or as the world's origin would be."""
+        """Step of the camera, (B,), metres: as for objects, or for the world's origin if there are none."""
         metres = torch.where(self.there, self.steps.metres[..., 0], 0.0).sum(1)
         origin = self.settings.step_px * self.inputs.T_world_camera[:, :3, 3].norm(dim=1) / self.focal
         count = self.there.sum(1)
         return torch.where(count > 0, metres / count.clamp(min=1), origin)
 
     def _sides(self, move: Move) -> tuple[Composite, Composite]:
-        ahead, behind = (self._engine.picture(move(side).put_into(self._scene)) for side in (1.0, -1.0))
+        ahead, behind = (self._engine.render_scene(move(side).put_into(self._scene)) for side in (1.0, -1.0))
         return ahead, behind
 
 
@@ -233,7 +232,7 @@ def _by_rotation(slopes: _Slopes) -> Tensor:
     for axis in range(3):
 
         def change(radians: Tensor, about: int = axis) -> SceneInputs:
-            return inputs._replace(rotation=turned(inputs.rotation, about, radians))
+            return inputs._replace(rotation=rotated(inputs.rotation, about, radians))
 
         found.append(slopes.by_slot(change, slopes.steps.radians))
     return rotation_gradient(torch.stack(found, dim=-1), inputs.rotation)
@@ -269,13 +268,13 @@ def _by_camera(slopes: _Slopes) -> Tensor:
         step[:, index] = metres if index < 3 else radians
 
         def move(side: float, step: Tensor = step) -> SceneInputs:
-            return inputs._replace(T_world_camera=steered(pose, side * step[:, :3], side * step[:, 3:]))
+            return inputs._replace(T_world_camera=moved_cameras(pose, side * step[:, :3], side * step[:, 3:]))
 
         found.append(slopes.by_scene(move) / step[:, index])
-    moves, turns = torch.stack(found[:3], dim=-1), torch.stack(found[3:], dim=-1)
+    moves, rotations = torch.stack(found[:3], dim=-1), torch.stack(found[3:], dim=-1)
     gradient = torch.zeros_like(pose)
     gradient[:, :3, 3] = (slopes.to_world @ moves[..., None])[..., 0]
-    own = rotation_gradient(turns, torch.eye(3, dtype=pose.dtype, device=pose.device))
+    own = rotation_gradient(rotations, torch.eye(3, dtype=pose.dtype, device=pose.device))
     gradient[:, :3, :3] = slopes.to_world @ own
     return gradient
 
@@ -325,24 +324,25 @@ def with_gradients(
     workers: int = 0,
     settings: DifferenceSettings | None = None,
 ) -> RenderEngine:
-    """Give the engine itself if it has gradients, else its differences: of whole scenes if it draws them.
+    """Return the engine itself if it is differentiable, else a wrapper with finite differences.
 
-    library: the engine's meshes.  workers: processes that draw layers, 0 for none but this one.
+    engine: the engine; whole scenes are differentiated if it renders them.  library: the engine's meshes.
+    workers: processes that render layers, 0 for this one only.  settings: of differences.
 
     Raises:
-        EngineError: fewer than no workers.
+        EngineError: a negative number of workers.
     """
     if engine.differentiable:
         return engine
     if isinstance(engine, SceneEngine):
         return FiniteDifferenceOfScenes(engine, library, settings)
     if workers:
-        return FiniteDifference.by_workers(engine, library, workers, settings)
+        return FiniteDifference.with_workers(engine, library, workers, settings)
     return FiniteDifference(engine, library, settings)
 
 
 def with_step(engine: RenderEngine, step_px: float) -> RenderEngine:
-    """Give the same engine with differences of another length, or as it is if it needs none."""
+    """The same engine with another step of differences, or unchanged if it has none."""
     if isinstance(engine, FiniteDifference | FiniteDifferenceOfScenes):
         return engine.with_step(step_px)
     return engine

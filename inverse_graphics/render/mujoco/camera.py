@@ -1,4 +1,4 @@
-"""MuJoCo's cameras: the one place where the picture's axes are turned to OpenGL's."""
+"""MuJoCo's cameras: the only place where image axes are converted to OpenGL's."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from inverse_graphics.render.sampled.engine import NEAR
 Floats = NDArray[np.float64]
 
 SKEWED = 1e-4
-MARGIN = 1e-3  # by which the planes between which is drawn lie before and behind the object
+MARGIN = 1e-3  # distance of the near and far planes from the object
 
 
 class Frame(NamedTuple):
-    """A rectangle of the picture: where its sides are, pixels, and how many samples it has.
+    """A rectangle of the image: its sides, pixels, and its number of samples.
 
     shape: (height, width), samples.
     """
@@ -56,10 +56,10 @@ class MujocoCamera:
 
     @classmethod
     def from_projection(cls, row: Floats, depth: Floats, radius: float) -> MujocoCamera:
-        """Read a camera out of how it projects.
+        """Recover a camera from its projection.
 
         row: (≥ 12,), pixel_from_object as in `layer_parameters`.  depth: (2,), metres, of the mesh's nearest
-        and farthest vertex.  radius: metres, of the mesh, which is to be 1.
+        and farthest vertex.  radius: metres, of the mesh, which is scaled to 1.
 
         Raises:
             EngineError: its K has skew.
@@ -72,7 +72,7 @@ class MujocoCamera:
         right, down = right / scale - centre[0] * forward, down / scale - centre[1] * forward
         focal = (float(np.linalg.norm(right)), float(np.linalg.norm(down)))
         if abs(right @ down) > SKEWED * focal[0] * focal[1]:
-            raise EngineError("MuJoCo draws no camera whose K has skew: set K[0, 1] to 0")
+            raise EngineError("MuJoCo does not support a K with skew: set K[0, 1] to 0")
         metres = scale * radius  # of depth, to a mesh's radius
         near = max(NEAR, depth[0] * (1 - MARGIN))
         return cls(
@@ -86,7 +86,7 @@ class MujocoCamera:
         )
 
     def look_through(self, camera: Any, frame: Frame) -> None:
-        """Set an `MjvGLCamera` to a rectangle of the picture."""
+        """Set an `MjvGLCamera` to a rectangle of the image."""
         left, right = ((x - self.centre[0]) / self.focal[0] * self.near for x in (frame.left, frame.right))
         bottom, top = ((self.centre[1] - y) / self.focal[1] * self.near for y in (frame.bottom, frame.top))
         camera.pos[:] = self.position

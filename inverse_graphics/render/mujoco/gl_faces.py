@@ -1,8 +1,6 @@
-"""What samples meet, by MuJoCo's OpenGL renderer: objects drawn with faces in colours of their own.
+"""Faces at samples by MuJoCo's OpenGL renderer: objects are rendered with an individual colour per face.
 
-What MuJoCo's renderer draws on, and what it draws.
-
-The one thread of a process in which OpenGL draws: a context belongs to a thread, engines to any.
+All OpenGL calls of a process run in one thread: a context belongs to a thread, but engines are used from any.
 """
 
 from __future__ import annotations
@@ -26,13 +24,13 @@ from inverse_graphics.render.sampled.engine import Faces
 from inverse_graphics.render.sampled.windows import Windows
 
 BUFFER_PX = 512
-"""Side of what is drawn at once; larger pictures are drawn in tiles."""
+"""Side of the framebuffer, pixels; larger images are rendered in tiles."""
 
 
 class GlRenderer:
-    """A buffer, what OpenGL keeps of a model, and a stage of `count` geoms that one sets; nothing else on it.
+    """A framebuffer, OpenGL's copy of a model, and a scene of `count` geoms that the caller sets.
 
-    Made, used and freed in the thread that draws alone.
+    Created, used and freed in the OpenGL thread.
     """
 
     def __init__(self, model: Any, count: int) -> None:
@@ -46,11 +44,11 @@ class GlRenderer:
 
     @property
     def geoms(self) -> Any:
-        """What is on the stage."""
+        """The geoms of the scene."""
         return self.scene.geoms
 
     def draw(self, eye: MujocoCamera, frame: Frame) -> NDArray[np.uint8]:
-        """Draw a rectangle of the picture, (height, width, 3), its last row first; valid until the next."""
+        """Render a rectangle of the image, (height, width, 3), last row first; valid until the next call."""
         mujoco, (height, width) = self._mujoco, frame.shape
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
         for camera in self.scene.camera:
@@ -62,15 +60,15 @@ class GlRenderer:
         return pixels
 
     def free(self) -> None:
-        """Give the graphics memory back."""
+        """Release the graphics memory."""
         self.context.free()
 
 
 def tiles(samples: NDArray[Any], left: int, top: int, factor: int) -> Iterator[tuple[Frame, NDArray[Any]]]:
-    """Cut what is to be drawn into what fits.
+    """Split a rectangle into tiles that fit into the framebuffer.
 
     samples: (height, width), those of a window that begins at the pixel (left, top), `factor` along each side
-    of a pixel.  Yields each tile's rectangle of the picture, and its part of `samples`, to write into.
+    of a pixel.  Yields each tile's rectangle of the image, and its part of `samples`, to write into.
     """
     for down in range(0, samples.shape[0], BUFFER_PX):
         for across in range(0, samples.shape[1], BUFFER_PX):
@@ -84,10 +82,10 @@ _threads: dict[int, GlThread] = {}
 
 
 class GlThread:
-    """A thread with a context that stays alive.
+    """A thread with an OpenGL context.
 
     Raises:
-        EngineError: OpenGL does not draw here.
+        EngineError: OpenGL does not work here.
     """
 
     def __init__(self) -> None:
@@ -95,20 +93,20 @@ class GlThread:
         self._context = self._thread.submit(new_gl_context).result()
 
     def run(self, function: Callable[[], Result]) -> Result:
-        """Call a function there and wait for what it returns."""
+        """Call a function in the thread and wait for its result."""
         return self._thread.submit(function).result()
 
     def run_later(self, function: Callable[[], object]) -> None:
-        """Call a function there when there is time; asked from anywhere, that thread itself included."""
-        with suppress(RuntimeError):  # at the end there are no threads any more, and nothing to be done
+        """Call a function in the thread without waiting; may be called from any thread, also this one."""
+        with suppress(RuntimeError):  # at interpreter exit the thread is gone, and nothing is left to do
             self._thread.submit(function)
 
 
 def gl_thread() -> GlThread:
-    """The thread of this process; it is made at the first call.
+    """The OpenGL thread of this process, created at the first call.
 
     Raises:
-        EngineError: OpenGL does not draw here.
+        EngineError: OpenGL does not work here.
     """
     if os.getpid() not in _threads:
         _threads[os.getpid()] = GlThread()
@@ -116,7 +114,7 @@ def gl_thread() -> GlThread:
 
 
 class GlFaces:
-    """A `FaceFinder`.  The scene is one mesh that stays where it is; the camera moves about it.
+    """A `FaceFinder`.  The scene is one fixed mesh; the camera moves about it.
 
     Raises:
         EngineError: MuJoCo is not installed, or there is no OpenGL here.
@@ -127,14 +125,14 @@ class GlFaces:
         self._first = library.first_face.tolist()
         self._numbered = NumberedModel.from_library(self.library, BUFFER_PX)
         self._thread = gl_thread()
-        self._model_image = self._thread.run(lambda: GlRenderer(self._numbered.model, 1))
-        weakref.finalize(self, self._thread.run_later, self._model_image.free).atexit = False
+        self._renderer = self._thread.run(lambda: GlRenderer(self._numbered.model, 1))
+        weakref.finalize(self, self._thread.run_later, self._renderer.free).atexit = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GlFaces, (self.library,)
 
     def find(self, windows: Windows) -> Faces:
-        """The face of the library that each sample meets first, −1 where none: (n,) int32."""
+        """The first face of the library at each sample, −1 where none: (n,) int32."""
         faces = np.full(int(windows.first[-1]), -1, np.int32)
         self._thread.run(lambda: self._draw(windows, faces))
         return faces
@@ -151,15 +149,15 @@ class GlFaces:
             shape = (height * windows.factor, width * windows.factor)
             mine = faces[windows.first[layer] : windows.first[layer + 1]].reshape(shape)
             if placed is not shown:
-                _show_numbers(self._model_image.geoms[0], placed)
+                _show_numbers(self._renderer.geoms[0], placed)
                 shown = placed
             for frame, tile in tiles(mine, left, top, windows.factor):
-                pixels = self._model_image.draw(eye, frame)
+                pixels = self._renderer.draw(eye, frame)
                 _decode(pixels, self._first[mesh], self._first[mesh + 1], tile)
 
 
 def _show_numbers(geom: Any, placed: Placed) -> None:
-    """Make an `MjvGeom` a mesh in the colours of its faces."""
+    """Set an `MjvGeom` to a mesh with the colours of its faces."""
     mujoco = load_mujoco()
     where, white = (placed.position, placed.rotation.ravel()), np.ones(4, np.float32)
     mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_MESH, np.zeros(3), *where, white)
@@ -173,7 +171,7 @@ def _show_numbers(geom: Any, placed: Placed) -> None:
 
 @kernel
 def _decode(pixels: NDArray[np.uint8], first: int, last: int, faces: Faces) -> None:
-    """Turn colours back into faces of the library."""
+    """Convert colours to faces of the library."""
     height, width = faces.shape
     for y in range(height):
         for x in range(width):

@@ -1,7 +1,7 @@
-"""How much of the lamp's light reaches what a picture shows: MuJoCo's shadows.
+"""The share of the directional light that reaches each pixel: MuJoCo's shadows.
 
-MuJoCo draws a scene in white, lit by the lamp alone, once with its shadows and once without. What of the
-light is left says where there is shadow, whatever the colours; the rest of the shading is ours.
+MuJoCo renders a scene in white, lit by the directional light alone, once with shadows and once without. The
+ratio is the share of the light, independent of colours; the rest of the shading is this package's.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 
 Floats = NDArray[np.float64]
 
-MOST_OBJECTS = 1000
+MAX_OBJECTS = 1000
 THICKNESS_M = 0.002
-MARGIN = 1.1  # of the map of shadows, at whose border light leaks
+MARGIN = 1.1  # of the shadow map, at whose border light leaks
 CORNERS = np.array([[x, y, z] for z in (-1.0, 1.0) for x in (-1.0, 1.0) for y in (-1.0, 1.0)])
 DARK = 8
-"""Of 255: surfaces that get less light than this even without shadow are left as they are."""
+"""Of 255: surfaces with less light than this without shadows are not shadowed."""
 
 
 class Lamp:
-    """The directional light of scenes, and what stands in it.
+    """The directional light of scenes, and the objects that cast shadows.
 
-    shadow_px: side of the map of shadows, which spans all objects and the table.
+    library: of meshes.  shadow_px: side of the shadow map, which spans all objects and the table.
 
     Raises:
         EngineError: MuJoCo is not installed, or there is no OpenGL here.
@@ -46,19 +46,19 @@ class Lamp:
     def __init__(self, library: MeshLibrary, shadow_px: int) -> None:
         self._numbered = NumberedModel.from_library(library.to("cpu"), BUFFER_PX, shadow_px)
         self._thread = gl_thread()
-        self._model_image = self._thread.run(lambda: GlRenderer(self._numbered.model, MOST_OBJECTS + 1))
-        weakref.finalize(self, self._thread.run_later, self._model_image.free).atexit = False
+        self._renderer = self._thread.run(lambda: GlRenderer(self._numbered.model, MAX_OBJECTS + 1))
+        weakref.finalize(self, self._thread.run_later, self._renderer.free).atexit = False
 
     def reach(self, scene: SceneBatch, factor: int) -> Tensor:
-        """Say what of the lamp's light reaches each sample, `factor` along each side of a pixel.
+        """Compute the share of the light that reaches each sample, `factor` along each side of a pixel.
 
-        Returns (B, H · factor, W · factor), in [0, 1]; 1 where nothing is, and where no light could be.
+        Returns (B, H · factor, W · factor), in [0, 1]; 1 on the background, and on surfaces that face away.
 
         Raises:
             EngineError: more than a thousand objects in a scene.
         """
-        if scene.objects.asset.shape[1] > MOST_OBJECTS:
-            raise EngineError(f"shadows of more than {MOST_OBJECTS} objects: expected fewer in a scene")
+        if scene.objects.asset.shape[1] > MAX_OBJECTS:
+            raise EngineError(f"shadows of more than {MAX_OBJECTS} objects: expected fewer in a scene")
         shape = (scene.camera.height * factor, scene.camera.width * factor)
         shares = np.ones((len(scene.background), *shape), np.float32)
         self._thread.run(lambda: self._draw(scene.to("cpu", torch.float64), factor, shares))
@@ -66,7 +66,7 @@ class Lamp:
 
     def _draw(self, scene: SceneBatch, factor: int, shares: NDArray[np.float32]) -> None:
         rows = _world_rows(scene)
-        for index, picture in enumerate(shares):
+        for index, shadow_image in enumerate(shares):
             points = self._stage(scene, index)
             if not len(points):
                 continue
@@ -74,19 +74,19 @@ class Lamp:
             reach = MARGIN * float(np.linalg.norm(points - middle, axis=1).max())
             eye = MujocoCamera.from_projection(rows[index], _depths(rows[index], points, reach), 1.0)
             self._shine(scene.light.direction[index].numpy(), middle, reach, (eye.near + eye.far) / 2)
-            for frame, tile in tiles(picture, 0, 0, factor):
+            for frame, tile in tiles(shadow_image, 0, 0, factor):
                 bare, shaded = (self._lit(eye, frame, shadows) for shadows in (0, 1))
                 seen = bare > DARK
                 tile[seen] = np.minimum(shaded[seen] / bare[seen], 1)
 
     def _lit(self, eye: MujocoCamera, frame: Frame, shadows: int) -> Floats:
-        flags, flag = self._model_image.scene.flags, load_mujoco().mjtRndFlag.mjRND_SHADOW
+        flags, flag = self._renderer.scene.flags, load_mujoco().mjtRndFlag.mjRND_SHADOW
         flags[flag] = shadows
-        return self._model_image.draw(eye, frame)[::-1, :, 0].astype(np.float64)
+        return self._renderer.draw(eye, frame)[::-1, :, 0].astype(np.float64)
 
     def _stage(self, scene: SceneBatch, index: int) -> Floats:
-        """Put a scene's objects and table on the stage; returns corners of boxes about them, (n, 3)."""
-        objects, geoms, points, count = scene.objects, self._model_image.geoms, [], 0
+        """Set a scene's objects and table in MuJoCo's scene; returns corners of their boxes, (n, 3)."""
+        objects, geoms, points, count = scene.objects, self._renderer.geoms, [], 0
         for slot, asset in enumerate(objects.asset[index].tolist()):
             placed = self._numbered.placed[asset] if asset >= 0 else None
             if placed is not None:
@@ -100,15 +100,15 @@ class Lamp:
             _show_table(geoms[count], sides)
             points.append(CORNERS[:4] * np.array([*sides / 2, 0.0]))
             count += 1
-        self._model_image.scene.ngeom = count
+        self._renderer.scene.ngeom = count
         return np.concatenate([np.empty((0, 3)), *points])
 
     def _shine(self, towards: Floats, middle: Floats, reach: float, distance: float) -> None:
-        """Light what is within `reach` of `middle`, and no more: the finer is the map of shadows.
+        """Set the light to cover the points within `reach` of `middle` only, so that the shadow map is fine.
 
-        distance: metres; MuJoCo lets a lamp see only what is as far from it as the camera may see.
+        distance: metres; MuJoCo limits a light's range to that of the camera.
         """
-        scene = self._model_image.scene
+        scene = self._renderer.scene
         scene.nlight = 1
         lamp = scene.lights[0]
         lamp.type = load_mujoco().mjtLightType.mjLIGHT_DIRECTIONAL
@@ -116,26 +116,26 @@ class Lamp:
         lamp.ambient[:], lamp.diffuse[:], lamp.specular[:] = 0, 1, 0
         lamp.attenuation[:] = (1, 0, 0)
         lamp.castshadow, lamp.headlight, lamp.texid = 1, 0, -1
-        self._model_image.context.shadowClip = reach
+        self._renderer.context.shadowClip = reach
 
 
 def _world_rows(scene: SceneBatch) -> Floats:
     """`layer_parameters` of an object that is the world itself, for each scene."""
     one = scene.background.new_ones(len(scene.background), 1, 3)
-    turn = torch.eye(3, dtype=one.dtype).expand(len(one), 1, 3, 3)
-    world = ObjectBatch(torch.zeros(len(one), 1, dtype=torch.int64), 0 * one, turn, one[..., 0], one)
+    identity = torch.eye(3, dtype=one.dtype).expand(len(one), 1, 3, 3)
+    world = ObjectBatch(torch.zeros(len(one), 1, dtype=torch.int64), 0 * one, identity, one[..., 0], one)
     return layer_parameters(world, scene.camera, scene.light).numpy()
 
 
 def _depths(row: Floats, points: Floats, reach: float) -> Floats:
-    """Between which depths all points lie, metres: not behind the camera, and 2 · `reach` apart at least."""
+    """The range of depths of all points, metres: not behind the camera, and at least 2 · `reach` wide."""
     depth = points @ row[8:11] + row[11]
     near = max(float(depth.min()), NEAR)
     return np.array([near, max(float(depth.max()), near + 2 * reach)])
 
 
 def _show_white(geom: Any, placed: Placed, position: Floats, sized: Floats) -> None:
-    """Show a mesh of radius 1.  sized: (3, 3), a rotation times the radius that it is to have."""
+    """Set a geom to a mesh of radius 1.  sized: (3, 3), a rotation times the radius of the object."""
     mujoco = load_mujoco()
     where = (position + sized @ placed.position, (sized @ placed.rotation).ravel())
     _begin(geom, mujoco.mjtGeom.mjGEOM_MESH, np.zeros(3), *where)

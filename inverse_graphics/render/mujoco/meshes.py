@@ -1,7 +1,7 @@
-"""A library of meshes as a MuJoCo model whose faces carry their numbers as colours.
+"""A library of meshes as a MuJoCo model whose faces have their indices as colours.
 
-Every face has one texel of its own, and the same texture coordinates at all its corners: however small it is
-drawn, its colour is that texel and no mixture. Drawn without light, the picture says which face is where.
+Every face has its own texel, and the same texture coordinates at all corners: at any size its colour is that
+texel, without mixing. Rendered without light, the image contains the face indices.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from inverse_graphics.render.installation import load_mujoco
 Floats = NDArray[np.float64]
 
 LEAST_AREA = 1e-9
-"""Of a mesh of radius 1: MuJoCo knows nothing flatter than a needle."""
+"""Of a mesh of radius 1: smallest extent that MuJoCo accepts."""
 
 
 @dataclass(frozen=True)
 class PlainMesh:
-    """One mesh of a library, its farthest vertex a distance of 1 from its origin.
+    """One mesh of a library, scaled so that its farthest vertex has distance 1 from its origin.
 
-    vertices: (V, 3).  faces: (F, 3), those that have an area.  number: (F,), of each in the library's mesh.
+    vertices: (V, 3).  faces: (F, 3), those that have an area.  number: (F,), their indices in the library's
+    mesh.
     radius: metres, by which vertices were divided.
     """
 
@@ -37,7 +38,7 @@ class PlainMesh:
 
     @classmethod
     def from_library(cls, library: MeshLibrary, mesh: int) -> PlainMesh | None:
-        """Take a mesh out of a library; None if it has no area."""
+        """Extract a mesh from a library; None if it has no area."""
         first, last = library.first_vertex[mesh : mesh + 2].tolist()
         vertices = library.vertices[first:last].double().numpy()
         faces = library.faces[library.first_face[mesh] : library.first_face[mesh + 1]].numpy() - first
@@ -55,7 +56,7 @@ class PlainMesh:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where MuJoCo has put a mesh: it turns all to their axes of inertia.
+    """The frame that MuJoCo gives to a mesh, as it aligns meshes with their axes of inertia.
 
     number: MuJoCo's.  position: (3,), rotation: (3, 3), of MuJoCo's frame in the plain mesh's.
     radius: metres, see `PlainMesh`.
@@ -82,8 +83,8 @@ class NumberedModel:
     def from_library(cls, library: MeshLibrary, buffer_px: int, shadow_px: int = 0) -> NumberedModel:
         """Compile a library.
 
-        buffer_px: side of the square that OpenGL draws into.  shadow_px: of the map of shadows, 0 without:
-        a hundred times as fast as with MuJoCo's own.
+        library: of meshes.  buffer_px: side of the square framebuffer.  shadow_px: of the shadow map, 0 for
+        none: a hundred times as fast as with MuJoCo's default.
         """
         spec = load_mujoco().MjSpec()
         spec.visual.quality.shadowsize = shadow_px
@@ -108,8 +109,8 @@ class NumberedModel:
 
 
 def add_mesh(spec: Any, name: str, shape: PlainMesh) -> None:
-    """Add a mesh to an `MjSpec`, each face with texture coordinates of its own."""
-    vertices = np.resize(shape.vertices, (max(len(shape.vertices), 4), 3))  # MuJoCo wants at least four
+    """Add a mesh to an `MjSpec`, with separate texture coordinates for each face."""
+    vertices = np.resize(shape.vertices, (max(len(shape.vertices), 4), 3))  # MuJoCo requires at least four
     spec.add_mesh(
         name=name,
         uservert=vertices.ravel().tolist(),
@@ -121,7 +122,7 @@ def add_mesh(spec: Any, name: str, shape: PlainMesh) -> None:
 
 
 def add_geom(spec: Any, name: str, material: str = "") -> None:
-    """Put a mesh into the world of an `MjSpec`, where it can be seen and not touched."""
+    """Add a mesh to the world of an `MjSpec`, visible and without collisions."""
     mesh = load_mujoco().mjtGeom.mjGEOM_MESH
     spec.worldbody.add_geom(
         name=name, type=mesh, meshname=name, material=material, mass=0, contype=0, conaffinity=0
@@ -129,26 +130,26 @@ def add_geom(spec: Any, name: str, material: str = "") -> None:
 
 
 def _add_numbers(spec: Any, name: str, shape: PlainMesh) -> None:
-    """Add the material whose texels are the numbers of faces, from 1."""
+    """Add the material whose texels are the indices of faces, from 1."""
     mujoco = load_mujoco()
     side = _side(len(shape.faces))
-    picture = np.zeros((side * side, 3), np.uint8)
-    picture[: len(shape.faces)] = (shape.number + 1)[:, None] >> np.array([0, 8, 16]) & 255
+    image = np.zeros((side * side, 3), np.uint8)
+    image[: len(shape.faces)] = (shape.number + 1)[:, None] >> np.array([0, 8, 16]) & 255
     texture = spec.add_texture(
         name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=side, height=side, nchannel=3
     )
-    texture.data = picture.tobytes()
+    texture.data = image.tobytes()
     material = spec.add_material(name=name, emission=1, specular=0, shininess=0)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
 
 
 def _side(faces: int) -> int:
-    """Of a square that has a texel for each face."""
+    """Side of a square with one texel per face."""
     return math.ceil(math.sqrt(faces))
 
 
 def _texels(faces: int) -> Floats:
-    """The middles of texels, (F, 2)."""
+    """The centres of texels, (F, 2)."""
     side, texel = _side(faces), np.arange(faces)
     return np.stack([texel % side + 0.5, texel // side + 0.5], axis=1) / side
 

@@ -1,6 +1,6 @@
-"""What samples meet, by MuJoCo's rays: slow, for machines on which OpenGL does not draw.
+"""Faces at samples by MuJoCo's ray casting: slow, for machines without OpenGL.
 
-`mj_multiRay` says how far each ray goes; which face it ends on is looked up.
+`mj_multiRay` gives the distance of each ray; the face at its end is looked up.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RayFaces:
         return RayFaces, (self.library,)
 
     def find(self, windows: Windows) -> Faces:
-        """The face of the library that each sample meets first, −1 where none: (n,) int32."""
+        """The first face of the library at each sample, −1 where none: (n,) int32."""
         rays = windows.rays().astype(np.float64)
         faces = np.full(len(rays), -1, np.int32)
         for layer in np.nonzero(windows.box[:, 2])[0].tolist():
@@ -53,7 +53,7 @@ class RayFaces:
 
 
 class _Target:
-    """One mesh that rays are cast at, in a model of its own."""
+    """One mesh for ray casting, in its own model."""
 
     def __init__(self, shape: PlainMesh) -> None:
         mujoco = self._mujoco = load_mujoco()
@@ -67,7 +67,7 @@ class _Target:
         self._corners = np.ascontiguousarray(shape.vertices[shape.faces])
 
     def met(self, origin: Floats, directions: Floats) -> Faces:
-        """Which faces rays meet first; −1 for none.  origin: (3,), metres.  directions: (n, 3)."""
+        """The first faces on rays; −1 for none.  origin: (3,), metres.  directions: (n, 3)."""
         count, radius = len(directions), self._shape.radius
         length = np.linalg.norm(directions, axis=1, keepdims=True)
         unit, distance = directions / length, np.empty(count)
@@ -94,7 +94,7 @@ class _Target:
 
 @kernel
 def _nearest(start: int, stop: int, points: Floats, corners: Floats, found: Faces) -> None:
-    """The face on which each of the points start … stop − 1 lies, as nearly as any does."""
+    """The face nearest to each of the points start … stop − 1."""
     for p in range(start, stop):
         x, y, z = points[p]
         best, found[p] = np.inf, -1
@@ -112,6 +112,8 @@ def _nearest(start: int, stop: int, points: Floats, corners: Floats, found: Face
                 continue
             b = ((wy * vz - wz * vy) * nx + (wz * vx - wx * vz) * ny + (wx * vy - wy * vx) * nz) / area
             c = ((uy * wz - uz * wy) * nx + (uz * wx - ux * wz) * ny + (ux * wy - uy * wx) * nz) / area
-            off = max(off, -min(b, c, 1 - b - c))  # corners are at most 2 apart: shares compare with lengths
+            off = max(
+                off, -min(b, c, 1 - b - c)
+            )  # corners are at most 2 apart, so shares are comparable with lengths
             if off < best:
                 best, found[p] = off, face

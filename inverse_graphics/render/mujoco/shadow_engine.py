@@ -22,10 +22,12 @@ SHADOW_PX = 1024
 
 
 class ShadowEngine:
-    """Draws scenes whose objects stand in each other's light: `picture`.  Layers have no shadows.
+    """Renders scenes with shadows between objects by `render_scene`.  Layers have no shadows.
 
-    Wherever MuJoCo's map of shadows leaves a share of the lamp's light, the picture has the colour ambient +
-    share · diffuse · max(0, n · direction) times the albedo. Needs OpenGL. shadow_px: side of the map.
+    library: of meshes.  samples: along each side of a pixel.  shadow_px: side of the shadow map.
+
+    The colour is ambient + share · diffuse · max(0, n · direction) times the albedo, with the share of the
+    light that MuJoCo's shadow map leaves. Needs OpenGL.
 
     Raises:
         EngineError: MuJoCo is not installed, or there is no OpenGL here.
@@ -46,16 +48,16 @@ class ShadowEngine:
         return ShadowEngine, (self._averaging.finder.library, self.samples, self._shadow_px)
 
     def with_samples(self, samples: int) -> ShadowEngine:
-        """The same, with another number of samples along each side of a pixel."""
+        """The same engine with another number of samples along each side of a pixel."""
         return ShadowEngine(self._averaging.finder.library, samples, self._shadow_px)
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone, unoccluded by the others and in nobody's shadow."""
+        """Render every object of every scene alone, unoccluded by the others and without shadows."""
         return self._averaging.layers(objects, camera, light)
 
     @torch.no_grad()
-    def picture(self, scene: SceneBatch) -> Composite:
-        """Draw all objects over table and background, with shadows."""
+    def render_scene(self, scene: SceneBatch) -> Composite:
+        """Render all objects over table and background, with shadows."""
         fine = replace(scene, camera=enlarged(scene.camera, self.samples))
         light, shade = fine.light, replace(fine.light, diffuse=torch.zeros_like(fine.light.diffuse))
         layers = self._hard.layers(fine.objects, fine.camera, light)

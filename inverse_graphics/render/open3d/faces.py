@@ -1,7 +1,7 @@
-"""What rays meet, by Open3D's `RaycastingScene` (Embree): one scene for each mesh, in the mesh's own frame.
+"""Faces on rays by Open3D's `RaycastingScene` (Embree): one scene for each mesh, in the mesh's own frame.
 
-Rays are moved and not meshes: a hierarchy of boxes is built once for a mesh and serves all poses, and the
-rays of a whole batch that look at one mesh are cast together.
+Rays are transformed, not meshes: a bounding volume hierarchy is built once per mesh and serves all poses,
+and all rays of a batch towards one mesh are cast together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Open3DFaces:
         return Open3DFaces, (self.library,)
 
     def find(self, windows: Windows) -> Faces:
-        """The face of the library that each sample meets first, −1 where none: (n,) int32."""
+        """The first face of the library at each sample, −1 where none: (n,) int32."""
         rays = windows.rays(NEAR)
         faces = np.full(len(rays), -1, np.int32)
         for mesh, scene in enumerate(self._scenes):

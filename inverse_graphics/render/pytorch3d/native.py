@@ -1,8 +1,7 @@
 """The *native* form: PyTorch3D's own differentiable fragments, and its soft silhouette for each object.
 
-The soft edges of the native form: both sides of an edge mixed by how far it passes from the pixel.
-
-The colour of PyTorch3D's fragments from its interpolated attributes: albedo, texture and Lambert's law.
+Both sides of an edge are mixed by the distance of the edge from the pixel. Colours come from interpolated
+attributes: albedo, texture and Lambert's law.
 """
 
 from __future__ import annotations
@@ -36,20 +35,22 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 def blend(
     seen: Tensor, surface: Tensor, beside: Beside, inside: tuple[Inside, Inside], blur_px: float
 ) -> Tensor:
-    """Soften the edges of what is seen.
+    """Soften the edges of visible surfaces.
 
-    seen: (P · H · W, n), values at pixel centres, zeros where nothing is.  surface: those of the surfaces
-    that end just before the pixels of `beside`.  inside: as `pixels_inside` gives it.
+    seen: (P · H · W, n), values at pixel centres, zeros where nothing is visible.  surface: those of the
+    surfaces that end just before the pixels of `beside`.  inside: from `pixels_inside`.
     Returns (P · H · W, n).
-    A surface covers ½ + distance / (2 blur) of a pixel, from 0 to 1; what is left shows what comes after its
-    end: the nearest pixel beyond for the one within, what it shows itself for the one beside.
+
+    A surface covers ½ + distance / (2 blur) of a pixel, clamped to [0, 1]; the rest shows the surface
+    beyond its
+    end: the nearest pixel beyond for a pixel inside, its own value for a pixel beside.
     """
     inner, outer = inside
     share = _share(inner.distance.reshape(-1), blur_px)[:, None]
     within = share * seen + (1 - share) * seen[inner.beyond.reshape(-1)]
     covered = _share(-beside.distance, blur_px)[:, None]
     mixed = covered * surface + (1 - covered) * within[beside.pixel]
-    # the outline last: it bounds whatever surfaces meet in a pixel, and so alpha is its alone
+    # the outline last: it bounds all surfaces of a pixel, so that it alone determines alpha
     return _share(outer.distance.reshape(-1), blur_px)[:, None] * within.index_copy(0, beside.pixel, mixed)
 
 
@@ -62,10 +63,10 @@ EPS = 1e-30
 
 
 class Fragments(NamedTuple):
-    """Points of surfaces that are to be coloured.
+    """Points of surfaces to be shaded.
 
     mesh, face: (n,), rows of the library.  facing: (n,), −1 where the front of
-    the face is seen, 1 where its back.  corners: (n, 3, 3), its corners as (x·z, y·z, z), a constant.
+    the face is visible, 1 where its back.  corners: (n, 3, 3), its corners as (x·z, y·z, z), a constant.
     depth: (n,), metres.  weight: (n, 3), barycentric coordinates.  light: (n, 9): direction towards the light
     in the object's frame, ambient and diffuse light times tint.
     """
@@ -80,7 +81,7 @@ class Fragments(NamedTuple):
 
 
 def shade(fragments: Fragments, library: MeshLibrary, textures: Textures) -> Tensor:
-    """Give fragments their colour, (n, 3), linear."""
+    """Compute the colour of fragments, (n, 3), linear."""
     attributes = torch.cat([library.normals, library.colours, library.uv], dim=1)[
         library.faces[fragments.face]
     ]
@@ -97,7 +98,7 @@ def shade(fragments: Fragments, library: MeshLibrary, textures: Textures) -> Ten
 
 
 def _steps(fragments: Fragments) -> tuple[Tensor, Tensor]:
-    """What a pixel to the right, and one down, adds to the barycentric coordinates; (n, 3) each."""
+    """Change of the barycentric coordinates to the next pixel right, and down; (n, 3) each."""
     i, j, k = fragments.corners.unbind(dim=1)
     lines = torch.stack([torch.linalg.cross(j, k), torch.linalg.cross(k, i), torch.linalg.cross(i, j)], dim=1)
     determinant = (i * lines[:, 0]).sum(dim=1)
@@ -111,25 +112,26 @@ def _steps(fragments: Fragments) -> tuple[Tensor, Tensor]:
 
 
 def _interpolate(weight: Tensor, attributes: Tensor) -> Tensor:
-    """Mix each fragment's own three corners; weight: (n, 3), attributes: (n, 3, D).  Returns (n, D)."""
+    """Interpolate each fragment's three corners; weight: (n, 3), attributes: (n, 3, D).  Returns (n, D)."""
     count, width = len(weight), attributes.shape[-1]
     own = torch.arange(count, device=weight.device).reshape(1, 1, count, 1)
     mix = load_pytorch3d().interpolate_face_attributes
     return mix(own, weight.reshape(1, 1, count, 1, 3), attributes).reshape(count, width)
 
 
-MARGIN = 2  # pixels outside the picture on each side, whose distances those at its border need
-REACH = 1.1  # pixels: how far outside an object its outline is looked for
-NOTHING = 1e-6  # a pixel that an object covers by less has no depth
+MARGIN = 2  # pixels outside the image on each side, whose distances border pixels need
+REACH = 1.1  # pixels: distance outside an object within which its outline is searched
+MIN_COVERAGE = 1e-6  # a pixel that an object covers by less has no depth
 
 
 @dataclass(frozen=True)
 class NativeSettings:
-    """blur_px: pixels on each side of an outline over which an object fades, in (0, 1], at any resolution.
+    """Settings of the native form.
 
-    faces_per_pixel: how many faces along the outline PyTorch3D keeps in a pixel. It keeps the nearest in
-    depth, not the nearest to the pixel: too few, and outlines of fine meshes get ragged.
-    near, far: metres.  bin_size: PyTorch3D's bins on CUDA, in pixels; None lets it choose, 0 does without.
+    blur_px: pixels on each side of an outline over which an object fades, in (0, 1], at any resolution.
+    faces_per_pixel: number of faces along the outline that PyTorch3D stores per pixel. It stores the
+    nearest in depth, not the nearest to the pixel: with too few, outlines of fine meshes become ragged.
+    near, far: metres.  bin_size: PyTorch3D's bins on CUDA, in pixels; None for its default, 0 for none.
     """
 
     blur_px: float = 0.5
@@ -143,8 +145,9 @@ class NativeEngine:
     """PyTorch3D from rasterisation to gradients, each object alone, as layers.
 
     Alpha is a property of the object, not of its faces: ½ on its outline, 0 and 1 at `blur_px` from it, by
-    PyTorch3D's distances; contours and creases within an object (a mug's handle before its body) are mixed
-    alike, so that they carry gradient too. PyTorch3D computes in float32, whatever the dtype of the batch.
+    PyTorch3D's distances; contours and creases within an object (a mug's handle before its body) are
+    blended in the same way, so that they have gradients too. PyTorch3D computes in float32, whatever the
+    dtype of the batch.
 
     Raises:
         EngineError: PyTorch3D is not installed, or settings that are out of bounds.
@@ -166,7 +169,7 @@ class NativeEngine:
         self._models: dict[tuple[torch.device, torch.dtype], _Model] = {}
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone; differentiable in all but `asset`."""
+        """Render every object of every scene alone; differentiable in all but `asset`."""
         check_assets(objects.asset, self.library)
         mesh = objects.asset.reshape(-1)
         slot = (mesh >= 0).nonzero()[:, 0]
@@ -178,7 +181,7 @@ class NativeEngine:
             planes = parameters.new_zeros(0, 5, camera.height, camera.width)
         empty = parameters.new_zeros(len(mesh), *planes.shape[1:])
         rgb, depth, alpha = empty.index_copy(0, slot, planes).tensor_split((3, 4), dim=1)
-        some = alpha.detach() >= NOTHING
+        some = alpha.detach() >= MIN_COVERAGE
         depth = torch.where(some, depth / torch.where(some, alpha, 1.0), torch.inf)
         return Layers(
             rgb.reshape(*objects.asset.shape, *rgb.shape[1:]),
@@ -189,12 +192,12 @@ class NativeEngine:
     def _draw(
         self, parameters: Tensor, mesh: Tensor, metres_per_pixel: Tensor, camera: CameraBatch
     ) -> Tensor:
-        """Colour, depth, both times alpha, and alpha of P layers that all show something, (P, 5, H, W)."""
+        """Colour, depth, both times alpha, and alpha of P layers that are not empty, (P, 5, H, W)."""
         model, frame = self._model(parameters), self._frame(camera)
         surfaces = Surfaces.from_parameters(parameters, mesh, model.library, model.topology, frame, MARGIN)
-        drawn, outline = surfaces.drawn.nonzero()[:, 0], surfaces.outline()
-        hard = surfaces.rasterise(drawn, frame)
-        seen = _seen(hard, drawn, surfaces.facing)
+        rendered, outline = surfaces.rendered.nonzero()[:, 0], surfaces.outline()
+        hard = surfaces.rasterise(rendered, frame)
+        seen = _seen(hard, rendered, surfaces.facing)
         beside = self._beside(surfaces, outline, seen, metres_per_pixel, frame)
         inside = pixels_inside(seen, beside, metres_per_pixel)
         pixel = (seen.face >= 0).reshape(-1).nonzero()[:, 0]
@@ -232,18 +235,18 @@ class NativeEngine:
 
 
 class _Model(NamedTuple):
-    """A library on one device and in one dtype, with what is derived from it."""
+    """A library on one device and in one dtype, with derived data."""
 
     library: MeshLibrary
     topology: MeshTopology
     textures: Textures
 
 
-def _seen(hard: Hits, drawn: Tensor, facing: Tensor) -> Seen:
+def _seen(hard: Hits, rendered: Tensor, facing: Tensor) -> Seen:
     face = hard.face[..., 0]
-    if not len(drawn):
+    if not len(rendered):
         return Seen(face, torch.zeros_like(face), torch.full_like(hard.depth[..., 0], torch.inf))
-    row = drawn[face.clamp(min=0)]
+    row = rendered[face.clamp(min=0)]
     depth = torch.where(face >= 0, hard.depth[..., 0].detach(), torch.inf)
     return Seen(torch.where(face >= 0, row, -1), torch.where(face >= 0, facing[row], 0), depth)
 
@@ -257,12 +260,12 @@ def _fragments(
     beside: Beside,
     outline: Outline,
 ) -> Fragments:
-    """What is coloured: first the faces that are seen, pixel by pixel, then those that end beside pixels."""
+    """The fragments to shade: first the visible faces, pixel by pixel, then those that end beside pixels."""
     pixel = (seen.face >= 0).reshape(-1).nonzero()[:, 0]
     row = torch.cat([seen.face.reshape(-1)[pixel], outline.face[beside.face]])
     layer = surfaces.faces.layer[row]
     corners = surfaces.corners[row]
-    # of a face that is seen edge-on, the gradient of weights explodes; beside it, nothing is lost without
+    # for a face seen edge-on the gradient of weights explodes; it is negligible and dropped
     weight = torch.cat([hard.weight.reshape(-1, 3)[pixel], beside.weight.detach()])
     ends = surfaces.ndc[corners[len(pixel) :], 2]
     return Fragments(

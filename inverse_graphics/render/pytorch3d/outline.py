@@ -1,4 +1,4 @@
-"""Where what is seen of an object changes: outline, contours, creases; and how far pixels lie from them."""
+"""Edges at which an object's visible surface changes (outline, contours, creases); distances to them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from torch import Tensor
 from inverse_graphics.render.pytorch3d.rasterisation import Hits
 
 THINNEST = 1e-7  # PyTorch3D skips faces below an area of 1e-8, in squared normalised device coordinates
-ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel says which way is out
-SIDEWAYS = 1.0  # pixels along an edge within which its tangent stands for it
-IN_FRONT = 1e-4  # a surface lies before another if it is nearer by more than this share of its depth
-TIED = 1e-3  # two sides of a face are as near as each other within this share of the squared distance
+ON_THE_LINE = 1e-3  # pixels: nearer than this, the edge and not the pixel gives the outward direction
+SIDEWAYS = 1.0  # pixels along an edge within which its tangent approximates it
+IN_FRONT = 1e-4  # a surface is in front of another if it is nearer by more than this share of its depth
+TIED = 1e-3  # two sides of a face are equally near within this share of the squared distance
 NEIGHBOURS = ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1))
 
 
 class Edges(NamedTuple):
     """The edges of all layers' meshes.
 
-    faces: (E, 2), the two that meet there, the second −1 where there is none.  side: (E, 2), which side of
-    each it is: n for the side from corner n to the next.  crease: (E,), true where colour or normal jumps.
+    faces: (E, 2), the two that meet there, the second −1 where there is none.  side: (E, 2), the side of
+    each: n for the side from corner n to the next.  crease: (E,), true where colour or normal is
+    discontinuous.
     """
 
     faces: Tensor
@@ -30,10 +31,10 @@ class Edges(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """Faces at whose sides what is seen changes.
+    """Faces at whose sides the visible surface changes.
 
     face: (n,), sorted.  facing: (n,), see `facings`.  contour: (n, 3), true for sides where the surface ends
-    or turns away.  crease: (n, 3), true for sides at which it goes on with another colour or normal.
+    or faces away.  crease: (n, 3), true for sides where its colour or normal is discontinuous.
     """
 
     face: Tensor
@@ -43,11 +44,12 @@ class Outline(NamedTuple):
 
 
 def find_outline(edges: Edges, facing: Tensor, corners: Tensor, ndc: Tensor) -> Outline:
-    """Choose one face for every edge at which what is seen may change.
+    """Choose one face for every edge at which the visible surface may change.
 
-    facing: (F,), see `facings`.  corners: (F, 3) into ndc, (V, 3). The nearest point of a surface to a pixel
-    beside it lies on one of these faces, and they are few: PyTorch3D, which keeps faces by depth and not by
-    distance, then has them all among its K. The front is chosen where it has area, so that its colour shows.
+    edges: of all layers.  facing: (F,), see `facings`.  corners: (F, 3) into ndc.  ndc: (V, 3). The nearest
+    point of a surface to a pixel beside it lies on one of these faces, and they are few: PyTorch3D, which
+    stores faces by depth and not by distance, then has all of them among its K. The front is chosen where it
+    has area, so that its colour is visible.
     """
     first, second = edges.faces.unbind(dim=1)
     border = second < 0
@@ -67,7 +69,7 @@ def find_outline(edges: Edges, facing: Tensor, corners: Tensor, ndc: Tensor) -> 
 
 
 class Seen(NamedTuple):
-    """What is seen at pixel centres, (P, H, W) each: face, −1 if none, its facing, and depth, metres."""
+    """The visible surface at pixel centres, (P, H, W) each: face, −1 if none, its facing, depth, metres."""
 
     face: Tensor
     facing: Tensor
@@ -75,11 +77,11 @@ class Seen(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """The pixels that lie just beside a surface which ends before them; n of them, everything (n,) or (n, …).
+    """The pixels just beside a surface that ends before them; n of them, all (n,) or (n, …).
 
-    pixel: flat index into P · H · W.  face: number in the outline.  depth: metres.  weight: (n, 3),
+    pixel: flat index into P · H · W.  face: index in the outline.  depth: metres.  weight: (n, 3),
     barycentric coordinates of the surface's nearest point.  distance: pixels to it, differentiable.
-    outwards: (n, 2), unit, x right and y down, from there to the pixel, a constant; 0 where it is not known.
+    outwards: (n, 2), unit, x right and y down, from there to the pixel, a constant; 0 where it is unknown.
     """
 
     pixel: Tensor
@@ -99,13 +101,14 @@ def pixels_beside(
     metres_per_pixel: Tensor,
     ndc_per_pixel: float,
 ) -> Beside:
-    """Pick for every pixel the nearest side at which what is seen changes.
+    """Find for every pixel the nearest side at which the visible surface changes.
 
     hits: of the outline's faces.  seen: faces by their row, as in `Outline.face`.  corners: (n, 3, 2), the
     outline's faces in normalised device coordinates.  whole: (n,), false for those that are partly behind the
-    camera, whose corners mean nothing; they get no `outwards`.  metres_per_pixel: (P,), at depth 1.
-    Where nothing is seen any side counts; elsewhere a contour that lies before what is seen, or a crease that
-    is about as deep and faces the same way.
+    camera, whose corners are undefined; they get no `outwards`.  metres_per_pixel: (P,), at depth 1.
+
+    Where nothing is visible any side counts; elsewhere a contour in front of the visible surface, or a
+    crease of similar depth and the same facing.
     """
     most = hits.face.shape[-1]
     pixel = (hits.face.reshape(-1, most) >= 0).any(dim=1).nonzero()[:, 0]
@@ -125,8 +128,8 @@ def pixels_beside(
     usable &= (visible < 0) | contour | crease
     distance = torch.where(usable, squared.detach(), torch.inf)
     best = distance.argmin(dim=1)
-    kept = distance.amin(dim=1).isfinite().nonzero()[:, 0]
-    row, best = kept, best[kept]
+    selected = distance.amin(dim=1).isfinite().nonzero()[:, 0]
+    row, best = selected, best[selected]
     least = (ON_THE_LINE * ndc_per_pixel / 10) ** 2
     outwards = near.outwards(row, best, ON_THE_LINE * ndc_per_pixel)
     chosen = face[row, best]
@@ -192,10 +195,10 @@ def _nearest_sides(point: Tensor, triangle: Tensor, outline: Outline, face: Tens
 
 
 class Inside(NamedTuple):
-    """How far pixels lie within the surface that they show, (P, H, W) each.
+    """Distances of pixels within their visible surface to its end, (P, H, W) each.
 
-    distance: pixels, differentiable, +inf where no end of it is near.  beyond: flat index of the pixel that
-    shows what comes after its end; the pixel itself where there is none.
+    distance: pixels, differentiable, +inf where no end is near.  beyond: flat index of the pixel that
+    shows the surface beyond the end; the pixel itself where there is none.
     """
 
     distance: Tensor
@@ -203,12 +206,13 @@ class Inside(NamedTuple):
 
 
 def pixels_inside(seen: Seen, beside: Beside, metres_per_pixel: Tensor) -> tuple[Inside, Inside]:
-    """Turn distances around: PyTorch3D measures them from outside a surface, this from within.
+    """Convert distances from outside a surface, which PyTorch3D measures, to distances from within.
 
-    Exact for a straight edge within a pixel of it. A pixel takes the distances of the eight about it, whose
-    edge it sees as the tangent at their nearest points. So both sides of an edge carry its gradient, and
-    neither makes the object larger.
-    Returns how far pixels lie from where another surface of the object is seen, and from where it ends.
+    Exact for a straight edge within a pixel. A pixel takes the distances of its eight neighbours, with the
+    edge approximated by the tangent at their nearest points. So both sides of an edge have its gradient, and
+    neither enlarges the object.
+
+    Returns distances to where another surface of the object is visible, and to where the object ends.
     """
     shape, count = seen.face.shape, seen.face.numel()
 
@@ -231,14 +235,14 @@ def pixels_inside(seen: Seen, beside: Beside, metres_per_pixel: Tensor) -> tuple
         face, there = _shifted(seen.face, -2, right, down), _shifted(place, 0, right, down)
         depth, usable = _depth_within(other, right, down)
         usable &= seen.face >= 0
-        alike = (seen.depth - other.depth).abs() < 2 * metres_per_pixel[:, None, None] * seen.depth
-        within = _nearer(within, depth, there, usable & (face >= 0) & (face != seen.face) & alike)
+        same_depth = (seen.depth - other.depth).abs() < 2 * metres_per_pixel[:, None, None] * seen.depth
+        within = _nearer(within, depth, there, usable & (face >= 0) & (face != seen.face) & same_depth)
         whole = _nearer(whole, depth, there, usable & (face == -1))
     return within, whole
 
 
 class _Sides(NamedTuple):
-    """`Beside` spread over the picture: distance, outwards and depth, (P, H, W) and (P, H, W, 2)."""
+    """`Beside` as images: distance, outwards and depth, (P, H, W) and (P, H, W, 2)."""
 
     distance: Tensor
     outwards: Tensor
@@ -246,7 +250,7 @@ class _Sides(NamedTuple):
 
 
 def _depth_within(other: _Sides, right: int, down: int) -> tuple[Tensor, Tensor]:
-    """How far each pixel lies within the side that its neighbour sees, and whether that is near."""
+    """Distance of each pixel within the side that its neighbour found, and whether that is near."""
     found = other.distance.isfinite()
     step = other.outwards.new_tensor([right, down])
     unknown = (other.outwards == 0).all(dim=-1, keepdim=True)
@@ -266,7 +270,7 @@ def _nearer(best: Inside, depth: Tensor, beyond: Tensor, usable: Tensor) -> Insi
 
 
 def _shifted(values: Tensor, fill: float, right: int, down: int) -> Tensor:
-    """What stands at (row + down, column + right), (P, H, W, …), `fill` beyond the border."""
+    """The values at (row + down, column + right), (P, H, W, …), `fill` beyond the border."""
     result = torch.full_like(values, fill)
     height, width = values.shape[1:3]
     rows, columns = (

@@ -1,6 +1,6 @@
-"""PyTorch3D's rasteriser over many different meshes at once, one picture each.
+"""PyTorch3D's rasteriser for many different meshes at once, one image each.
 
-The meshes of all layers that show something, laid end to end as PyTorch3D wants them.
+The meshes of all layers that are not empty are concatenated, as PyTorch3D requires.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.installation import load_pytorch3d
 
 # At blur 0 PyTorch3D gives a pixel centre that lies on the edge of two faces to neither of them. Moving all
-# vertices by some float32 roundings decides every such tie alike, as if the picture were shifted.
+# vertices by some float32 roundings resolves every such tie in the same way, as if the image were shifted.
 NUDGE = (1.0e-6, 0.6e-6)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture as it is rasterised.
+    """The image of a rasterisation.
 
-    height, width: pixels.  near, far: metres.  bin_size: PyTorch3D's, for CUDA; None lets it choose.
+    height, width: pixels.  near, far: metres.  bin_size: PyTorch3D's, for CUDA; None for its default.
     """
 
     height: int
@@ -35,12 +35,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Hits:
-    """The faces that were found in P pictures, up to K in a pixel, nearest in depth first.
+    """The faces found in P images, up to K per pixel, nearest in depth first.
 
-    face: (P, H, W, K) int64, row among the faces that were given, −1 where there is none.
+    face: (P, H, W, K) int64, row among the given faces, −1 where there is none.
     depth: (P, H, W, K), metres.  weight: (P, H, W, K, 3), perspective-correct barycentric coordinates.
     squared_distance: (P, H, W, K), in *squared* normalised device coordinates, to the face's border,
-    negative inside.  All but `face` are differentiable, and mean nothing where there is no face.
+    negative inside.  All but `face` are differentiable, and undefined where there is no face.
     """
 
     face: Tensor
@@ -60,16 +60,17 @@ def rasterise(
 ) -> Hits:
     """Find the `most` nearest faces in every pixel.
 
-    ndc: (V, 3), the vertices of P meshes end to end, as `ndc_from_pixels` gives them.  faces: (F, 3) into
-    them, likewise end to end.  vertex_counts, face_counts: (P,).
-    reach: how far outside a face a pixel may lie and still hit it, in normalised device coordinates (it is
-    PyTorch3D that wants it squared). With reach > 0 it still keeps faces by *depth*: the nearest border is
-    among them only if `most` is as large as the number of faces within reach.
-    PyTorch3D works in float32 alone; faces are clipped at `near`, and what lies beyond `far` is dropped.
+    ndc: (V, 3), the vertices of P concatenated meshes, from `ndc_from_pixels`.  faces: (F, 3) into
+    them, likewise concatenated.  vertex_counts: (P,).  face_counts: (P,).
+    reach: largest distance of a pixel outside a face that still hits it, in normalised device coordinates
+    (PyTorch3D takes its square). With reach > 0 faces are still stored by *depth*: the nearest border is
+    among them only if `most` is at least the number of faces within reach.
+
+    PyTorch3D works in float32 only; faces are clipped at `near`, and those beyond `far` are dropped.
     """
-    pictures = len(vertex_counts)
+    images = len(vertex_counts)
     if not len(faces):
-        return _nothing(pictures, frame, most, ndc)
+        return _nothing(images, frame, most, ndc)
     pytorch3d = load_pytorch3d()
     first = torch.repeat_interleave(vertex_counts.cumsum(0) - vertex_counts, face_counts)
     nudged = ndc.float() + ndc.new_tensor([*NUDGE, 0.0], dtype=torch.float32)
@@ -91,22 +92,22 @@ def rasterise(
     return Hits(face, depth, weight, squared)
 
 
-def _nothing(pictures: int, frame: Frame, most: int, like: Tensor) -> Hits:
-    shape = (pictures, frame.height, frame.width, most)
+def _nothing(images: int, frame: Frame, most: int, like: Tensor) -> Hits:
+    shape = (images, frame.height, frame.width, most)
     zeros = torch.zeros(shape, device=like.device)
     none = torch.full(shape, -1, device=like.device)
     return Hits(none, zeros, zeros[..., None].expand(*shape, 3), zeros)
 
 
-LARGEST = 1e8  # pixels·metres: vertices farther out are not drawn, so that float32 products stay finite
+LARGEST = 1e8  # pixels·metres: vertices farther out are not rendered, so that float32 products stay finite
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of one of a library's tables (vertices, faces or edges), repeated for each of P layers.
 
-    layer: (n,), which of the P.  row: (n,), in the library.  count: (P,).  shift: (P,), what to add to a
-    library row to find it among those n.
+    layer: (n,), which of the P.  row: (n,), in the library.  count: (P,).  shift: (P,), offset from a
+    library row to its index among those n.
     """
 
     layer: Tensor

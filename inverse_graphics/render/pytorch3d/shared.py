@@ -1,7 +1,4 @@
-"""The *shared* form: PyTorch3D decides which face is seen where, the embedded engine draws it.
-
-Stage 1 of the *shared* form: PyTorch3D says which face covers a pixel, our topology finds the edges.
-"""
+"""The *shared* form: PyTorch3D rasterises, this package's topology and the embedded stage 2 do the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from inverse_graphics.render.pytorch3d.rasterisation import Frame, check_assets,
 from inverse_graphics.render.pytorch3d.surfaces import ndc_from_pixels
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
-MARGIN = 1  # pixels outside the picture on each side, which edges at its border need
+MARGIN = 1  # pixels outside the image on each side, which edges at its border need
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class PyTorch3DVisibility:
         """A `Rasterise`."""
         points, layers = projected.points, projected.layers
         ndc = ndc_from_pixels(points, clipping.height, clipping.width, MARGIN)
-        kept = (projected.triangles.facing != 0).nonzero()[:, 0]
+        selected = (projected.triangles.facing != 0).nonzero()[:, 0]
         frame = Frame(
             clipping.height + 2 * MARGIN,
             clipping.width + 2 * MARGIN,
@@ -57,21 +54,22 @@ class PyTorch3DVisibility:
         hits = rasterise(
             ndc,
             torch.bincount(projected.vertices.layer, minlength=layers),
-            projected.corners[kept],
-            torch.bincount(projected.faces.layer[kept], minlength=layers),
+            projected.corners[selected],
+            torch.bincount(projected.faces.layer[selected], minlength=layers),
             frame,
         )
         face = hits.face.reshape(-1)
-        if not len(kept):
+        if not len(selected):
             return face
-        return torch.where(face >= 0, kept[face.clamp(min=0)], -1)
+        return torch.where(face >= 0, selected[face.clamp(min=0)], -1)
 
 
 @dataclass(frozen=True)
 class SharedSettings:
-    """near, far: metres, the depths between which surfaces are drawn.
+    """Settings of the shared form.
 
-    bin_size: PyTorch3D's bins on CUDA, in pixels; None lets it choose, 0 does without.
+    near, far: metres, the range of rendered depths.
+    bin_size: PyTorch3D's bins on CUDA, in pixels; None for its default, 0 for none.
     """
 
     near: float = 0.01
@@ -82,8 +80,8 @@ class SharedSettings:
 class SharedEngine:
     """PyTorch3D's `pix_to_face` at blur 0 and K = 1, each object alone, then the embedded second stage.
 
-    The same picture as the embedded engine's wherever both see the same face, and the same gradients: it is
-    the independent witness of the embedded visibility. PyTorch3D rasterises in float32, whatever the dtype.
+    The same image as the embedded engine's wherever both find the same face, and the same gradients: it is an
+    independent check of the embedded visibility. PyTorch3D rasterises in float32, whatever the dtype.
 
     Raises:
         EngineError: PyTorch3D is not installed.
@@ -101,16 +99,16 @@ class SharedEngine:
 
     @property
     def library(self) -> MeshLibrary:
-        """The meshes that `ObjectBatch.asset` counts through."""
+        """The meshes that `ObjectBatch.asset` indexes."""
         return self._drawing.library
 
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone; differentiable in all but `asset`."""
+        """Render every object of every scene alone; differentiable in all but `asset`."""
         return self._drawing.draw(objects, camera, light, self.visibility(objects, camera))
 
     @torch.no_grad()
     def visibility(self, objects: ObjectBatch, camera: CameraBatch) -> Visibility:
-        """Stage 1 alone: what is visible in the B · N layers, as integers."""
+        """Stage 1 alone: the visible fragments of the B · N layers, as integers."""
         check_assets(objects.asset, self.library)
         like = objects.position
         parameters = layer_parameters(objects, camera, _dark(like, len(like)))

@@ -1,6 +1,6 @@
-"""Layers as PyTorch3D sees them: their meshes in its coordinates, with what each face is.
+"""Layers in PyTorch3D's coordinates: their meshes, with the attributes of each face.
 
-The one place where this project's cameras become PyTorch3D's.
+The only place where this package's cameras are converted to PyTorch3D's.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from inverse_graphics.render.pytorch3d.rasterisation import (
     rasterise,
 )
 
-NEAREST = 1e-6  # metres: what lies nearer to the camera's plane is moved to this distance, so that it divides
+NEAREST = 1e-6  # metres: points nearer to the camera's plane are moved to this distance, to divide by it
 
 
 def ndc_from_pixels(homogeneous: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
-    """Turn pixels (x right, y down) into PyTorch3D's normalised device coordinates (x left, y up).
+    """Convert pixels (x right, y down) to PyTorch3D's normalised device coordinates (x left, y up).
 
     homogeneous: (..., 3): x·z, y·z in pixels·metres and z in metres, where the centre of the upper left pixel
-    is (0.5, 0.5): K times a point in the camera's frame, so that any K is honoured.  height, width: pixels.
-    margin: pixels that are added on each side of the picture.
-    Returns (..., 3): x and y from −1 to 1 over the *shorter* side of the enlarged picture, and z in metres.
+    is (0.5, 0.5): K times a point in the camera's frame, so that any K is supported.  height, width: pixels.
+    margin: pixels that are added on each side of the image.
+    Returns (..., 3): x and y from −1 to 1 over the *shorter* side of the enlarged image, and z in metres.
     """
     depth = homogeneous[..., 2:]
     side = torch.where(depth.detach() < 0, -NEAREST, NEAREST).to(depth.dtype)
@@ -42,17 +42,17 @@ def ndc_from_pixels(homogeneous: Tensor, height: int, width: int, margin: int = 
 
 
 def ndc_per_pixel(height: int, width: int, margin: int = 0) -> float:
-    """Normalised device coordinates to the pixel, in a picture with `margin` pixels added on each side."""
+    """Normalised device coordinates per pixel, in an image with `margin` pixels added on each side."""
     return 2 / (min(height, width) + 2 * margin)
 
 
 @dataclass(frozen=True)
 class Surfaces:
-    """The meshes of P layers end to end: V vertices, F faces.
+    """The meshes of P layers concatenated: V vertices, F faces.
 
     ndc: (V, 3), differentiable.  homogeneous: (V, 3), the same as (x·z, y·z, z), pixels; a constant.
     vertices, faces: which rows of the library they are.
-    corners: (F, 3) into ndc.  facing: (F,), see `facings`.  drawn: (F,), false for faces without area.
+    corners: (F, 3) into ndc.  facing: (F,), see `facings`.  rendered: (F,), false for faces without area.
     whole: (F,), true where all corners are in front of the near plane.  edges: between rows of `corners`.
     """
 
@@ -62,7 +62,7 @@ class Surfaces:
     faces: Table
     corners: Tensor
     facing: Tensor
-    drawn: Tensor
+    rendered: Tensor
     whole: Tensor
     edges: Edges
 
@@ -78,7 +78,7 @@ class Surfaces:
     ) -> Surfaces:
         """Project mesh[p], an index of the library, by parameters[p] as `layer_parameters` makes them.
 
-        frame: the picture with `margin` pixels added on each side.
+        frame: the image with `margin` pixels added on each side.
         """
         vertices = Table.from_rows(library.first_vertex, mesh)
         faces = Table.from_rows(library.first_face, mesh)
@@ -94,17 +94,17 @@ class Surfaces:
             faces=faces,
             corners=corners,
             facing=facing,
-            drawn=facing != 0,
+            rendered=facing != 0,
             whole=(homogeneous.detach()[corners][..., 2] >= frame.near).all(dim=1),
             edges=_edges(topology, library, mesh, faces),
         )
 
     def outline(self) -> Outline:
-        """Find the faces at whose sides what is seen changes."""
+        """Find the faces at whose sides the visible surface changes."""
         return find_outline(self.edges, self.facing, self.corners, self.ndc)
 
     def rasterise(self, rows: Tensor, frame: Frame, most: int = 1, reach: float = 0.0) -> Hits:
-        """Rasterise some of the faces, rows (n,), sorted; `Hits.face` counts through them."""
+        """Rasterise some of the faces, rows (n,), sorted; `Hits.face` indexes these."""
         counts = torch.bincount(self.faces.layer[rows], minlength=len(self.faces.count))
         return rasterise(self.ndc, self.vertices.count, self.corners[rows], counts, frame, most, reach)
 
@@ -120,7 +120,7 @@ def _edges(topology: MeshTopology, library: MeshLibrary, mesh: Tensor, faces: Ta
 
 
 def _side(library: MeshLibrary, face: Tensor, middle: Tensor) -> Tensor:
-    """Which side of each face has its middle there, (E,): corners at one place may have several numbers."""
+    """Which side of each face has its middle there, (E,): corners at one position may differ in index."""
     corners = library.vertices[library.faces[face]]
     middles = (corners + corners.roll(-1, dims=1)) / 2
     return (middles - middle[:, None]).square().sum(dim=-1).argmin(dim=1)

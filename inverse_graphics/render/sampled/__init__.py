@@ -1,1 +1,1 @@
-"""Engines that are asked one thing only: which face is met in the middle of each part of a pixel."""
+"""Engines that only find the face at the centre of each part of a pixel."""

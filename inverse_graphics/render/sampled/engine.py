@@ -1,6 +1,6 @@
-"""A render engine made of anything that knows which face a ray meets first.
+"""A render engine from any function that finds the first face on a ray.
 
-From the faces that samples meet to layers: shaded as the embedded engine shades, averaged by pixel.
+The faces at samples are shaded as in the embedded engine, and averaged by pixel.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PER_SAMPLE = 20  # nanoseconds, about
 
 
 def empty_layers(count: int, height: int, width: int) -> Layers:
-    """Layers of nothing, L of them as of one scene, float32."""
+    """Empty layers, L of them in one scene, float32."""
     return Layers(
         torch.zeros(1, count, 3, height, width),
         torch.full((1, count, height, width), torch.inf),
@@ -35,10 +35,11 @@ def empty_layers(count: int, height: int, width: int) -> Layers:
 
 
 def average_into(layers: Layers, faces: Faces, windows: Windows, tables: Tables) -> None:
-    """Shade what samples meet, average the squares of each pixel (a box filter), and write that to layers.
+    """Shade samples, average the squares of each pixel (a box filter), and write to layers.
 
-    faces: (n,), of the library, that the samples of `windows` meet; −1 where there is none.
-    layers: as of `empty_layers`. Depth is the mean over the samples that meet something.
+    layers: from `empty_layers`.  faces: (n,), of the library, at the samples of `windows`; −1 where there
+    is none.
+    windows: of the samples.  tables: of the library. Depth is the mean over the samples that hit a face.
     """
     planes = [plane[0].numpy() for plane in layers]
     places = (windows.factor, windows.rows, windows.layer, windows.box, windows.first)
@@ -50,40 +51,40 @@ def average_into(layers: Layers, faces: Faces, windows: Windows, tables: Tables)
 
 
 SAMPLES = 3
-MOST_SAMPLES = 16
+MAX_SAMPLES = 16
 NEAR = 0.01
-"""Metres: what is nearer to the camera is not seen, as with the embedded engine."""
+"""Metres: nearer surfaces are not visible, as with the embedded engine."""
 EXACT = ("cpu", torch.float64)
 BATCH_SIZE = 1 << 21
-"""Samples of which rays and shades are held at once, some 200 bytes each."""
+"""Samples per block, about 200 bytes each."""
 
 
 class FaceFinder(Protocol):
-    """Says what samples meet."""
+    """Finds the faces at samples."""
 
     @property
     def library(self) -> MeshLibrary:
-        """The meshes that it knows."""
+        """The meshes of the finder."""
 
     def find(self, windows: Windows) -> Faces:
-        """The face of the library that each sample meets first, −1 where none: (n,) int32."""
+        """The first face of the library at each sample, −1 where none: (n,) int32."""
 
 
 class SampledEngine:
-    """Draws with a `FaceFinder` that says what is seen, in `samples` × `samples` places of each pixel.
+    """Renders with a `FaceFinder` that determines visibility at `samples` × `samples` points of each pixel.
 
-    Each object alone, only where it can be; shaded as the embedded engine shades (texture, vertex colours,
-    Lambert; both sides of a face), averaged with a box filter. Works on the CPU, in float32 throughout,
-    whatever the device and dtype of the batch; those of what it returns are the batch's. No gradients:
-    `differences.FiniteDifference` takes them.
+    Each object alone, only within its window; shaded as in the embedded engine (texture, vertex colours,
+    Lambert; both sides of a face), averaged with a box filter. Runs on the CPU in float32, whatever the
+    device and dtype of the batch; results have those of the batch. Without gradients:
+    `finite_difference.FiniteDifference` adds them.
     """
 
     differentiable = False
 
     def __init__(self, name: str, finder: FaceFinder, samples: int = SAMPLES) -> None:
-        if not 1 <= samples <= MOST_SAMPLES:
+        if not 1 <= samples <= MAX_SAMPLES:
             raise EngineError(
-                f"{samples} samples along a pixel: expected a whole number from 1 to {MOST_SAMPLES}"
+                f"{samples} samples along a pixel: expected a whole number from 1 to {MAX_SAMPLES}"
             )
         self.name = name
         self.finder = finder
@@ -97,12 +98,12 @@ class SampledEngine:
         return SampledEngine, (self.name, self.finder, self.samples)
 
     def with_samples(self, samples: int) -> SampledEngine:
-        """The same, with another number of samples along each side of a pixel."""
+        """The same engine with another number of samples along each side of a pixel."""
         return SampledEngine(self.name, self.finder, samples)
 
     @torch.no_grad()
     def layers(self, objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Layers:
-        """Draw every object of every scene alone, unoccluded by the others."""
+        """Render every object of every scene alone, unoccluded by the others."""
         self._check(objects.asset)
         like, shape, size = objects.position, objects.asset.shape, (camera.height, camera.width)
         here = (objects.to(*EXACT), camera.to(*EXACT), light.to(*EXACT))

@@ -1,7 +1,7 @@
-"""Where in a picture an object can be seen, and the samples that have to be taken there.
+"""Windows of objects in the image, and their samples.
 
-A window is the smallest rectangle of pixels that holds all vertices of an object; nothing outside of it
-needs to be looked at. Each of its pixels is sampled in the middle of `factor` × `factor` equal squares.
+A window is the smallest rectangle of pixels that contains all vertices of an object; nothing outside of it is
+sampled. Each of its pixels is sampled at the centres of `factor` × `factor` equal squares.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Integers = NDArray[np.int64]
 
 PER_VERTEX = 4  # nanoseconds, about
 PER_RAY = 5
-FLATTEST = 1e-30  # a smaller determinant of an object's frame in the picture: it has no size, or no picture
+FLATTEST = 1e-30  # with a smaller determinant of its frame in the image, an object is not rendered
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Samples of L layers, those of one mesh one after another.
+    """Samples of L layers, those of one mesh contiguous.
 
     factor: samples along each side of a pixel.
-    layer: (L,), which layer of the batch each is.  mesh: (L,), sorted; −1 draws nothing.
-    rows: (L, 21), as of `layer_parameters`.  box: (L, 4), left, top, width and height of windows, pixels.
+    layer: (L,), which layer of the batch each is.  mesh: (L,), sorted; −1 for an empty slot.
+    rows: (L, 21), from `layer_parameters`.  box: (L, 4), left, top, width and height of windows, pixels.
     depth: (L, 2), metres, of an object's nearest and farthest vertex.
-    first: (L + 1,), where the samples of each window begin, row by row, among all of them.
+    first: (L + 1,), start of each window's samples, row by row, among all of them.
     """
 
     factor: int
@@ -56,7 +56,7 @@ class Windows:
         vertices: Vertices,
         near: float,
     ) -> Windows:
-        """Find the window of each of B · N layers; what is nearer than `near` metres counts as not there."""
+        """Find the window of each of B · N layers; vertices nearer than `near` metres are ignored."""
         mesh = objects.asset.reshape(-1).numpy()
         layer = np.argsort(mesh, kind="stable")
         mesh, size = mesh[layer], (camera.height, camera.width)
@@ -68,7 +68,7 @@ class Windows:
         return cls(factor, layer, mesh, rows, box, depth, _first_samples(box, factor))
 
     def blocks(self, most: int) -> Iterator[Windows]:
-        """The same windows, as many at a time as have no more than `most` samples; tall ones are cut."""
+        """Split windows into blocks of at most `most` samples; tall windows are cut."""
         start = 0
         while start < len(self.layer):
             stop = max(start + 1, int(np.searchsorted(self.first, self.first[start] + most, "right")) - 1)
@@ -93,8 +93,8 @@ class Windows:
     def rays(self, start_m: float = 0.0) -> NDArray[np.float32]:
         """Rays through all samples, (n, 6): origin and direction in the object's own frame, metres.
 
-        Directions are such that where a ray is after t of them lies t metres deeper before the camera than
-        its origin, which lies `start_m` deep.
+        Directions are scaled such that the point at parameter t is t metres deeper in front of the camera
+        than the origin, whose depth is `start_m`.
         """
         rays = np.empty((int(self.first[-1]), 6), np.float32)
         arguments = (self.factor, self.rows, self.box, self.first, start_m, rays)
@@ -102,13 +102,13 @@ class Windows:
         return rays
 
     def of_mesh(self, mesh: int) -> slice:
-        """The layers that show a mesh."""
+        """The layers of a mesh."""
         return slice(*np.searchsorted(self.mesh, [mesh, mesh + 1]))
 
 
 @dataclass(frozen=True)
 class Vertices:
-    """Where the vertices of M meshes are.  places: (V, 3).  first: (M + 1,).  most: of any mesh."""
+    """The vertices of M meshes.  places: (V, 3).  first: (M + 1,).  most: of any mesh."""
 
     places: Floats
     first: Integers
@@ -116,7 +116,7 @@ class Vertices:
 
     @classmethod
     def from_library(cls, library: MeshLibrary) -> Vertices:
-        """Take them out of a library."""
+        """Extract the vertices of a library."""
         first = library.first_vertex.numpy()
         return cls(library.vertices.double().numpy(), first, int(np.diff(first).max(initial=0)))
 
@@ -139,7 +139,7 @@ def _find(
     box: Integers,
     depth: Floats,
 ) -> None:
-    """Windows of layers start … stop − 1; an object that reaches behind the camera may be anywhere."""
+    """Windows of layers start … stop − 1; the whole image for an object that reaches behind the camera."""
     for layer in range(start, stop):
         row, m = rows[layer], mesh[layer]
         if m < 0:

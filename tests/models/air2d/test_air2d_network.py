@@ -112,11 +112,11 @@ def test_it_starts_with_objects_in_the_middle_of_the_priors_size():
 
 
 def drawn_in_order(model, objects):
-    """The picture of some objects, drawn one over the other."""
-    picture = torch.zeros(5, 16, 16, dtype=torch.float64)
+    """The reconstruction of some objects, composited in order."""
+    reconstruction = torch.zeros(5, 16, 16, dtype=torch.float64)
     for step in objects:
-        picture = model._draw(picture, step.latents.glimpse, step.latents.where)
-    return picture
+        reconstruction = model._draw(reconstruction, step.latents.glimpse, step.latents.where)
+    return reconstruction
 
 
 @pytest.mark.parametrize("drawing", ["adding", "covering"])
@@ -126,25 +126,29 @@ def test_white_paint_covers_alike_in_any_order(drawing):
     assert torch.allclose(drawn_in_order(model, objects), drawn_in_order(model, objects[::-1]))
 
 
-def second_step(model, images, picture):
-    """What the model infers in a step before which `picture` (B, H, W) was drawn."""
+def second_step(model, images, reconstruction):
+    """What the model infers in a step from a state with this `reconstruction` (B, H, W)."""
     state = model.begin(images, PointEstimate()).state
     step = model.step(state, PointEstimate())
-    return model.step(step.state._replace(picture=picture), PointEstimate())
+    return model.step(step.state._replace(reconstruction=reconstruction), PointEstimate())
 
 
 def test_difference_air_without_memory_sees_nothing_but_the_difference():
-    """Image and picture moved alike change nothing; for plain AIR only the image counts."""
+    """The same shift of image and reconstruction changes nothing; for plain AIR only the image counts."""
     images, shift = random_images(), random_images(seed=1)
-    picture = random_images(seed=2)[:, 0]
+    reconstruction = random_images(seed=2)[:, 0]
     dair = small_model(settings=SMALL.model_copy(update=VARIANTS["dair without memory"]))
-    one, other = second_step(dair, images, picture), second_step(dair, images + shift, picture + shift[:, 0])
+    one, other = (
+        second_step(dair, images, reconstruction),
+        second_step(dair, images + shift, reconstruction + shift[:, 0]),
+    )
     assert torch.allclose(one.halt_logit, other.halt_logit)
     assert torch.allclose(one.output.latents.where, other.output.latents.where)
-    assert not torch.allclose(one.halt_logit, second_step(dair, images, picture + 0.5).halt_logit)
+    assert not torch.allclose(one.halt_logit, second_step(dair, images, reconstruction + 0.5).halt_logit)
     air = small_model()
     assert torch.equal(
-        second_step(air, images, picture).halt_logit, second_step(air, images, picture + 0.5).halt_logit
+        second_step(air, images, reconstruction).halt_logit,
+        second_step(air, images, reconstruction + 0.5).halt_logit,
     )
 
 

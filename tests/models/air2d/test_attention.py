@@ -50,9 +50,9 @@ def test_gradients_equal_finite_differences():
 
 def test_a_white_glimpse_fills_its_box():
     where = torch.tensor([[2.5, 0.2, -0.4]])
-    picture = write_window(torch.ones(1, 28, 28), where, 50, 50)[0]
+    image = write_window(torch.ones(1, 28, 28), where, 50, 50)[0]
     x, y, width, height = window_box(where, 50, 50)[0].tolist()
-    rows, columns = torch.nonzero(picture > 0.99, as_tuple=True)
+    rows, columns = torch.nonzero(image > 0.99, as_tuple=True)
     assert (width, height) == pytest.approx((20, 20))
     assert columns.min() == pytest.approx(x, abs=1)
     assert columns.max() + 1 == pytest.approx(x + width, abs=1)

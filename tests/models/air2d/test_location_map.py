@@ -112,12 +112,12 @@ def test_salience_is_the_mean_square_of_the_pixels_about_a_place(size):
     (_, attention), images = made(size), random_images(size)
     images[0] = 0
     pixels = (torch.arange(size) + 0.5) * (2 / size) - 1
-    told = salience(images)
-    for place in range(0, told.shape[-1], 3):
+    scores = salience(images)
+    for place in range(0, scores.shape[-1], 3):
         x, y = attention.places[:, place]
         near = ((pixels - y).abs() < attention.cell)[:, None] & ((pixels - x).abs() < attention.cell)
         squares = images[:, near].square().sum(-1) / (2 * CELL) ** 2  # beyond the image there is nothing
-        torch.testing.assert_close(told[:, place], torch.log(squares + LEAST))
+        torch.testing.assert_close(scores[:, place], torch.log(squares + LEAST))
 
 
 def test_what_is_added_to_scores_moves_attention():
@@ -134,7 +134,7 @@ def test_of_the_place_something_else_than_what_it_was_chosen_by_may_be_told():
     (model, attention), images = made(29), random_images(29)
     wanted = torch.randn(3, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     seen = model(images)
-    chosen, told = attention(seen, wanted), attention(seen, wanted, torch.cat([seen, seen.square()], 1))
-    assert torch.equal(chosen.centre, told.centre)
-    torch.testing.assert_close(told.features[:, :5], chosen.features)
-    assert not torch.allclose(told.features[:, 5:], told.features[:, :5])
+    chosen, scores = attention(seen, wanted), attention(seen, wanted, torch.cat([seen, seen.square()], 1))
+    assert torch.equal(chosen.centre, scores.centre)
+    torch.testing.assert_close(scores.features[:, :5], chosen.features)
+    assert not torch.allclose(scores.features[:, 5:], scores.features[:, :5])

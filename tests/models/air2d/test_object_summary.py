@@ -1,4 +1,4 @@
-"""Ownership, boxes and summaries against what is plain to see in pictures made by hand."""
+"""Ownership, boxes and summaries against what is plain to see in images made by hand."""
 
 import numpy as np
 import pytest

@@ -34,7 +34,7 @@ from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, sample_s
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.render.compositing import picture_of_layers
+from inverse_graphics.render.compositing import composite_layers
 
 
 @pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
@@ -95,7 +95,7 @@ def test_each_step_sees_the_composite_of_the_objects_before_it(model):
     latents, scenes = [step.latents for step in inference.objects], sampled_latents(inference)
     for count in range(model.max_objects + 1):
         scene = model.space.scene(scenes.first_slots(count))
-        render = Rendered.from_rendering(picture_of_layers(scene, model.engine))
+        render = Rendered.from_rendering(composite_layers(scene, model.engine))
         reconstruction = latents[count].before if count < model.max_objects else latents[-1].after
         torch.testing.assert_close(reconstruction.rgb, render.rgb, rtol=0, atol=1e-5)
         torch.testing.assert_close(reconstruction.coverage, render.coverage, rtol=0, atol=1e-5)

@@ -24,7 +24,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
 )
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import compose, picture_of_layers
+from inverse_graphics.render.compositing import compose, composite_layers
 from inverse_graphics.render.engine import Layers
 
 MUCH = StatePerturbation(
@@ -56,7 +56,7 @@ def test_prefixes_are_scenes_of_their_own(model):
     for count in range(slots + 1):
         asset = scenes.asset.where(torch.arange(slots) < count, -1)
         alone = space.scene(scenes.replace(asset=asset))
-        picture = picture_of_layers(alone, engine)
+        picture = composite_layers(alone, engine)
         torch.testing.assert_close(prefixes.renders.rgb[:, count], picture.image, rtol=0, atol=1e-6)
         torch.testing.assert_close(coverage_of(prefixes)[:, count, 0], picture.alpha, rtol=0, atol=1e-6)
         layers = engine.layers(alone.objects, alone.camera, alone.light)
@@ -214,7 +214,7 @@ def test_dreams_have_the_familys_own_light():
     sleep_batch = sample_sleep_batch(model.space, model.engine, GaussianModel(1e-9), NOTHING, 30, seeded(5))
     scene = model.space.family.sample(30, seeded(5)).scene
     torch.testing.assert_close(
-        sleep_batch.observation.rgb, picture_of_layers(scene, model.engine).image, rtol=0, atol=1e-5
+        sleep_batch.observation.rgb, composite_layers(scene, model.engine).image, rtol=0, atol=1e-5
     )
 
 

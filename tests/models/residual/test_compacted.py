@@ -78,13 +78,15 @@ def test_few_places_are_gathered_and_many_are_convolved_with_all_others():
     assert not gathering_is_faster(positions, layout, 64)
 
 
-def test_what_neighbours_tell_is_summed_as_a_convolution_does():
+def test_contributions_of_neighbours_are_summed_as_a_convolution_does():
     torch.manual_seed(0)
     features = torch.randn(3, 4, 6, 5, dtype=torch.float64)
     weight = torch.randn(1, 4, 3, 3, dtype=torch.float64)
     layout = RowLayout(3, 6, 5)
-    told = weight[0].flatten(1).mT @ layout.rows_of(features).mT
-    assert torch.allclose(layout.sum_over_neighbours(told), conv2d(features, weight, padding=1)[:, 0])
+    contributions = weight[0].flatten(1).mT @ layout.rows_of(features).mT
+    assert torch.allclose(
+        layout.sum_over_neighbours(contributions), conv2d(features, weight, padding=1)[:, 0]
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (7, 5)])

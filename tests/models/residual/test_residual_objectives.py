@@ -71,8 +71,8 @@ def expected_loss(network, seen, kinds, latents):
     thinking = [kind.halting is not None for kind in kinds].index(True)
     for choice in itertools.product([0, 1], repeat=latents):
         rule = Told([list(choice)] + [[1] * latents] * 5)
-        told = [kind.by(rule) for kind in kinds]
-        output = network(seen.images, told)
+        ruled = [kind.by(rule) for kind in kinds]
+        output = network(seen.images, ruled)
         block = output.blocks[thinking]
         logits = block.pondering.halt_logits[0].flatten()
         chosen = torch.tensor(choice, dtype=torch.bool)

@@ -1,10 +1,10 @@
-"""Whole scenes on the CPU, from parameters to picture and back, without ever writing a layer out.
+"""Whole scenes on the CPU, from parameters to image and back, without storing layers.
 
-Objects cover a small part of an image, so layers are kept as fragments: the backdrop is painted, and where
-fragments are, they are sorted and laid over it in place. Scenes go through all stages a few at a time, so
-that what one stage writes is still in the processor's cache when the next one reads it.
+Objects cover a small part of an image, so layers are stored as fragments: the backdrop is painted, and the
+fragments are sorted and composited over it in place. Scenes pass all stages a few at a time, so that the
+output of one stage is still in the processor's cache for the next one.
 
-`compositing.compose` of `layers` says the same, and is the oracle of this: the pictures are equal bit by bit.
+`compositing.compose` of `layers` is the reference implementation: the images are equal bit by bit.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ Rows = NDArray[np.int32]
 
 
 class Model(NamedTuple):
-    """A library as the kernels of both stages take it."""
+    """A library as the kernels of both stages use it."""
 
     geometry: Geometry
     tables: Tables
 
 
-def picture(
+def render_scenes(
     parameters: Tensor, plan: Plan, mesh: Tensor, model: Model, clipping: Clipping, slopes: Slopes
 ) -> Composite:
-    """Draw B scenes of N objects each.
+    """Render B scenes of N objects each.
 
-    parameters: (B·N, 21), see `layer_parameters`.  mesh: (B, N), −1 draws nothing.
+    parameters: (B·N, 21), see `layer_parameters`.  mesh: (B, N), −1 for an empty slot.
     """
     keep = torch.is_grad_enabled() and any(part.requires_grad for part in (parameters, *plan))
     arguments = (parameters, *plan, mesh, model, clipping, slopes, keep)
-    image, alpha, depth, mask = Picture.apply(*arguments)  # type: ignore[no-untyped-call]
+    image, alpha, depth, mask = RenderScenes.apply(*arguments)  # type: ignore[no-untyped-call]
     return Composite(image, alpha, depth, mask)
 
 
-class Picture(torch.autograd.Function):
-    """`picture`, with its way back to the parameters and the plan."""
+class RenderScenes(torch.autograd.Function):
+    """`render_scenes`, with its backward pass to the parameters and the plan."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draw image (B, 3, H, W), alpha, depth and mask (B, H, W)."""
+        """Render image (B, 3, H, W), alpha, depth and mask (B, H, W)."""
         parameters, *tensors, mesh, model, clipping, slopes, keep = arguments
         plan = [tensor.detach().contiguous() for tensor in tensors]
         size = (len(mesh), clipping.height, clipping.width)
@@ -84,14 +84,14 @@ class Picture(torch.autograd.Function):
             return piece if keep else None
 
         most = max(1, BATCH_SIZE // (size[1] * size[2]))
-        ctx.kept = (scenes, in_chunks(draw, size[0], most=most), model, slopes)
+        ctx.saved = (scenes, in_chunks(draw, size[0], most=most), model, slopes)
         ctx.mark_non_differentiable(mask)
         return image, alpha, depth, mask
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        """Sum what all pixels ask of the parameters of each object, and of the plan of each scene."""
-        scenes, pieces, model, slopes = ctx.kept
+        """Sum the gradients of all pixels in the parameters of each object, and in the plan of each scene."""
+        scenes, pieces, model, slopes = ctx.saved
         given = [gradient.contiguous().numpy() for gradient in gradients[:3]]
         by_rows = np.zeros_like(scenes.rows)
         by_plan = [np.zeros_like(array) for array in scenes.plan[:4]]
@@ -100,9 +100,11 @@ class Picture(torch.autograd.Function):
         def back(start: int, stop: int) -> None:
             for piece in pieces[start:stop]:
                 part = slice(piece.start, piece.stop)
-                by_drawn = scenes.undraw(piece, given, [array[part] for array in by_plan] if to_plan else [])
+                by_rendered = scenes.draw_backward(
+                    piece, given, [array[part] for array in by_plan] if to_plan else []
+                )
                 by_rows[part] = shade_backward(
-                    scenes.layers(part), piece.seen, model.tables, piece.work, by_drawn, slopes
+                    scenes.layers(part), piece.seen, model.tables, piece.work, by_rendered, slopes
                 ).reshape(by_rows[part].shape)
 
         in_chunks(back, len(pieces))
@@ -112,7 +114,7 @@ class Picture(torch.autograd.Function):
 
 
 class _Piece(NamedTuple):
-    """What the way back needs of scenes start … stop − 1, whose layers are numbered from 0 here.
+    """The data of scenes start … stop − 1 for the backward pass; their layers are numbered from 0 here.
 
     behind: (n, 3), colour of the backdrop at the pixel of each fragment that is the first of its pixel.
     """
@@ -134,12 +136,12 @@ class _Scenes(NamedTuple):
     dtype: torch.dtype
 
     def layers(self, part: slice) -> Floats:
-        """The rows of some scenes' objects, one after the other."""
+        """The rows of the objects of some scenes, concatenated."""
         rows = self.rows[part]
         return rows.reshape(rows.shape[0] * rows.shape[1], rows.shape[2])
 
     def draw(self, start: int, stop: int, model: Model, clipping: Clipping) -> _Piece:
-        """Take scenes start … stop − 1 through all stages."""
+        """Run scenes start … stop − 1 through all stages."""
         part = slice(start, stop)
         rows = self.layers(part)
         seen = Seen.from_visibility(
@@ -149,36 +151,36 @@ class _Scenes(NamedTuple):
         image, alpha, depth, mask = (output[part] for output in self.outputs)
         coverage = np.empty_like(alpha)
         backdrop_numba.paint([array[part] for array in self.plan], image, coverage, depth)
-        behind = lay_over(self.mesh.shape[1], seen, work.drawn, image, coverage, alpha, depth, mask)
+        behind = lay_over(self.mesh.shape[1], seen, work.rendered, image, coverage, alpha, depth, mask)
         return _Piece(start, stop, seen, work, behind)
 
-    def undraw(self, piece: _Piece, given: list[NDArray[Any]], by_plan: list[NDArray[Any]]) -> Floats:
-        """Give gradients of the fragments; write those of the plan to `by_plan`, if that is not empty."""
+    def draw_backward(self, piece: _Piece, given: list[NDArray[Any]], by_plan: list[NDArray[Any]]) -> Floats:
+        """Compute gradients of the fragments; write those of the plan to `by_plan`, unless it is empty."""
         part = slice(piece.start, piece.stop)
         from_image, from_alpha, from_depth = (array[part] for array in given)
         scenes = len(from_image) if by_plan else 0
         from_behind, from_table = np.empty_like(from_image[:scenes]), np.empty_like(from_depth[:scenes])
         pixels = (self.outputs[3][part], from_image, from_alpha, from_depth, from_behind, from_table)
-        by_drawn = np.zeros_like(piece.work.mixed)
-        _unlay(
-            *(self.mesh.shape[1], from_depth.shape[2], *piece.seen.parts, piece.work.drawn, piece.behind),
+        by_rendered = np.zeros_like(piece.work.mixed)
+        _lay_backward(
+            *(self.mesh.shape[1], from_depth.shape[2], *piece.seen.parts, piece.work.rendered, piece.behind),
             *(_flat(array) for array in pixels),
-            by_drawn,
+            by_rendered,
         )
         if by_plan:
             plan = [array[part] for array in self.plan]
             backdrop_numba.paint_backward(plan, from_behind, np.zeros_like(from_table), from_table, by_plan)
-        return by_drawn
+        return by_rendered
 
 
-def lay_over(layers: int, seen: Seen, drawn: NDArray[Any], *pixels: NDArray[Any]) -> NDArray[Any]:
-    """Lay the fragments of scenes of `layers` objects over the backdrop, in place.
+def lay_over(layers: int, seen: Seen, rendered: NDArray[Any], *pixels: NDArray[Any]) -> NDArray[Any]:
+    """Composite the fragments of scenes of `layers` objects over the backdrop, in place.
 
-    pixels: image (B, 3, H, W), coverage, alpha, depth, mask (B, H, W); image, coverage and depth hold the
-    backdrop before. Returns the backdrop's colour (n, 3) at the first fragment of each pixel.
+    pixels: image (B, 3, H, W), coverage, alpha, depth, mask (B, H, W); image, coverage and depth contain the
+    backdrop on entry. Returns the backdrop's colour (n, 3) at the first fragment of each pixel.
     """
-    behind = np.empty((len(drawn), 3), drawn.dtype)
-    _lay(layers, pixels[0].shape[-1], *seen.parts, drawn, behind, *(_flat(array) for array in pixels))
+    behind = np.empty((len(rendered), 3), rendered.dtype)
+    _lay(layers, pixels[0].shape[-1], *seen.parts, rendered, behind, *(_flat(array) for array in pixels))
     return behind
 
 
@@ -222,13 +224,13 @@ def _link(
 
 
 @inner
-def _sort(first: int, links: Rows, drawn: NDArray[Any], order: Rows) -> int:
-    """Order a pixel's fragments from near to far, equals by slot; returns how many there are."""
+def _sort(first: int, links: Rows, rendered: NDArray[Any], order: Rows) -> int:
+    """Order a pixel's fragments from near to far, equal ones by slot; returns their number."""
     count: Any = np.int64(0)
     i = first
     while i >= 0:
         k = count
-        while k > 0 and drawn[order[k - 1], 3] > drawn[i, 3]:
+        while k > 0 and rendered[order[k - 1], 3] > rendered[i, 3]:
             order[k] = order[k - 1]
             k -= 1
         order[k] = i
@@ -244,7 +246,7 @@ def _lay(
     fragments: Rows,
     covered_from: Integers,
     bare_from: Integers,
-    drawn: NDArray[Any],
+    rendered: NDArray[Any],
     behind: NDArray[Any],
     image: NDArray[Any],
     coverage: NDArray[Any],
@@ -252,7 +254,7 @@ def _lay(
     depth: NDArray[Any],
     mask: Integers,
 ) -> None:
-    """Lay the fragments over the backdrop, which image, coverage and depth hold before."""
+    """Composite the fragments over the backdrop, which image, coverage and depth contain on entry."""
     pixels = mask.shape[1]
     order = np.empty(layers, np.int32)
     heads = np.full(pixels, -1, np.int32)
@@ -266,21 +268,21 @@ def _lay(
             p = touched[t]
             first = heads[p]
             heads[p] = -1
-            depths = _sort(first, links, drawn, order)
+            depths = _sort(first, links, rendered, order)
             through = 1.0
             red, green, blue = 0.0, 0.0, 0.0
             share = coverage[b, p]
             best, most, at = -2, 0.0, np.inf
             for k in range(depths):
                 i = order[k]
-                seen = through * drawn[i, 4]
+                seen = through * rendered[i, 4]
                 slot = fragments[i, 0] - b * layers
                 if seen > most or (seen == most and 0 <= slot < best):
-                    best, most, at = slot, seen, drawn[i, 3]
-                red += through * drawn[i, 0]
-                green += through * drawn[i, 1]
-                blue += through * drawn[i, 2]
-                through *= 1 - drawn[i, 4]
+                    best, most, at = slot, seen, rendered[i, 3]
+                red += through * rendered[i, 0]
+                green += through * rendered[i, 1]
+                blue += through * rendered[i, 2]
+                through *= 1 - rendered[i, 4]
             if through * (1 - share) >= most or through * share >= most:
                 best = -1 if through * share > through * (1 - share) else -2
             for c in range(3):
@@ -298,13 +300,13 @@ def _lay(
 
 
 @kernel
-def _unlay(
+def _lay_backward(
     layers: int,
     width: int,
     fragments: Rows,
     covered_from: Integers,
     bare_from: Integers,
-    drawn: NDArray[Any],
+    rendered: NDArray[Any],
     behind: NDArray[Any],
     mask: Integers,
     from_image: NDArray[Any],
@@ -312,9 +314,9 @@ def _unlay(
     from_depth: NDArray[Any],
     from_behind: NDArray[Any],
     from_table: NDArray[Any],
-    by_drawn: Floats,
+    by_rendered: Floats,
 ) -> None:
-    """The way back of `_lay`, to the fragments, and to the backdrop where from_behind has any scenes."""
+    """The backward pass of `_lay`, to the fragments, and to the backdrop if from_behind has any scenes."""
     pixels = mask.shape[1]
     order, through = np.empty(layers, np.int32), np.empty(layers + 1)
     heads = np.full(pixels, -1, np.int32)
@@ -332,23 +334,23 @@ def _unlay(
             p = touched[t]
             first = heads[p]
             heads[p] = -1
-            depths = _sort(first, links, drawn, order)
+            depths = _sort(first, links, rendered, order)
             through[0] = 1.0
             for k in range(depths):
-                through[k + 1] = through[k] * (1 - drawn[order[k], 4])
+                through[k + 1] = through[k] * (1 - rendered[order[k], 4])
             red, green, blue = from_image[b, 0, p], from_image[b, 1, p], from_image[b, 2, p]
             slope = red * behind[first, 0] + green * behind[first, 1] + blue * behind[first, 2]
             slope -= from_total[b, p]
             for k in range(depths - 1, -1, -1):
                 i = order[k]
-                by_drawn[i, 0] = through[k] * red
-                by_drawn[i, 1] = through[k] * green
-                by_drawn[i, 2] = through[k] * blue
+                by_rendered[i, 0] = through[k] * red
+                by_rendered[i, 1] = through[k] * green
+                by_rendered[i, 2] = through[k] * blue
                 if fragments[i, 0] - b * layers == mask[b, p]:
-                    by_drawn[i, 3] = from_depth[b, p]
-                by_drawn[i, 4] = -slope * through[k]
-                slope *= 1 - drawn[i, 4]
-                slope += red * drawn[i, 0] + green * drawn[i, 1] + blue * drawn[i, 2]
+                    by_rendered[i, 3] = from_depth[b, p]
+                by_rendered[i, 4] = -slope * through[k]
+                slope *= 1 - rendered[i, 4]
+                slope += red * rendered[i, 0] + green * rendered[i, 1] + blue * rendered[i, 2]
             if backdrop:
                 for c in range(3):
                     from_behind[b, c, p] *= through[depths]
