@@ -78,7 +78,8 @@ class FamiliarScenes:
     def observe(self, scenes: SceneBatch, seed: int) -> Observation:
         """The same, as models take them."""
         model = self.settings.noise.model(self.settings.sigma)
-        render = Rendered(Observation.from_arrays(pictures(scenes, self.family)).rgb)
+        render = renders(scenes, self.family)
+        render = render.replace(rgb=render.rgb.clamp(0, 1))
         observation = model.sample(render, ChannelsLast(generator_of(seed + 1)))
         return observation.clipped().replace(K=scenes.camera.K)
 
@@ -91,14 +92,15 @@ def generator_of(seed: int) -> torch.Generator:
 
 def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
     """Draw scenes of a family with `times` as many rows and columns; (H, W, 3) each, within [0, 1]."""
+    enlarged_scenes = scenes.replace(camera=enlarged(scenes.camera, times))
+    return list(Observation(renders(enlarged_scenes, family).rgb).to_arrays())
+
+
+@torch.inference_mode()
+def renders(scenes: SceneBatch, family: SceneFamily) -> Rendered:
+    """Render scenes of a family."""
     engine = make_engine(DEFAULT_ENGINE, family.library)
-    scenes = replace(scenes, camera=enlarged(scenes.camera, times))
-    drawn = []
-    with torch.inference_mode():
-        for some in scenes.split(BATCH):
-            image = render(some, engine).image
-            drawn += list(image.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
-    return drawn
+    return Rendered.cat([Rendered.from_rendering(render(some, engine)) for some in scenes.split(BATCH)])
 
 
 NOISE_AND_PHOTOGRAPHS = ("uniform noise", "Gaussian noise", "salt noise", "photograph")

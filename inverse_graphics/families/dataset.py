@@ -27,6 +27,8 @@ from inverse_graphics.errors import DataError
 from inverse_graphics.families.registry import AnyFamilySettings
 from inverse_graphics.io.documents import parse_json, validated
 from inverse_graphics.io.parts import Parts, read_complete_set
+from inverse_graphics.observation.gaussian import GaussianModel
+from inverse_graphics.observation.model import ObservationModel
 from inverse_graphics.scene.numbers import Number
 from inverse_graphics.scene.scene import Scene
 
@@ -52,6 +54,11 @@ class DatasetSettings(_Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sigma: Annotated[Number, Field(ge=0, le=1)] = 0.0
     engine: str = "embedded"
+
+    @property
+    def observation_model(self) -> ObservationModel | None:
+        """What makes images of renders; None where they stay as they are."""
+        return GaussianModel(self.sigma) if self.sigma > 0 else None
 
     def parts(self, folder: Path) -> Parts:
         """How the data set in a folder is divided."""

@@ -40,7 +40,6 @@ from inverse_graphics.io.parts import (
     make_missing_parts,
     write_contact_sheet,
 )
-from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.model import ChannelsLast
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.pack import Pack, load_pack
@@ -209,16 +208,19 @@ class ScenePartMaker:
             alone_px=tuple(alone[row, :count].tolist()),
             scene=sample.scene.scene(row, self.family.library),
         )
-        image = self._observed(Rendered(rendering.image[row]), index).rgb.permute(1, 2, 0).numpy()
-        return DatasetItem(image, mask, rendering.depth[row].numpy(), truth)
+        render = Rendered.from_rendering(rendering)[row : row + 1]
+        observation = self._observed(render, index)
+        depth = render.depth if observation.depth is None else observation.depth
+        assert depth is not None
+        return DatasetItem(observation.rgb[0].permute(1, 2, 0).numpy(), mask, depth[0, 0].numpy(), truth)
 
     def _observed(self, render: Rendered, index: int) -> Observation:
         """With observation noise, which depends on the seed and the image's number alone."""
-        if self.settings.sigma == 0:
+        model = self.settings.observation_model
+        if model is None:
             return Observation(render.rgb)
         key = np.array([self.settings.seed, index], np.uint64)
-        generator = ChannelsLast(np.random.Generator(np.random.Philox(key=key)))
-        return GaussianModel(self.settings.sigma).sample(render, generator)
+        return model.sample(render, ChannelsLast(np.random.Generator(np.random.Philox(key=key))))
 
 
 def _seed(seed: int, part: int) -> int:

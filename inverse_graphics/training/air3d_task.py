@@ -20,7 +20,7 @@ from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import build_objective
-from inverse_graphics.models.air3d.scene_latents import draw_from_prior
+from inverse_graphics.models.air3d.scene_latents import draw_from_prior, observe
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.observation.observation import Observation
@@ -113,8 +113,9 @@ def summarise_samples(
         strength = least_noise + (1 - least_noise) * draw_uniform(
             (len(render), 1, 1, 1), generator, render.rgb
         )
-        noise = network.observation_model.sample(render, generator).residual(render)
-        observation = Observation(render.rgb + strength * noise, K=scenes.K).clipped()
+        observation = observe(scenes, render, network.observation_model, generator)
+        faded = render.rgb + strength * observation.residual(render)
+        observation = observation.replace(rgb=faded).clipped()
         blocks.append(summarised(network, observation, read_scenes(network, observation)))
     return concatenated(blocks)
 
@@ -140,8 +141,7 @@ class SceneEvaluator:
         """Sample `count` test scenes and render their images."""
         generator = stream(TEST, seed)
         scenes, render = draw_from_prior(network.space, network.engine, count, generator)
-        observation = network.observation_model.sample(render, generator).replace(K=scenes.K)
-        return cls(network, observation, scenes)
+        return cls(network, observe(scenes, render, network.observation_model, generator), scenes)
 
     def evaluate(self) -> Evaluation:
         """Compute the errors of the inferred scenes, and the log-likelihood of the images."""

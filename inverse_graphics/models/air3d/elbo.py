@@ -41,7 +41,12 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import encode_once, sampled_latents
 from inverse_graphics.models.air3d.replay import ReplayBuffer
-from inverse_graphics.models.air3d.scene_latents import draw_from_prior, draw_step_inputs, nearest_first
+from inverse_graphics.models.air3d.scene_latents import (
+    draw_from_prior,
+    draw_step_inputs,
+    nearest_first,
+    observe,
+)
 from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.models.estimators.estimator import mixed_weights
@@ -242,7 +247,7 @@ class ElboObjective:
         """Images of unknown scenes."""
         model = self.model
         scenes, render = draw_from_prior(model.space, model.engine, size, generator)
-        return model.observation_model.sample(render, generator).replace(K=scenes.K)
+        return observe(scenes, render, model.observation_model, generator)
 
     def loss(
         self, batch: Observation, step: int, generator: torch.Generator

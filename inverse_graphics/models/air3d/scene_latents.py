@@ -9,7 +9,8 @@ from torch import Tensor
 
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
-from inverse_graphics.observation.observation import Rendered
+from inverse_graphics.observation.model import ObservationModel
+from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.rendering import render
@@ -56,6 +57,13 @@ def draw_from_prior(
     with torch.no_grad():
         drawn = render(sample.scene, engine)
     return sample.latents, Rendered.from_rendering(drawn)
+
+
+def observe(
+    scenes: SceneLatents, render: Rendered, model: ObservationModel, generator: torch.Generator
+) -> Observation:
+    """Observations of scenes that were rendered, with the intrinsics that they were rendered with."""
+    return model.sample(render, generator).replace(K=scenes.K)
 
 
 def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:

@@ -33,6 +33,7 @@ from inverse_graphics.models.air3d.scene_latents import (
     draw_from_prior,
     draw_step_inputs,
     nearest_first,
+    observe,
 )
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.model import ObservationModel
@@ -92,7 +93,7 @@ def sample_sleep_batch(
     with torch.no_grad():
         perturbed = misjudge(scenes, space, state_perturbation, generator)
         prefixes = draw_step_inputs(perturbed, space, engine)
-    observation = observation_model.sample(render, generator).replace(K=scenes.K)
+    observation = observe(scenes, render, observation_model, generator)
     return SleepBatch(observation, scenes, prefixes, perturbed.orbit)
 
 
