@@ -204,7 +204,7 @@ def log_prob_of_prefixes(family: SceneFamily, objects: Tensor) -> Tensor:
     """
     extent = family.extent
     width = extent.orbit_high - extent.orbit_low
-    camera = -width[width > 0].log().sum().to(objects)
+    camera = -width.where(width > 0, 1.0).log().sum().to(objects)
     counts = torch.tensor(family.count_probabilities).log().clamp(min=IMPOSSIBLE).to(objects)
     return torch.cat([camera.expand(len(objects), 1), objects], dim=-1).cumsum(-1) + counts
 

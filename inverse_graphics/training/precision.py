@@ -11,8 +11,10 @@ import torch
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 
 
-def computes_in_bfloat16() -> bool:
-    """Whether this CPU has instructions for products in bfloat16, and PyTorch may use them."""
+def computes_in_bfloat16(device: str = "cpu") -> bool:
+    """Whether a device has instructions for products in bfloat16, and PyTorch may use them."""
+    if device != "cpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older versions of PyTorch lack some
     native = any(getattr(torch.cpu, check, bool)() for check in checks)
     allowed = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
@@ -27,18 +29,19 @@ def resolve_precision(
     Args:
         recipe: whatever it trains; one that states its precision, or has none to state, stays as it is.
         before: the recipe of the run that is resumed, whose precision is used.
-        bfloat16: whether to compute in bfloat16; what is faster on this CPU if not given.
+        bfloat16: whether to compute in bfloat16; what is faster on the recipe's device if not given.
 
     Returns:
         The recipe to run, and one line that states the choice, None if there was none.
     """
     if not isinstance(recipe, Air3DRecipe) or recipe.model.precision != "auto":
         return recipe, None
+    place = "CPU" if recipe.device == "cpu" else "GPU"
     if isinstance(before, Air3DRecipe) and before.model.precision != "auto":
         chosen, why = before.model.precision, "as before"
-    elif computes_in_bfloat16() if bfloat16 is None else bfloat16:
-        chosen, why = "bfloat16", "auto: this CPU computes in it"
+    elif computes_in_bfloat16(recipe.device) if bfloat16 is None else bfloat16:
+        chosen, why = "bfloat16", f"auto: this {place} computes in it"
     else:
-        chosen, why = "float32", "auto: this CPU does not compute in bfloat16"
+        chosen, why = "float32", f"auto: this {place} does not compute in bfloat16"
     model = recipe.model.model_copy(update={"precision": chosen})
     return recipe.model_copy(update={"model": model}), f"precision: {chosen} ({why})"
