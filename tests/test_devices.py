@@ -42,7 +42,7 @@ from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.scene.tensor_batch import TensorBatch
 from inverse_graphics.training.recipe import load_recipe
-from inverse_graphics.training.tasks import build_task
+from inverse_graphics.training.task import build_task
 
 ELSEWHERE = "meta"
 """Stands for a GPU: without CUDA in PyTorch, fake tensors cannot be indexed on "cuda"."""

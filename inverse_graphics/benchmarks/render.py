@@ -1,7 +1,4 @@
-"""How fast the render engines are here: scenes of crockery on a table, drawn whole, engines side by side.
-
-Seconds that an engine needs for some scenes, drawn whole, without and with gradients.
-"""
+"""Speed of the render engines on whole scenes of crockery on a table, without and with gradients."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverse_graphics.benchmarks.scenes import EVERYTHING, wild_scenes, with_leaves
+from inverse_graphics.benchmarks.scenes import EVERYTHING, extreme_scenes, with_leaves
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
@@ -18,7 +18,7 @@ from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.rendering import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
-BATCH = 250
+BATCH_SIZE = 250
 MOST_OFFENDERS = 10
 PACKS = ("crockery", "primitives")
 
@@ -77,9 +77,9 @@ def fuzz(
     """
     start, showing, values, bad = time.perf_counter(), 0, 0, 0
     offenders: list[str] = []
-    for done in range(0, scenes, BATCH):
-        count, number = min(BATCH, scenes - done), 1_000_000 * seed + done // BATCH
-        batch = wild_scenes(BATCH, height, width, len(library.names), number)
+    for done in range(0, scenes, BATCH_SIZE):
+        count, number = min(BATCH_SIZE, scenes - done), 1_000_000 * seed + done // BATCH_SIZE
+        batch = extreme_scenes(BATCH_SIZE, height, width, len(library.names), number)
         seen, looked_at, wrong = _examined(engine, batch[:count].to(device))
         showing, values, bad = showing + seen, values + looked_at, bad + int(wrong.sum())
         offenders += [f"{number}:{index}" for index in wrong.nonzero()[:, 0].tolist()]

@@ -1,4 +1,4 @@
-"""Reads images with a 2D model: boxes of objects without names, on black."""
+"""The reader of 2D models: boxes of objects without names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reads images with a 3D model: named objects with poses, and the camera that saw them.
-
-The boxes that objects fill in a picture, by projecting their meshes.
-"""
+"""The reader of 3D models: named objects with poses, the camera, and boxes by projecting meshes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Reconstructions by training stage: what an evaluation shows, kept, and laid one below the other.
-
-Networks as they were at the start, in the middle and at the end of training.
-"""
+"""Records of a training run: reconstructions at each evaluation, and weights at three stages of training."""
 
 from __future__ import annotations
 
