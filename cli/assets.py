@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import add, answer, new_group
-from .options import Json
+from .options import Json, named
 from .streams import console
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ SHOW_EXAMPLES = """\
 inverse-graphics assets show crockery/mug
 inverse-graphics assets show mug --pack my_pack/ --json -"""
 
-Pack = Annotated[
-    str | None, typer.Option(metavar="NAME|DIR", help="A pack that comes with the package, or a folder.")
-]
+Pack = Annotated[str | None, named("NAME|DIR", "A pack that comes with the package, or a folder.")]
 
 
 def list_assets(pack: Pack = None, json: Json = None) -> None:

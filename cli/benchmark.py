@@ -18,6 +18,8 @@ from .options import (
     RecipeArgument,
     Seed,
     Seeds,
+    named,
+    number,
     parsed_numbers,
     parsed_seeds,
 )
@@ -46,7 +48,7 @@ inverse-graphics benchmark compaction --units 18 --shares 0.5,0.25,0.1 --json fi
 
 def infer(
     model: Model = None,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="How many in-distribution images.")] = 1000,
+    images: Annotated[int, number("How many in-distribution images.", 1)] = 1000,
     digits: Annotated[
         Literal["shipped", "full"],
         typer.Option(help="Of 2D models: the 1,000 test digits inside the package, or all 10,000."),
@@ -68,18 +70,14 @@ def infer(
 
 
 def optimise(
-    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A 3D model.")] = "table_top",
-    images: Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="How many images.")] = 40,
-    restarts: Annotated[
-        str, typer.Option(metavar="N,N,…", help="Numbers of searches of an image.")
-    ] = "1,4,16",
-    steps: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100_000, help="Gradient steps of a search from the prior.")
-    ] = 150,
+    model: Annotated[str, named("NAME|DIR", "A 3D model.")] = "table_top",
+    images: Annotated[int, number("How many images.", 1, 100_000)] = 40,
+    restarts: Annotated[str, named("N,N,…", "Numbers of searches of an image.")] = "1,4,16",
+    steps: Annotated[int, number("Gradient steps of a search from the prior.", 1, 100_000)] = 150,
     gradients_alone: Annotated[
         bool, typer.Option(help="Also search by gradients alone, without proposals.")
     ] = True,
-    engine: Annotated[str, typer.Option(metavar="NAME", help="The engine of searches.")] = "embedded",
+    engine: Annotated[str, named("NAME", "The engine of searches.")] = "embedded",
     plot: Plot = None,
     seed: Seed = 0,
     json: Json = None,
@@ -109,16 +107,10 @@ def optimise(
 
 
 def compaction(
-    units: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=2, max=100, help="Units of a block: 5 for ResNet-32, 18 for ResNet-110."
-        ),
-    ] = 5,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Images at once.")] = 32,
+    units: Annotated[int, number("Units of a block: 5 for ResNet-32, 18 for ResNet-110.", 2, 100)] = 5,
+    batch: Annotated[int, number("Images at once.", 1, 4096)] = 32,
     shares: Annotated[
-        str,
-        typer.Option(metavar="X,X,…", help="Active shares after the first unit of each block."),
+        str, named("X,X,…", "Active shares after the first unit of each block.")
     ] = "0.5,0.4,0.3,0.2,0.1,0.02",
     seed: Seed = 0,
     json: Json = None,
@@ -140,9 +132,7 @@ def train(
     recipe: RecipeArgument,
     seeds: Seeds = "0",
     overrides: Overrides = None,
-    runs: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Holds the runs; runs/ if not given.")
-    ] = None,
+    runs: Annotated[Path | None, named("DIR", "Holds the runs; runs/ if not given.")] = None,
     json: Json = None,
 ) -> None:
     """Train a recipe from several seeds and report every run.

@@ -11,7 +11,7 @@ import typer
 from inverse_graphics.errors import EngineError
 
 from .application import report
-from .options import Json, Plot, Seed, Size, parsed_size
+from .options import Json, Plot, Seed, Size, named, number, parsed_size
 from .streams import STDOUT, advancing, say
 
 EXAMPLES = """\
@@ -42,41 +42,28 @@ inverse-graphics benchmark render-gradients --engine all --supersample 1 --scene
 
 Engines = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME", help="The render engine, or `all` that work here; may be given again."),
+    named("NAME", "The render engine, or `all` that work here; may be given again."),
 ]
 Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the engine works.")]
 
 
 def render(
     engine: Engines = None,
-    size: Annotated[
-        list[str] | None, typer.Option(metavar="WxH", help="Pixels, 64x64 if not given; may be given again.")
-    ] = None,
+    size: Annotated[list[str] | None, named("WxH", "Pixels, 64x64 if not given; may be given again.")] = None,
     batch: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="N", min=1, max=65536, help="Scenes at once, 64 if not given; may be given again."
-        ),
+        list[int] | None, number("Scenes at once, 64 if not given; may be given again.", 1, 65536)
     ] = None,
     faces: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="N", min=6, max=1_000_000, help="Balls of so many faces instead of crockery; again."
-        ),
+        list[int] | None, number("Balls of so many faces instead of crockery; again.", 6, 1_000_000)
     ] = None,
-    objects: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N", min=1, max=64, help="Objects in a scene, 3 if not given; again."),
-    ] = None,
+    objects: Annotated[list[int] | None, number("Objects in a scene, 3 if not given; again.", 1, 64)] = None,
     sweep: Annotated[
         list[Sweep] | None,
         typer.Option(help="Vary one thing in several steps instead, and fit how the cost grows; again."),
     ] = None,
     plot: Plot = None,
     device: Device = "cpu",
-    seconds: Annotated[
-        float, typer.Option(metavar="S", min=0.01, max=600, help="How long each figure is measured.")
-    ] = 2.0,
+    seconds: Annotated[float, number("How long each figure is measured.", 0.01, 600, metavar="S")] = 2.0,
     json: Json = None,
 ) -> None:
     """Measure how many scenes an engine renders in a second, without and with gradients.
@@ -109,7 +96,7 @@ def render(
 
 
 def render_fuzz(
-    scenes: Annotated[int, typer.Option(metavar="N", min=1, help="How many scenes.")] = 10_000,
+    scenes: Annotated[int, number("How many scenes.", 1)] = 10_000,
     engine: Engines = None,
     size: Size = "32x32",
     seed: Seed = 0,
@@ -121,25 +108,26 @@ def render_fuzz(
     Objects and cameras a micrometre to a million metres away and inside each other, scales from 0 up, any
     focal length. The exit status is 1 if any value is not finite; the seeds of such scenes are printed.
     """
-    from inverse_graphics.benchmarks.render_fuzz import fuzz_engine
+    from inverse_graphics.benchmarks.render_fuzz import fuzz, fuzz_library
+    from inverse_graphics.render.engines import make_engine
 
     _check_device(device)
     width, height = parsed_size(size)
-    results = []
+    results, library = [], fuzz_library()
     for name in _engines(engine):
         with advancing(name, scenes) as advance:
-            results.append(fuzz_engine(name, scenes, height, width, seed, device, advance))
+            engine_of_name = make_engine(name, library)
+            results.append(fuzz(engine_of_name, library, scenes, height, width, seed, device, advance))
     report(results, json)
     for result in results:
         result.check()
 
 
 def render_gradients(
-    scenes: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many scenes.")] = 48,
+    scenes: Annotated[int, number("How many scenes.", 1, 1000)] = 48,
     engine: Engines = None,
     supersample: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N", min=1, max=16, help="Samples a pixel along each side: 1, 2, 3; again."),
+        list[int] | None, number("Samples a pixel along each side: 1, 2, 3; again.", 1, 16)
     ] = None,
     size: Size = "64x64",
     seed: Seed = 0,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import add, answer, new_group
-from .options import Device, Engine, Json, Packs, Seed
+from .options import Device, Engine, Json, Packs, Seed, named, number
 from .streams import advancing, console, say
 
 if TYPE_CHECKING:
@@ -104,22 +104,15 @@ def make(
             help="A scene family, shipped or a YAML file; or a kind of images, as `data list` has them.",
         ),
     ],
-    images: Annotated[int, typer.Option(metavar="N", min=1, max=10_000_000, help="How many images.")],
+    images: Annotated[int, number("How many images.", 1, 10_000_000)],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The data set's folder.")],
     seed: Seed = 0,
     sigma: Annotated[
         float,
-        typer.Option(
-            metavar="S",
-            min=0,
-            max=1,
-            help="Standard deviation of the noise on pixels, 1 being full brightness.",
-        ),
+        number("Standard deviation of the noise on pixels, 1 being full brightness.", 0, 1, metavar="S"),
     ] = 0.0,
     engine: Engine = "embedded",
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=1024, help="Processes; one per core if not given.")
-    ] = None,
+    workers: Annotated[int | None, number("Processes; one per core if not given.", 1, 1024)] = None,
     packs: Packs = None,
     overrides: Annotated[
         list[str] | None,
@@ -128,8 +121,7 @@ def make(
         ),
     ] = None,
     share: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Of a kind of images: made of glyphs train, calibration or test."),
+        str | None, named("NAME", "Of a kind of images: made of glyphs train, calibration or test.")
     ] = None,
     device: Device = "cpu",
     json: Json = None,

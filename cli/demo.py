@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Json
+from .options import Json, number
 from .streams import console, say
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Where the page and pictures go.")
     ] = Path("inverse-graphics-demo"),
-    images: Annotated[
-        int, typer.Option(metavar="N", min=1, max=200, help="How many images of each kind to infer.")
-    ] = 6,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which images.")] = SEED,
+    images: Annotated[int, number("How many images of each kind to infer.", 1, 200)] = 6,
+    seed: Annotated[int, number("Which images.", 0)] = SEED,
     json: Json = None,
 ) -> None:
     """Infer images, draw scenes, and make a page about both.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Device, Json
+from .options import Device, Json, number
 from .streams import advancing, console
 
 if TYPE_CHECKING:
@@ -30,11 +30,9 @@ LINES = (
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A 2D model's name, or its folder.")],
-    images: Annotated[int, typer.Option(metavar="N", min=1, max=1_000_000, help="Held-out images.")] = 2000,
-    samples: Annotated[
-        int, typer.Option(metavar="K", min=1, max=10_000, help="Of the importance-weighted bound.")
-    ] = 10,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Other seeds give other images.")] = 0,
+    images: Annotated[int, number("Held-out images.", 1, 1_000_000)] = 2000,
+    samples: Annotated[int, number("Of the importance-weighted bound.", 1, 10_000, metavar="K")] = 10,
+    seed: Annotated[int, number("Other seeds give other images.", 0)] = 0,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:

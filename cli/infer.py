@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import ReadableImages
-from .options import Device, Images, JsonLines, Model
+from .options import Device, Images, JsonLines, Model, named
 from .streams import STDOUT, console, json_lines, say
 
 if TYPE_CHECKING:
@@ -38,17 +38,18 @@ def infer(
     json: JsonLines = None,
     overlay: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE|DIR",
-            help="Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
+        named(
+            "FILE|DIR",
+            "Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
             "beside them, the reconstruction; in 2D boxes, numbered by step.",
         ),
     ] = None,
     scenes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write each inferred scene to DIR as a file that `render` draws; 3D models."
-        ),
+        Path | None, named("DIR", "Write each inferred scene as a file that `render` draws; 3D models.")
+    ] = None,
+    write: Annotated[
+        list[str] | None,
+        named("NAME=PATH", "Write the answers by a writer: json, scenes or overlay; may be given again."),
     ] = None,
     device: Device = "cpu",
 ) -> None:
@@ -61,10 +62,12 @@ def infer(
 
     paths = expand_images(images)
     readable = ReadableImages(paths)
-    named = ((str(path), image) for path, image in readable)
-    first = next(named, None)  # before a second goes into loading a model
+    pairs = ((str(path), image) for path, image in readable)
+    first = next(pairs, None)  # before a second goes into loading a model
     if first is not None:
-        _infer_all(chain([first], named), paths, model, json, overlay, scenes, device)
+        shorthands = [("overlay", overlay), ("scenes", scenes)]
+        writers = [(name, target) for name, target in shorthands if target] + _parsed_writers(write or [])
+        _infer_all(chain([first], pairs), paths, model, json, writers, device)
     readable.exit_if_failed()
 
 
@@ -73,20 +76,17 @@ def _infer_all(
     paths: list[Path],
     model: str | None,
     json: str | None,
-    overlay: Path | None,
-    scenes: Path | None,
+    writers: Sequence[tuple[str, Path]],
     device: str,
 ) -> None:
     from inverse_graphics.inference.parser import load_parser
-    from inverse_graphics.interchange.scene_files import SceneFolder
-    from inverse_graphics.visualisation.overlay import overlay_writer
+    from inverse_graphics.interchange.writers import open_writer
     from inverse_graphics.visualisation.parse_table import ParseLines
 
     with ExitStack() as stack:
-        draw = stack.enter_context(overlay_writer(overlay, len(paths)) if overlay else nullcontext())
+        write = [stack.enter_context(open_writer(name, target, len(paths))) for name, target in writers]
         file = stack.enter_context(json_lines(json) if json else nullcontext())
         parser = load_parser(model, device)
-        write_scene = SceneFolder(scenes) if scenes else None
         if model is None:
             say(f"model: {parser.name}, the default (--model chooses another)")
         lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None
@@ -98,10 +98,16 @@ def _infer_all(
                 out.print(lines.line(parse), markup=False, soft_wrap=True)
             if file:
                 file.write(json_format.dumps(parse.to_json(), allow_nan=False) + "\n")
-            if draw:
-                draw(parse)
-            if write_scene:
-                write_scene(parse)
+            for write_parse in write:
+                write_parse(parse)
+
+
+def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:
+    """Read values of --write such as "scenes=out/"."""
+    parts = [text.partition("=") for text in texts]
+    if wrong := [text for text, (name, _, path) in zip(texts, parts, strict=True) if not name or not path]:
+        raise typer.BadParameter(f"got {wrong[0]!r}, expected NAME=PATH", param_hint="--write")
+    return [(name, Path(path)) for name, _, path in parts]
 
 
 def _with_progress(parses: Iterator[Parse], total: int) -> Iterable[Parse]:

@@ -13,7 +13,7 @@ import typer
 from inverse_graphics.errors import ModelError
 
 from .application import ReadableImages
-from .options import Device, Images, JsonLines, Seed
+from .options import Device, Images, JsonLines, Seed, named, number
 from .streams import STDOUT, advancing, console, json_lines, say
 
 if TYPE_CHECKING:
@@ -32,62 +32,35 @@ inverse-graphics optimise table.png --exchanges 0 --restarts 16"""
 def optimise(
     images: Images,
     model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|DIR", help="The 3D model whose scenes are searched; table_top if not given."
-        ),
+        str | None, named("NAME|DIR", "The 3D model whose scenes are searched; table_top if not given.")
     ] = None,
     family: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE", help="Search the scenes of a family instead, for which no model is needed."
-        ),
+        str | None, named("NAME|FILE", "Search the scenes of a family instead, for which no model is needed.")
     ] = None,
     start: Annotated[
         Literal["prior", "network"],
         typer.Option(help="Start from scenes drawn from the family, or from the model's answer."),
     ] = "prior",
     restarts: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=1024, help="Searches of an image from the prior; default 16."),
+        int | None, number("Searches of an image from the prior; default 16.", 1, 1024)
     ] = None,
     steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, max=100_000, help="Gradient steps; 150 from the prior, 60 from the network."
-        ),
+        int | None, number("Gradient steps; 150 from the prior, 60 from the network.", 0, 100_000)
     ] = None,
     exchanges: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            max=4096,
-            help="Proposals of another place for an object, beside other kinds and turns; 0: gradients only.",
-        ),
+        number("Proposals of other places, beside those of kinds and turns; 0: gradients only.", 0, 4096),
     ] = None,
     engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="The render engine; without gradients of its own: finite differences."
-        ),
+        str, named("NAME", "The render engine; without gradients of its own: finite differences.")
     ] = "embedded",
-    workers: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, max=256, help="Processes that render those differences."),
-    ] = 0,
+    workers: Annotated[int, number("Processes that render those differences.", 0, 256)] = 0,
     sigma: Annotated[
         float | None,
-        typer.Option(
-            metavar="GREY",
-            min=0.001,
-            max=1,
-            help="Noise of pixels in [0, 1], with --family; 0.05 if not given. A model knows its own.",
-        ),
+        number("Noise of pixels in [0, 1], with --family; default 0.05.", 0.001, 1, metavar="GREY"),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write for each image a scene file, a picture, and an animation."),
+        Path | None, named("DIR", "Write for each image a scene file, a picture, and an animation.")
     ] = None,
     device: Device = "cpu",
     json: JsonLines = None,

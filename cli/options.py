@@ -5,23 +5,44 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 Number = TypeVar("Number", int, float)
 
-Json = Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON to FILE, or - for stdout.")]
+
+def number(text: str, low: float, high: float | None = None, metavar: str = "N") -> Any:
+    """A numeric option.
+
+    Args:
+        text: its help.
+        low: least number allowed.
+        high: greatest number allowed.
+        metavar: what the help calls its value.
+    """
+    return typer.Option(metavar=metavar, min=low, max=high, help=text)
+
+
+def named(metavar: str, text: str) -> Any:
+    """An option whose value is a name, a path or a list.
+
+    Args:
+        metavar: what the help calls its value.
+        text: its help.
+    """
+    return typer.Option(metavar=metavar, help=text)
+
+
+Json = Annotated[str | None, named("FILE|-", "Write JSON to FILE, or - for stdout.")]
 JsonLines = Annotated[
     str | None,
-    typer.Option(metavar="FILE|-", help="Write one JSON object per image and line to FILE, or - for stdout."),
+    named("FILE|-", "Write one JSON object per image and line to FILE, or - for stdout."),
 ]
 Images = Annotated[
     list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of them.", show_default=False)
 ]
-Model = Annotated[
-    str | None, typer.Option(metavar="NAME|DIR", help="A model's name, or the folder of a trained one.")
-]
+Model = Annotated[str | None, named("NAME|DIR", "A model's name, or the folder of a trained one.")]
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="The name of a recipe, or a YAML file.")
 ]
@@ -29,18 +50,16 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="Where to compute: cpu, cuda or cuda:N.")]
-Engine = Annotated[str, typer.Option(metavar="NAME", help="The render engine; `doctor` lists them.")]
+Device = Annotated[str, named("NAME", "Where to compute: cpu, cuda or cuda:N.")]
+Engine = Annotated[str, named("NAME", "The render engine; `doctor` lists them.")]
 Packs = Annotated[
     list[Path] | None,
     typer.Option("--pack", metavar="DIR", help="An asset pack of one's own; may be given again."),
 ]
-Size = Annotated[str, typer.Option(metavar="WxH", help="Pixels.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same result.")]
-Seeds = Annotated[str, typer.Option(metavar="N,N,…", help="One run for each seed.")]
-Plot = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Draw the figures into a PNG, SVG or PDF file.")
-]
+Size = Annotated[str, named("WxH", "Pixels.")]
+Seed = Annotated[int, number("The same seed gives the same result.", 0)]
+Seeds = Annotated[str, named("N,N,…", "One run for each seed.")]
+Plot = Annotated[Path | None, named("FILE", "Draw the figures into a PNG, SVG or PDF file.")]
 
 
 def parsed_numbers(

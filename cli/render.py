@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Engine, Json, Packs, parsed_size
+from .options import Engine, Json, Packs, named, number, parsed_size
 from .streams import say
 
 if TYPE_CHECKING:
@@ -30,30 +30,13 @@ def render(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="The image: PNG, JPEG, BMP or WebP.")
     ],
-    depth: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Depth as a 16-bit PNG in millimetres, 0 where nothing is."),
-    ] = None,
-    depth_preview: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Depth in colours, near bright and far dark.")
-    ] = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A palette PNG: 0, or the number of the object from 1."),
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="WxH", help="Pixels; the height of the view stays, its sides follow."),
-    ] = None,
+    depth: Annotated[Path | None, named("FILE", "Depth: a 16-bit PNG, millimetres, 0 for nothing.")] = None,
+    depth_preview: Annotated[Path | None, named("FILE", "Depth in colours, near bright, far dark.")] = None,
+    mask: Annotated[Path | None, named("FILE", "A palette PNG: 0, or the object's number from 1.")] = None,
+    size: Annotated[str | None, named("WxH", "Pixels; the view keeps its height.")] = None,
     engine: Engine = "embedded",
     supersample: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=16,
-            help="Samples a pixel along each side, averaged; 1: as the engine does.",
-        ),
+        int, number("Samples a pixel along each side, averaged; 1: as the engine does.", 1, 16)
     ] = 1,
     packs: Packs = None,
     json: Json = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import add, new_group, report
-from .options import Json, Overrides, Seeds, parsed_names, parsed_numbers, parsed_seeds
+from .options import Json, Overrides, Seeds, named, number, parsed_names, parsed_numbers, parsed_seeds
 from .streams import say
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 group = new_group("Train a recipe in several ways and compare the results.")
 
-RecipeOption = Annotated[str, typer.Option(metavar="NAME|FILE", help="The recipe that all runs share.")]
-Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Steps of every run.")]
+RecipeOption = Annotated[str, named("NAME|FILE", "The recipe that all runs share.")]
+Steps = Annotated[int | None, number("Steps of every run.", 1)]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Where runs and results go; default studies/NAME."),
@@ -29,19 +29,13 @@ Out = Annotated[
 NoTrain = Annotated[
     bool, typer.Option("--no-train", help="Report on the runs that are there, finished or not.")
 ]
-Variants = Annotated[
-    str, typer.Option(metavar="NAME,NAME,…", help="What is compared: changes of the recipe that have names.")
-]
+Variants = Annotated[str, named("NAME,NAME,…", "What is compared: changes of the recipe that have names.")]
 OwnVariants = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Variants of one's own: YAML, a name and a list of key=value each."),
+    named("FILE", "Variants of one's own: YAML, a name and a list of key=value each."),
 ]
-Penalties = Annotated[
-    str, typer.Option(metavar="τ,τ,…", help="Time penalties, nats for each step of computation.")
-]
-Repetitions = Annotated[
-    str, typer.Option(metavar="ρ,ρ,…", help="Fixed numbers of steps to compare with; empty for none.")
-]
+Penalties = Annotated[str, named("τ,τ,…", "Time penalties, nats for each step of computation.")]
+Repetitions = Annotated[str, named("ρ,ρ,…", "Fixed numbers of steps to compare with; empty for none.")]
 
 COUNTING_EXAMPLES = """\
 inverse-graphics study counting
@@ -99,9 +93,9 @@ def learn3d(
     recipe: RecipeOption = "table_top_known_camera",
     objectives: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME,NAME,…",
-            help="What is compared: variants of the objective. If not given: all of --variants, or sleep, "
+        named(
+            "NAME,NAME,…",
+            "What is compared: variants of the objective. If not given: all of --variants, or sleep, "
             "wake_sleep, elbo, supervised/label and supervised/set.",
         ),
     ] = None,
@@ -137,9 +131,7 @@ def act(
 
 def pact(
     recipe: RecipeOption = "act_parity",
-    methods: Annotated[
-        str, typer.Option(metavar="NAME,NAME,…", help="What is compared: act, relaxed, reinforce.")
-    ] = "act,relaxed",
+    methods: Annotated[str, named("NAME,…", "What is compared: act, relaxed, reinforce.")] = "act,relaxed",
     penalties: Penalties = PENALTIES, repetitions: Repetitions = "", seeds: Seeds = TEN_SEEDS,
     steps: Steps = None, overrides: Overrides = None, out: Out = None, no_train: NoTrain = False,
     json: Json = None,
@@ -155,10 +147,7 @@ def pact(
 
 def psact(
     recipe: RecipeOption = "psact_digits", seeds: Seeds = "0", steps: Steps = None,
-    draws: Annotated[
-        int,
-        typer.Option(metavar="N", min=2, max=100_000, help="Gradients that a variance is estimated from."),
-    ] = 100,
+    draws: Annotated[int, number("Gradients that a variance is estimated from.", 2, 100_000)] = 100,
     overrides: Overrides = None, out: Out = None, no_train: NoTrain = False, json: Json = None,
 ) -> None:  # fmt: skip
     """Adaptive residual networks: where they compute how much, and gradient noise by number of latents.

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .application import answer
-from .options import Json, Overrides, RecipeArgument
+from .options import Json, Overrides, RecipeArgument, named
 
 EXAMPLES = """\
 inverse-graphics train multi_mnist
@@ -24,8 +24,7 @@ def train(
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
     run_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where everything goes; runs/RECIPE-seedN if not given."),
+        Path | None, named("DIR", "Where everything goes; runs/RECIPE-seedN if not given.")
     ] = None,
     device: Annotated[
         str | None,

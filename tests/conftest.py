@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,21 @@ def full_mnist(data_beside_repository: None) -> None:
     """The published MNIST files, where this machine has them."""
     if missing := missing_files():
         pytest.skip(f"{missing[0]} is not on this machine")
+
+
+OneLineError = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="session")
+def one_line_error() -> OneLineError:
+    """`one_line_error(kind, match, *mentioned)`: the block raises such an error, in one line."""
+
+    @contextmanager
+    def raises(kind: type[Exception], match: str, *mentioned: object) -> Iterator[None]:
+        with pytest.raises(kind, match=match) as caught:
+            yield
+        message = str(caught.value)
+        assert "\n" not in message
+        assert [part for part in mentioned if str(part) not in message] == []
+
+    return raises

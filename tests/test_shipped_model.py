@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inverse_graphics.benchmarks.infer import InferRow, benchmark_infer
-from inverse_graphics.evaluation.scene_images import FamiliarScenes, marks, pictures
+from inverse_graphics.evaluation.scene_images import InDistributionScenes, render_images, scene_scores
 from inverse_graphics.inference.parser import DEFAULT_MODEL, load_parser
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.models.weights import load_model
@@ -24,16 +24,16 @@ def rows(data_beside_repository: None) -> dict[str, InferRow]:
 
 
 def test_digits_never_learnt_from_are_counted_and_placed(rows):
-    familiar = rows[FAMILIAR]
-    assert familiar.count_accuracy > 0.99
-    assert familiar.overlap > 0.95
+    in_distribution = rows[FAMILIAR]
+    assert in_distribution.count_accuracy > 0.99
+    assert in_distribution.overlap > 0.95
 
 
 def test_familiar_images_get_no_warning_and_foreign_ones_do(rows):
     assert rows[FAMILIAR].warned < 0.01
-    foreign = rows.keys() - {FAMILIAR} - STRANGE_BUT_LIKE_DIGITS
-    assert foreign >= {"uniform noise", "Gaussian noise", "salt noise", "photograph"}
-    for kind in foreign:
+    out_of_distribution = rows.keys() - {FAMILIAR} - STRANGE_BUT_LIKE_DIGITS
+    assert out_of_distribution >= {"uniform noise", "Gaussian noise", "salt noise", "photograph"}
+    for kind in out_of_distribution:
         assert rows[kind].warned > 0.9, kind
 
 
@@ -44,12 +44,12 @@ def table_rows() -> dict[str, InferRow]:
 
 
 def test_things_on_a_table_are_counted_named_and_placed(table_rows):
-    familiar = table_rows["table_top"]
-    assert familiar.count_accuracy > 0.985
-    assert familiar.identity_accuracy > 0.98
-    assert familiar.position_error_m < 0.006
-    assert familiar.rotation_error_degrees < 8
-    assert familiar.camera_error_degrees < 1.5
+    in_distribution = table_rows["table_top"]
+    assert in_distribution.count_accuracy > 0.985
+    assert in_distribution.identity_accuracy > 0.98
+    assert in_distribution.position_error_m < 0.006
+    assert in_distribution.rotation_error_degrees < 8
+    assert in_distribution.camera_error_degrees < 1.5
 
 
 def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
@@ -60,12 +60,12 @@ def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
 
 def test_larger_and_wider_pictures_of_tables_are_answered_as_well():
     parser = load_parser("table_top")
-    known = FamiliarScenes.from_document(parser.document)
+    known = InDistributionScenes.from_document(parser.document)
     scenes = known.sample(100, 7)
     wider = torch.tensor([[3.0, 0, 32], [0, 3, 0], [0, 0, 1]]) @ scenes.camera.K
     camera = CameraBatch(wider, scenes.camera.T_world_camera, 192, 256)
-    parses = parser.parse(pictures(replace(scenes, camera=camera), known.family))
-    marked = marks(parses, PredictedScenes.from_batch(scenes), known.family)
+    parses = parser.parse(render_images(replace(scenes, camera=camera), known.family))
+    marked = scene_scores(parses, PredictedScenes.from_batch(scenes), known.family)
     assert (marked.identity_accuracy or 0) > 0.97
     assert np.mean([parse.warning is not None for parse in parses]) < 0.05
 

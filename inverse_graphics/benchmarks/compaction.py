@@ -1,7 +1,7 @@
-"""How much faster a residual network is when it really skips what has halted, by the share that is active.
+"""Speed-up of residual networks that skip halted positions, by the share of active positions.
 
-Weights are random, and where positions halt is laid down: after the first unit of each block a share of its
-map, in blobs or scattered one by one, stays alive to the end, and the rest halts.
+Weights are random, and the halting positions are prescribed: after the first unit of each block a share of
+its map, in blobs or scattered, stays active to the end, and the rest halts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seconds that gradients of poses take an engine that has none, and what of it is not drawing."""
+"""Time of finite-difference gradients of poses, and the part of it that is not rendering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an engine's gradients say what happens to the picture when objects move."""
+"""Agreement of an engine's gradients with finite differences of the image when objects move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a parser answers: on images like those it knows but has never seen, and on quite other ones.
+"""Accuracy, warnings and speed of a parser on in-distribution and out-of-distribution images.
 
 Every image goes through a PNG file, as a user's would.
 """
@@ -6,7 +6,7 @@ Every image goes through a PNG file, as a user's would.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,23 +15,15 @@ import numpy as np
 
 from inverse_graphics.data.mnist import Source
 from inverse_graphics.data.out_of_distribution import Images
-from inverse_graphics.evaluation.scene_images import SceneSuite
-from inverse_graphics.evaluation.suites import DigitSuite, EvaluationSuite, Scores
+from inverse_graphics.evaluation.suites import SUITES, Scores
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.io.images import read_image, write_image
-from inverse_graphics.models.weights import ModelDocument
 
-FOREIGN_SHARE = 20
-"""One foreign image of each kind for so many familiar ones."""
+OUT_OF_DISTRIBUTION_SHARE = 20
+"""In-distribution images per out-of-distribution image of each kind."""
 TIMED_ALONE = 50
-"""Images that are parsed one at a time, after as many that do not count."""
-
-EXAMS: Mapping[str, Callable[[ModelDocument, Source], EvaluationSuite]] = {
-    "air2d": lambda _, digits: DigitSuite(digits),
-    "air3d": lambda document, _: SceneSuite.from_document(document),
-}
-"""What a model is examined by, by its kind."""
+"""Images that are parsed one at a time, after as many for warm-up."""
 
 
 @dataclass(frozen=True)
@@ -62,39 +54,40 @@ def benchmark_infer(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[InferRow]:
-    """Judge a parser on `number` images like those that its model knows, and on foreign images.
+    """Measure a parser on `number` in-distribution images, and on out-of-distribution images.
 
-    digits: for 2D models, which test digits. Kinds whose files are not on this machine are left out.
+    digits: for 2D models, which test digits.  seed: which images.  progress: called with the name of each
+    kind of images. Kinds whose files are not on this machine are left out.
 
     Raises:
         DataError: the digits are missing and cannot be fetched.
     """
-    exam = EXAMS[parser.document.kind](parser.document, digits)
-    progress(exam.name)
-    familiar = exam.familiar(number, seed)
-    alone = _milliseconds_alone(parser, familiar.images)
-    parses, seconds = _through_files(parser, familiar.images)
-    yield _row(exam.name, parses, seconds, familiar.mark(parses), alone)
-    for kind, make in exam.foreign.items():
+    suite = SUITES[parser.document.kind](parser.document, digits)
+    progress(suite.name)
+    known = suite.in_distribution(number, seed)
+    alone = _milliseconds_alone(parser, known.images)
+    parses, seconds = _through_files(parser, known.images)
+    yield _row(suite.name, parses, seconds, known.score(parses), alone)
+    for kind, make in suite.out_of_distribution.items():
         progress(kind)
-        foreign = make(max(1, number // FOREIGN_SHARE), np.random.default_rng(seed))
-        if foreign is not None:
-            yield _row(kind, *_through_files(parser, foreign), Scores())
+        others = make(max(1, number // OUT_OF_DISTRIBUTION_SHARE), np.random.default_rng(seed))
+        if others is not None:
+            yield _row(kind, *_through_files(parser, others), Scores())
 
 
 def _row(
-    images: str, parses: Sequence[Parse], seconds: float, marks: Scores, alone: float | None = None
+    images: str, parses: Sequence[Parse], seconds: float, scores: Scores, alone: float | None = None
 ) -> InferRow:
     warned = float(np.mean([parse.warning is not None for parse in parses]))
     number = len(parses)
     return InferRow(
         images, number, warned=warned, images_per_second=number / seconds, milliseconds_alone=alone,
-        **marks._asdict(),
+        **scores._asdict(),
     )  # fmt: skip
 
 
 def _through_files(parser: SceneParser, images: Images) -> tuple[list[Parse], float]:
-    """Write images to files, then read and parse them: the answers, and the seconds that took."""
+    """Write images to files, read and parse them: the parses, and the seconds of reading and parsing."""
     with TemporaryDirectory() as folder:
         files = [Path(folder) / f"{index:06d}.png" for index in range(len(images))]
         for file, image in zip(files, images, strict=True):
@@ -105,7 +98,7 @@ def _through_files(parser: SceneParser, images: Images) -> tuple[list[Parse], fl
 
 
 def _milliseconds_alone(parser: SceneParser, images: Images) -> float:
-    """The median time that an image takes by itself; the first ones compile and warm up."""
+    """The median time of one image by itself, after a warm-up."""
     times = []
     for index in range(2 * TIMED_ALONE):
         start = time.perf_counter()

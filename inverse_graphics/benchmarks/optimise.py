@@ -1,8 +1,6 @@
-"""Search for scenes beside a network that infers them: how often right, how likely, how long it takes.
+"""Comparison of search with amortised inference: success, likelihood and time; and its plot.
 
-Eslami et al. 2016, figure 6d: the baseline that amortised inference has to beat.
-
-Search beside inference as a picture: how often right, and how far from the truth, over time.
+Search is the baseline of Eslami et al. 2016, figure 6d.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from torch import Tensor
 
 from inverse_graphics.benchmarks.render_sweeps import check_plot_name
 from inverse_graphics.errors import ModelError
-from inverse_graphics.evaluation.scene_images import FamiliarScenes, generator_of, judge
+from inverse_graphics.evaluation.scene_images import InDistributionScenes, generator_of, scene_success
 from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
@@ -44,20 +42,20 @@ if TYPE_CHECKING:
 
 SEARCH_BATCH = 256
 TIMED, TIMED_NETWORK = 5, 50
-"""Images that are answered one at a time to measure how long that takes."""
+"""Images that are inferred one at a time to measure the time."""
 AS_LIKELY = 10.0
-"""Nats below the true scene's log p(x, scene) within which another is as likely as it."""
+"""Nats below the true scene's log p(x, scene) within which another counts as equally likely."""
 
 
 @dataclass(frozen=True)
 class OptimiseRow:
     """Figures of one method over all images.
 
-    success: share of images whose scene is found as it is: see `scene_success.Verdicts`, with counted and
-    placed.  as_likely: share whose scene found has a log p(x, scene) of at most 10 nats less than the true
-    one.  log_likelihood: median log p(x | scene), nats.  above_truth: median of that less the true scene's.
-    seconds_alone: median processor time of one image by itself, which does not depend on what else the
-    machine does; 0 for the truth.  times_network: how many times the network's.
+    success, placed, counted: shares of images, see `SceneSuccess`.  as_likely: share whose inferred scene has
+    a log p(x, scene) of at most 10 nats less than the true one.  log_likelihood: median log p(x | scene),
+    nats.  above_truth: median of that less the true scene's.
+    seconds_alone: median processor time of one image by itself, which does not depend on other
+    processes; 0 for the truth.  times_network: multiple of the network's.
     """
 
     method: str
@@ -74,11 +72,11 @@ class OptimiseRow:
     times_network: float
 
 
-class _Exam(NamedTuple):
-    """observation: B images.  drawn: the true scenes.  truth: they, explaining the images."""
+class _HeldOut(NamedTuple):
+    """observation: B images.  scenes: the true ones.  truth: their latents and likelihoods."""
 
     observation: Observation
-    drawn: SceneBatch
+    scenes: SceneBatch
     truth: Explanations
 
 
@@ -90,19 +88,19 @@ class OptimiseBenchmark:
     """A model, its held-out images, and the methods that are compared on them."""
 
     def __init__(self, loaded: LoadedModel, images: int, engine: str = "embedded", seed: int = 0) -> None:
-        """seed: which images, and what searches draw.
+        """loaded: a 3D model.  images: how many.  engine: of the searches.  seed: of images and searches.
 
         Raises:
             ModelError: not a 3D model.
             EngineError: no such engine, or it does not work here.
         """
         if not isinstance(loaded.module, Air3D):
-            raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
+            raise ModelError(f"model '{loaded.name}' infers no scenes: choose a 3D model")
         self.network, self.seed = loaded.module, seed
         space = self.network.space
         drawing = make_differentiable_engine(engine, space.family.library)
         self.search = SceneSearch(space, drawing, self.network.observation_model)
-        self.exam = self._draw(FamiliarScenes.from_document(loaded.document), images)
+        self.held_out = self._draw(InDistributionScenes.from_document(loaded.document), images)
         self._network_seconds = self._alone(self._read, TIMED_NETWORK)
 
     def rows(
@@ -112,14 +110,14 @@ class OptimiseBenchmark:
         steps: int = FROM_PRIOR.steps,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Iterator[OptimiseRow]:
-        """Give the truth's, the network's, and each search's, which has `restarts` from 1 up.
+        """Measure the truth, the network, and each search.
 
-        gradients_alone: whether searches are also made without exchanges and with one candidate for each
-        beginning: direct optimisation as it is.
+        restarts: numbers of restarts, from 1.  gradients_alone: also search without proposals and with one
+        candidate per start.  steps: of each search.  progress: called with the name of each method.
         """
-        yield self._row("truth", 1, 0, self.exam.truth, 0.0)
+        yield self._row("truth", 1, 0, self.held_out.truth, 0.0)
         progress("network")
-        network = self._answers(self._read, len(self.exam.observation))
+        network = self._answers(self._read, len(self.held_out.observation))
         yield self._row("network", 1, 0, network, self._network_seconds)
         progress("network, then search")
         refined = self._answers(self._refine, SEARCH_BATCH)
@@ -138,12 +136,12 @@ class OptimiseBenchmark:
         restarts: Sequence[int],
         progress: Callable[[str], None],
     ) -> Iterator[OptimiseRow]:
-        """Search with the most restarts once, and see what the first of them found by themselves."""
+        """Search once with the most restarts; results for fewer restarts are those of the first ones."""
         most = settings.model_copy(update={"restarts": max(restarts)})
         progress(f"{method}, {most.restarts} restarts")
         found = []
         generator = generator_of(self.seed + 2)
-        for block in self.exam.observation.split(max(1, SEARCH_BATCH // most.restarts)):
+        for block in self.held_out.observation.split(max(1, SEARCH_BATCH // most.restarts)):
             found.append(self.search.from_prior(block, generator, most))
         for number in restarts:
             few = settings.model_copy(update={"restarts": number})
@@ -151,12 +149,12 @@ class OptimiseBenchmark:
             seconds = self._alone(partial(self._from_prior, few), TIMED)
             yield self._row(method, number, settings.steps, answer, seconds)
 
-    def _draw(self, familiar: FamiliarScenes, count: int) -> _Exam:
-        drawn = familiar.sample(count, self.seed)
-        observation = familiar.observe(drawn, self.seed)
-        sample = familiar.family.sample(count, generator_of(self.seed))  # the same, with orbits and yaws
+    def _draw(self, known: InDistributionScenes, count: int) -> _HeldOut:
+        drawn = known.sample(count, self.seed)
+        observation = known.observe(drawn, self.seed)
+        sample = known.family.sample(count, generator_of(self.seed))  # the same, as latents
         truth = self._explained(observation, sample.latents)
-        return _Exam(observation, drawn, truth)
+        return _HeldOut(observation, drawn, truth)
 
     def _explained(self, observation: Observation, scenes: SceneLatents) -> Explanations:
         with torch.inference_mode():
@@ -181,14 +179,16 @@ class OptimiseBenchmark:
 
     def _answers(self, answer: Answer, at_once: int) -> Explanations:
         generator = generator_of(self.seed + 2)
-        return Explanations.cat([answer(block, generator) for block in self.exam.observation.split(at_once)])
+        return Explanations.cat(
+            [answer(block, generator) for block in self.held_out.observation.split(at_once)]
+        )
 
     def _alone(self, answer: Answer, number: int) -> float:
-        """Median processor seconds of one image by itself; the first one warms up and does not count."""
+        """Median processor seconds of one image by itself, after a warm-up."""
         times = []
         for index in range(number + 1):
-            first = index % len(self.exam.observation)
-            observation = self.exam.observation[first : first + 1]
+            first = index % len(self.held_out.observation)
+            observation = self.held_out.observation[first : first + 1]
             start = time.process_time()
             answer(observation, generator_of(index))
             times.append(time.process_time() - start)
@@ -197,18 +197,18 @@ class OptimiseBenchmark:
     def _row(
         self, method: str, restarts: int, steps: int, found: Explanations, seconds: float
     ) -> OptimiseRow:
-        observation, drawn, truth = self.exam
+        observation, drawn, truth = self.held_out
         space = self.search.space
         found = self._explained(observation, found.scenes)
         scenes = found.scenes
         batch = space.scene(scenes)
         true = PredictedScenes.from_batch(drawn)
-        verdicts = judge(PredictedScenes.from_batch(batch), true, space.family.symmetries)
+        success = scene_success(PredictedScenes.from_batch(batch), true, space.family.symmetries)
         return OptimiseRow(
             method, restarts, steps, len(observation),
-            success=_share(verdicts.succeeded),
-            placed=_share(verdicts.placed),
-            counted=_share(verdicts.counted),
+            success=_share(success.succeeded),
+            placed=_share(success.placed),
+            counted=_share(success.counted),
             as_likely=_share(found.log_joint >= truth.log_joint - AS_LIKELY),
             log_likelihood=float(found.log_likelihood.median()),
             above_truth=float((found.log_likelihood - truth.log_likelihood).median()),
@@ -236,7 +236,7 @@ COLOURS = {
 
 
 def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
-    """Draw success and log-likelihood over seconds an image into a PNG, SVG or PDF file.
+    """Plot success and log-likelihood against seconds per image, as PNG, SVG or PDF.
 
     Raises:
         StorageError: another ending, or a file that cannot be written.
@@ -249,7 +249,7 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
         figure = Figure(figsize=(8.6, 3.6), layout="constrained")
         success, likelihood = figure.subplots(1, 2)
         _draw(success, rows, lambda row: 100 * row.success)
-        success.set_ylabel("scenes found as they are, %")
+        success.set_ylabel("scenes inferred right, %")
         success.set_ylim(-4, 106)
         _draw(likelihood, rows, lambda row: row.above_truth)
         likelihood.set_yscale("symlog", linthresh=10)
@@ -264,7 +264,7 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
 
 
 def _draw(panel: Axes, rows: Sequence[OptimiseRow], height: Callable[[OptimiseRow], float]) -> None:
-    """One line for each method, over its restarts, which stand beside their points."""
+    """One line for each method over its numbers of restarts, which label the points."""
     for method, group in groupby((row for row in rows if row.method in LABELS), key=lambda row: row.method):
         own = list(group)
         x, y = [row.seconds_alone for row in own], [height(row) for row in own]
@@ -286,7 +286,7 @@ def _draw(panel: Axes, rows: Sequence[OptimiseRow], height: Callable[[OptimiseRo
 
 
 def _decades(panel: Axes, seconds: Sequence[float]) -> None:
-    """Let the axis run over whole decades, told as plain numbers."""
+    """Show whole decades, labelled with plain numbers."""
     low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
     panel.set_xlim(10**low, 10**high)
     panel.set_xticks(

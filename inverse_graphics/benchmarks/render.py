@@ -1,13 +1,10 @@
-"""How fast the render engines are here: scenes of crockery on a table, drawn whole, engines side by side.
-
-Seconds that an engine needs for some scenes, drawn whole, without and with gradients.
-"""
+"""Speed of the render engines on whole scenes of crockery on a table, without and with gradients."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
@@ -15,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.benchmarks.finite_difference import time_differences
-from inverse_graphics.benchmarks.scenes import ball_library, table_top_scenes
+from inverse_graphics.benchmarks.scenes import GEOMETRY, ball_library, table_top_scenes, with_leaves
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
@@ -50,23 +47,8 @@ def _forward(engine: RenderEngine, scenes: SceneBatch) -> None:
 
 
 def _backward(engine: RenderEngine, scenes: SceneBatch) -> None:
-    """Gradients of the sum of image, depth and alpha with respect to all that an engine may move."""
-
-    def leaf(value: Tensor) -> Tensor:
-        return value.detach().clone().requires_grad_()
-
-    objects, camera, light = scenes.objects, scenes.camera, scenes.light
-    moving = replace(
-        scenes,
-        objects=replace(
-            objects,
-            position=leaf(objects.position),
-            rotation=leaf(objects.rotation),
-            tint=leaf(objects.tint),
-        ),
-        camera=replace(camera, T_world_camera=leaf(camera.T_world_camera)),
-        light=replace(light, direction=leaf(light.direction)),
-    )
+    """Gradients of the sum of image, depth and alpha with respect to what a search moves."""
+    _, moving = with_leaves(scenes, GEOMETRY)
     drawn = render(moving, engine)
     outputs = (drawn.image, drawn.depth, drawn.alpha)
     torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])

@@ -1,25 +1,24 @@
-"""Whether anything that is not finite ever comes out of a render engine."""
+"""Random scenes that are hard to render, and whether a render engine gives anything that is not finite."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from inverse_graphics.benchmarks.scenes import wild_scenes
+from inverse_graphics.benchmarks.scenes import EVERYTHING, extreme_scenes, with_leaves
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.engines import make_engine
 from inverse_graphics.render.rendering import Rendering, render
-from inverse_graphics.scene.batch import LightBatch, SceneBatch
+from inverse_graphics.scene.batch import SceneBatch
 
-BATCH = 250
+BATCH_SIZE = 250
 MOST_OFFENDERS = 10
 PACKS = ("crockery", "primitives")
 
@@ -54,26 +53,6 @@ class FuzzResult:
             )
 
 
-def fuzz_engine(
-    name: str,
-    scenes: int,
-    height: int = 32,
-    width: int = 32,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Callable[[int], None] = lambda _: None,
-) -> FuzzResult:
-    """Draw random scenes in batches, with gradients where the engine has them.
-
-    Batches have the seeds `seed` · 1,000,000 + 0, 1, 2, …; progress is told how many scenes are done.
-
-    Raises:
-        EngineError: an unknown engine, or one that does not work here.
-    """
-    library = fuzz_library()
-    return fuzz(make_engine(name, library), library, scenes, height, width, seed, device, progress)
-
-
 def fuzz(
     engine: RenderEngine,
     library: MeshLibrary,
@@ -84,12 +63,23 @@ def fuzz(
     device: str = "cpu",
     progress: Callable[[int], None] = lambda _: None,
 ) -> FuzzResult:
-    """`fuzz_engine` for an engine of one's own over a library of one's own."""
+    """Render random scenes in batches, with gradients where the engine has them.
+
+    Args:
+        engine: what renders, made over `library`.
+        library: of the scenes' meshes; `fuzz_library()` is a hostile one.
+        scenes: how many.
+        height: of each image, pixels.
+        width: of each image, pixels.
+        seed: batches have the seeds `seed` · 1,000,000 + 0, 1, 2, …
+        device: where the scenes are.
+        progress: called with the number of scenes that are done.
+    """
     start, showing, values, bad = time.perf_counter(), 0, 0, 0
     offenders: list[str] = []
-    for done in range(0, scenes, BATCH):
-        count, number = min(BATCH, scenes - done), 1_000_000 * seed + done // BATCH
-        batch = wild_scenes(BATCH, height, width, len(library.names), number)
+    for done in range(0, scenes, BATCH_SIZE):
+        count, number = min(BATCH_SIZE, scenes - done), 1_000_000 * seed + done // BATCH_SIZE
+        batch = extreme_scenes(BATCH_SIZE, height, width, len(library.names), number)
         seen, looked_at, wrong = _examined(engine, batch[:count].to(device))
         showing, values, bad = showing + seen, values + looked_at, bad + int(wrong.sum())
         offenders += [f"{number}:{index}" for index in wrong.nonzero()[:, 0].tolist()]
@@ -128,7 +118,7 @@ def _mesh(vertices: list[list[float]], faces: list[list[int]]) -> Mesh:
 
 def _examined(engine: RenderEngine, scenes: SceneBatch) -> tuple[int, int, Tensor]:
     """Scenes that show an object, numbers looked at, and how many of each scene's are not finite, (B,)."""
-    leaves, moving = _leaves(scenes) if engine.differentiable else ([], scenes)
+    leaves, moving = with_leaves(scenes, EVERYTHING) if engine.differentiable else ([], scenes)
     drawn = render(moving, engine)
     tensors = [drawn.image, drawn.alpha, torch.where(drawn.depth == torch.inf, 0.0, drawn.depth)]
     if leaves:
@@ -144,27 +134,3 @@ def _loss(drawn: Rendering) -> Tensor:
     pixels = torch.cat([drawn.image, drawn.alpha[:, None], depth[:, None]], dim=1)
     weights = torch.arange(pixels[0].numel(), device=pixels.device, dtype=pixels.dtype).sin()
     return (pixels * weights.reshape(pixels.shape[1:])).sum()
-
-
-def _leaves(scenes: SceneBatch) -> tuple[list[Tensor], SceneBatch]:
-    """All that gradients flow to, and scenes made of it."""
-    leaves: list[Tensor] = []
-
-    def leaf(value: Tensor) -> Tensor:
-        leaves.append(value.detach().clone().requires_grad_())
-        return leaves[-1]
-
-    objects, camera, light = scenes.objects, scenes.camera, scenes.light
-    moving = replace(
-        scenes,
-        objects=replace(
-            objects,
-            position=leaf(objects.position),
-            rotation=leaf(objects.rotation),
-            scale=leaf(objects.scale),
-            tint=leaf(objects.tint),
-        ),
-        camera=replace(camera, K=leaf(camera.K), T_world_camera=leaf(camera.T_world_camera)),
-        light=LightBatch(leaf(light.direction), leaf(light.diffuse), leaf(light.ambient)),
-    )
-    return leaves, moving

@@ -1,4 +1,4 @@
-"""Where the embedded engine's time goes: processor time of each stage of drawing a batch on one thread."""
+"""Processor time of each stage of the embedded engine for a batch, on one thread."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""What the cost of a picture depends on: one quantity is varied, all others are held.
-
-How a cost grows with what it depends on.
-
-Sweeps as a picture: cost of a scene, double logarithmic, one panel for each quantity that is varied.
-"""
+"""The cost of rendering by faces, objects and pixels: one quantity is varied, the others are fixed."""
 
 from __future__ import annotations
 

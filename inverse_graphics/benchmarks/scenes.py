@@ -1,13 +1,10 @@
-"""Scenes whose cost is known in advance: balls of so many faces that cover so many pixels.
-
-Scenes as the benchmarks draw them: objects of a pack that stand apart on a table.
-
-Scenes that are finite and nothing else: what a search, a network or a stranger's file may come up with.
-"""
+"""Scenes of the benchmarks: balls with given numbers of faces and pixels, set tables, and extremes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -142,10 +139,10 @@ FARTHEST = 6.0
 """Lengths are up to 10 to this power metres, and down to its inverse."""
 
 
-def wild_scenes(count: int, height: int, width: int, meshes: int, seed: int, slots: int = 3) -> SceneBatch:
-    """Draw `count` scenes, float32; the same seed gives the same scenes.
+def extreme_scenes(count: int, height: int, width: int, meshes: int, seed: int, slots: int = 3) -> SceneBatch:
+    """Sample `count` finite scenes, float32, of any extremes; the same seed gives the same scenes.
 
-    Each part of an object and of a camera is tame, extreme or degenerate by a chance of its own: objects a
+    Each quantity of an object and of a camera is ordinary, extreme or degenerate at random: objects a
     micrometre to a million metres away, at the camera, or empty; scale 0 and 1e-6 to 1e6; no turn, half
     turns and any rotation; cameras inside objects, in the table's plane, or facing away; focal lengths of a
     thousandth to 1e5 pictures, principal points outside; tables of any size or none; light from below.
@@ -252,3 +249,33 @@ def _unit(vector: Tensor) -> Tensor:
     length = vector.norm(dim=-1, keepdim=True)
     up = torch.tensor([0.0, 0.0, 1.0]).expand_as(vector)
     return torch.where(length > 0, vector / torch.where(length > 0, length, 1.0), up)
+
+
+GEOMETRY = {
+    "objects": ("position", "rotation", "tint"),
+    "camera": ("T_world_camera",),
+    "light": ("direction",),
+}
+"""Quantities of scenes that a search moves."""
+EVERYTHING = {
+    "objects": ("position", "rotation", "scale", "tint"),
+    "camera": ("K", "T_world_camera"),
+    "light": ("direction", "diffuse", "ambient"),
+}
+"""All quantities of scenes that an engine differentiates by."""
+
+
+def with_leaves(
+    scenes: SceneBatch, quantities: Mapping[str, Sequence[str]]
+) -> tuple[list[Tensor], SceneBatch]:
+    """Copies of some quantities that gradients flow to, and scenes made of them.
+
+    quantities: names of tensors, by the part of the scenes that holds them.
+    """
+    leaves: list[Tensor] = []
+    for part, names in quantities.items():
+        batch = getattr(scenes, part)
+        copies = {name: getattr(batch, name).detach().clone().requires_grad_() for name in names}
+        leaves += copies.values()
+        scenes = replace(scenes, **{part: replace(batch, **copies)})
+    return leaves, scenes

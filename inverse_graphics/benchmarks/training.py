@@ -1,4 +1,4 @@
-"""How reliably and how fast a recipe learns: the same recipe from several seeds, none left out."""
+"""Reliability and speed of training: one recipe from several seeds, all reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inverse_graphics.training.run import run, run_folder
 class TrainingRow:
     """One seed's run; seconds are of training, without evaluations.
 
-    seconds_to_98, steps_to_98: until a held-out count accuracy of 98 % was first seen; None if never.
+    seconds_to_98, steps_to_98: until the first held-out count accuracy of 98 %; None if never.
     seconds_to_99_5: likewise 99.5 %.
     """
 
@@ -37,9 +37,9 @@ def benchmark_training(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TrainingRow]:
-    """Train a recipe from each seed, going on with runs that were begun, and say how each went.
+    """Train a recipe from each seed, resuming runs that were begun.
 
-    folder: holds one run folder per seed; `runs/` unless given.
+    folder: holds one run folder per seed; `runs/` unless given.  progress: called with a line for each seed.
     """
     for seed in seeds:
         seeded = recipe.model_copy(update={"seed": seed})

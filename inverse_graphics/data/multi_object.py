@@ -8,7 +8,7 @@ background is black, noise, or a grid of lines.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,9 @@ class MultiObjectSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    counted: ClassVar[bool] = True
+    """Whether the true counts are known."""
 
     size: int = Field(default=50, ge=20, le=1024)
     count_weights: Weights = (1.0, 1.0, 1.0)

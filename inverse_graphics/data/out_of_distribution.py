@@ -75,7 +75,7 @@ def sprites(count: int, generator: np.random.Generator) -> Images | None:
     return list(images[generator.integers(len(images), size=count)].astype(np.float32))
 
 
-FOREIGN: Mapping[str, Callable[[int, np.random.Generator], Images | None]] = {
+OUT_OF_DISTRIBUTION: Mapping[str, Callable[[int, np.random.Generator], Images | None]] = {
     "Omniglot": omniglot,
     "Omniglot, inverted": inverted_omniglot,
     "sprites": sprites,

@@ -31,7 +31,6 @@ class MultiMnistData(MultiObjectSettings):
     """
 
     objects: ClassVar[str] = "digits"
-    counted: ClassVar[bool] = True
     kind: Literal["multi_mnist"] = "multi_mnist"
     digits: Source = "full"
 
@@ -49,7 +48,6 @@ class SpritesData(MultiObjectSettings):
     """Squares, triangles and discs, rendered by this package."""
 
     objects: ClassVar[str] = "sprites"
-    counted: ClassVar[bool] = True
     origin: ClassVar[str] = "Sprites: white squares, triangles and discs of random size and orientation."
     kind: Literal["sprites"]
 
@@ -62,7 +60,6 @@ class DSpritesData(MultiObjectSettings):
     """The shapes of dSprites, several per image."""
 
     objects: ClassVar[str] = "shapes"
-    counted: ClassVar[bool] = True
     origin: ClassVar[str] = "Shapes: those of dSprites, a sixth of them for evaluation."
     kind: Literal["multi_dsprites"]
 

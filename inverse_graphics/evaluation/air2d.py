@@ -1,4 +1,4 @@
-"""What is known of a 2D model after looking at held-out images: bounds, counts, calibration."""
+"""Evaluation of 2D models on held-out images: bounds, counts, calibration."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from inverse_graphics.models.estimators.multi_sample import log_joint
 from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.training.recipe import Air2DRecipe
 
-BLOCK = 250
-"""Images that go through the network at once."""
+BATCH_SIZE = 250
+"""Images per forward pass."""
 
 
 def recipe_of(model: LoadedModel) -> Air2DRecipe:
-    """The recipe that a 2D model was trained by.
+    """The recipe of a 2D model's training.
 
     Raises:
-        ModelError: it is another kind of model, or nobody knows.
+        ModelError: it is a model of another type, or its recipe is not known.
     """
     if model.document.kind != "air2d":
         raise ModelError(
@@ -38,7 +38,7 @@ def recipe_of(model: LoadedModel) -> Air2DRecipe:
             "use `inverse-graphics benchmark infer`"
         )
     if model.document.recipe is None:
-        raise ModelError(f"model '{model.name}' does not say by which recipe it was trained: train it anew")
+        raise ModelError(f"model '{model.name}' has no recipe: train it again")
     return Air2DRecipe.model_validate(model.document.recipe)
 
 
@@ -51,9 +51,10 @@ def evaluate2d(
     seed: int = 0,
     advance: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Any]:
-    """Judge a network on the recipe's held-out images; figures as JSON holds them, nats where not shares.
+    """Evaluate a network on the recipe's held-out images: shares, and nats elsewhere, as JSON holds them.
 
-    images: how many.  samples: of the importance-weighted bound.  advance: told how many images are done.
+    images: how many.  samples: of the importance-weighted bound.  advance: called with the number of images
+    done.
 
     Raises:
         DataError: the data is missing and cannot be fetched.
@@ -63,7 +64,7 @@ def evaluate2d(
     prior = truncated_geometric(recipe.objective.count_log_odds, network.max_objects).to(device)
     generator = torch.Generator().manual_seed(seed)
     elbo, evidence, counts, probabilities = [], [], [], []
-    for images_of_block in torch.split(torch.from_numpy(batch.images)[:, None], BLOCK):
+    for images_of_block in torch.split(torch.from_numpy(batch.images)[:, None], BATCH_SIZE):
         block = images_of_block.to(device)
         reading = read_images(network, block)
         counts.append(reading.counts.cpu().numpy())
@@ -88,9 +89,9 @@ def evaluate2d(
 def _bounds(
     network: Air2D, images: Tensor, prior: Tensor, samples: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The bound, averaged over the samples, and the importance-weighted bound of all: (B,) each.
+    """The bound, averaged over the samples, and the importance-weighted bound: (B,) each.
 
-    Both are of the same samples. Weights sum over the count, which makes the second tighter still.
+    Both use the same samples. The weights are summed over the count, which makes the second bound tighter.
     """
     elbo, weights = [], []
     for _ in range(samples):

@@ -1,11 +1,4 @@
-"""Scenes of the family that a 3D model knows, freshly drawn: it has never seen them.
-
-Images that a model of scenes was never trained for, to see whether it says so.
-
-Scenes of the family that a 3D model knows, drawn with the noise that it expects.
-
-Which scenes were found as they are: a verdict for each image.
-"""
+"""Evaluation of 3D models: new scenes of their family, out-of-distribution images, scores and successes."""
 
 from __future__ import annotations
 
@@ -19,11 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inverse_graphics.data.mnist import load_digits
+from inverse_graphics.data.mnist import Source, load_digits
 from inverse_graphics.data.multi_object import MultiObjectImages
-from inverse_graphics.data.out_of_distribution import FOREIGN, SIDE, Images
+from inverse_graphics.data.out_of_distribution import OUT_OF_DISTRIBUTION, SIDE, Images
 from inverse_graphics.errors import ModelError
-from inverse_graphics.evaluation.suites import FamiliarImages, ForeignImages, Scores
+from inverse_graphics.evaluation.suites import (
+    SUITES,
+    EvaluationSuite,
+    InDistributionImages,
+    OutOfDistributionImages,
+    Scores,
+)
 from inverse_graphics.families.family import SceneFamily
 from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.families.registry import build_family
@@ -44,22 +43,22 @@ from inverse_graphics.render.rendering import render
 from inverse_graphics.render.supersampled import enlarged
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 
-BATCH = 128
-"""Scenes drawn at once."""
+BATCH_SIZE = 128
+"""Scenes that are rendered at once."""
 STREAM = 29
-"""Tells these scenes' random numbers from those of training."""
+"""Separates these scenes' random numbers from those of training."""
 
 
 @dataclass(frozen=True)
-class FamiliarScenes:
-    """A model's settings, and the family that they name."""
+class InDistributionScenes:
+    """New scenes of the family of a 3D model, and images of them."""
 
     settings: Air3DSettings
     family: SceneFamily
 
     @classmethod
-    def from_document(cls, document: ModelDocument) -> FamiliarScenes:
-        """What a 3D model was trained on.
+    def from_document(cls, document: ModelDocument) -> InDistributionScenes:
+        """The scenes of a 3D model's family.
 
         Raises:
             ModelError: its settings are not those of a 3D model.
@@ -68,15 +67,15 @@ class FamiliarScenes:
         return cls(settings, build_family(settings.family))
 
     def sample(self, count: int, seed: int) -> SceneBatch:
-        """Draw scenes."""
+        """Sample scenes.  count: how many.  seed: which."""
         return self.family.sample(count, generator_of(seed)).scene
 
-    def photograph(self, scenes: SceneBatch, seed: int) -> Images:
-        """Images of them with the noise that the model expects, (H, W, 3) each, within [0, 1]."""
+    def noisy_images(self, scenes: SceneBatch, seed: int) -> Images:
+        """Images with the noise that the model assumes, (H, W, 3) each, in [0, 1].  seed: of the noise."""
         return list(self.observe(scenes, seed).to_arrays())
 
     def observe(self, scenes: SceneBatch, seed: int) -> Observation:
-        """The same, as models take them."""
+        """The same, as one observation.  seed: of the noise."""
         model = self.settings.noise.model(self.settings.sigma)
         render = renders(scenes, self.family)
         render = render.replace(rgb=render.rgb.clamp(0, 1))
@@ -85,13 +84,13 @@ class FamiliarScenes:
 
 
 def generator_of(seed: int) -> torch.Generator:
-    """A generator of its own for each seed."""
+    """A separate generator for each seed."""
     state = np.random.SeedSequence((STREAM, seed)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) % 2**63)
 
 
-def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
-    """Draw scenes of a family with `times` as many rows and columns; (H, W, 3) each, within [0, 1]."""
+def render_images(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
+    """Render scenes of a family with `times` as many rows and columns; (H, W, 3) each, in [0, 1]."""
     enlarged_scenes = scenes.replace(camera=enlarged(scenes.camera, times))
     return list(Observation(renders(enlarged_scenes, family).rgb).to_arrays())
 
@@ -100,7 +99,7 @@ def pictures(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
 def renders(scenes: SceneBatch, family: SceneFamily) -> Rendered:
     """Render scenes of a family."""
     engine = make_engine(DEFAULT_ENGINE, family.library)
-    return Rendered.cat([Rendered.from_rendering(render(some, engine)) for some in scenes.split(BATCH)])
+    return Rendered.cat([Rendered.from_rendering(render(some, engine)) for some in scenes.split(BATCH_SIZE)])
 
 
 NOISE_AND_PHOTOGRAPHS = ("uniform noise", "Gaussian noise", "salt noise", "photograph")
@@ -108,11 +107,11 @@ OTHER_OBJECTS = {
     "primitives": ("primitives/cube", "primitives/sphere", "primitives/cylinder"),
     "crockery": ("crockery/bowl", "crockery/mug", "crockery/glass"),
 }
-"""By the name of their pack."""
+"""Objects for out-of-distribution scenes, by the name of their pack."""
 
 
-def foreign_to(settings: FamilySettings) -> ForeignImages:
-    """Kinds of images that are none of a family's: of other objects in its surroundings, and others."""
+def out_of_distribution_for(settings: FamilySettings) -> OutOfDistributionImages:
+    """Kinds of images outside a family: other objects in its surroundings, and unrelated images."""
     others = {
         pack: kinds
         for pack, kinds in OTHER_OBJECTS.items()
@@ -123,7 +122,7 @@ def foreign_to(settings: FamilySettings) -> ForeignImages:
         "digits": digits,
         "colour gradients": gradients,
         "one colour": blank,
-        **{kind: FOREIGN[kind] for kind in NOISE_AND_PHOTOGRAPHS},
+        **{kind: OUT_OF_DISTRIBUTION[kind] for kind in NOISE_AND_PHOTOGRAPHS},
     }
 
 
@@ -134,7 +133,7 @@ def digits(count: int, generator: np.random.Generator) -> Images:
 
 
 def gradients(count: int, generator: np.random.Generator) -> Images:
-    """One colour that turns into another from edge to edge, in any direction."""
+    """Linear gradients between two colours, in any direction."""
     row, column = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / (SIDE - 1)
     images = []
     for _ in range(count):
@@ -146,7 +145,7 @@ def gradients(count: int, generator: np.random.Generator) -> Images:
 
 
 def blank(count: int, generator: np.random.Generator) -> Images:
-    """One colour, every other time a grey."""
+    """Images of one colour, every second one grey."""
     colours = generator.random((count, 3), dtype=np.float32)
     colours[::2] = colours[::2, :1]
     return [np.broadcast_to(colour, (SIDE, SIDE, 3)) for colour in colours]
@@ -155,20 +154,20 @@ def blank(count: int, generator: np.random.Generator) -> Images:
 def _other_objects(
     settings: FamilySettings, kinds: tuple[str, ...]
 ) -> Callable[[int, np.random.Generator], Images]:
-    """Scenes of a family as they would be with other objects, at least one, standing as they should."""
+    """Scenes of a family with other objects, which stand on the table where the family's do."""
     family = build_family(settings.with_kinds(kinds))
 
     def draw(count: int, generator: np.random.Generator) -> Images:
         scenes = family.sample(count, generator_of(int(generator.integers(2**31)))).scene
         if not family.floating:
             scenes = replace(scenes, objects=standing(scenes.objects, family.library))
-        return pictures(scenes, family)
+        return render_images(scenes, family)
 
     return draw
 
 
 def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
-    """Objects raised until their lowest points are where their origins were."""
+    """Raise objects until their lowest points are where their origins were."""
     lowest = torch.stack(
         [library.vertices[a:b, 2].amin() for a, b in pairwise(library.first_vertex.tolist())]
     )
@@ -179,39 +178,50 @@ def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
 
 @dataclass(frozen=True)
 class SceneSuite:
-    """An `EvaluationSuite`."""
+    """The `EvaluationSuite` of 3D models."""
 
-    scenes: FamiliarScenes
+    scenes: InDistributionScenes
 
     @classmethod
     def from_document(cls, document: ModelDocument) -> SceneSuite:
-        """For a 3D model.
+        """The suite of a 3D model.
 
         Raises:
             ModelError: its settings are not those of a 3D model.
         """
-        return cls(FamiliarScenes.from_document(document))
+        return cls(InDistributionScenes.from_document(document))
 
     @property
     def name(self) -> str:
         """The family's kind."""
         return self.scenes.settings.family.kind
 
-    def familiar(self, number: int, seed: int) -> FamiliarImages:
-        """Fresh scenes of the family."""
+    def in_distribution(self, number: int, seed: int) -> InDistributionImages:
+        """Images of new scenes of the family."""
         drawn = self.scenes.sample(number, seed)
         truth, family = PredictedScenes.from_batch(drawn), self.scenes.family
-        images = self.scenes.photograph(drawn, seed)
-        return FamiliarImages(images, lambda parses: marks(parses, truth, family))
+        images = self.scenes.noisy_images(drawn, seed)
+        return InDistributionImages(images, lambda parses: scene_scores(parses, truth, family))
 
     @property
-    def foreign(self) -> ForeignImages:
+    def out_of_distribution(self) -> OutOfDistributionImages:
         """Other objects, digits, colours, noise and photographs."""
-        return foreign_to(self.scenes.settings.family)
+        return out_of_distribution_for(self.scenes.settings.family)
 
 
-def marks(parses: Sequence[Parse], truth: PredictedScenes, family: SceneFamily) -> Scores:
-    """How right parses of scenes of a family are."""
+@SUITES.register("air3d")
+def scene_suite(document: ModelDocument, digits: Source) -> EvaluationSuite:
+    """Make the suite of a 3D model.
+
+    Raises:
+        ModelError: its settings are not those of a 3D model.
+    """
+    del digits
+    return SceneSuite.from_document(document)
+
+
+def scene_scores(parses: Sequence[Parse], truth: PredictedScenes, family: SceneFamily) -> Scores:
+    """Score parses of scenes of a family."""
     metrics = evaluate_scenes(parsed_scenes(parses, family), truth, family.symmetries, family.kinds)
 
     figures = metrics.flat()
@@ -226,7 +236,7 @@ def marks(parses: Sequence[Parse], truth: PredictedScenes, family: SceneFamily) 
 
 
 def parsed_scenes(parses: Sequence[Parse], family: SceneFamily) -> PredictedScenes:
-    """Parses in the form in which scenes are compared."""
+    """Convert parses to the form in which scenes are compared."""
     counts = torch.tensor([parse.count for parse in parses], dtype=torch.int64)
     there = torch.arange(family.max_objects) < counts[:, None]
     found = [one for parse in parses for one in parse.objects]
@@ -251,7 +261,7 @@ def parsed_scenes(parses: Sequence[Parse], family: SceneFamily) -> PredictedScen
 WITHIN_M, WITHIN_DEGREES = 0.02, 15.0
 
 
-class Verdicts(NamedTuple):
+class SceneSuccess(NamedTuple):
     """Of each image, (B,) bool.
 
     counted: the count is right.  placed: and every true object has one of its own kind within `WITHIN_M`, in
@@ -264,8 +274,13 @@ class Verdicts(NamedTuple):
     succeeded: Tensor
 
 
-def judge(predicted: PredictedScenes, truth: PredictedScenes, symmetries: Sequence[Symmetry]) -> Verdicts:
-    """Compare image by image."""
+def scene_success(
+    predicted: PredictedScenes, truth: PredictedScenes, symmetries: Sequence[Symmetry]
+) -> SceneSuccess:
+    """Compare inferred with true scenes, image by image.
+
+    symmetries: of each kind that `asset` indexes.
+    """
     predicted, truth = predicted.to_float64(), truth.to_float64()
     slots = matched_slots(predicted, truth, WITHIN_M)
     errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
@@ -277,4 +292,4 @@ def judge(predicted: PredictedScenes, truth: PredictedScenes, symmetries: Sequen
 
     counted = predicted.count == truth.count
     placed = counted & all_of(errors.identified)
-    return Verdicts(counted, placed, placed & all_of(errors.angle <= WITHIN_DEGREES))
+    return SceneSuccess(counted, placed, placed & all_of(errors.angle <= WITHIN_DEGREES))

@@ -1,6 +1,6 @@
-"""What a model is examined by: images like those it was trained on, with the truth, and quite other ones.
+"""Evaluation suites: in-distribution images with the truth, and out-of-distribution images to be flagged.
 
-Images of several test digits, for 2D models.
+Suites are in a registry by model type. That of 2D models, images of several test digits, is here.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import numpy as np
 
 from inverse_graphics.data.mnist import Source, load_digits
 from inverse_graphics.data.multi_object import MultiObjectBatch, MultiObjectImages
-from inverse_graphics.data.out_of_distribution import FOREIGN, Images
+from inverse_graphics.data.out_of_distribution import OUT_OF_DISTRIBUTION, Images
 from inverse_graphics.inference.parse import Box, Parse
+from inverse_graphics.io.registry import Registry
+from inverse_graphics.models.weights import ModelDocument
 
-ForeignImages = Mapping[str, Callable[[int, np.random.Generator], Images | None]]
-"""Kinds of foreign images; a kind gives None where this machine does not have its files."""
+OutOfDistributionImages = Mapping[str, Callable[[int, np.random.Generator], Images | None]]
+"""Kinds of out-of-distribution images; a kind gives None where this machine does not have its files."""
 
 
 class Scores(NamedTuple):
-    """How right parses are; None where that does not apply.
+    """Accuracy of parses; None where a figure does not apply.
 
     count_accuracy: share of images whose count is right.  overlap: median intersection over union of a true
-    tight box and the best box found, where the count is right.  identity_accuracy: share of true objects that
-    were found and named right.  position_error_m: median over objects that were found.
+    tight box and the best inferred box, where the count is right.  identity_accuracy: share of true objects
+    that are found and named right.  position_error_m: median over objects found.
     rotation_error_degrees: median over objects named right, of the worst of the kinds that have an
     orientation.  camera_error_degrees: median over images.
     """
@@ -39,51 +41,69 @@ class Scores(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FamiliarImages:
-    """Images like those a model was trained on, none of which it has seen, and how to mark what it says."""
+class InDistributionImages:
+    """New images from a model's training distribution.  score: compares parses of them with the truth."""
 
     images: Images
-    mark: Callable[[Sequence[Parse]], Scores]
+    score: Callable[[Sequence[Parse]], Scores]
 
 
 class EvaluationSuite(Protocol):
-    """Images to examine a kind of model with."""
+    """The images on which models of one type are evaluated."""
 
     @property
     def name(self) -> str:
-        """What the familiar images are called."""
+        """The name of the in-distribution images."""
 
-    def familiar(self, number: int, seed: int) -> FamiliarImages:
-        """Make `number` of them.
+    def in_distribution(self, number: int, seed: int) -> InDistributionImages:
+        """Make in-distribution images.
+
+        number: how many.  seed: which.
 
         Raises:
-            DataError: what they are made of is missing and cannot be fetched.
+            DataError: data that they are made of is missing and cannot be fetched.
         """
 
     @property
-    def foreign(self) -> ForeignImages:
-        """Images to be warned about."""
+    def out_of_distribution(self) -> OutOfDistributionImages:
+        """Images that should get a warning."""
+
+
+MakeSuite = Callable[[ModelDocument, Source], EvaluationSuite]
+"""Makes a suite for a model, from what is known of it, and of which digits if it is a 2D model."""
+
+SUITES: Registry[MakeSuite] = Registry(
+    "model type", "inverse_graphics.evaluation.suites", "inverse_graphics.evaluation.scene_images"
+)
+"""Evaluation suites by the type of model."""
 
 
 @dataclass(frozen=True)
 class DigitSuite:
-    """An `EvaluationSuite`."""
+    """The `EvaluationSuite` of 2D models.  digits: which test digits."""
 
     digits: Source
     name: str = "multi-MNIST"
 
-    def familiar(self, number: int, seed: int) -> FamiliarImages:
+    def in_distribution(self, number: int, seed: int) -> InDistributionImages:
         """Images of MNIST's test digits."""
         batch = MultiObjectImages(load_digits("test", self.digits)).fixed_set(number, seed)
-        return FamiliarImages(list(batch.images), lambda parses: _marks(parses, batch))
+        return InDistributionImages(list(batch.images), lambda parses: _scores(parses, batch))
 
     @property
-    def foreign(self) -> ForeignImages:
+    def out_of_distribution(self) -> OutOfDistributionImages:
         """Drawings, sprites, noise and photographs."""
-        return FOREIGN
+        return OUT_OF_DISTRIBUTION
 
 
-def _marks(parses: Sequence[Parse], truth: MultiObjectBatch) -> Scores:
+@SUITES.register("air2d")
+def digit_suite(document: ModelDocument, digits: Source) -> EvaluationSuite:
+    """Make the suite of a 2D model."""
+    del document
+    return DigitSuite(digits)
+
+
+def _scores(parses: Sequence[Parse], truth: MultiObjectBatch) -> Scores:
     right = np.mean(truth.counts == [parse.count for parse in parses])
     return Scores(count_accuracy=float(right), overlap=_median_overlap(parses, truth))
 
@@ -99,7 +119,7 @@ def _median_overlap(parses: Sequence[Parse], truth: MultiObjectBatch) -> float |
 
 
 def intersection_over_union(one: Box, other: Box) -> float:
-    """Of two boxes x, y, width, height: in [0, 1], 1 where they are the same."""
+    """Intersection over union of two boxes x, y, width, height, in [0, 1]."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     shared = max(width, 0.0) * max(height, 0.0)

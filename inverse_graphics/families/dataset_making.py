@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from inverse_graphics import __version__
@@ -24,6 +22,7 @@ from inverse_graphics.families.dataset import (
     TRUTH,
     Dataset,
     DatasetDocument,
+    DatasetItem,
     DatasetSettings,
     OrbitTruth,
     Truth,
@@ -126,15 +125,6 @@ LAYER_PIXELS = 2**22
 _PALETTE = [channel for index in range(256) for channel in mask_colour(index)]
 
 
-class _Drawn(NamedTuple):
-    """One image as arrays: (H, W, 3), (H, W), (H, W)."""
-
-    image: NDArray[np.float32]
-    mask: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    truth: Truth
-
-
 @dataclass(frozen=True)
 class ScenePartMaker:
     """Makes the parts of one data set, each from its seed and its number alone."""
@@ -175,7 +165,7 @@ class ScenePartMaker:
                 lines.append(json.dumps(drawn.truth.model_dump(mode="json"), allow_nan=False) + "\n")
             (target / TRUTH).write_text("".join(lines), encoding="utf-8")
 
-    def _draw(self, part: int, count: int) -> Iterator[_Drawn]:
+    def _draw(self, part: int, count: int) -> Iterator[DatasetItem]:
         """The first `count` images of a part; they are the same whatever `count` is."""
         generator = torch.Generator().manual_seed(_seed(self.settings.seed, part))
         at_once = LAYER_PIXELS // (self.family.image_size**2 * max(self.family.max_objects, 1))
@@ -186,7 +176,7 @@ class ScenePartMaker:
                 if start + row < count:
                     yield drawn
 
-    def _render(self, sample: SceneSample, first: int) -> Iterator[_Drawn]:
+    def _render(self, sample: SceneSample, first: int) -> Iterator[DatasetItem]:
         scene = sample.scene.to(self.device)
         with torch.inference_mode():
             drawn, alone = render(scene, self.engine), self._alone(scene).cpu()
@@ -206,7 +196,7 @@ class ScenePartMaker:
 
     def _item(
         self, sample: SceneSample, rendering: Rendering, alone: torch.Tensor, row: int, index: int
-    ) -> _Drawn:
+    ) -> DatasetItem:
         mask = (rendering.instance_mask[row] + 1).clamp(min=0).numpy().astype(np.uint8)
         count = int(sample.latents.counts[row])
         seen = np.bincount(mask.ravel(), minlength=count + 1)[1 : count + 1]
@@ -222,7 +212,7 @@ class ScenePartMaker:
         observation = self._observed(render, index)
         depth = render.depth if observation.depth is None else observation.depth
         assert depth is not None
-        return _Drawn(observation.rgb[0].permute(1, 2, 0).numpy(), mask, depth[0, 0].numpy(), truth)
+        return DatasetItem(observation.rgb[0].permute(1, 2, 0).numpy(), mask, depth[0, 0].numpy(), truth)
 
     def _observed(self, render: Rendered, index: int) -> Observation:
         """With observation noise, which depends on the seed and the image's number alone."""
@@ -238,7 +228,7 @@ def _seed(seed: int, part: int) -> int:
     return int(np.random.SeedSequence([seed, part]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _write(folder: Path, drawn: _Drawn) -> None:
+def _write(folder: Path, drawn: DatasetItem) -> None:
     name = f"{drawn.truth.index:06d}.png"
     Image.fromarray(to_bytes(drawn.image)).save(folder / "images" / name)
     mask = Image.fromarray(drawn.mask, mode="P")

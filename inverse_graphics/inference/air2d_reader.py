@@ -1,4 +1,4 @@
-"""Reads images with a 2D model: boxes of objects without names, on black."""
+"""The reader of 2D models: boxes of objects without names."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inverse_graphics.inference.image_resize import READERS, ImageResize, ResizedImage, resize_to_grey
+from inverse_graphics.inference.image_resize import (
+    READERS,
+    ImageResize,
+    NetworkReader,
+    ResizedImage,
+    resize_to_grey,
+)
 from inverse_graphics.inference.parse import Parse, ParsedObject
 from inverse_graphics.models.air2d.inference import Reading, read_images
 from inverse_graphics.models.air2d.network import Air2D
-from inverse_graphics.models.weights import LoadedModel
 
 
 @READERS.register("air2d")
-class Air2DReader:
+class Air2DReader(NetworkReader[Air2D]):
     """A `Reader`."""
-
-    def __init__(self, model: LoadedModel, device: torch.device) -> None:
-        assert isinstance(model.module, Air2D)
-        self.name, self.familiarity = model.name, model.document.familiarity
-        self.device = device
-        self.network = model.module.to(device).eval()
 
     def resize(self, image: NDArray[np.float32]) -> tuple[Tensor, ImageResize]:
         """To grey, on black: (1, S, S)."""

@@ -1,7 +1,4 @@
-"""Reads images with a 3D model: named objects with poses, and the camera that saw them.
-
-The boxes that objects fill in a picture, by projecting their meshes.
-"""
+"""The reader of 3D models: named objects with poses, the camera, and boxes by projecting meshes."""
 
 from __future__ import annotations
 
@@ -19,6 +16,7 @@ from inverse_graphics.geometry.transforms import invert, quaternion_from_matrix,
 from inverse_graphics.inference.image_resize import (
     READERS,
     ImageResize,
+    NetworkReader,
     ResizedImage,
     resize_to_colour,
     scene_camera,
@@ -86,14 +84,11 @@ class _Numbers(NamedTuple):
 
 
 @READERS.register("air3d")
-class Air3DReader:
+class Air3DReader(NetworkReader[Air3D]):
     """A `Reader`."""
 
     def __init__(self, model: LoadedModel, device: torch.device) -> None:
-        assert isinstance(model.module, Air3D)
-        self.name, self.familiarity = model.name, model.document.familiarity
-        self.device = device
-        self.network = model.module.to(device).eval()
+        super().__init__(model, device)
         self.space = self.network.space
         family = self.space.family
         self.kinds = family.kinds

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from inverse_graphics.inference.parse import Box, Matrix, Parse, ParsedCamera
@@ -17,6 +17,8 @@ from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.weights import LoadedModel
 from inverse_graphics.scene.numbers import MAX_SIDE
 from inverse_graphics.scene.scene import Camera
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,15 @@ class Reader(Protocol):
 
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
         """Parse images as one batch, in their order."""
+
+
+class NetworkReader(Generic[Network]):
+    """A network in evaluation mode on a device, with what a `Reader` needs to know of its model."""
+
+    def __init__(self, model: LoadedModel, device: torch.device) -> None:
+        self.name, self.familiarity = model.name, model.document.familiarity
+        self.device = device
+        self.network = cast("Network", model.module.to(device).eval())
 
 
 READERS: Registry[Callable[[LoadedModel, torch.device], Reader]] = Registry(

@@ -92,6 +92,38 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         _synchronise_folder(target.parent)
 
 
+class FileNames:
+    """Files of a folder that are named after images; names that recur are numbered.
+
+    Args:
+        folder: made when the first file is asked for.
+        suffix: of the files, with its dot.
+    """
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        self._folder, self._suffix = folder, suffix
+        self._used: set[str] = set()
+
+    def path_for(self, image: str) -> Path:
+        """The file for an image by its path; another one each time.
+
+        Raises:
+            StorageError: the folder cannot be made.
+        """
+        if not self._used:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise storage_error(self._folder, error) from error
+        stem = Path(image).stem
+        name, number = stem, 1
+        while name in self._used:
+            number += 1
+            name = f"{stem}-{number}"
+        self._used.add(name)
+        return self._folder / f"{name}{self._suffix}"
+
+
 @contextmanager
 def _raising_storage_error(path: Path) -> Iterator[None]:
     """Convert an OSError about `path` to a StorageError; one that names another file passes unchanged."""

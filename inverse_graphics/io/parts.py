@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
@@ -197,7 +198,7 @@ def write_contact_sheet(file: Path, images: Iterable[Image.Image], factor: int) 
         StorageError: it cannot be written.
     """
     shown = [image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
-             for image in _first(images, SHEET_COLUMNS * SHEET_ROWS)]  # fmt: skip
+             for image in islice(images, SHEET_COLUMNS * SHEET_ROWS)]  # fmt: skip
     width, height = shown[0].width + SHEET_GAP, shown[0].height + SHEET_GAP
     columns, rows = min(len(shown), SHEET_COLUMNS), -(-len(shown) // SHEET_COLUMNS)
     sheet = Image.new(shown[0].mode, (columns * width + SHEET_GAP, rows * height + SHEET_GAP), "white")
@@ -206,10 +207,6 @@ def write_contact_sheet(file: Path, images: Iterable[Image.Image], factor: int) 
         sheet.paste(image, (SHEET_GAP + column * width, SHEET_GAP + row * height))
     with atomic_write(file) as opened:
         sheet.save(opened, format="PNG")
-
-
-def _first(images: Iterable[Image.Image], number: int) -> Iterator[Image.Image]:
-    return (image for image, _ in zip(images, range(number), strict=False))
 
 
 def _check_equal(folder: Path, found: BaseModel, wanted: BaseModel, what: str, state: frozenset[str]) -> None:

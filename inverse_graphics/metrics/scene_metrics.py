@@ -1,16 +1,21 @@
-"""All figures by which inferred scenes are evaluated, each with its denominator."""
+"""All figures by which inferred scenes are evaluated, each with its denominator.
+
+A metric is a function of a `SceneComparison` in the registry `METRICS`; one in a file of its own is added to
+the registry's list of modules.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from inverse_graphics.errors import SceneError
 from inverse_graphics.geometry.transforms import angle_between
+from inverse_graphics.io.registry import Registry
 from inverse_graphics.metrics.figure import Figure
 from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
@@ -65,6 +70,30 @@ class SceneMetrics:
         return {figure.name: figure.value for figure in self.figures if figure.value is not None}
 
 
+class SceneComparison(NamedTuple):
+    """What metrics are computed from: B inferred scenes beside the true ones.
+
+    predicted, truth: in float64.  slots: (B, N) int64, the inferred object that matches each true one, −1 for
+    none.  errors: of the D true objects.  orientable: the kinds whose orientation is observable, with their
+    names.  visible: (D,) bool, whether a true object is visible; None if that is not known.
+    visible_width_m: width of the visible part of the table; None if relative errors are not wanted.
+    """
+
+    predicted: PredictedScenes
+    truth: PredictedScenes
+    slots: Tensor
+    errors: ObjectErrors
+    orientable: Mapping[int, str]
+    visible: Tensor | None
+    visible_width_m: float | None
+
+
+METRICS: Registry[Callable[[SceneComparison], list[Figure]]] = Registry(
+    "metric", "inverse_graphics.metrics.scene_metrics"
+)
+"""Metrics of scenes, each of which gives figures, in the order of display."""
+
+
 def evaluate_scenes(
     predicted: PredictedScenes,
     truth: PredictedScenes,
@@ -89,15 +118,13 @@ def evaluate_scenes(
     _check(predicted, truth, symmetries, names, visible)
     predicted, truth = predicted.to_float64(), truth.to_float64()
     slots = matched_slots(predicted, truth, match_distance_m)
-    errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
-    orientable = {k: name for k, name in enumerate(names) if not symmetries[k].spherical}
-    objects = errors.figures(orientable, width_m=visible_width_m)
-    if visible is not None:
-        seen = visible.cpu()[truth.asset >= 0] > 0
-        objects += errors.only(seen).figures(orientable, "visible ", visible_width_m)
-    confusion = _confusion(predicted.count, truth.count)
-    figures = [*_count_figures(predicted, truth), _precision(predicted, slots), *objects]
-    return SceneMetrics((*figures, *_camera_figures(predicted, truth)), confusion, match_distance_m)
+    comparison = SceneComparison(
+        predicted, truth, slots, ObjectErrors.measure(predicted, truth, slots, symmetries),
+        {kind: name for kind, name in enumerate(names) if not symmetries[kind].spherical},
+        None if visible is None else visible.cpu()[truth.asset >= 0] > 0, visible_width_m,
+    )  # fmt: skip
+    figures = tuple(figure for metric in METRICS.values() for figure in metric(comparison))
+    return SceneMetrics(figures, _confusion(predicted.count, truth.count), match_distance_m)
 
 
 def _check(
@@ -128,29 +155,43 @@ def _confusion(inferred: Tensor, true: Tensor) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in cells.reshape(size, size).tolist())
 
 
-def _count_figures(predicted: PredictedScenes, truth: PredictedScenes) -> list[Figure]:
+@METRICS.register("counts")
+def count_figures(comparison: SceneComparison) -> list[Figure]:
     """Count accuracy, over all images and over those of each true count."""
-    right, name, label = predicted.count == truth.count, "count_accuracy", "count right"
+    true = comparison.truth.count
+    right, name, label = comparison.predicted.count == true, "count_accuracy", "count right"
     by_count = [
-        Figure.share(
-            f"{name}/{n}", f"{label} where it is {n}", right[truth.count == n], f"images of {n} objects"
-        )
-        for n in sorted(set(truth.count.tolist()))
+        Figure.share(f"{name}/{n}", f"{label} where it is {n}", right[true == n], f"images of {n} objects")
+        for n in sorted(set(true.tolist()))
     ]
     return [Figure.share(name, label, right, "images"), *by_count]
 
 
-def _precision(predicted: PredictedScenes, slots: Tensor) -> Figure:
+@METRICS.register("precision")
+def precision(comparison: SceneComparison) -> list[Figure]:
+    """The share of inferred objects that match a true one."""
+    predicted, slots = comparison.predicted, comparison.slots
     image, slot = (slots >= 0).nonzero(as_tuple=True)
     real = torch.zeros_like(predicted.asset, dtype=torch.bool)
     real[image, slots[image, slot]] = True
     hit = real[predicted.asset >= 0]
-    return Figure.share("precision", "inferred objects that are there", hit, "inferred objects")
+    return [Figure.share("precision", "inferred objects that are there", hit, "inferred objects")]
 
 
-def _camera_figures(predicted: PredictedScenes, truth: PredictedScenes) -> list[Figure]:
+@METRICS.register("objects")
+def object_figures(comparison: SceneComparison) -> list[Figure]:
+    """Recall, identity, position and rotation, over all true objects and over the visible ones."""
+    errors, orientable, width = comparison.errors, comparison.orientable, comparison.visible_width_m
+    figures = errors.figures(orientable, width_m=width)
+    if comparison.visible is None:
+        return figures
+    return figures + errors.only(comparison.visible).figures(orientable, "visible ", width)
+
+
+@METRICS.register("camera")
+def camera_figures(comparison: SceneComparison) -> list[Figure]:
     """The angle between the optical axes, and the distance between the cameras."""
-    first, second = predicted.T_world_camera, truth.T_world_camera
+    first, second = comparison.predicted.T_world_camera, comparison.truth.T_world_camera
     angle = torch.rad2deg(angle_between(first[:, :3, 2], second[:, :3, 2]))
     distance = (first[:, :3, 3] - second[:, :3, 3]).norm(dim=-1)
     direction, position = "camera_direction_error_deg", "camera_position_error_m"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.render.installation import load_mujoco, load_open3d, load_pytorch3d, why_not
 
 if TYPE_CHECKING:
     from inverse_graphics.render.finite_difference.steps import DifferenceSettings
@@ -144,11 +145,10 @@ def _make_open3d(library: MeshLibrary) -> RenderEngine:
 
 def _make_mujoco(library: MeshLibrary) -> RenderEngine:
     """By OpenGL if it works, else by ray casting."""
-    from inverse_graphics.render.mujoco.installation import why_no_gl
     from inverse_graphics.render.sampled.engine import FaceFinder, SampledEngine
 
     finder: FaceFinder
-    if why_no_gl():
+    if _why_no_gl():
         from inverse_graphics.render.mujoco.ray_faces import RayFaces
 
         finder = RayFaces(library)
@@ -176,33 +176,32 @@ def _embedded_status(name: str) -> EngineStatus:
 
 
 def _pytorch3d_status(name: str) -> EngineStatus:
-    from inverse_graphics.render.pytorch3d.installation import why_not
-
-    reason = why_not()
+    reason = why_not(load_pytorch3d)
     return EngineStatus(name, not reason, reason)
 
 
 def _open3d_status(name: str) -> EngineStatus:
-    from inverse_graphics.render.open3d.faces import why_not
-
-    reason = why_not()
+    reason = why_not(load_open3d)
     return EngineStatus(name, not reason, reason)
 
 
 def _mujoco_status(name: str) -> EngineStatus:
-    from inverse_graphics.render.mujoco.installation import why_no_gl, why_not
-
-    if reason := why_not():
+    if reason := why_not(load_mujoco):
         return EngineStatus(name, False, reason)
-    reason = why_no_gl()
+    reason = _why_no_gl()
     return EngineStatus(name, True, reason and f"slow, by ray casting: {reason}")
 
 
 def _mujoco_shadows_status(name: str) -> EngineStatus:
-    from inverse_graphics.render.mujoco.installation import why_no_gl, why_not
-
-    reason = why_not() or why_no_gl()
+    reason = why_not(load_mujoco) or _why_no_gl()
     return EngineStatus(name, not reason, reason)
+
+
+def _why_no_gl() -> str:
+    """The reason, in one line, why MuJoCo's renderer does not work here; "" if it does."""
+    from inverse_graphics.render.mujoco.gl_faces import gl_thread
+
+    return why_not(gl_thread)
 
 
 _ENGINES = {

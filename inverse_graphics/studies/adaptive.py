@@ -28,19 +28,12 @@ from inverse_graphics.sequences.problems import evaluation_batch
 from inverse_graphics.sequences.sequence_batch import SequenceBatch
 from inverse_graphics.studies.adaptive_plots import plot_curves, plot_difficulty, plot_halting, plot_penalties
 from inverse_graphics.studies.adaptive_tables import AdaptiveRow, adaptive_rows, summarise
-from inverse_graphics.studies.curves import csv_table, learning_curve, write_curves
+from inverse_graphics.studies.curves import learning_curve, write_curves
+from inverse_graphics.studies.records import Figures, Record, csv_table, evaluated, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import (
-    Figures,
-    Record,
-    Study,
-    evaluated,
-    evaluated_once,
-    load_network,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import AdaptiveRecipe, Recipe
+from inverse_graphics.training.recipe import AdaptiveRecipe
 
 METHODS = ("act", "relaxed", "reinforce")
 """Those that have a time penalty; beside them `repeat`, which has a number of steps."""
@@ -61,9 +54,7 @@ class AdaptiveStudy(Study):
     """A comparison of methods and time penalties.  name: act or pact."""
 
     name: str
-    recipe_type: ClassVar[type[Recipe]] = AdaptiveRecipe
-    trains: ClassVar[str] = "adaptive network"
-    example_recipe: ClassVar[str] = "act_parity"
+    recipes: ClassVar[RecipeType] = RecipeType(AdaptiveRecipe, "adaptive network", "act_parity")
 
     def evaluate(self, run: StudyRun) -> Figures:
         """Error and steps on held-out sequences: over all, under other halting rules, and by difficulty."""

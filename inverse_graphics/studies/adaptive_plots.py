@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inverse_graphics.studies.adaptive_tables import SOLVED
 from inverse_graphics.studies.curves import Curve, curves_by_variant
 from inverse_graphics.studies.plotting import draw_seeds, error_axis, new_figure, tidy
-from inverse_graphics.studies.study import Record
+from inverse_graphics.studies.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,16 +34,8 @@ def plot_penalties(records: Sequence[Record], out: Path) -> None:
         for method in dict.fromkeys(record["method"] for record in records):
             runs = [record for record in records if record["method"] == method]
             colour = COLOURS.get(method, OTHER_COLOUR)
-            both.plot(
-                [_figure(r, "steps") for r in runs],
-                [_error(r) for r in runs],
-                "o",
-                color=colour,
-                alpha=0.6,
-                markersize=4,
-                markeredgewidth=0,
-                label=NAMES.get(method, method),
-            )
+            name = NAMES.get(method, method)
+            _dots(both, [_figure(r, "steps") for r in runs], [_error(r) for r in runs], colour, name)
             if method != "repeat":
                 _against_penalty(by_error, runs, _error, colour)
                 _against_penalty(by_steps, runs, lambda record: _figure(record, "steps"), colour)
@@ -136,17 +128,14 @@ def plot_halting(records: Sequence[Record], difficulty: str, out: Path) -> None:
         panels[0].set_ylabel("step at which it halts")
 
 
+def _dots(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, label: str | None = None) -> None:
+    """One dot for each seed."""
+    axes.plot(x, y, "o", color=colour, alpha=0.5, markersize=4, markeredgewidth=0, label=label)
+
+
 def _against_penalty(axes: Axes, runs: Sequence[Record], value: Any, colour: str) -> None:
     taus = sorted({run["time_penalty"] for run in runs})
-    axes.plot(
-        [r["time_penalty"] for r in runs],
-        [value(r) for r in runs],
-        "o",
-        color=colour,
-        alpha=0.45,
-        markersize=3.5,
-        markeredgewidth=0,
-    )
+    _dots(axes, [r["time_penalty"] for r in runs], [value(r) for r in runs], colour)
     middle = [median(value(r) for r in runs if r["time_penalty"] == tau) for tau in taus]
     axes.plot(taus, middle, color=colour, linewidth=1.6)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
-from inverse_graphics.studies.study import Record, by_variant, evaluated, markdown_table
+from inverse_graphics.studies.records import Record, by_variant, evaluated, markdown_table
 
 SOLVED = 0.01
 """The share of sequences with an error up to which a problem is solved."""

@@ -33,17 +33,9 @@ from inverse_graphics.studies.counting_plots import (
 )
 from inverse_graphics.studies.counting_tables import CountingRow, counting_rows, summarise_counting
 from inverse_graphics.studies.curves import learning_curve, write_curves
+from inverse_graphics.studies.records import Figures, Record, by_variant, evaluated, write_text
 from inverse_graphics.studies.runs import StudyRun, train_run
-from inverse_graphics.studies.study import (
-    Figures,
-    Record,
-    Study,
-    by_variant,
-    evaluated,
-    evaluated_once,
-    load_network,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.training_stages import keeping_snapshots, recording_task, stage_sheet, stages
 from inverse_graphics.training.air2d_task import to_network
 from inverse_graphics.training.recipe import Air2DRecipe, Recipe
@@ -62,9 +54,7 @@ class CountingStudy(Study):
     """A comparison of variants of a recipe of the 2D model."""
 
     name: str = "counting"
-    recipe_type: ClassVar[type[Recipe]] = Air2DRecipe
-    trains: ClassVar[str] = "2D model"
-    example_recipe: ClassVar[str] = "multi_mnist"
+    recipes: ClassVar[RecipeType] = RecipeType(Air2DRecipe, "2D model", "multi_mnist")
 
     def train(self, run: StudyRun, command: str) -> bool:
         """Train a run, and keep reconstructions and snapshots beside it."""

@@ -13,18 +13,8 @@ from numpy.typing import NDArray
 
 from inverse_graphics.models.air2d.inference import read_images
 from inverse_graphics.models.air2d.network import Air2D
+from inverse_graphics.studies import plotting
 from inverse_graphics.studies.curves import Axis, Curve, curves_by_variant
-from inverse_graphics.studies.plotting import (
-    colours_of,
-    draw_seeds,
-    legend_below,
-    new_figure,
-    resolvable_shares,
-    seeds_label,
-    share_axis,
-    tidy,
-    without_axes,
-)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,26 +48,26 @@ def plot_counting(curves: Sequence[Curve], folder: Path, images: int) -> None:
     from matplotlib.lines import Line2D
 
     groups = curves_by_variant(curves)
-    colours = colours_of(groups)
+    colours = plotting.colours_of(groups)
     metrics = [name for name in LABELS if any(name in p.metrics for curve in curves for p in curve)]
-    with new_figure(folder / "curves", 8, 2.6 * len(metrics) + 0.5) as figure:
+    with plotting.new_figure(folder / "curves", 8, 2.6 * len(metrics) + 0.5) as figure:
         grid = figure.subplots(len(metrics), len(AXES), squeeze=False, sharex="col", sharey="row")
         for row, metric in zip(grid, metrics, strict=True):
-            shown = partial(resolvable_shares, images=images) if metric == ACCURACY else list
+            shown = partial(plotting.resolvable_shares, images=images) if metric == ACCURACY else list
             for axes, (x, label) in zip(row, AXES, strict=True):
                 for variant, seeds in groups.items():
-                    draw_seeds(axes, seeds, x, metric, shown, colours[variant])
+                    plotting.draw_seeds(axes, seeds, x, metric, shown, colours[variant])
                 axes.set_xlabel(label)
                 axes.set_xlim(left=0)
-                tidy(axes)
+                plotting.tidy(axes)
                 if metric == ACCURACY:
-                    share_axis(axes)
+                    plotting.share_axis(axes)
             row[0].set_ylabel(LABELS[metric])
         entries = [
-            Line2D([], [], color=colours[variant], label=seeds_label(variant, len(seeds)))
+            Line2D([], [], color=colours[variant], label=plotting.seeds_label(variant, len(seeds)))
             for variant, seeds in groups.items()
         ]
-        legend_below(figure, entries, 4)
+        plotting.legend_below(figure, entries, 4)
 
 
 def pooled(matrices: Sequence[Matrix]) -> list[list[int]]:
@@ -101,7 +91,7 @@ def plot_confusions(matrices: Mapping[str, Matrix], file: Path) -> None:
     """
     columns = min(max(len(matrices), 1), MATRICES_IN_A_ROW)
     rows = -(-max(len(matrices), 1) // columns)
-    with new_figure(file, 2.3 * columns + 0.4, 2.4 * rows + 0.2, ("png",)) as figure:
+    with plotting.new_figure(file, 2.3 * columns + 0.4, 2.4 * rows + 0.2, ("png",)) as figure:
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, (name, matrix) in zip(panels, matrices.items(), strict=False):
             _draw_matrix(axes, name, matrix)
@@ -134,7 +124,7 @@ def plot_scanning(maps: Mapping[str, Maps], folder: Path) -> None:
     blocks = min(4, -(-len(maps) // 5))
     rows = -(-len(maps) // blocks)
     size = ((1.5 * steps + 0.6) * blocks, 1.5 * rows + 0.4)
-    with new_figure(folder / "scanning", *size, font_size=7) as figure:
+    with plotting.new_figure(folder / "scanning", *size, font_size=7) as figure:
         side_by_side: list[SubFigure] = list(figure.subfigures(1, blocks, squeeze=False)[0])
         cells = [block.subplots(rows, steps, squeeze=False) for block in side_by_side]
         panels = [row for block in cells for row in block]
@@ -164,7 +154,7 @@ def _draw_matrix(axes: Axes, name: str, matrix: Matrix) -> None:
 
 
 def _draw_map(axes: Axes, maps: Maps, step: int) -> None:
-    without_axes(axes)
+    plotting.without_axes(axes)
     if step < len(maps):
         axes.imshow(maps[step], cmap="magma", vmin=0, extent=(0, 1, 1, 0))
         axes.set_title(f"{int(maps[step].sum()):,} objects")

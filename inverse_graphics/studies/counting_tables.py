@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from statistics import mean, median
 
-from inverse_graphics.studies.study import Record, by_variant, evaluated, markdown_table
+from inverse_graphics.studies.records import Record, by_variant, evaluated, markdown_table
 
 TARGET = 0.98
 """The count accuracy to which the time is measured."""

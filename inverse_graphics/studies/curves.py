@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from inverse_graphics.studies.records import csv_table, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import write_text
 
 
 @dataclass(frozen=True)
@@ -80,12 +78,3 @@ def write_curves(curves: Sequence[Curve], file: Path) -> None:
         for p in points
     ]
     write_text(file, csv_table(head, rows))
-
-
-def csv_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as CSV."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(head)
-    table.writerows(rows)
-    return text.getvalue()

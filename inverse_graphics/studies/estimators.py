@@ -30,8 +30,9 @@ from inverse_graphics.models.estimators.multi_sample import Air2DWakeSleepSettin
 from inverse_graphics.models.estimators.score_function import ScoreFunctionSettings
 from inverse_graphics.studies.counting import CountingStudy
 from inverse_graphics.studies.plotting import colours_of, new_figure, tidy
+from inverse_graphics.studies.records import markdown_table, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import Say, kept_or_made, markdown_table, write_text
+from inverse_graphics.studies.study import Say, kept_or_made
 from inverse_graphics.studies.training_stages import has_snapshots, read_snapshot, snapshot_file, stage_steps
 from inverse_graphics.training.air2d_task import to_network
 from inverse_graphics.training.recipe import Air2DRecipe

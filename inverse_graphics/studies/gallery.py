@@ -1,7 +1,4 @@
-"""A gallery: images beside what was seen in them and the difference, with what is wrong.
-
-What is wrong with each inferred scene, and which are the worst.
-"""
+"""Failures of inferred scenes, and a gallery of the worst: image, reconstruction, difference, and errors."""
 
 from __future__ import annotations
 

@@ -36,10 +36,9 @@ from inverse_graphics.models.residual.objectives import (
     RelaxedPsact,
     ResidualObjective,
 )
-from inverse_graphics.studies.curves import csv_table
 from inverse_graphics.studies.estimators import spread
 from inverse_graphics.studies.plotting import new_figure, tidy
-from inverse_graphics.studies.study import markdown_table
+from inverse_graphics.studies.records import csv_table, markdown_table
 
 DRAWS = 100
 """Gradients of the same images from which a variance is estimated."""

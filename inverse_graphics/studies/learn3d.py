@@ -22,9 +22,10 @@ from inverse_graphics.studies.curves import curves_by_variant, learning_curve, w
 from inverse_graphics.studies.learn3d_evaluation import GALLERY, evaluate_run
 from inverse_graphics.studies.learn3d_plot import Line, plot_curves
 from inverse_graphics.studies.learn3d_tables import VariantRow, summarise, variant_rows, with_labels
+from inverse_graphics.studies.records import Figures, Record, by_variant, evaluated, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import Figures, Record, Study, by_variant, evaluated, write_text
-from inverse_graphics.training.recipe import Air3DRecipe, Recipe
+from inverse_graphics.studies.study import RecipeType, Study
+from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.run import RECIPE
 
 OBJECTIVES = ("sleep", "wake_sleep", "elbo", "supervised/label", "supervised/set")
@@ -36,9 +37,7 @@ class Learn3DStudy(Study):
     """A comparison of objectives of the 3D model."""
 
     name: str = "learn3d"
-    recipe_type: ClassVar[type[Recipe]] = Air3DRecipe
-    trains: ClassVar[str] = "3D model"
-    example_recipe: ClassVar[str] = "table_top"
+    recipes: ClassVar[RecipeType] = RecipeType(Air3DRecipe, "3D model", "table_top")
 
     def evaluate(self, run: StudyRun) -> Figures:
         """Scene metrics, log-likelihoods and a bound on held-out images; and the gallery."""

@@ -19,8 +19,9 @@ from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.render.engines import make_engine
 from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
+from inverse_graphics.studies.records import Figures
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import EVALUATION, Figures, kept_or_made, weights_sha256
+from inverse_graphics.studies.study import EVALUATION, kept_or_made, weights_sha256
 from inverse_graphics.training.air3d_task import SceneEvaluator
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS

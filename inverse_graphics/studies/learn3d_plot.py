@@ -7,18 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from inverse_graphics.studies import plotting
 from inverse_graphics.studies.curves import Axis, Curve
-from inverse_graphics.studies.plotting import (
-    REFERENCE,
-    colours_of,
-    draw_seeds,
-    legend_below,
-    new_figure,
-    resolvable_shares,
-    seeds_label,
-    share_axis,
-    tidy,
-)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -77,15 +67,15 @@ def plot_curves(lines: Sequence[Line], folder: Path, images: int, truth: float |
     Raises:
         StorageError: a file cannot be written.
     """
-    colours = colours_of([line.variant for line in lines], COLOURS)
-    with new_figure(folder / "curves", 13, 5.6) as figure:
+    colours = plotting.colours_of([line.variant for line in lines], COLOURS)
+    with plotting.new_figure(folder / "curves", 13, 5.6) as figure:
         rows = figure.subplots(2, len(PANELS), sharey="col", sharex="row")
         for row, (x, label) in zip(rows, _axes(lines), strict=True):
             for axes, panel in zip(row, PANELS, strict=True):
                 _draw(axes, panel, lines, x, colours, images)
                 axes.set_xlabel(label)
                 if panel.scale == "linear" and truth is not None:
-                    axes.axhline(panel.factor * truth, color=REFERENCE, linewidth=0.8, linestyle=":")
+                    axes.axhline(panel.factor * truth, color=plotting.REFERENCE, linewidth=0.8, linestyle=":")
         for axes, panel in zip(rows[0], PANELS, strict=True):
             axes.set_title(panel.label, fontsize=9)
             if panel.scale == "logit":
@@ -93,7 +83,7 @@ def plot_curves(lines: Sequence[Line], folder: Path, images: int, truth: float |
                           for value in _shown(_values(curve, panel), panel, images)]  # fmt: skip
                 axes.set_ylim(max(0.8 * min(shares, default=0.1), 0.005), 1 - 0.4 / images)
         _bound_likelihood(rows[0][-1], lines, truth)
-        legend_below(figure, _legend(lines, colours), 6)
+        plotting.legend_below(figure, _legend(lines, colours), 6)
 
 
 def _axes(lines: Sequence[Line]) -> list[tuple[Axis, str]]:
@@ -111,9 +101,9 @@ def _draw(
 ) -> None:
     shown = partial(_shown, panel=panel, images=images)
     for line in lines:
-        draw_seeds(axes, line.curves, x, panel.metric, shown, colours[line.variant], line.style, ".")
+        plotting.draw_seeds(axes, line.curves, x, panel.metric, shown, colours[line.variant], line.style, ".")
     axes.set_xlim(left=0)
-    tidy(axes)
+    plotting.tidy(axes)
     if any(_values(curve, panel) for line in lines for curve in line.curves):
         _scale(axes, panel)
 
@@ -124,14 +114,14 @@ def _values(curve: Curve, panel: Panel) -> list[float]:
 
 def _shown(values: Sequence[float], panel: Panel, images: int) -> list[float]:
     scaled = [panel.factor * value for value in values]
-    return resolvable_shares(scaled, images) if panel.scale == "logit" else scaled
+    return plotting.resolvable_shares(scaled, images) if panel.scale == "logit" else scaled
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if panel.scale == "logit":
-        share_axis(axes)
+        plotting.share_axis(axes)
     elif panel.scale == "log":
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -156,6 +146,9 @@ def _legend(lines: Sequence[Line], colours: dict[str, str]) -> list[Artist]:
 
     entries: list[Artist] = []
     for line in lines:
-        label = seeds_label(line.variant, len(line.curves), ", with labels" if line.labels else "")
+        label = plotting.seeds_label(line.variant, len(line.curves), ", with labels" if line.labels else "")
         entries.append(Line2D([], [], color=colours[line.variant], linestyle=line.style, label=label))
-    return [*entries, Line2D([], [], color=REFERENCE, linewidth=0.8, linestyle=":", label="true scenes")]
+    return [
+        *entries,
+        Line2D([], [], color=plotting.REFERENCE, linewidth=0.8, linestyle=":", label="true scenes"),
+    ]

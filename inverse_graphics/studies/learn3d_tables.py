@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from inverse_graphics.models.air3d.supervised import SupervisedSettings
 from inverse_graphics.studies.counting_plots import pooled
-from inverse_graphics.studies.study import Record, by_variant, evaluated, markdown_table
+from inverse_graphics.studies.records import Record, by_variant, evaluated, markdown_table
 from inverse_graphics.training.recipe import Recipe
 
 

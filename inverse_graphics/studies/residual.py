@@ -38,18 +38,11 @@ from inverse_graphics.studies.latents import (
     variances,
 )
 from inverse_graphics.studies.plotting import new_figure, without_axes
+from inverse_graphics.studies.records import Figures, Record, markdown_table, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import (
-    Figures,
-    Record,
-    Study,
-    evaluated_once,
-    load_network,
-    markdown_table,
-    write_text,
-)
+from inverse_graphics.studies.study import RecipeType, Study, evaluated_once, load_network
 from inverse_graphics.studies.variants import Variant
-from inverse_graphics.training.recipe import BLOCK_OBJECTIVES, Recipe, ResidualRecipe
+from inverse_graphics.training.recipe import BLOCK_OBJECTIVES, ResidualRecipe
 from inverse_graphics.training.residual_task import labelled
 
 AS_IT_IS = Variant("as_it_is", ())
@@ -79,9 +72,7 @@ class ResidualStudy(Study):
 
     draws: int
     name: str = "psact"
-    recipe_type: ClassVar[type[Recipe]] = ResidualRecipe
-    trains: ClassVar[str] = "residual network"
-    example_recipe: ClassVar[str] = "psact_digits"
+    recipes: ClassVar[RecipeType] = RecipeType(ResidualRecipe, "residual network", "psact_digits")
     reported: ClassVar[str] = "finished run"
 
     def is_reported(self, run: StudyRun) -> bool:

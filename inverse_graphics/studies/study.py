@@ -17,13 +17,13 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from inverse_graphics.errors import ModelError, RecipeError, TrainingError
 from inverse_graphics.io.documents import read_document
-from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.models.weights import WEIGHTS as TENSORS
 from inverse_graphics.models.weights import current_versions, load_model
+from inverse_graphics.studies.records import Figures, Record, write_text
 from inverse_graphics.studies.runs import StudyRun, plan_runs, train_run
 from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import Recipe, load_recipe
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 EVALUATION = "evaluation.json"
 
-Figures = dict[str, Any]
-"""Measurements, as JSON holds them."""
-Record = dict[str, Any]
-"""All that is known of a run, as `results.json` holds it."""
 Say = Callable[[str], None]
+
+
+class RecipeType(NamedTuple):
+    """The recipes that a study takes, what they train, and a shipped one of them."""
+
+    type: type[Recipe]
+    trains: str
+    example: str
 
 
 class Study(ABC):
@@ -47,15 +51,11 @@ class Study(ABC):
 
     Attributes:
         name: of the command and of the default folder.
-        recipe_type: which recipes it takes.
-        trains: what these train, for messages.
-        example_recipe: one of them, for messages.
+        recipes: which recipes it takes.
     """
 
     name: str
-    recipe_type: ClassVar[type[Recipe]]
-    trains: ClassVar[str]
-    example_recipe: ClassVar[str]
+    recipes: ClassVar[RecipeType]
 
     def plan(
         self,
@@ -71,9 +71,10 @@ class Study(ABC):
             RecipeError: the recipe is of another type, or as `plan_runs`.
             TrainingError: as `plan_runs`.
         """
-        if not isinstance(load_recipe(recipe), self.recipe_type):
+        wanted = self.recipes
+        if not isinstance(load_recipe(recipe), wanted.type):
             raise RecipeError(
-                f"{recipe} trains no {self.trains}: choose a recipe that does, such as {self.example_recipe}"
+                f"{recipe} trains no {wanted.trains}: choose a recipe that does, such as {wanted.example}"
             )
         return plan_runs(recipe, variants, seeds, overrides, out)
 
@@ -242,42 +243,6 @@ def load_network(run: StudyRun) -> nn.Module:
 def weights_sha256(run: StudyRun) -> str:
     """The checksum of a finished run's weights."""
     return hashlib.sha256((run.folder / WEIGHTS / TENSORS).read_bytes()).hexdigest()
-
-
-def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The records of each variant, in the order in which variants come."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record["variant"], []).append(record)
-    return groups
-
-
-def evaluated(records: Sequence[Record]) -> list[Record]:
-    """The records of runs that are finished and have an evaluation."""
-    return [record for record in records if record["evaluation"]]
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
-
-    return [line(head), f"|{'---|' * len(head)}", *map(line, rows)]
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a file whole, and make its folder if there is none.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(file.parent, error) from error
-    with atomic_write(file, "w") as opened:
-        opened.write(text)
 
 
 def _processor() -> str:

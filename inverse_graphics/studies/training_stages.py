@@ -1,7 +1,4 @@
-"""Reconstructions by training stage: what an evaluation shows, kept, and laid one below the other.
-
-Networks as they were at the start, in the middle and at the end of training.
-"""
+"""Records of a training run: reconstructions at each evaluation, and weights at three stages of training."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ from inverse_graphics.io.files import storage_error
 from inverse_graphics.io.images import read_image, write_image
 from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
-from inverse_graphics.training.air2d_task import Air2DTrainable
 from inverse_graphics.training.recipe import Air2DRecipe, Recipe
 from inverse_graphics.training.task import Evaluation, Task, build_task
 
@@ -112,8 +108,8 @@ def keeping_snapshots(task: Task, steps: int, folder: Path) -> Task:
     Raises:
         StorageError: they cannot be written.
     """
-    assert isinstance(task.trainable, Air2DTrainable)
-    network, wanted = task.trainable.network, set(stage_steps(steps).values())
+    network = next(part for part in task.trainable.module.modules() if isinstance(part, Air2D))
+    wanted = set(stage_steps(steps).values())
 
     def batch(step: int) -> Any:
         if step in wanted:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from inverse_graphics.devices import resolve_device
 from inverse_graphics.models.adaptive.sequence_evaluation import evaluate_sequences
@@ -17,32 +14,13 @@ from inverse_graphics.models.adaptive.sequence_network import (
     Sequences,
 )
 from inverse_graphics.models.adaptive.sequence_objectives import (
-    SequenceObjective,
     build_sequence_objective,
 )
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.sequences.problems import evaluation_batch, training_batch
 from inverse_graphics.training.model_card import adaptive_model_card
 from inverse_graphics.training.recipe import AdaptiveRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
-
-
-@dataclass(frozen=True)
-class AdaptiveTrainable:
-    """A sequence network inside its objective."""
-
-    module: SequenceObjective
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.module.parameters()))]
-
-    def loss(
-        self, batch: Sequences, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Compute the objective's loss of a batch, and values to log."""
-        del step
-        return self.module.loss(batch, generator)
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 
 @TASKS.register("adaptive")
@@ -79,4 +57,6 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
         save_model(folder, network, document, adaptive_model_card(recipe, document))
 
     objective = build_sequence_objective(network, recipe.objective).to(device)
-    return Task(AdaptiveTrainable(objective), batch, evaluate, export)
+    groups = [ParameterGroup(list(objective.parameters()))]
+    trainable = NetworkTrainable(objective, groups, lambda batch, _, rng: objective.loss(batch, rng))
+    return Task(trainable, batch, evaluate, export)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImag
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Air2DRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 BATCH = 500
 """Test images per forward pass."""
@@ -35,36 +34,6 @@ CALIBRATION_SIZE = 20_000
 """Number of images for the outlier detector's mixture, and of images for its thresholds."""
 FALSE_POSITIVE_RATE = 0.004
 """Share of in-distribution images that may get a warning."""
-
-
-class Air2DTrainable:
-    """The 2D model, its objective, and the objective's baseline, if it has one."""
-
-    def __init__(self, network: Air2D, settings: EstimatorSettings) -> None:
-        estimator = settings.estimator(network)
-        self.objective = AirObjective(estimator, settings, network.max_objects)
-        self.network, self._helpers = network, estimator.helpers
-        self._helpers_rate = settings.helpers_rate
-
-    @property
-    def module(self) -> nn.Module:
-        """The model, with the baseline if there is one."""
-        if self._helpers is None:
-            return self.network
-        return nn.ModuleDict({"network": self.network, "helpers": self._helpers})
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """The model's parameters, and the baseline's with their own learning rate."""
-        groups = [ParameterGroup(list(self.network.parameters()))]
-        if self._helpers is not None:
-            groups.append(ParameterGroup(list(self._helpers.parameters()), self._helpers_rate))
-        return groups
-
-    def loss(
-        self, batch: Tensor, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Compute the negative objective of a batch, and the parts of its bound."""
-        return self.objective.loss(batch, step, generator)
 
 
 @TASKS.register("air2d")
@@ -80,7 +49,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = Air2D(recipe.model)
-        trainable = Air2DTrainable(network, recipe.objective)
+        trainable = _trainable(network, recipe.objective)
     trainable.module.to(device)
     test_images = test.fixed_set(recipe.evaluation.size, recipe.evaluation.seed)
     evaluator = Air2DEvaluator(network, recipe, test_images)
@@ -105,6 +74,17 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
         save_model(folder, network, document, model_card(recipe, document))
 
     return Task(trainable, batch, evaluator.evaluate, export)
+
+
+def _trainable(network: Air2D, settings: EstimatorSettings) -> NetworkTrainable:
+    """The model, beside it where there is one the baseline, which has a learning rate of its own."""
+    estimator = settings.estimator(network)
+    module: nn.Module = network
+    groups = [ParameterGroup(list(network.parameters()))]
+    if estimator.helpers is not None:
+        module = nn.ModuleDict({"network": network, "helpers": estimator.helpers})
+        groups.append(ParameterGroup(list(estimator.helpers.parameters()), settings.helpers_rate))
+    return NetworkTrainable(module, groups, AirObjective(estimator, settings, network.max_objects).loss)
 
 
 def to_network(images: NDArray[np.float32]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from inverse_graphics.devices import resolve_device
 from inverse_graphics.distributions.draws import draw_uniform
@@ -19,7 +19,7 @@ from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import SceneMetrics, evaluate_scenes
 from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, summarised
 from inverse_graphics.models.air3d.network import Air3D
-from inverse_graphics.models.air3d.objectives import Objective, build_objective
+from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, observe
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
@@ -27,7 +27,7 @@ from inverse_graphics.observation.observation import Observation
 from inverse_graphics.render.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 BATCH = 250
 """Test images per forward pass."""
@@ -39,31 +39,6 @@ FALSE_POSITIVE_RATE = 0.005
 """Share of in-distribution images that may get a warning."""
 TRAINING, TEST, DETECTOR_FIT, CALIBRATION = range(4)
 """Disjoint streams of scenes: for training, evaluation, the outlier detector's mixture and its thresholds."""
-
-
-@dataclass(frozen=True)
-class Air3DTrainable:
-    """The 3D model and its objective."""
-
-    network: Air3D
-    objective: Objective
-
-    @property
-    def module(self) -> nn.Module:
-        """The model, with the objective's replay buffer if there is one."""
-        if self.objective.replay is None:
-            return self.network
-        return nn.ModuleDict({"network": self.network, "replay": self.objective.replay})
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.network.parameters()))]
-
-    def loss(
-        self, batch: Any, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Compute the objective's loss of a batch, and values to log."""
-        return self.objective.loss(batch, step, generator)
 
 
 @TASKS.register("air3d")
@@ -82,6 +57,10 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         recipe.engine, network.space.family.library.to(device), recipe.engine_samples, recipe.engine_workers
     )
     objective = build_objective(network, recipe.objective)
+    module: nn.Module = network
+    if objective.replay is not None:
+        module = nn.ModuleDict({"network": network, "replay": objective.replay})
+    trainable = NetworkTrainable(module, [ParameterGroup(list(network.parameters()))], objective.loss)
     evaluator = SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
 
     def batch(step: int) -> Any:
@@ -100,7 +79,7 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         )
         save_model(folder, network, document, scene_model_card(recipe, document))
 
-    return Task(Air3DTrainable(network, objective), batch, evaluator.evaluate, export)
+    return Task(trainable, batch, evaluator.evaluate, export)
 
 
 def stream(*numbers: int) -> torch.Generator:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,34 +17,15 @@ from inverse_graphics.models.residual.evaluation import ImageScores, evaluate_im
 from inverse_graphics.models.residual.network import ResidualNetwork
 from inverse_graphics.models.residual.objectives import (
     Labelled,
-    ResidualObjective,
     build_residual_objective,
 )
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import residual_model_card
 from inverse_graphics.training.recipe import ResidualRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, ParameterGroup, Task
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
 
 SHOWN = 8
 """Test images whose computation maps are logged."""
-
-
-@dataclass(frozen=True)
-class ResidualTrainable:
-    """A residual network inside its objective."""
-
-    module: ResidualObjective
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """All parameters, one learning rate."""
-        return [ParameterGroup(list(self.module.parameters()))]
-
-    def loss(
-        self, batch: Labelled, step: int, generator: torch.Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """Compute the objective's loss of a batch, and values to log."""
-        del step
-        return self.module.loss(batch, generator)
 
 
 @TASKS.register("residual")
@@ -69,6 +48,8 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         torch.manual_seed(recipe.seed)
         network = ResidualNetwork(recipe.model)
     objective = build_residual_objective(network, recipe.objective).to(device)
+    groups = [ParameterGroup(list(objective.parameters()))]
+    trainable = NetworkTrainable(objective, groups, lambda batch, _, rng: objective.loss(batch, rng))
     test_images = labelled(test.fixed_set(recipe.evaluation.size, recipe.evaluation.seed)).to(device)
     kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
 
@@ -88,7 +69,7 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         )
         save_model(folder, network, document, residual_model_card(recipe, document))
 
-    return Task(ResidualTrainable(objective), batch, evaluate, export)
+    return Task(trainable, batch, evaluate, export)
 
 
 def labelled(batch: MultiObjectBatch) -> Labelled:

@@ -27,6 +27,10 @@ class ParameterGroup(NamedTuple):
     rate: float = 1.0
 
 
+Loss = Callable[[Any, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor | float]]]
+"""Takes a batch, the steps done before it and the source of randomness; see `Trainable.loss`."""
+
+
 class Trainable(Protocol):
     """A network and its objective."""
 
@@ -44,6 +48,23 @@ class Trainable(Protocol):
 
         batch: from the task.  step: number of steps done before.  generator: the only source of randomness.
         """
+
+
+@dataclass(frozen=True)
+class NetworkTrainable:
+    """A `Trainable`.
+
+    module: the network, beside what the objective trains or stores.  groups: of its parameters.  loss: of the
+    objective.
+    """
+
+    module: nn.Module
+    groups: list[ParameterGroup]
+    loss: Loss
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All parameters that are trained, each in one group."""
+        return self.groups
 
 
 @dataclass(frozen=True)

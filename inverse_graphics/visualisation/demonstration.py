@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from inverse_graphics import __version__
 from inverse_graphics.data.mnist import load_digits
 from inverse_graphics.data.multi_object import MultiObjectImages
-from inverse_graphics.evaluation.scene_images import FamiliarScenes, pictures
+from inverse_graphics.evaluation.scene_images import InDistributionScenes, render_images
 from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.io.files import storage_error
 from inverse_graphics.io.images import write_depth, write_image, write_mask
@@ -77,11 +77,11 @@ def demonstrate(count: int, seed: int) -> Demonstration:
 
 def _things(count: int, seed: int, unknown: NDArray[np.float32]) -> list[InferredImage]:
     parser = load_parser(SPACE_MODEL)
-    known = FamiliarScenes.from_document(parser.document)
+    known = InDistributionScenes.from_document(parser.document)
     batch, library = known.sample(count, seed), known.family.library
     scenes = [batch.scene(index, library) for index in range(count)]
     truths = [tuple(placed.asset for placed in scene.objects) for scene in scenes]
-    images = [*pictures(batch, known.family, ENLARGED), unknown]
+    images = [*render_images(batch, known.family, ENLARGED), unknown]
     names = [*(f"table-{index}.png" for index in range(1, count + 1)), f"{UNKNOWN_SCENE}.png"]
     parses = parser.parse(images, names)
     inferred = [

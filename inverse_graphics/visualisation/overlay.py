@@ -8,7 +8,7 @@ What was found in space, drawn over the image: outlines, names, and the reconstr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from inverse_graphics.errors import ImageError
 from inverse_graphics.inference.parse import Parse, ParsedObject
-from inverse_graphics.interchange.scene_files import FileNames
+from inverse_graphics.interchange.writers import WRITERS, Write
+from inverse_graphics.io.files import FileNames
 from inverse_graphics.io.images import FORMATS, read_image, save, to_bytes
 from inverse_graphics.scene.scene import Scene
 from inverse_graphics.visualisation.scene_picture import DrawnScene, draw_scene
@@ -183,8 +184,9 @@ LARGEST_SHEET = 100
 """The most pictures that go on one contact sheet."""
 
 
+@WRITERS.register("overlay")
 @contextmanager
-def overlay_writer(target: Path, count: int) -> Iterator[Callable[[Parse], None]]:
+def overlay_writer(target: Path, count: int) -> Iterator[Write]:
     """Give a function that takes one parse after another and draws it over its image.
 
     target: with the suffix of an image, one file: of one image its overlay, of several a contact sheet,

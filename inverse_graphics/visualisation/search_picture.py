@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from inverse_graphics.inference.parse import Parse
-from inverse_graphics.interchange.scene_files import FileNames, SceneFolder
-from inverse_graphics.io.files import atomic_write
+from inverse_graphics.interchange.writers import SceneFolder
+from inverse_graphics.io.files import FileNames, atomic_write
 from inverse_graphics.io.images import save, to_bytes
 from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.optimisation.optimiser import OptimiseResult

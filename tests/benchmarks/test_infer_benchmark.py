@@ -10,11 +10,11 @@ from inverse_graphics.benchmarks import infer
 from inverse_graphics.benchmarks.infer import benchmark_infer
 from inverse_graphics.evaluation.scene_images import (
     OTHER_OBJECTS,
-    FamiliarScenes,
+    InDistributionScenes,
     SceneSuite,
-    foreign_to,
-    marks,
-    pictures,
+    out_of_distribution_for,
+    render_images,
+    scene_scores,
     standing,
 )
 from inverse_graphics.families.registry import build_family
@@ -31,11 +31,11 @@ DOCUMENT = ModelDocument(kind="air3d", settings=SETTINGS.model_dump(mode="json")
 
 
 @pytest.fixture(scope="module")
-def known() -> FamiliarScenes:
-    return FamiliarScenes.from_document(DOCUMENT)
+def known() -> InDistributionScenes:
+    return InDistributionScenes.from_document(DOCUMENT)
 
 
-def truthful(known: FamiliarScenes, count: int) -> list[Parse]:
+def truthful(known: InDistributionScenes, count: int) -> list[Parse]:
     """Parses that say what is there, in another order."""
     batch, library = known.sample(count, 3), known.family.library
     nothing, parses = np.zeros((1, 1, 3), np.float32), []
@@ -68,7 +68,7 @@ def truth(known) -> PredictedScenes:
 
 
 def test_the_truth_has_full_marks(known, truth):
-    marked = marks(truthful(known, 60), truth, known.family)
+    marked = scene_scores(truthful(known, 60), truth, known.family)
     assert marked.count_accuracy == marked.identity_accuracy == 1
     assert marked.position_error_m == pytest.approx(0, abs=1e-6)
     assert marked.rotation_error_degrees == pytest.approx(0, abs=1e-3)
@@ -83,14 +83,14 @@ def test_each_mark_falls_for_its_own_mistake(known, truth):
 
     half = [replace(p, count=0, objects=()) if i % 2 else p for i, p in enumerate(parses)]
     empty = sum(p.count == 0 for p in parses[1::2])
-    assert marks(half, truth, known.family).count_accuracy == pytest.approx((30 + empty) / 60)
+    assert scene_scores(half, truth, known.family).count_accuracy == pytest.approx((30 + empty) / 60)
     plates = sum(o.identity == "crockery/plate" for p in parses for o in p.objects)
-    named = marks(each(identity="crockery/plate"), truth, known.family).identity_accuracy
+    named = scene_scores(each(identity="crockery/plate"), truth, known.family).identity_accuracy
     assert named == pytest.approx(plates / sum(p.count for p in parses))
     turned = each(quaternion_xyzw=(0.0, 0.0, 1.0, 0.0))
-    assert (marks(turned, truth, known.family).rotation_error_degrees or 0) > 30
+    assert (scene_scores(turned, truth, known.family).rotation_error_degrees or 0) > 30
     moved = [replace(p, objects=tuple(map(aside, p.objects))) for p in parses]
-    assert marks(moved, truth, known.family).position_error_m == pytest.approx(0.02, abs=1e-5)
+    assert scene_scores(moved, truth, known.family).position_error_m == pytest.approx(0.02, abs=1e-5)
 
 
 def test_scenes_come_back_by_their_seed_and_carry_the_noise_that_the_model_expects(known):
@@ -98,20 +98,26 @@ def test_scenes_come_back_by_their_seed_and_carry_the_noise_that_the_model_expec
     assert torch.equal(batch.objects.position, known.sample(40, 5).objects.position)
     assert not torch.equal(batch.objects.position, known.sample(40, 6).objects.position)
     clean, noisy = (
-        np.stack(images) for images in (pictures(batch, known.family), known.photograph(batch, 5))
+        np.stack(images) for images in (render_images(batch, known.family), known.noisy_images(batch, 5))
     )
     inner = (clean > 0.35) & (clean < 0.65)
     assert (noisy - clean)[inner].std() == pytest.approx(0.1, rel=0.03)
-    large = np.stack(pictures(batch, known.family, 3))
+    large = np.stack(render_images(batch, known.family, 3))
     assert large.shape == (40, 96, 96, 3)
     assert np.abs(large.reshape(40, 32, 3, 32, 3, 3).mean((2, 4)) - clean).mean() < 0.01
 
 
 def test_foreign_images_are_images_and_none_is_familiar():
-    foreign = foreign_to(TableTopSettings.model_validate(FAMILY))
-    assert foreign.keys() >= {"primitives", "digits", "colour gradients", "one colour", "photograph"}
-    assert "crockery" not in foreign
-    for kind, make in foreign.items():
+    out_of_distribution = out_of_distribution_for(TableTopSettings.model_validate(FAMILY))
+    assert out_of_distribution.keys() >= {
+        "primitives",
+        "digits",
+        "colour gradients",
+        "one colour",
+        "photograph",
+    }
+    assert "crockery" not in out_of_distribution
+    for kind, make in out_of_distribution.items():
         images = make(4, np.random.default_rng(0))
         assert images is not None
         assert len(images) == 4
@@ -133,7 +139,7 @@ def test_other_objects_stand_on_the_table_and_there_is_always_one():
         placed = vertices @ objects.rotation[b, n].T + objects.position[b, n]
         assert placed[:, 2].min() == pytest.approx(0, abs=1e-6)
     empty = settings.model_copy(update={"kinds": ("crockery/mug",), "count_weights": (1.0, 1e-6)})
-    images = foreign_to(empty)["primitives"](20, np.random.default_rng(1))
+    images = out_of_distribution_for(empty)["primitives"](20, np.random.default_rng(1))
     assert images is not None
     coloured = np.ptp(np.stack(images), axis=-1) > 0.45
     assert (coloured.sum((1, 2)) > 0).mean() > 0.5

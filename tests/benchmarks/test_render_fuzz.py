@@ -7,8 +7,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inverse_graphics.benchmarks.render_fuzz import BATCH, FuzzResult, fuzz, fuzz_engine, fuzz_library
-from inverse_graphics.benchmarks.scenes import wild_scenes
+from inverse_graphics.benchmarks.render_fuzz import BATCH_SIZE, FuzzResult, fuzz, fuzz_library
+from inverse_graphics.benchmarks.scenes import extreme_scenes
 from inverse_graphics.errors import EngineError
 from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
 from inverse_graphics.render.engine import RenderEngine
@@ -33,7 +33,7 @@ def test_nothing_non_finite_comes_out_of_any_finite_scene(engine, seed, height, 
 
 
 def test_wild_scenes_are_finite_and_reach_every_extreme():
-    scenes = wild_scenes(5000, 16, 16, 4, seed=3)
+    scenes = extreme_scenes(5000, 16, 16, 4, seed=3)
     objects, camera = scenes.objects, scenes.camera
     for part in (objects, camera, scenes.light, scenes.table):
         tensors = [value for value in vars(part).values() if isinstance(value, torch.Tensor)]
@@ -59,13 +59,13 @@ def test_wild_scenes_are_finite_and_reach_every_extreme():
 
 
 def test_the_same_seed_gives_the_same_scenes_and_another_others():
-    one, again, other = (wild_scenes(8, 16, 16, 4, seed) for seed in (1, 1, 2))
+    one, again, other = (extreme_scenes(8, 16, 16, 4, seed) for seed in (1, 1, 2))
     assert torch.equal(one.objects.position, again.objects.position)
     assert not torch.equal(one.objects.position, other.objects.position)
 
 
 def test_many_scenes_show_something():
-    result = fuzz_engine("embedded", 300)
+    result = fuzz(ENGINES["numba"], LIBRARY, 300)
     assert result.showing > 70
     assert result.values == 300 * (5 * 32 * 32 + 3 * (3 + 9 + 1 + 3) + 9 + 16 + 9)
 
@@ -89,8 +89,10 @@ class Poisoned:
 @pytest.mark.parametrize(("part", "differentiable"), [("alpha", False), ("depth", True), ("gradient", True)])
 def test_what_is_not_finite_is_found_and_its_seed_is_told(part, differentiable):
     told: list[int] = []
-    result = fuzz(Poisoned(part, differentiable), LIBRARY, BATCH + 10, 8, 8, seed=2, progress=told.append)
-    assert told == [BATCH, BATCH + 10]
+    result = fuzz(
+        Poisoned(part, differentiable), LIBRARY, BATCH_SIZE + 10, 8, 8, seed=2, progress=told.append
+    )
+    assert told == [BATCH_SIZE, BATCH_SIZE + 10]
     assert result.non_finite > 0
     assert result.offenders.startswith("2000000:")
     with pytest.raises(EngineError, match="are not finite; first scenes"):

@@ -129,7 +129,7 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
         (("sprites", "--set", "colour=red"), 1, "colour"),
         (("sprites", "--set", "size"), 1, "is not key=value"),
         (("sprites", "--share", "all"), 1, "share"),
-        (("sprites", "--set", "scale=[9, 9]"), 1, "does not fit a canvas"),
+        (("sprites", "--set", "scale=[9, 9]"), 1, "does not fit an image"),
         (("sprites", "--sigma", "0.1"), 2, "--sigma"),
         (("table_top", "--set", "size=5"), 2, "--set"),
         (("table_top", "--share", "calibration"), 2, "--share"),

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from inverse_graphics.data.out_of_distribution import FOREIGN
+from inverse_graphics.data.out_of_distribution import OUT_OF_DISTRIBUTION
 
 
-@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("kind", OUT_OF_DISTRIBUTION)
 def test_they_are_images_and_repeat_with_the_seed(kind, data_beside_repository):
-    first, second, other = (FOREIGN[kind](5, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    first, second, other = (OUT_OF_DISTRIBUTION[kind](5, np.random.default_rng(seed)) for seed in (0, 0, 1))
     if first is None:
         assert kind in {"Omniglot", "Omniglot, inverted", "sprites"}
         return

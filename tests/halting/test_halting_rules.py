@@ -3,16 +3,8 @@
 import pytest
 import torch
 
-from inverse_graphics.halting import (
-    Accumulated,
-    Discrete,
-    Enumerated,
-    Relaxed,
-    Step,
-    Thresholded,
-    log_weights,
-    ponder,
-)
+from inverse_graphics.halting import Step, log_weights, ponder
+from inverse_graphics.halting.rules import Accumulated, Discrete, Enumerated, Relaxed, Thresholded
 
 RULES = [Enumerated(), Discrete(), Thresholded(), Relaxed(), Relaxed(0.3), Accumulated(), Accumulated(0.2)]
 SHAPES = [(1, 1), (5, 4), (2, 3, 6), (2, 1, 5, 4, 7)]

@@ -6,17 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from inverse_graphics.halting import (
-    Accumulated,
-    Discrete,
-    Enumerated,
-    Step,
-    Thresholded,
-    log_weights,
-    ponder,
-    select,
-    skip_halted,
-)
+from inverse_graphics.halting import Step, log_weights, ponder, select, skip_halted
+from inverse_graphics.halting.rules import Accumulated, Discrete, Enumerated, Thresholded
 
 
 class Memory(NamedTuple):

@@ -4,12 +4,7 @@ import pytest
 import torch
 
 from inverse_graphics.halting import (
-    Accumulated,
-    Discrete,
-    Enumerated,
-    Relaxed,
     Step,
-    Thresholded,
     expected_steps,
     log_probability,
     log_weights,
@@ -18,6 +13,7 @@ from inverse_graphics.halting import (
     select,
     steps_taken,
 )
+from inverse_graphics.halting.rules import Accumulated, Discrete, Enumerated, Relaxed, Thresholded
 
 
 def run(logits, halting, generator=None, **options):

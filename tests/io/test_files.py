@@ -123,12 +123,18 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path):
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("existed", [True, False])
-def test_a_folder_appears_whole_and_replaces_the_old_one_whole(tmp_path, existed):
-    target = tmp_path / "out"
-    if existed:
-        target.mkdir()
-        (target / "stale").write_bytes(b"old")
+@pytest.fixture(params=[True, False], ids=["replaced", "new"])
+def target(tmp_path, request):
+    """A folder to be written, which exists or not."""
+    folder = tmp_path / "out"
+    if request.param:
+        folder.mkdir()
+        (folder / "stale").write_bytes(b"old")
+    return folder
+
+
+def test_a_folder_appears_whole_and_replaces_the_old_one_whole(tmp_path, target):
+    existed = target.exists()
     with atomic_folder(target) as folder:
         (folder / "inner").mkdir()
         (folder / "inner" / "a").write_bytes(b"new")
@@ -136,12 +142,7 @@ def test_a_folder_appears_whole_and_replaces_the_old_one_whole(tmp_path, existed
     assert contents(tmp_path) == {"out", "out/inner", "out/inner/a"}
 
 
-@pytest.mark.parametrize("existed", [True, False])
-def test_a_folder_that_fails_leaves_the_old_one(tmp_path, existed):
-    target = tmp_path / "out"
-    if existed:
-        target.mkdir()
-        (target / "stale").write_bytes(b"old")
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path, target):
     before = contents(tmp_path)
     with pytest.raises(StorageError, match="disk is full"), atomic_folder(target) as folder:  # noqa: PT012
         (folder / "a").write_bytes(b"half")

@@ -24,14 +24,14 @@ VARIANTS = [
 
 
 @pytest.fixture(params=VARIANTS, ids=str)
-def model(request):
+def model(request, halting_logits):
     with torch.random.fork_rng():
         torch.manual_seed(1)
         network = Air2D(Air2DSettings.model_validate(SIZES | {"max_objects": 4} | request.param)).double()
         with torch.no_grad():  # presences of all kinds, on either side of one half
             nn.init.normal_(network.encoder.weight, std=0.5)
             nn.init.normal_(network.presence.weight, std=9.0)
-            network.presence.bias.add_(torch.stack(halting_logits(network, random_images(50))).median())
+            network.presence.bias.add_(halting_logits(network, random_images(50)).median())
     return network
 
 
@@ -40,7 +40,7 @@ def random_images(batch):
 
 
 @torch.no_grad()
-def test_same_counts_objects_and_pictures_as_looking_to_the_end(model):
+def test_same_counts_objects_and_pictures_as_looking_to_the_end(model, until_absent):
     images = random_images(300)
     every = attend_infer_repeat(model, images, PointEstimate())
     findings = infer_until_absent(model, images, PointEstimate())
@@ -84,7 +84,7 @@ def test_nothing_is_found_where_nothing_is(model):
 
 
 @torch.no_grad()
-def test_no_image_costs_more_than_it_needs(model, monkeypatch):
+def test_no_image_costs_more_than_it_needs(model, monkeypatch, until_absent):
     """One presence prediction per object and one more below the maximum, one attention step per object."""
     images = random_images(200)
     counts = until_absent(model, images)
@@ -103,19 +103,10 @@ def test_no_image_costs_more_than_it_needs(model, monkeypatch):
     assert seen == {"predict_presence": (counts + 1).clamp_max(4).sum(), "attend": counts.sum()}
 
 
-def until_absent(model, images):
-    """How many objects come before the first that is rather absent: (B,)."""
-    present = torch.stack(halting_logits(model, images), -1) <= 0
-    return present.long().cumprod(-1).sum(-1)
-
-
-def halting_logits(model, images):
-    state, logits = model.begin(images, PointEstimate()).state, []
-    for _ in range(model.max_objects):
-        step = model.step(state, PointEstimate())
-        logits.append(step.halt_logit)
-        state = step.state
-    return logits
+@pytest.fixture
+def until_absent(halting_logits):
+    """How many objects come before the first that is improbable: (B,)."""
+    return lambda model, images: (halting_logits(model, images) <= 0).long().cumprod(-1).sum(-1)
 
 
 @pytest.mark.parametrize("run", [1, 2, 3])

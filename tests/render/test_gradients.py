@@ -7,7 +7,7 @@ import pytest
 import torch
 from table_scenes import ball, cube, handled, library, random_scenes, ring, tile
 
-from inverse_graphics.benchmarks.gradients import nudged
+from inverse_graphics.benchmarks.gradients import blurred, nudged
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.backdrop import table_and_background
 from inverse_graphics.render.compositing import compose
@@ -87,16 +87,6 @@ def test_gradients_equal_finite_differences_while_visibility_is_held(meshes, ker
             difference = (ahead - behind) / (2 * STEP)
             assert abs(difference) > 1e-3
             torch.testing.assert_close((gradient * direction).sum(), difference, rtol=1e-6, atol=0)
-
-
-def blurred(images):
-    """Gaussian blur with a standard deviation of one pixel."""
-    x = torch.arange(-4, 5, dtype=images.dtype)
-    weights = torch.exp(-x.square() / 2)
-    weights = (weights / weights.sum()).expand(3, 1, 1, 9)
-    padded = torch.nn.functional.pad(images, (4, 4, 4, 4), mode="replicate")
-    across = torch.nn.functional.conv2d(padded, weights, groups=3)
-    return torch.nn.functional.conv2d(across, weights.transpose(2, 3), groups=3)
 
 
 def shown(scenes, engine, times):

@@ -20,7 +20,7 @@ from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.render.agreement import compare_faces, compare_gradients, face_images, pyramid_loss
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engines import available_engines, make_engine
-from inverse_graphics.render.pytorch3d.installation import why_not
+from inverse_graphics.render.installation import load_pytorch3d, why_not
 from inverse_graphics.render.pytorch3d.native import NativeEngine, NativeSettings
 from inverse_graphics.render.pytorch3d.shared import SharedEngine
 from inverse_graphics.render.pytorch3d.surfaces import ndc_from_pixels, ndc_per_pixel
@@ -28,7 +28,7 @@ from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.batch import CameraBatch, SceneBatch
 from inverse_graphics.scene.camera_batch import project
 
-needs_pytorch3d = pytest.mark.skipif(bool(why_not()), reason=why_not())
+needs_pytorch3d = pytest.mark.skipif(bool(why_not(load_pytorch3d)), reason=why_not(load_pytorch3d))
 
 SIZES = ((48, 48, 24.0, 24.0), (40, 64, 30.5, 22.25), (64, 33, 12.0, 40.0))
 
@@ -199,7 +199,8 @@ def test_native_and_embedded_gradients_point_the_same_way():
 @needs_pytorch3d
 def test_a_blur_of_so_many_pixels_is_as_wide_at_any_resolution():
     """An edge along the pixels fades over 2 · blur of them, whether the image is small or large."""
-    from inverse_graphics.render.conformance.measures import View, card, draw
+    from inverse_graphics.render.conformance.shapes import card
+    from inverse_graphics.render.conformance.views import View, draw
 
     for side, focal in ((32, 40.0), (128, 160.0)):
         view = View(side, side, (focal, focal, side / 2, side / 2))

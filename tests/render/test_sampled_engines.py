@@ -21,7 +21,7 @@ from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.conformance.measures import box, card, mesh
+from inverse_graphics.render.conformance.shapes import box, card, mesh
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import RenderEngine
 from inverse_graphics.render.engines import (
@@ -31,9 +31,8 @@ from inverse_graphics.render.engines import (
     with_samples,
 )
 from inverse_graphics.render.finite_difference.steps import DifferenceSettings
+from inverse_graphics.render.installation import why_not
 from inverse_graphics.render.mujoco import gl_faces
-from inverse_graphics.render.mujoco import installation as mujoco_installation
-from inverse_graphics.render.open3d import faces as open3d_installation
 from inverse_graphics.render.rendering import render
 from inverse_graphics.render.sampled.engine import EXACT, NEAR, SampledEngine
 from inverse_graphics.render.sampled.windows import Vertices, Windows
@@ -260,18 +259,9 @@ def test_a_shadow_moves_with_its_object(shadowed):
 @pytest.fixture
 def anew() -> Iterator[None]:
     """Engines are looked for once a process; here they are looked for again, before and after."""
-
-    def forget() -> None:
-        for found in (
-            open3d_installation.why_not,
-            mujoco_installation.why_not,
-            mujoco_installation.why_no_gl,
-        ):
-            found.cache_clear()
-
-    forget()
+    why_not.cache_clear()
     yield
-    forget()
+    why_not.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["open3d", "mujoco", "mujoco-shadows"])

@@ -11,7 +11,7 @@ from inverse_graphics.benchmarks.gradients import nudged
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.conformance import CHECKS, Tolerance
-from inverse_graphics.render.conformance.measures import box
+from inverse_graphics.render.conformance.shapes import box
 from inverse_graphics.render.embedded.engine import EmbeddedEngine
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.render.rendering import render

@@ -5,7 +5,6 @@ import json
 import pytest
 from PIL import Image
 
-from inverse_graphics.cli.main import main
 from inverse_graphics.data.sources import open_streams
 from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.studies import counting, estimators
@@ -29,20 +28,14 @@ checkpoint_every: 3
 """
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
     monkeypatch.setattr(air2d_task, "CALIBRATION_SIZE", 300)
     monkeypatch.setattr(counting, "SCANNED", 100)
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    return tmp_path
 
 
-def study(place, name, *more):
-    return main(["study", name, "--recipe", str(place / "tiny.yaml"), "--out", str(place / "out"), *more])
-
-
-def test_counting_by_seed_is_trained_judged_drawn_and_found_again(place, capsys):
-    assert study(place, "counting", "--seeds", "0,1", "--json", str(place / "rows.json")) == 0
+def test_counting_by_seed_is_trained_judged_drawn_and_found_again(study, place, capsys):
+    assert study("counting", "--seeds", "0,1", "--json", str(place / "rows.json")) == 0
     out = place / "out"
     (row,) = json.loads((place / "rows.json").read_text())
     assert (row["variant"], row["seeds"]) == ("as_it_is", "2 of 2")
@@ -58,18 +51,18 @@ def test_counting_by_seed_is_trained_judged_drawn_and_found_again(place, capsys)
     judged = out / "runs" / "as_it_is-seed0" / "evaluation.json"
     before = judged.stat().st_mtime_ns
     capsys.readouterr()
-    assert study(place, "counting", "--seeds", "0,1") == 0
+    assert study("counting", "--seeds", "0,1") == 0
     assert judged.stat().st_mtime_ns == before
     assert "training tiny" not in capsys.readouterr().err
     (out / "summary.md").unlink()
-    assert study(place, "counting", "--seeds", "1", "--no-train") == 0
+    assert study("counting", "--seeds", "1", "--no-train") == 0
     assert "| as_it_is | 1 of 1 |" in (out / "summary.md").read_text()
 
 
-def test_estimators_end_with_a_table_of_gradients(place, monkeypatch, capsys):
+def test_estimators_end_with_a_table_of_gradients(study, place, monkeypatch, capsys):
     variants = "exact"
     monkeypatch.setattr("inverse_graphics.studies.estimators.report_gradients.__defaults__", (5, 2))
-    assert study(place, "estimators", "--seeds", "0", "--variants", variants) == 0
+    assert study("estimators", "--seeds", "0", "--variants", variants) == 0
     out = place / "out"
     spreads = json.loads((out / "gradients.json").read_text())["spreads"]
     assert {one["stage"]: one["step"] for one in spreads} == {"start": 0, "middle": 3, "end": 5}
@@ -79,13 +72,13 @@ def test_estimators_end_with_a_table_of_gradients(place, monkeypatch, capsys):
     with Image.open(out / "gradients.png") as picture:
         assert picture.getbbox() is not None
     capsys.readouterr()
-    assert study(place, "estimators", "--seeds", "0", "--variants", variants) == 0
+    assert study("estimators", "--seeds", "0", "--variants", variants) == 0
     assert "measuring gradients" not in capsys.readouterr().err
 
 
-def test_snapshots_are_the_weights_of_their_steps(place):
+def test_snapshots_are_the_weights_of_their_steps(study, place):
     """The first is the network as it is drawn; a run of half as many steps ends where the second stands."""
-    assert study(place, "counting", "--seeds", "0", "--set", "optimiser.average=null") == 0
+    assert study("counting", "--seeds", "0", "--set", "optimiser.average=null") == 0
     run = place / "out" / "runs" / "as_it_is-seed0"
     recipe = load_recipe(run / "recipe.yaml")
     assert isinstance(recipe, Air2DRecipe)
@@ -105,8 +98,8 @@ def test_snapshots_are_the_weights_of_their_steps(place):
         (("--set", "seed=3"), "seed cannot be set for all runs"),
     ],
 )
-def test_what_cannot_be_studied_is_told_in_one_line(place, capsys, arguments, message):
-    assert study(place, "counting", *arguments) == 1
+def test_what_cannot_be_studied_is_told_in_one_line(study, place, capsys, arguments, message):
+    assert study("counting", *arguments) == 1
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1

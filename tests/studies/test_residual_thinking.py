@@ -36,19 +36,13 @@ checkpoint_every: 3
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def few_latents(monkeypatch):
     monkeypatch.setattr("inverse_graphics.studies.residual.FITTED", 3)
     monkeypatch.setattr("inverse_graphics.studies.latents.PATCHES", (4, 2))
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    return tmp_path
 
 
-def study(place, *more):
-    return main(["study", "psact", "--recipe", str(place / "tiny.yaml"), "--out", str(place / "out"), *more])
-
-
-def test_the_study_writes_what_it_says_and_reports_without_training(place, capsys):
-    assert study(place, "--draws", "4", "--seeds", "0") == 0
+def test_the_study_writes_what_it_says_and_reports_without_training(study, place, capsys, few_latents):
+    assert study("psact", "--draws", "4", "--seeds", "0") == 0
     out = place / "out"
     (run,) = json.loads((out / "results.json").read_text())["runs"]
     assert set(run["evaluation"]["by_kind"]) == {"plain", "act", "sact", "pact", "psact"}
@@ -65,17 +59,17 @@ def test_the_study_writes_what_it_says_and_reports_without_training(place, capsy
     assert "| psact |" in (out / "summary.md").read_text()
     (out / "summary.md").unlink()
     capsys.readouterr()
-    assert study(place, "--no-train", "--draws", "4") == 0
+    assert study("psact", "--no-train", "--draws", "4") == 0
     assert "training tiny" not in capsys.readouterr().err
     assert (out / "summary.md").is_file()
 
 
-def test_what_it_cannot_do_is_told(place, tmp_path, capsys):
+def test_what_it_cannot_do_is_told(study, place, tmp_path, capsys):
     assert main(["study", "psact", "--recipe", "act_parity", "--out", str(tmp_path / "out")]) == 1
     assert "trains no residual network" in capsys.readouterr().err
-    assert study(place, "--no-train") == 1
+    assert study("psact", "--no-train") == 1
     assert "holds no finished run" in capsys.readouterr().err
-    assert study(place, "--seeds", "x") == 2
+    assert study("psact", "--seeds", "x") == 2
 
 
 def small(seed=0):

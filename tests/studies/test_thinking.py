@@ -36,20 +36,10 @@ checkpoint_every: 60
 PICTURES = ("penalties.png", "difficulty.png", "curves.png", "halting.png")
 
 
-@pytest.fixture
-def place(tmp_path):
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    return tmp_path
-
-
-def study(place, name, *more):
-    return main(["study", name, "--recipe", str(place / "tiny.yaml"), "--out", str(place / "out"), *more])
-
-
 @pytest.mark.learning
-def test_act_beside_fixed_steps_learns_two_bits_and_says_so(place, capsys):
+def test_act_beside_fixed_steps_learns_two_bits_and_says_so(study, place, capsys):
     options = ("--penalties", "0.001", "--repetitions", "2", "--seeds", "0,1")
-    assert study(place, "act", *options) == 0
+    assert study("act", *options) == 0
     out = place / "out"
     results = json.loads((out / "results.json").read_text())
     assert [run["variant"] for run in results["runs"]] == ["act/0.001", "repeat/2"] * 2
@@ -68,21 +58,19 @@ def test_act_beside_fixed_steps_learns_two_bits_and_says_so(place, capsys):
     assert "| act | 0.001 | 2 of 2 |" in (out / "summary.md").read_text()
     before = (out / "runs" / "act-0.001-seed0" / "evaluation.json").stat().st_mtime_ns
     capsys.readouterr()
-    assert study(place, "act", *options) == 0, "everything is there"
+    assert study("act", *options) == 0, "everything is there"
     assert (out / "runs" / "act-0.001-seed0" / "evaluation.json").stat().st_mtime_ns == before
     assert "training tiny" not in capsys.readouterr().err
 
 
-def test_pact_compares_its_methods_and_reports_without_training(place, capsys):
-    assert study(place, "pact", "--methods", "relaxed,reinforce", "--penalties", "0.01", "--seeds", "0") == 0
+def test_pact_compares_its_methods_and_reports_without_training(study, place, capsys):
+    assert study("pact", "--methods", "relaxed,reinforce", "--penalties", "0.01", "--seeds", "0") == 0
     out = place / "out"
     (out / "summary.md").unlink()
-    assert (
-        study(place, "pact", "--no-train", "--methods", "relaxed", "--penalties", "0.01", "--seeds", "0") == 0
-    )
+    assert study("pact", "--no-train", "--methods", "relaxed", "--penalties", "0.01", "--seeds", "0") == 0
     assert "| relaxed | 0.01 | 1 of 1 |" in (out / "summary.md").read_text()
     capsys.readouterr()
-    assert study(place, "pact", "--no-train", "--penalties", "0.5", "--seeds", "0") == 1
+    assert study("pact", "--no-train", "--penalties", "0.5", "--seeds", "0") == 1
     assert "holds no run" in capsys.readouterr().err
 
 
@@ -94,8 +82,8 @@ def test_pact_compares_its_methods_and_reports_without_training(place, capsys):
         (("--repetitions", "1.5"), "expected whole numbers"),
     ],
 )
-def test_what_is_no_number_is_refused(place, capsys, options, told):
-    assert study(place, "act", *options) == 2
+def test_what_is_no_number_is_refused(study, place, capsys, options, told):
+    assert study("act", *options) == 2
     assert told in " ".join(capsys.readouterr().err.split())
 
 

@@ -19,17 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inverse_graphics.halting import (
-    Accumulated,
-    Halting,
-    Pondering,
-    Step,
-    Thresholded,
-    log_weights,
-    ponder,
-    select,
-    skip_halted,
-)
+from inverse_graphics.halting import Pondering, Step, log_weights, ponder, select, skip_halted
+from inverse_graphics.halting.rules import Accumulated, Halting, Thresholded
 from inverse_graphics.models.adaptive.cells import State, first_state, hidden_of, input_projection
 
 

@@ -16,7 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from inverse_graphics.halting import Discrete, Halting, expected_steps, log_probability, ponder_cost
+from inverse_graphics.halting import (
+    Discrete,
+    Halting,
+    Pondering,
+    expected_steps,
+    log_probability,
+    ponder_cost,
+)
+from inverse_graphics.models.adaptive.cells import State
 from inverse_graphics.models.adaptive.sequence_network import SequenceNetwork, SequenceOutput, Sequences
 from inverse_graphics.models.adaptive.settings import (
     ActObjective,
@@ -57,49 +65,29 @@ class SequenceObjective(nn.Module):
         return {"task_loss": task_loss.detach() / len(batch.inputs[0]), "steps": answers.steps.mean()}
 
 
-class _Penalised(SequenceObjective):
-    """The task's loss plus a cost of steps."""
+class PenalisedSteps(SequenceObjective):
+    """The task's loss plus a cost of steps, under a halting rule that gradients pass through.
+
+    halting: the rule; None for a fixed number of steps.  cost: of the steps on an input, nats; None for none.
+    """
+
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        settings: AdaptiveObjectiveSettings,
+        halting: Halting | None = None,
+        cost: Callable[[Pondering[State]], Tensor] | None = None,
+    ) -> None:
+        super().__init__(network, settings)
+        self.halting, self.cost = halting, cost
 
     def loss(self, batch: Sequences, generator: torch.Generator) -> tuple[Tensor, LoggedValues]:
-        answers = self.network(batch.inputs, self._halting(), generator)
-        task_loss = answer_losses(answers.logits, batch.targets).sum()
-        total = (task_loss + self._steps_cost(answers)) / len(batch.inputs[0])
-        return total, self._logged(answers, task_loss, batch)
-
-    def _halting(self) -> Halting | None:
-        return None
-
-    def _steps_cost(self, answers: SequenceOutput) -> Tensor | float:
-        del answers
-        return 0.0
-
-
-class Plain(_Penalised):
-    """The task's loss alone."""
-
-
-class Act(_Penalised):
-    """The task's loss plus τ ρ."""
-
-    settings: ActObjective
-
-    def _halting(self) -> Halting:
-        return self.settings.evaluation_halting
-
-    def _steps_cost(self, answers: SequenceOutput) -> Tensor:
-        return self.settings.time_penalty * torch.cat([ponder_cost(p) for p in answers.ponderings]).sum()
-
-
-class RelaxedPact(_Penalised):
-    """The likelihood of relaxed samples, and the expected log-prior."""
-
-    settings: RelaxedObjective
-
-    def _halting(self) -> Halting:
-        return self.settings.training_halting
-
-    def _steps_cost(self, answers: SequenceOutput) -> Tensor:
-        return self.settings.time_penalty * torch.cat([expected_steps(p) for p in answers.ponderings]).sum()
+        """Compute the scalar to minimise, and values to log."""
+        answers = self.network(batch.inputs, self.halting, generator)
+        total = task_loss = answer_losses(answers.logits, batch.targets).sum()
+        if self.cost is not None:
+            total = task_loss + torch.cat([self.cost(pondering) for pondering in answers.ponderings]).sum()
+        return total / len(batch.inputs[0]), self._logged(answers, task_loss, batch)
 
 
 class ReinforcePact(SequenceObjective):
@@ -155,16 +143,18 @@ def _cost_to_go(losses: Tensor, prior: Tensor, batch: Sequences) -> tuple[Tensor
     return from_here(losses + prior) - prior, from_here(torch.ones_like(losses))
 
 
-OBJECTIVES: dict[str, Callable[[SequenceNetwork, AdaptiveObjectiveSettings], SequenceObjective]] = {
-    "act": Act,
-    "relaxed": RelaxedPact,
-    "reinforce": ReinforcePact,  # type: ignore[dict-item]
-    "plain": Plain,
-}
-
-
 def build_sequence_objective(
     network: SequenceNetwork, settings: AdaptiveObjectiveSettings
 ) -> SequenceObjective:
-    """Build the objective of some settings."""
-    return OBJECTIVES[settings.kind](network, settings)
+    """Build the objective of some settings: with τ ρ for ACT, the expected log-prior for PACT, or none."""
+    match settings:
+        case ActObjective():
+            halting, penalty = settings.evaluation_halting, settings.time_penalty
+            return PenalisedSteps(network, settings, halting, lambda steps: penalty * ponder_cost(steps))
+        case RelaxedObjective():
+            halting, penalty = settings.training_halting, settings.time_penalty
+            return PenalisedSteps(network, settings, halting, lambda steps: penalty * expected_steps(steps))
+        case ReinforceObjective():
+            return ReinforcePact(network, settings)
+        case _:
+            return PenalisedSteps(network, settings)

@@ -11,10 +11,12 @@ from inverse_graphics.halting import Accumulated, Halting, Relaxed, Thresholded
 TimePenalty = Annotated[float, Field(ge=0, le=100, description="τ, nats per step")]
 
 
-class ActObjective(BaseModel):
-    """Adaptive computation time: the task's loss plus τ (N + R), without noise (Graves 2016)."""
-
+class _Objective(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ActObjective(_Objective):
+    """Adaptive computation time: the task's loss plus τ (N + R), without noise (Graves 2016)."""
 
     kind: Literal["act"] = "act"
     time_penalty: TimePenalty = 1e-3
@@ -26,7 +28,7 @@ class ActObjective(BaseModel):
         return Accumulated(self.epsilon)
 
 
-class RelaxedObjective(BaseModel):
+class RelaxedObjective(_Objective):
     """Probabilistic adaptive computation time by relaxed samples: the task's loss plus τ E[N].
 
     temperature: of the Concrete distribution.  floor: a weight below it halts.
@@ -34,8 +36,6 @@ class RelaxedObjective(BaseModel):
     Evaluated with a threshold: the first step with a halting probability above one half is selected.
     Source: Figurnov et al. 2018.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["relaxed"] = "relaxed"
     time_penalty: TimePenalty = 1e-3
@@ -53,14 +53,12 @@ class RelaxedObjective(BaseModel):
         return Relaxed(self.temperature, self.floor)
 
 
-class ReinforceObjective(BaseModel):
+class ReinforceObjective(_Objective):
     """Probabilistic adaptive computation time by the score function, with a moving-average baseline.
 
     baseline_decay: of that average, per training step.
     Source: Figurnov et al. 2018; Williams 1992.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["reinforce"] = "reinforce"
     time_penalty: TimePenalty = 1e-3
@@ -72,10 +70,8 @@ class ReinforceObjective(BaseModel):
         return Thresholded()
 
 
-class PlainObjective(BaseModel):
+class PlainObjective(_Objective):
     """The task's loss alone, for networks that take a fixed number of steps."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["plain"] = "plain"
 

@@ -31,17 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad, relu
 
-from inverse_graphics.halting import (
-    Accumulated,
-    Halting,
-    Pondering,
-    Step,
-    Thresholded,
-    log_weights,
-    ponder,
-    select,
-    steps_taken,
-)
+from inverse_graphics.halting import Pondering, Step, log_weights, ponder, select, steps_taken
+from inverse_graphics.halting.rules import Accumulated, Halting, Thresholded
 
 
 class HaltingMap(nn.Module):

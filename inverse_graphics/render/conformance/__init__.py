@@ -13,10 +13,10 @@ found and the expected value. References are analytic (hulls of projected points
 rays, Lambert's law), never another engine.
 """
 
-from inverse_graphics.render.conformance.measures import Check, EngineFactory, Tolerance
 from inverse_graphics.render.conformance.outlines import OUTLINE_CHECKS
 from inverse_graphics.render.conformance.robustness import ROBUSTNESS_CHECKS
 from inverse_graphics.render.conformance.surfaces import SURFACE_CHECKS
+from inverse_graphics.render.conformance.tolerance import Check, EngineFactory, Tolerance
 from inverse_graphics.render.conformance.whole_scenes import SCENE_CHECKS
 
 CHECKS: tuple[Check, ...] = (*OUTLINE_CHECKS, *SURFACE_CHECKS, *SCENE_CHECKS, *ROBUSTNESS_CHECKS)

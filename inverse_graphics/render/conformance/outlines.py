@@ -7,20 +7,15 @@ import torch
 from scipy.spatial import ConvexHull
 
 from inverse_graphics.packs.mesh import Mesh
-from inverse_graphics.render.conformance.measures import (
+from inverse_graphics.render.conformance.shapes import Floats, ball, box, card
+from inverse_graphics.render.conformance.tolerance import (
     Check,
     EngineFactory,
-    Floats,
     Tolerance,
-    View,
-    ball,
-    box,
-    card,
-    draw,
     require,
     require_near,
-    to_numpy,
 )
+from inverse_graphics.render.conformance.views import View, draw, to_numpy
 from inverse_graphics.scene.camera import look_at_pose
 from inverse_graphics.scene.camera_batch import project
 

@@ -10,24 +10,15 @@ from torch import Tensor
 
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.packs.mesh import Mesh
-from inverse_graphics.render.conformance.measures import (
+from inverse_graphics.render.conformance.shapes import Floats, ball, box, card, joined, mesh
+from inverse_graphics.render.conformance.tolerance import (
     Check,
     EngineFactory,
-    Floats,
     Tolerance,
-    View,
-    ball,
-    box,
-    card,
-    draw,
-    joined,
-    library,
-    light,
-    mesh,
-    objects,
     require,
     require_near,
 )
+from inverse_graphics.render.conformance.views import View, draw, library, light, objects
 from inverse_graphics.render.engine import Layers, RenderEngine
 from inverse_graphics.scene.batch import ObjectBatch
 

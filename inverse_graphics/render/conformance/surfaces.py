@@ -8,26 +8,15 @@ import numpy as np
 import torch
 
 from inverse_graphics.packs.mesh import Mesh
-from inverse_graphics.render.conformance.measures import (
-    Bools,
+from inverse_graphics.render.conformance.shapes import Bools, Floats, ball, box, card, joined, mesh
+from inverse_graphics.render.conformance.tolerance import (
     Check,
     EngineFactory,
-    Floats,
     Tolerance,
-    View,
-    ball,
-    box,
-    card,
-    draw,
-    joined,
-    library,
-    light,
-    mesh,
-    objects,
     require,
     require_near,
-    to_numpy,
 )
+from inverse_graphics.render.conformance.views import View, draw, library, light, objects, to_numpy
 
 RED, GREEN, BLUE, YELLOW = (0.9, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.2, 0.9), (0.9, 0.8, 0.1)
 COVERED = 0.999

@@ -5,21 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from inverse_graphics.render.conformance.measures import (
+from inverse_graphics.render.conformance.shapes import ball, box, card
+from inverse_graphics.render.conformance.tolerance import (
     Check,
     EngineFactory,
     Tolerance,
-    View,
-    ball,
-    box,
-    card,
-    library,
-    light,
-    objects,
     require,
     require_near,
-    scene,
 )
+from inverse_graphics.render.conformance.views import View, library, light, objects, scene
 from inverse_graphics.render.engine import Layers
 from inverse_graphics.render.rendering import render
 from inverse_graphics.scene.camera import look_at_pose

@@ -12,18 +12,9 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.embedded import visibility
 from inverse_graphics.render.embedded.topology import MeshTopology
-from inverse_graphics.render.embedded.visibility import (
-    HIDDEN,
-    HIDDEN_BY,
-    INNER,
-    LARGEST,
-    OUTER,
-    ROUNDING,
-    SHORTEST,
-    Clipping,
-    Visibility,
-)
+from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 
 MAX_PAIRS = 1 << 22  # (face, pixel) pairs in memory at a time
 MAX_PIXELS = 1 << 23  # pixels of the layers that are processed at a time
@@ -134,7 +125,7 @@ def _project(library: MeshLibrary, matrices: Tensor, parts: Parts) -> tuple[Tens
         for k in range(3)
     ]
     h = torch.stack(rows, dim=1)
-    sound = (h.abs() <= LARGEST).all(dim=1)
+    sound = (h.abs() <= visibility.LARGEST).all(dim=1)
     return torch.where(sound[:, None], h, 0.0), sound
 
 
@@ -211,8 +202,8 @@ def _extent(p: Tensor, q: Tensor, near: float) -> Tensor:
 
 def _span(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """First and number of those of 0 … size − 1 whose centre i − 0.5 lies in [low, high]."""
-    first = (low + 0.5 - ROUNDING).ceil().clamp(0, size).long()
-    last = (high + 0.5 + ROUNDING).floor().clamp(-1, size - 1).long()
+    first = (low + 0.5 - visibility.ROUNDING).ceil().clamp(0, size).long()
+    last = (high + 0.5 + visibility.ROUNDING).floor().clamp(-1, size - 1).long()
     return first, (last - first + 1).clamp(min=0)
 
 
@@ -316,13 +307,13 @@ def _cross_edges(
     steep = (i[:, 1] * j[:, 2] - i[:, 2] * j[:, 1]).abs()
     flat = (i[:, 2] * j[:, 0] - i[:, 0] * j[:, 2]).abs()
     contour &= sound[ends].all(dim=1) & (torch.maximum(i[:, 2], j[:, 2]) >= near)
-    contour &= torch.maximum(steep, flat) > SHORTEST * (i[:, 2] * j[:, 2]).abs()
+    contour &= torch.maximum(steep, flat) > visibility.SHORTEST * (i[:, 2] * j[:, 2]).abs()
     along = torch.where(steep >= flat, 0, 1)
     extent = _extent(i, j, near)
     by_row, by_column = _span(extent[:, 2], extent[:, 3], rows), _span(extent[:, 0], extent[:, 1], columns)
     first, count = (torch.where(along == 0, a, b) for a, b in zip(by_row, by_column, strict=True))
     chosen, within = _ragged(torch.where(contour, count, 0))
-    state = torch.where(~single & (one == other), INNER, OUTER)
+    state = torch.where(~single & (one == other), visibility.INNER, visibility.OUTER)
     return _at_lines(chosen, first[chosen] + within, along[chosen], i, j, edge, state, edges, clipping)
 
 
@@ -407,8 +398,8 @@ def _occlusion(
     depth = triangles.scale[face] / total
     inside &= (total > 0) & (depth >= clipping.near)
     inside &= (points.faces[point] != faces.row[face, None]).all(dim=1)
-    nearer = depth < points.depth[point] * (1.0 - HIDDEN_BY)
-    return torch.where(inside, torch.where(nearer, HIDDEN, INNER), OUTER)
+    nearer = depth < points.depth[point] * (1.0 - visibility.HIDDEN_BY)
+    return torch.where(inside, torch.where(nearer, visibility.HIDDEN, visibility.INNER), visibility.OUTER)
 
 
 def _choose(points: _Points, state: Tensor, owner: Tensor, clipping: Clipping) -> Tensor:
@@ -422,7 +413,7 @@ def _choose(points: _Points, state: Tensor, owner: Tensor, clipping: Clipping) -
     step = torch.where(points.along == 0, 1, columns)
     before, after = owner[pixel], owner[pixel + step]
     beside_nothing = (before < 0) | (after < 0)
-    usable = (before != after) & (state == torch.where(beside_nothing, OUTER, INNER))
+    usable = (before != after) & (state == torch.where(beside_nothing, visibility.OUTER, visibility.INNER))
     outwards = torch.where(before < 0, points.place, -points.place)
     rank = torch.where(beside_nothing, outwards, points.depth)
     best = _first_least((points.layer * 2 + points.along) * size + points.pixel, rank, usable, 2 * len(owner))

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.installation import load_mujoco, new_gl_context
 from inverse_graphics.render.kernels import kernel
 from inverse_graphics.render.mujoco.camera import Frame, MujocoCamera
-from inverse_graphics.render.mujoco.installation import load_mujoco, new_context
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
 from inverse_graphics.render.sampled.engine import Faces
 from inverse_graphics.render.sampled.windows import Windows
@@ -90,7 +90,7 @@ class GlThread:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "inverse-graphics-gl")
-        self._context = self._thread.submit(new_context).result()
+        self._context = self._thread.submit(new_gl_context).result()
 
     def run(self, function: Callable[[], Result]) -> Result:
         """Call a function in the thread and wait for its result."""

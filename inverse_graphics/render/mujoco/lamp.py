@@ -17,9 +17,9 @@ from torch import Tensor
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.render.embedded.drawing import layer_parameters
+from inverse_graphics.render.installation import load_mujoco
 from inverse_graphics.render.mujoco.camera import Frame, MujocoCamera
 from inverse_graphics.render.mujoco.gl_faces import BUFFER_PX, GlRenderer, gl_thread, tiles
-from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import NumberedModel, Placed
 from inverse_graphics.render.sampled.engine import NEAR
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch

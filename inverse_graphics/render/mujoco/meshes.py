@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.mujoco.installation import load_mujoco
+from inverse_graphics.render.installation import load_mujoco
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.installation import load_mujoco
 from inverse_graphics.render.kernels import in_chunks, kernel
-from inverse_graphics.render.mujoco.installation import load_mujoco
 from inverse_graphics.render.mujoco.meshes import PlainMesh, add_geom, add_mesh
 from inverse_graphics.render.sampled.engine import Faces
 from inverse_graphics.render.sampled.windows import Windows

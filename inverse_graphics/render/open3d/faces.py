@@ -6,45 +6,15 @@ and all rays of a batch towards one mesh are cast together.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
-from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
+from inverse_graphics.render.installation import load_open3d
 from inverse_graphics.render.sampled.engine import NEAR, Faces
 from inverse_graphics.render.sampled.windows import Windows
-
-DEBIAN = "apt install libegl1 libgl1 libx11-6 libusb-1.0-0 libidn2-0"
-
-
-def load_open3d() -> ModuleType:
-    """Import Open3D.
-
-    Raises:
-        EngineError: it is not installed, or a system library that it needs is missing; the message names it.
-    """
-    try:
-        import open3d
-    except ModuleNotFoundError as problem:
-        raise EngineError(f"Open3D does not import ({problem}): pip install open3d") from problem
-    except (ImportError, OSError) as problem:
-        cause = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise EngineError(f"Open3D does not import ({cause}): on Debian or Ubuntu, {DEBIAN}") from problem
-    return open3d
-
-
-@lru_cache(maxsize=1)
-def why_not() -> str:
-    """The reason, in one line, why Open3D does not work here and how to install it; "" if it works."""
-    try:
-        load_open3d()
-    except EngineError as problem:
-        return str(problem)
-    return ""
 
 
 class Open3DFaces:

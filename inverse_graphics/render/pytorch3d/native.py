@@ -18,7 +18,7 @@ from inverse_graphics.render.embedded.drawing import layer_parameters
 from inverse_graphics.render.embedded.shading import Textures, sample_textures
 from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
+from inverse_graphics.render.installation import load_pytorch3d
 from inverse_graphics.render.pytorch3d.outline import (
     Beside,
     Inside,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
+from inverse_graphics.render.installation import load_pytorch3d
 
 # At blur 0 PyTorch3D gives a pixel centre that lies on the edge of two faces to neither of them. Moving all
 # vertices by some float32 roundings resolves every such tie in the same way, as if the image were shifted.

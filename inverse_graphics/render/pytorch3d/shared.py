@@ -14,7 +14,7 @@ from inverse_graphics.render.embedded.topology import MeshTopology
 from inverse_graphics.render.embedded.visibility import Clipping, Visibility
 from inverse_graphics.render.embedded.visibility_torch import Projected, find_visibility
 from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.pytorch3d.installation import load_pytorch3d
+from inverse_graphics.render.installation import load_pytorch3d
 from inverse_graphics.render.pytorch3d.rasterisation import Frame, check_assets, rasterise
 from inverse_graphics.render.pytorch3d.surfaces import ndc_from_pixels
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch

@@ -175,16 +175,7 @@ def test_log_ratios_average_to_the_divergences(variant):
     assert abs(float(shared.mean())) <= 5 * float(shared.std()) / 20_000**0.5
 
 
-def halting_logits(model, images):
-    state, logits = model.begin(images, PointEstimate()).state, []
-    for _ in range(model.max_objects):
-        step = model.step(state, PointEstimate())
-        logits.append(step.halt_logit)
-        state = step.state
-    return torch.stack(logits, -1)
-
-
-def test_stopping_early_gives_the_same_first_objects():
+def test_stopping_early_gives_the_same_first_objects(halting_logits):
     """A rule that stops infers what the exhaustive one infers, up to where it stops."""
     model = small_model(settings=SMALL.model_copy(update={"presence_bias": 0.0}))
     images = random_images(batch=40)

@@ -219,13 +219,12 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
     assert all(torch.equal(one, other) for one, other in parts)
 
 
-def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path):
+def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path, one_line_error):
     settings = model.settings.model_dump(mode="json")
     document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256="0" * 64)
     save_model(tmp_path / "model", model, document, "a card\n")
-    with pytest.raises(ModelError, match="asset packs of hash 000000000000, those here") as caught:
+    with one_line_error(ModelError, "asset packs of hash 000000000000, those here"):
         load_model(tmp_path / "model")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("state", STATES)

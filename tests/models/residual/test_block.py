@@ -5,12 +5,7 @@ import torch
 from small_network import images, small_network
 
 from inverse_graphics.halting import (
-    Accumulated,
-    Discrete,
-    Enumerated,
-    Relaxed,
     Step,
-    Thresholded,
     conditional_expected_steps,
     expected_steps,
     log_weights,
@@ -18,6 +13,7 @@ from inverse_graphics.halting import (
     ponder_cost,
     select,
 )
+from inverse_graphics.halting.rules import Accumulated, Discrete, Enumerated, Relaxed, Thresholded
 from inverse_graphics.models.residual.block import AdaptiveBlock, HaltingMap, ResidualUnit, block_kind
 
 RULES = [Accumulated(), Relaxed(), Relaxed(0.3, floor=0.01), Discrete(), Thresholded(), Enumerated()]
