@@ -75,7 +75,6 @@ def test_what_it_finds_is_where_the_digits_are(
                 for box in boxes[:count].tolist()
             ]
     assert len(overlaps) > 100
-    # MARGIN-OVERLAP
     assert median(overlaps) > 0.7
 
 
