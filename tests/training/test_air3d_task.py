@@ -283,7 +283,8 @@ def said_of_new_scenes(network: Air3D, shift: int = 0) -> float:
 @pytest.mark.learning
 def test_a_network_learns_asleep_what_is_on_a_table() -> None:
     """A plate, a mug or nothing, by dreams alone: half a table's count is guessed right by chance."""
-    # seen at worst over 3 seeds, default, avx2 and avx512, 1 and 2 threads: 4.2, 95, 1.0, 1.0 and 0.015
+    # seen at worst over 1 to 3 seeds each on default, avx2 and avx512 with 1 and 2 threads: 4.2, 95, 1.0, 1.0
+    # and 0.015
     learnt = [learnt_asleep(seed) for seed in range(3)]
     assert median(one["gain"] for one in learnt) > 2
     assert median(one["gain_by_image"] for one in learnt) > 5

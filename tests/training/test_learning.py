@@ -57,7 +57,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, Path]:
 
 def test_it_counts_digits_it_has_never_seen(trained: tuple[float, Path]) -> None:
     """A third would be right by chance, and by counting the objects of an untrained network."""
-    # lowest seen over 3 seeds, avx2, and one with default and avx512: 0.89
+    # lowest seen over 3 seeds on avx2 and one each on default and avx512: 0.89
     assert trained[0] > 0.8
 
 
@@ -75,13 +75,14 @@ def test_what_it_finds_is_where_the_digits_are(
                 for box in boxes[:count].tolist()
             ]
     assert len(overlaps) > 100
-    assert median(overlaps) > 0.7
+    # seen: 0.95 and 1.0 with two seeds on avx2
+    assert median(overlaps) > 0.8
 
 
 @pytest.mark.slow
 def test_difference_air_counts_one_more_than_it_was_taught() -> None:
     """Taught 0, 1 and 2 digits by a small network; of 3 it has seen none, and is often right even so."""
-    # lowest seen over 3 seeds, avx2, and one with default and avx512: 0.76, 0.77 and 0.36
+    # lowest seen over 3 seeds on avx2 and one each on default and avx512: 0.76, 0.77 and 0.36
     learnt = [taught_to_two(seed) for seed in range(3)]
     assert median(one["count_accuracy"] for one in learnt) > 0.6
     assert median(one["count_2_accuracy"] for one in learnt) > 0.4

@@ -67,8 +67,8 @@ def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained, tmp_path)
     """A third would be right by chance, as of an untrained network, which also runs all units."""
     recipe, result = trained[0]
     told = held_out(result)
-    # seen over 3 to 8 seeds, default, avx2 and avx512, 1 and 2 threads: late loss up to 0.27, log 3 = 1.10
-    # when misled; accuracy from 0.99 on but for one seed with 0.32, and up to 0.24 when misled
+    # seen: late loss 0.26 and 0.27 with one seed on avx2 and avx512, 1.10 (log 3) when misled; accuracy with
+    # 3 seeds each on default, avx2 and avx512 at least 0.988, but once, on default, 0.32; misled at most 0.24
     assert median(late_loss(result) for _, result in trained) < 0.7
     assert told["accuracy"] > 0.75
     assert told["active_share"] < 0.6

@@ -187,8 +187,8 @@ def test_a_cold_relaxation_and_the_draws_agree():
 )
 def test_every_objective_learns_parity_of_three_bits(objective, repetitions):
     """And does not from the answers to other sequences."""
-    # seen over 3 to 6 seeds, default, avx2 and avx512, 1 and 2 threads: 0 for each objective; 0.45 or more
-    # when misled
+    # seen: 0 for each objective with 3 seeds on avx2 and one each on default and, with 2 threads, avx512;
+    # 0.45 or more when misled
     errors = [parity_error(objective, repetitions, seed) for seed in range(3)]
     assert median(errors) < 0.02
     assert parity_error(objective, repetitions, seed=0, misled=True) > 0.25

@@ -192,7 +192,7 @@ def labels_told(seed: int) -> tuple[float, float, float]:
 @pytest.mark.learning
 def test_a_recurrent_network_learns_its_labels_from_images():
     """Whoever learns no more than how labels are distributed does not ask whose image it is."""
-    # lowest seen over 3 seeds, default, avx2 and avx512, 1 and 2 threads: 3.9 and 12
+    # lowest seen on default, avx2 and avx512, with 1 thread over 3 seeds, with 2 over 1 or 2: 3.9 and 12
     told = [labels_told(seed) for seed in range(3)]
     assert median(after - fresh for fresh, after, _ in told) > 1.5
     assert median(after - misled for _, after, misled in told) > 2

@@ -46,7 +46,7 @@ def test_the_wake_phase_learns_where_things_are_from_images_alone():
 
     And so it does not where the images are of other scenes: nothing but they tell.
     """
-    # seen at worst over 3 seeds, default, avx2 and avx512, 1 and 2 threads: 5.6 and -15
+    # seen at worst on default, avx2 and avx512, with 1 thread over 3 seeds, with 2 for one: 5.6 and -15
     learnt = [learnt_awake(seed) for seed in range(3)]
     assert median(own for own, _ in learnt) > 1.5
     assert median(others for _, others in learnt) < 0
