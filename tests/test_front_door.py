@@ -12,8 +12,6 @@ import pytest
 
 import inverse_graphics as ig
 
-NAMES: list[str] = vars(ig)["__all__"]
-MODULE_OF: dict[str, str] = vars(ig)["_MODULE_OF"]
 SOURCE = Path(ig.__file__).read_text(encoding="utf-8")
 NAMES: list[str] = vars(ig)["__all__"]
 MODULE_OF: dict[str, str] = vars(ig)["_MODULE_OF"]

@@ -69,7 +69,7 @@ def test_the_network_depends_on_the_seed_alone(recipe: Air2DRecipe) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert torch.equal(torch.random.get_rng_state(), before)
     third = build_air2d_task(recipe.model_copy(update={"seed": 1})).trainable.module.state_dict()
-    assert not torch.equal(one["encoder.weight"], third["see.weight"])
+    assert not torch.equal(one["encoder.weight"], third["encoder.weight"])
 
 
 def test_an_evaluation_repeats_itself_and_adds_up(recipe: Air2DRecipe) -> None:
