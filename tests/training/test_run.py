@@ -203,7 +203,7 @@ def test_only_the_same_recipe_is_resumed(tmp_path: Path) -> None:
     other = recipe(batch_size=17, optimiser={"learning_rate": 0.5})
     with pytest.raises(TrainingError, match=r"batch_size.*optimiser\.learning_rate"):
         run(other, tmp_path / "run", resume=True, build_task=LineTask(), console=listening())
-    with pytest.raises(TrainingError, match="is at step 6, beyond the 5 asked for"):
+    with pytest.raises(TrainingError, match="is at step 6, beyond the 5 of the recipe"):
         run(recipe(steps=5), tmp_path / "run", resume=True, build_task=LineTask(), console=listening())
 
 
