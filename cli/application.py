@@ -45,10 +45,10 @@ def answer(value: Any, json: str | None, show: Callable[[], object]) -> None:
         json: file to write it to, "-" for stdout, None for nowhere.
         show: prints the answer for people; called unless stdout is for JSON.
     """
-    if json != STDOUT:
-        show()
     if json is not None:
         write_json(json, value)
+    if json != STDOUT:
+        show()
 
 
 def report(rows: Sequence[DataclassInstance], json: str | None) -> None:

@@ -190,7 +190,7 @@ def on_another_device(scenes_task: tuple[Any, Any], fake: FakeTensorMode) -> tup
     """The same on a fake GPU, drawn by an engine that depends on no values."""
     trainable, batch = scenes_task
     with unset_fake_temporarily():
-        network = trainable.network
+        network = trainable.module
         family, engine = network.space.family, network.engine
         copied = deepcopy(trainable, {id(family): family, id(engine): engine})
     elsewhere(copied.network, fake)
@@ -219,8 +219,8 @@ def test_inference_and_proposals_stay_on_one_device(on_another_device: tuple[Any
     trainable, batch = on_another_device
     sampler = Reparameterised(torch.Generator())
     with torch.no_grad():
-        inference = attend_infer_repeat(trainable.network, batch.observation, sampler)
-        proposals = propose(trainable.network, batch.observation, 2, torch.Generator())
+        inference = attend_infer_repeat(trainable.module, batch.observation, sampler)
+        proposals = propose(trainable.module, batch.observation, 2, torch.Generator())
     assert inference.log_likelihood.device.type == ELSEWHERE
     assert proposals.log_weights().device.type == ELSEWHERE
     assert {part.device.type for part in vars(proposals.scenes).values()} == {ELSEWHERE}
@@ -228,7 +228,7 @@ def test_inference_and_proposals_stay_on_one_device(on_another_device: tuple[Any
 
 def test_scene_space_and_family_follow_their_inputs(on_another_device: tuple[Any, Any]) -> None:
     trainable, batch = on_another_device
-    space = trainable.network.space
+    space = trainable.module.space
     assert space.family.log_prob(batch.scenes).device.type == ELSEWHERE
     assert space.family.overlap(batch.scenes).device.type == ELSEWHERE
     scene = space.scene(visible_orientations(batch.scenes, space))
@@ -241,7 +241,7 @@ def test_scenes_of_the_prior_go_where_the_space_is(
     on_another_device: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainable, _ = on_another_device
-    space = trainable.network.space
+    space = trainable.module.space
     with unset_fake_temporarily():
         sample = space.family.sample(2, torch.Generator())  # its rejection depends on values
     monkeypatch.setattr(type(space.family), "sample", lambda *_: sample)
@@ -254,8 +254,8 @@ def test_searches_stay_on_one_device(
     on_another_device: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainable, batch = on_another_device
-    space, generator = trainable.network.space, torch.Generator()
-    search = SceneSearch(space, FlatEngine(), trainable.network.observation_model)
+    space, generator = trainable.module.space, torch.Generator()
+    search = SceneSearch(space, FlatEngine(), trainable.module.observation_model)
     judgement = search._judgement(batch.observation, 2)
     with unset_fake_temporarily():
         sample = space.family.sample(2, generator)

@@ -107,7 +107,7 @@ def test_other_models_and_models_without_a_recipe_are_refused(trained, tmp_path,
         ModelDocument(kind="air2d", settings=of.model.model_dump(mode="json")),
         "# Bare\n",
     )
-    with pytest.raises(ModelError, match="does not say by which recipe"):
+    with pytest.raises(ModelError, match="has no recipe"):
         recipe_of(load_model(tmp_path / "bare"))
     assert main(["evaluate", "table_top"]) == 1
     told = capsys.readouterr().err

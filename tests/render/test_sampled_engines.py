@@ -34,6 +34,7 @@ from inverse_graphics.render.finite_difference.steps import DifferenceSettings
 from inverse_graphics.render.installation import why_not
 from inverse_graphics.render.mujoco import gl_faces
 from inverse_graphics.render.rendering import render
+from inverse_graphics.render.sampled import engine as sampled_engine
 from inverse_graphics.render.sampled.engine import EXACT, NEAR, SampledEngine
 from inverse_graphics.render.sampled.windows import Vertices, Windows
 from inverse_graphics.render.supersampled import Supersampled
@@ -98,7 +99,7 @@ def test_large_pictures_are_drawn_in_pieces_that_fit(name, monkeypatch):
     scenes = random_scenes(meshes, 2, 2, 220, seed=5, distance=0.4)
     engine = make_engine(name, meshes)
     whole = engine.layers(scenes.objects, scenes.camera, scenes.light)
-    monkeypatch.setattr("inverse_graphics.render.sampled.engine.BATCH_SIZE", 20_000)
+    monkeypatch.setattr(sampled_engine, "BATCH_SIZE", 20_000)
     pieces = engine.layers(scenes.objects, scenes.camera, scenes.light)
     assert (whole.alpha - pieces.alpha).abs().mean() < 1e-4
     assert (whole.rgb - pieces.rgb).abs().mean() < 1e-4

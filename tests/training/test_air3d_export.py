@@ -36,7 +36,9 @@ def test_thresholds_begin_at_the_fewest_objects_and_are_on_the_card(exported: Pa
     assert len(document.familiarity.log_likelihood) == 1
     assert 0 <= document.metrics["warned_share"] < 0.1
     card = (exported / "README.md").read_text()
-    assert f"| log-likelihood of the pixels, 1 objects | {document.familiarity.log_likelihood[0]:.6g} |" in card
+    assert (
+        f"| log-likelihood of the pixels, 1 objects | {document.familiarity.log_likelihood[0]:.6g} |" in card
+    )
     assert "More than 1 objects are always reported" in card
 
 
