@@ -193,8 +193,8 @@ def on_another_device(scenes_task: tuple[Any, Any], fake: FakeTensorMode) -> tup
         network = trainable.module
         family, engine = network.space.family, network.engine
         copied = deepcopy(trainable, {id(family): family, id(engine): engine})
-    elsewhere(copied.network, fake)
-    copied.network.engine = FlatEngine()
+    elsewhere(copied.module, fake)
+    copied.module.engine = FlatEngine()
     return copied, elsewhere(batch, fake)
 
 
