@@ -260,7 +260,7 @@ def test_searches_stay_on_one_device(
     with unset_fake_temporarily():
         sample = space.family.sample(2, generator)
     monkeypatch.setattr(type(space.family), "sample", lambda *_: sample)
-    starts = draw_starts(sample.latents.K, space, judgement.score, 2, generator)
+    starts = draw_starts(space.K.expand(2, 3, 3), space, judgement.score, 2, generator)
     found = exchanged(starts, space, judgement, 1, 2, generator)
     assert {part.device.type for part in vars(found).values()} == {ELSEWHERE}
 
