@@ -109,7 +109,7 @@ def render_fuzz(
     focal length. The exit status is 1 if any value is not finite; the seeds of such scenes are printed.
     """
     from inverse_graphics.benchmarks.render_fuzz import fuzz, fuzz_library
-    from inverse_graphics.render.engines import make_engine
+    from inverse_graphics.rendering.engines import make_engine
 
     _check_device(device)
     width, height = parsed_size(size)
@@ -178,7 +178,7 @@ def _sweep(
 
 def _engines(names: list[str] | None) -> list[str]:
     from inverse_graphics.benchmarks.render import working_engines
-    from inverse_graphics.render.engines import DEFAULT_ENGINE
+    from inverse_graphics.rendering.engines import DEFAULT_ENGINE
 
     chosen = [
         one for name in names or [DEFAULT_ENGINE] for one in (working_engines() if name == "all" else (name,))

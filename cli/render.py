@@ -12,7 +12,7 @@ from .options import Engine, Json, Packs, named, number, parsed_size
 from .streams import say
 
 if TYPE_CHECKING:
-    from inverse_graphics.render.rendered_scene import RenderedScene
+    from inverse_graphics.rendering.rendered_scene import RenderedScene
 
 EXAMPLES = """\
 inverse-graphics render breakfast -o breakfast.png
@@ -47,7 +47,7 @@ def render(
     """
     from inverse_graphics.io.images import write_depth, write_image, write_mask
     from inverse_graphics.packs.pack import load_pack
-    from inverse_graphics.render.rendered_scene import render as render_scene
+    from inverse_graphics.rendering.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
     pixels = None if size is None else parsed_size(size)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import inverse_graphics as ig
-from inverse_graphics.render.conformance import CHECKS, Tolerance
-from inverse_graphics.render.sampled.engine import SampledEngine
-from inverse_graphics.render.sampled.windows import Windows
+from inverse_graphics.rendering.conformance import CHECKS, Tolerance
+from inverse_graphics.rendering.sampled.engine import SampledEngine
+from inverse_graphics.rendering.sampled.windows import Windows
 
 
 class BruteForce:

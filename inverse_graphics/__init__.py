@@ -8,9 +8,7 @@
 Every name is imported when it is first used, so that importing the package loads neither torch nor numpy.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -54,12 +52,12 @@ if TYPE_CHECKING:
     from inverse_graphics.packs.pack import load_library as load_library
     from inverse_graphics.packs.pack import load_pack as load_pack
     from inverse_graphics.packs.pack import shipped_packs as shipped_packs
-    from inverse_graphics.render.engine import RenderEngine as RenderEngine
-    from inverse_graphics.render.engines import EngineStatus as EngineStatus
-    from inverse_graphics.render.engines import available_engines as available_engines
-    from inverse_graphics.render.engines import make_engine as make_engine
-    from inverse_graphics.render.rendered_scene import RenderedScene as RenderedScene
-    from inverse_graphics.render.rendered_scene import render as render
+    from inverse_graphics.rendering.engine import RenderEngine as RenderEngine
+    from inverse_graphics.rendering.engines import EngineStatus as EngineStatus
+    from inverse_graphics.rendering.engines import available_engines as available_engines
+    from inverse_graphics.rendering.engines import make_engine as make_engine
+    from inverse_graphics.rendering.rendered_scene import RenderedScene as RenderedScene
+    from inverse_graphics.rendering.rendered_scene import render as render
     from inverse_graphics.scene.scene import Background as Background
     from inverse_graphics.scene.scene import Camera as Camera
     from inverse_graphics.scene.scene import Light as Light
@@ -88,9 +86,9 @@ else:
         "optimisation.optimiser": ("OptimiseResult", "SceneOptimiser", "optimise"),
         "packs.mesh": ("MeshLibrary",),
         "packs.pack": ("Pack", "load_library", "load_pack", "shipped_packs"),
-        "render.engine": ("RenderEngine",),
-        "render.engines": ("EngineStatus", "available_engines", "make_engine"),
-        "render.rendered_scene": ("RenderedScene", "render"),
+        "rendering.engine": ("RenderEngine",),
+        "rendering.engines": ("EngineStatus", "available_engines", "make_engine"),
+        "rendering.rendered_scene": ("RenderedScene", "render"),
         "scene.scene": ("Background", "Camera", "Light", "Scene", "SceneObject", "Table"),
         "scene.scene_file": ("load_scene", "save_scene", "shipped_scenes"),
         "training.recipe": ("Recipe", "load_recipe"),
@@ -98,15 +96,6 @@ else:
     }  # fmt: skip
     _MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
     __all__ = list(_MODULE_OF)
-
-    class _Package(ModuleType):
-        """Keeps `render` and `train` functions, although packages below have the same names."""
-
-        def __setattr__(self, name, value):
-            if name not in _MODULE_OF or not isinstance(value, ModuleType):
-                super().__setattr__(name, value)
-
-    sys.modules[__name__].__class__ = _Package
 
     def __getattr__(name):
         if name not in _MODULE_OF:

@@ -101,7 +101,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
-    from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines
+    from inverse_graphics.rendering.engines import DEFAULT_ENGINE, available_engines
 
     for engine in available_engines():
         if engine.works:

@@ -16,18 +16,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "inverse_graphics"
-OUTER = ("assets", "scenes", "train", "cli")
+OUTER = {"assets": "assets", "scenes": "scenes", "recipes": "train", "cli": "cli"}
+"""Part of the package -> the folder at the top level that is installed as this part."""
+FOLDERS = {PACKAGE: PACKAGE, **{f"{PACKAGE}.{part}": folder for part, folder in OUTER.items()}}
 LEVELS = {
     "errors": 0, "devices": 0, "io": 0, "geometry": 0,
     "scene": 1, "packs": 1,
-    "render": 2,
+    "rendering": 2,
     "observation": 3, "metrics": 3, "halting": 3, "distributions": 3,
     "families": 4, "data": 4, "sequences": 4,
     "models": 5,
     "inference": 6, "optimisation": 6, "training": 6,
     "evaluation": 7, "visualisation": 7, "interchange": 7, "doctor": 7,
     "benchmarks": 8, "studies": 8,
-    "assets": 9, "scenes": 9, "train": 9, "cli": 9,
+    "assets": 9, "scenes": 9, "recipes": 9, "cli": 9,
 }  # fmt: skip
 FAMILY = f"{PACKAGE}.families.family"
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
@@ -36,11 +38,10 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 def source_files() -> dict[str, Path]:
     """Every module of the project, by the name under which it is installed."""
     found = {}
-    for folder in (PACKAGE, *OUTER):
-        prefix = "" if folder == PACKAGE else f"{PACKAGE}."
+    for name, folder in FOLDERS.items():
         for file in (ROOT / folder).rglob("*.py"):
-            name = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-            found[prefix + name.removesuffix(".__init__")] = file
+            within = file.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([name, *within]).removesuffix(".__init__")] = file
     return found
 
 
@@ -105,7 +106,7 @@ def test_nothing_but_the_console_script_imports_the_command_line_or_an_outer_fol
         f"{name} imports {target}"
         for name, file in MODULES.items()
         for target in imports(name, file)
-        if target.split(".")[0] in (*OUTER, "tests")
+        if target.split(".")[0] in (*OUTER.values(), "tests")
     ]
     assert top_level == []
 
@@ -140,10 +141,10 @@ def test_no_module_outside_families_knows_a_particular_family():
 def test_an_upward_import_would_be_noticed(tmp_path):
     file = tmp_path / "mesh.py"
     file.write_text(
-        "def late():\n    from ..render import engine\n    import inverse_graphics.inference.parse as p\n"
+        "def late():\n    from ..rendering import engine\n    import inverse_graphics.inference.parse as p\n"
     )
     targets = list(imports("inverse_graphics.packs.mesh", file))
-    assert targets == ["inverse_graphics.render.engine", "inverse_graphics.inference.parse"]
+    assert targets == ["inverse_graphics.rendering.engine", "inverse_graphics.inference.parse"]
     assert all(LEVELS[part(target)] > LEVELS["packs"] for target in targets)
 
 
@@ -209,10 +210,7 @@ def test_no_module_is_named_for_nothing():
 def test_every_package_on_disk_is_installed_and_every_installed_one_is_on_disk():
     on_disk = {name for name, file in MODULES.items() if file.name == "__init__.py"}
     assert sorted(SETUPTOOLS["packages"]) == sorted(on_disk)
-    assert SETUPTOOLS["package-dir"] == {
-        PACKAGE: PACKAGE,
-        **{f"{PACKAGE}.{folder}": folder for folder in OUTER},
-    }
+    assert SETUPTOOLS["package-dir"] == FOLDERS
     folders_with_modules = {name.rpartition(".")[0] for name in MODULES} - {""}
     assert folders_with_modules <= on_disk
 
@@ -221,7 +219,7 @@ def test_every_package_on_disk_is_installed_and_every_installed_one_is_on_disk()
 def wheel(tmp_path_factory) -> set[str]:
     """The names in a wheel built from a copy of the source, offline."""
     source = tmp_path_factory.mktemp("source")
-    for folder in (PACKAGE, *OUTER):
+    for folder in FOLDERS.values():
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source)
@@ -235,11 +233,10 @@ def wheel(tmp_path_factory) -> set[str]:
 
 def test_a_wheel_holds_every_module_and_every_data_file(wheel):
     expected = {f"{PACKAGE}/py.typed"}
-    for folder in (PACKAGE, *OUTER):
-        prefix = "" if folder == PACKAGE else f"{PACKAGE}/"
+    for name, folder in FOLDERS.items():
         for file in (ROOT / folder).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith("."):
-                expected.add(prefix + file.relative_to(ROOT).as_posix())
+                expected.add(f"{name.replace('.', '/')}/{file.relative_to(ROOT / folder).as_posix()}")
     installed = {name for name in wheel if ".dist-info/" not in name}
     assert installed == expected
     assert {name.rpartition("/")[2] for name in wheel} >= {"LICENSE", "entry_points.txt", "METADATA"}

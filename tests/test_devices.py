@@ -39,7 +39,7 @@ from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.observation.student_t import StudentTModel
 from inverse_graphics.optimisation.exchanges import draw_starts, exchanged
 from inverse_graphics.optimisation.search import SceneSearch
-from inverse_graphics.render.engine import Layers
+from inverse_graphics.rendering.engine import Layers
 from inverse_graphics.scene.tensor_batch import TensorBatch
 from inverse_graphics.training.recipe import load_recipe
 from inverse_graphics.training.task import build_task

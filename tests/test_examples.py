@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import inverse_graphics as ig
-from inverse_graphics.render.conformance import CHECKS
+from inverse_graphics.rendering.conformance import CHECKS
 
 FOLDER = Path(__file__).parents[1] / "examples"
 NOWHERE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.finite_difference.engine import FiniteDifference
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering.engine import Layers, RenderEngine
+from inverse_graphics.rendering.finite_difference.engine import FiniteDifference
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
 
 MIN_COUNT = 3

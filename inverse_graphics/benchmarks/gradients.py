@@ -14,11 +14,11 @@ from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.render.finite_difference.whole_scenes import with_gradients
-from inverse_graphics.render.rendering import render
-from inverse_graphics.render.supersampled import Supersampled, enlarged
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.rendering.finite_difference.whole_scenes import with_gradients
+from inverse_graphics.rendering.rendering import render
+from inverse_graphics.rendering.supersampled import Supersampled, enlarged
 from inverse_graphics.scene.batch import SceneBatch
 
 PACK = "crockery"

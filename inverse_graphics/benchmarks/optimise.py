@@ -33,7 +33,7 @@ from inverse_graphics.optimisation.ascent import log_prior
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Explanations
-from inverse_graphics.render.engines import make_differentiable_engine
+from inverse_graphics.rendering.engines import make_differentiable_engine
 from inverse_graphics.scene.batch import SceneBatch
 
 if TYPE_CHECKING:

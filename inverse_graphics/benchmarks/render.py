@@ -15,9 +15,9 @@ from inverse_graphics.benchmarks.finite_difference import time_differences
 from inverse_graphics.benchmarks.scenes import GEOMETRY, ball_library, table_top_scenes, with_leaves
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines, make_engine
-from inverse_graphics.render.rendering import SceneEngine, render
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, available_engines, make_engine
+from inverse_graphics.rendering.rendering import SceneEngine, render
 from inverse_graphics.scene.batch import SceneBatch
 
 TOO_LONG = 10  # times the seconds that were asked for

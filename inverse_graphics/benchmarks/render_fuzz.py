@@ -14,8 +14,8 @@ from inverse_graphics.benchmarks.scenes import EVERYTHING, extreme_scenes, with_
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.rendering import Rendering, render
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.rendering import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
 BATCH_SIZE = 250

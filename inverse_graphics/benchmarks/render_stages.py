@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render import backdrop_numba
-from inverse_graphics.render.backdrop import plan_of
-from inverse_graphics.render.embedded.drawing import layer_parameters
-from inverse_graphics.render.embedded.drawing_numba import Seen, as_rows, shade
-from inverse_graphics.render.embedded.engine import EmbeddedEngine
-from inverse_graphics.render.embedded.scene_numba import lay_over
-from inverse_graphics.render.embedded.visibility import Clipping, Visibility
-from inverse_graphics.render.embedded.visibility_numba import STAGES, find_in, find_until
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering import backdrop_numba
+from inverse_graphics.rendering.backdrop import plan_of
+from inverse_graphics.rendering.embedded.drawing import layer_parameters
+from inverse_graphics.rendering.embedded.drawing_numba import Seen, as_rows, shade
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine
+from inverse_graphics.rendering.embedded.scene_numba import lay_over
+from inverse_graphics.rendering.embedded.visibility import Clipping, Visibility
+from inverse_graphics.rendering.embedded.visibility_numba import STAGES, find_in, find_until
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 
 

@@ -14,7 +14,7 @@ from inverse_graphics.benchmarks.render import RenderRow, measured_row
 from inverse_graphics.benchmarks.scenes import ball_library, ball_scenes
 from inverse_graphics.errors import StorageError, require_extras
 from inverse_graphics.io.files import atomic_write
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_engine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

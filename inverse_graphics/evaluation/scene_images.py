@@ -38,9 +38,9 @@ from inverse_graphics.observation.model import ChannelsLast
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
-from inverse_graphics.render.rendering import render
-from inverse_graphics.render.supersampled import enlarged
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.rendering.rendering import render
+from inverse_graphics.rendering.supersampled import enlarged
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 
 BATCH_SIZE = 128

@@ -43,11 +43,11 @@ from inverse_graphics.io.parts import (
 from inverse_graphics.observation.model import ChannelsLast
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.pack import Pack, load_pack
-from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import compose
-from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.rendering import Rendering, render
+from inverse_graphics.rendering.backdrop import table_and_background
+from inverse_graphics.rendering.compositing import compose
+from inverse_graphics.rendering.engine import Layers, RenderEngine
+from inverse_graphics.rendering.engines import make_engine
+from inverse_graphics.rendering.rendering import Rendering, render
 from inverse_graphics.scene.batch import SceneBatch
 
 SHEET_CELL = 128

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inverse_graphics.errors import ImageError
-from inverse_graphics.render.backdrop import Backdrop
-from inverse_graphics.render.compositing import Composite, composite_prefixes
-from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.rendering import Rendering
+from inverse_graphics.rendering.backdrop import Backdrop
+from inverse_graphics.rendering.compositing import Composite, composite_prefixes
+from inverse_graphics.rendering.engine import Layers
+from inverse_graphics.rendering.rendering import Rendering
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
 

@@ -16,7 +16,7 @@ from inverse_graphics.inference.parse import Matrix, Parse, ParsedCamera, Parsed
 from inverse_graphics.models.air3d.scene_latents import visible_orientations
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.trace import Explanations
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 

@@ -32,7 +32,7 @@ from inverse_graphics.optimisation.settings import (
     settings_from,
 )
 from inverse_graphics.optimisation.trace import Optimised
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_differentiable_engine
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_differentiable_engine
 
 DEFAULT_MODEL = "table_top"
 SIGMA = 0.05

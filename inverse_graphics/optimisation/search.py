@@ -23,9 +23,9 @@ from inverse_graphics.optimisation.ascent import (
 from inverse_graphics.optimisation.exchanges import Judgement, Score, draw_starts, exchanged
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Optimised, Trace
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.finite_difference.steps import StepSchedule
-from inverse_graphics.render.finite_difference.whole_scenes import with_step
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.finite_difference.steps import StepSchedule
+from inverse_graphics.rendering.finite_difference.whole_scenes import with_step
 
 BATCH_SIZE = 128
 """Scenes that are drawn and compared together where nothing is differentiated; more fit into no cache."""

@@ -17,7 +17,7 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.weights import LoadedModel, load_model
-from inverse_graphics.render.engines import make_engine
+from inverse_graphics.rendering.engines import make_engine
 from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
 from inverse_graphics.studies.records import Figures
 from inverse_graphics.studies.runs import StudyRun

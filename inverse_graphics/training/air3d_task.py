@@ -24,7 +24,7 @@ from inverse_graphics.models.air3d.scene_latents import draw_from_prior, observe
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.observation.observation import Observation
-from inverse_graphics.render.engines import make_differentiable_engine
+from inverse_graphics.rendering.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task

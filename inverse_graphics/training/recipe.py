@@ -24,7 +24,7 @@ from inverse_graphics.models.air3d.objectives import Air3DObjective
 from inverse_graphics.models.estimators.estimator import ESTIMATORS, EstimatorSettings
 from inverse_graphics.models.residual.block import KindName
 from inverse_graphics.models.residual.network import ResidualSettings
-from inverse_graphics.render.engines import DEFAULT_ENGINE
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE
 from inverse_graphics.sequences.problems import SequenceProblem
 from inverse_graphics.training.optimiser import OptimiserSettings
 
@@ -271,7 +271,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
 def shipped_recipes() -> dict[str, Traversable]:
     """List the recipes that ship with the package, by name."""
-    folder = resources.files("inverse_graphics.train")
+    folder = resources.files("inverse_graphics.recipes")
     return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
 
 

@@ -17,8 +17,8 @@ from inverse_graphics.evaluation.scene_images import InDistributionScenes, rende
 from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.io.files import storage_error
 from inverse_graphics.io.images import write_depth, write_image, write_mask
-from inverse_graphics.render.rendered_scene import RenderedScene
-from inverse_graphics.render.rendered_scene import render as render_scene
+from inverse_graphics.rendering.rendered_scene import RenderedScene
+from inverse_graphics.rendering.rendered_scene import render as render_scene
 from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sheet
 
 SCENES = ("breakfast", "primitives", "row", "crowded")

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.packs.pack import load_library
-from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import composite_prefixes
-from inverse_graphics.render.engine import Layers
-from inverse_graphics.render.engines import DEFAULT_ENGINE, available_engines, make_engine
-from inverse_graphics.render.rendered_scene import render as render_scene
+from inverse_graphics.rendering.backdrop import table_and_background
+from inverse_graphics.rendering.compositing import composite_prefixes
+from inverse_graphics.rendering.engine import Layers
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, available_engines, make_engine
+from inverse_graphics.rendering.rendered_scene import render as render_scene
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 from inverse_graphics.scene.scene_file import load_scene
@@ -145,7 +145,7 @@ def _difference(scene: Scene, step: Tensor, samples: int = 8) -> Floats:
 
 
 def _image(batch: SceneBatch, scene: Scene) -> Tensor:
-    from inverse_graphics.render.rendering import render
+    from inverse_graphics.rendering.rendering import render
 
     return render(
         batch, make_engine(DEFAULT_ENGINE, load_library(item.asset for item in scene.objects))

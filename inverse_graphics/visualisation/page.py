@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inverse_graphics.inference.parse import Box, Parse, ParsedObject
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import mask_colour
-from inverse_graphics.render.rendered_scene import RenderedScene
+from inverse_graphics.rendering.rendered_scene import RenderedScene
 from inverse_graphics.visualisation.scene_picture import draw_scene
 from inverse_graphics.visualisation.svg import (
     count_chart,

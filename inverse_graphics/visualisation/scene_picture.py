@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import load_library
-from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import composite, visible_shares
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.rendering.backdrop import table_and_background
+from inverse_graphics.rendering.compositing import composite, visible_shares
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 

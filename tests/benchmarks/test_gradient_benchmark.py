@@ -13,8 +13,8 @@ from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.engines import make_engine
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine, EmbeddedSettings
+from inverse_graphics.rendering.engines import make_engine
 from inverse_graphics.scene.camera_batch import project
 
 LIBRARY = load_pack("crockery").library()

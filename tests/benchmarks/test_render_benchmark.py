@@ -5,7 +5,7 @@ import pytest
 from inverse_graphics.benchmarks import render
 from inverse_graphics.benchmarks.render import RenderRow, benchmark_render
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine
 
 CONTRACT = [
     "engine", "device", "height", "width", "batch", "faces",

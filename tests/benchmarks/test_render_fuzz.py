@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from inverse_graphics.benchmarks.render_fuzz import BATCH_SIZE, FuzzResult, fuzz, fuzz_library
 from inverse_graphics.benchmarks.scenes import extreme_scenes
 from inverse_graphics.errors import EngineError
-from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.supersampled import Supersampled
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine, EmbeddedSettings
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.supersampled import Supersampled
 
 LIBRARY = fuzz_library()
 ENGINES: dict[str, RenderEngine] = {

@@ -3,7 +3,7 @@ import pytest
 from inverse_graphics.benchmarks.render_stages import profile_stages
 from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.packs.pack import load_pack
-from inverse_graphics.render.embedded.visibility_numba import STAGES
+from inverse_graphics.rendering.embedded.visibility_numba import STAGES
 
 
 @pytest.fixture(scope="module")

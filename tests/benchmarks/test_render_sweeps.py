@@ -19,7 +19,7 @@ from inverse_graphics.benchmarks.render_sweeps import (
 )
 from inverse_graphics.benchmarks.scenes import RADIUS_M, ball_library, ball_mesh, ball_scenes
 from inverse_graphics.errors import StorageError
-from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine
 
 
 @pytest.mark.parametrize("faces", [10, 30, 100, 1000, 3000])

@@ -14,8 +14,8 @@ from inverse_graphics.families.dataset_making import make_dataset
 from inverse_graphics.families.registry import AnyFamilySettings, load_family
 from inverse_graphics.families.single_object import SingleObjectSettings
 from inverse_graphics.families.table_top import TableTopSettings
-from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering.engines import make_engine
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 
 SMALL = TableTopSettings(image_size=16, count_weights=(1, 1, 2))

@@ -7,7 +7,7 @@ from scipy.stats import chisquare, kstest
 
 from inverse_graphics.errors import SceneError
 from inverse_graphics.families.single_object import SingleObject, SingleObjectSettings
-from inverse_graphics.render.embedded.engine import EmbeddedEngine
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine
 from inverse_graphics.scene.camera_batch import project
 
 

@@ -8,8 +8,8 @@ from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.models.air3d.network import Air3D, Air3DSettings
 from inverse_graphics.models.weights import LoadedModel, ModelDocument
 from inverse_graphics.packs.pack import load_library
-from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering.engines import make_engine
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 from inverse_graphics.scene.scene_file import load_scene, save_scene

@@ -5,8 +5,8 @@ import torch
 
 from inverse_graphics.families.registry import load_family
 from inverse_graphics.inference.air3d_reader import Extents
-from inverse_graphics.render.engines import make_engine
-from inverse_graphics.render.supersampled import enlarged
+from inverse_graphics.rendering.engines import make_engine
+from inverse_graphics.rendering.supersampled import enlarged
 
 
 @pytest.mark.parametrize("name", ["table_top", "single_object"])

@@ -19,8 +19,8 @@ from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
 from inverse_graphics.optimisation.trace import Trace
-from inverse_graphics.render.embedded.engine import EmbeddedEngine
-from inverse_graphics.render.finite_difference.engine import FiniteDifference
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine
+from inverse_graphics.rendering.finite_difference.engine import FiniteDifference
 
 MODEL = GaussianModel(0.05)
 TABLE = TableTopSettings(image_size=32)

@@ -24,7 +24,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
     sample_sleep_batch,
 )
 from inverse_graphics.models.weights import load_model
-from inverse_graphics.render.engines import available_engines
+from inverse_graphics.rendering.engines import available_engines
 from inverse_graphics.scene.tensor_batch import TensorBatch
 from inverse_graphics.training import air3d_task
 from inverse_graphics.training.air3d_task import TEST, TRAINING, SceneEvaluator, build_air3d_task, stream

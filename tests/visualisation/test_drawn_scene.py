@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageColor, ImageDraw
 
 from inverse_graphics.inference.parse import Parse, ParsedObject
-from inverse_graphics.render.rendered_scene import render as render_scene
+from inverse_graphics.rendering.rendered_scene import render as render_scene
 from inverse_graphics.scene.scene import Scene
 from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.visualisation import scene_picture

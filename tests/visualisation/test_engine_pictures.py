@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from inverse_graphics.errors import EngineError
-from inverse_graphics.render.engines import available_engines
+from inverse_graphics.rendering.engines import available_engines
 from inverse_graphics.visualisation.documentation import draw_engines, pictured
 
 

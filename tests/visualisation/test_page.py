@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from inverse_graphics.inference.parse import Parse, ParsedObject
-from inverse_graphics.render.rendered_scene import RenderedScene
+from inverse_graphics.rendering.rendered_scene import RenderedScene
 from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sheet
 from inverse_graphics.visualisation.scene_picture import draw_scene

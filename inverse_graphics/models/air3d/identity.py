@@ -23,7 +23,7 @@ from inverse_graphics.models.air import Inference
 from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.observation.observation import Rendered
-from inverse_graphics.render.engine import Layers
+from inverse_graphics.rendering.engine import Layers
 
 Score = Callable[[Rendered, SceneLatents], Tensor]
 """Maps renders of prefixes (B, N + 1, …) and their scenes to what they are worth: (B, N + 1), nats."""

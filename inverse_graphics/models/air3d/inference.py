@@ -20,7 +20,7 @@ from inverse_graphics.models.air3d.network import Air3D, Latents
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.outlier_detector import ParsedImages
 from inverse_graphics.observation.observation import Observation
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
 

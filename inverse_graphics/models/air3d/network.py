@@ -41,10 +41,10 @@ from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.observation.registry import AnyNoise
-from inverse_graphics.render.backdrop import Backdrop, table_and_background
-from inverse_graphics.render.compositing import compose
-from inverse_graphics.render.engine import Layers, RenderEngine
-from inverse_graphics.render.engines import DEFAULT_ENGINE, make_engine
+from inverse_graphics.rendering.backdrop import Backdrop, table_and_background
+from inverse_graphics.rendering.compositing import compose
+from inverse_graphics.rendering.engine import Layers, RenderEngine
+from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.scene.batch import CameraBatch
 
 Channels = Annotated[int, Field(ge=4, le=1024)]

@@ -11,9 +11,9 @@ from inverse_graphics.families.family import SceneLatents
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.model import ObservationModel
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.engine import RenderEngine
-from inverse_graphics.render.rendering import render
+from inverse_graphics.rendering.backdrop import table_and_background
+from inverse_graphics.rendering.engine import RenderEngine
+from inverse_graphics.rendering.rendering import render
 from inverse_graphics.scene.batch import depth_order
 from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.tensor_batch import TensorBatch

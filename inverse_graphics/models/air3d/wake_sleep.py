@@ -37,7 +37,7 @@ from inverse_graphics.models.air3d.scene_latents import (
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.model import ObservationModel
 from inverse_graphics.observation.observation import Observation
-from inverse_graphics.render.engine import RenderEngine
+from inverse_graphics.rendering.engine import RenderEngine
 from inverse_graphics.scene.tensor_batch import TensorBatch
 
 

@@ -34,7 +34,7 @@ from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, sample_s
 from inverse_graphics.models.weights import ModelDocument, load_model, save_model
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.render.compositing import composite_layers
+from inverse_graphics.rendering.compositing import composite_layers
 
 
 @pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())

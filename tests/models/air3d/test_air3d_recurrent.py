@@ -28,8 +28,8 @@ from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, Obj
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.air3d.supervised import SupervisedObjective, SupervisedSettings
 from inverse_graphics.models.weights import ModelDocument, save_model
-from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.engine import Layers
+from inverse_graphics.rendering.backdrop import table_and_background
+from inverse_graphics.rendering.engine import Layers
 
 THREE = table(kinds=("glass", "mug"), counts=(1, 1, 1, 2))
 

@@ -23,9 +23,9 @@ from inverse_graphics.models.air3d.wake_sleep import (
     sample_sleep_batch,
 )
 from inverse_graphics.observation.gaussian import GaussianModel
-from inverse_graphics.render.backdrop import table_and_background
-from inverse_graphics.render.compositing import compose, composite_layers
-from inverse_graphics.render.engine import Layers
+from inverse_graphics.rendering.backdrop import table_and_background
+from inverse_graphics.rendering.compositing import compose, composite_layers
+from inverse_graphics.rendering.engine import Layers
 
 MUCH = StatePerturbation(
     position_m=0.5, orientation_degrees=90, camera_degrees=45, camera_m=1.0, wrong_kind=0.7

@@ -21,7 +21,7 @@ from inverse_graphics.models.air3d.search import Search, searched
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.render.embedded.engine import EmbeddedEngine, EmbeddedSettings
+from inverse_graphics.rendering.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
 TWO = table(BEFORE_IT, kinds=("glass", "mug"), counts=(1, 1, 1))
 FINAL = ElboSettings(warm_up_steps=0, wake=0, overlap_nats_per_m=0)
