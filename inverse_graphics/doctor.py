@@ -34,9 +34,12 @@ REINSTALL = "install inverse-graphics again: pip install --force-reinstall inver
 class Finding:
     """The result of one check.
 
-    area: group of checks, such as "engines".  name: what was checked.  state: "works", "missing" if it is
-    optional and absent, or "broken" if it is required and unusable.  detail: what was found.
-    remedy: what to do, or None if nothing is required.
+    Attributes:
+        area: group of checks, such as "engines".
+        name: what was checked.
+        state: "works", "missing" if it is optional and absent, or "broken" if it is required and unusable.
+        detail: what was found.
+        remedy: what to do, or None if nothing is required.
     """
 
     area: str

@@ -30,10 +30,19 @@ CHANNELS = 3
 class CompactionRow:
     """A share of positions that stay alive after each block's first unit.
 
-    active_share: of positions of all units.  multiply_adds: as a share of those of all units everywhere.
-    masked_ms, compacted_ms, plain_ms: of a batch, the fastest of several alternating runs; plain: all units
-    everywhere, without halting maps.  speedup: masked over compacted.  processor_speedup: likewise of the
-    thread's processor time, which other programs on the machine disturb less.  deviation: largest, of logits.
+    Attributes:
+        active_share: of positions of all units.
+        multiply_adds: as a share of those of all units everywhere.
+        masked_ms: of a batch, the fastest of several alternating runs; plain: all units everywhere, without
+            halting maps.
+        compacted_ms: of a batch, the fastest of several alternating runs; plain: all units everywhere,
+            without halting maps.
+        plain_ms: of a batch, the fastest of several alternating runs; plain: all units everywhere, without
+            halting maps.
+        speedup: masked over compacted.
+        processor_speedup: likewise of the thread's processor time, which other programs on the machine
+            disturb less.
+        deviation: largest, of logits.
     """
 
     pattern: str
@@ -49,7 +58,11 @@ class CompactionRow:
 
 
 class LaidDown:
-    """Halts where it is told to, whatever the logits.  share: of each map that stays alive."""
+    """Halts where it is told to, whatever the logits.
+
+    Args:
+        share: of each map that stays alive.
+    """
 
     def __init__(self, share: float, pattern: Pattern, seed: int) -> None:
         self.share, self.pattern, self.seed = share, pattern, seed

@@ -33,10 +33,15 @@ GOOD = 0.95
 class GradientRow:
     """Cosines of gradients with finite differences over scenes of objects that stand on a table.
 
-    loss: how pictures are compared, one of `PRODUCTS`.  of: whose gradient, the objects' poses alone, or with
-    the camera's.  share_good: of scenes with a cosine of 0.95 or more.  error: root mean square distance
-    between the two, over that of the differences.  like_embedded, like_embedded_share: median cosine with the
-    gradients of the embedded engine, three samples a pixel, and share of scenes in which it is 0.95 or more.
+    Attributes:
+        loss: how pictures are compared, one of `PRODUCTS`.
+        of: whose gradient, the objects' poses alone, or with the camera's.
+        share_good: of scenes with a cosine of 0.95 or more.
+        error: root mean square distance between the two, over that of the differences.
+        like_embedded: median cosine with the gradients of the embedded engine, three samples a pixel, and
+            share of scenes in which it is 0.95 or more.
+        like_embedded_share: median cosine with the gradients of the embedded engine, three samples a pixel,
+            and share of scenes in which it is 0.95 or more.
     """
 
     engine: str
@@ -186,7 +191,11 @@ def _fine(scenes: SceneBatch, engine: RenderEngine) -> Tensor:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """Blur by a Gaussian with a standard deviation of one pixel.  images: (B, 3, H, W)."""
+    """Blur by a Gaussian with a standard deviation of one pixel.
+
+    Args:
+        images: (B, 3, H, W).
+    """
     at = torch.arange(-4, 5, dtype=images.dtype)
     weights = torch.exp(-at.square() / 2)
     kernel = (weights / weights.sum()).expand(3, 1, 1, 9)

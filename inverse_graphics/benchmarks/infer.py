@@ -30,8 +30,12 @@ TIMED_ALONE = 50
 class InferRow:
     """Figures of one kind of images; None where they do not apply.
 
-    count_accuracy … camera_error_degrees: see `Scores`.  warned: share with a warning.  images_per_second:
-    from files, in batches.  milliseconds_alone: median time of one image by itself, from memory.
+    count_accuracy … camera_error_degrees: see `Scores`.
+
+    Attributes:
+        warned: share with a warning.
+        images_per_second: from files, in batches.
+        milliseconds_alone: median time of one image by itself, from memory.
     """
 
     images: str
@@ -56,11 +60,15 @@ def benchmark_infer(
 ) -> Iterator[InferRow]:
     """Measure a parser on `number` in-distribution images, and on out-of-distribution images.
 
-    digits: for 2D models, which test digits.  seed: which images.  progress: called with the name of each
-    kind of images. Kinds whose files are not on this machine are left out.
+    Args:
+        digits: for 2D models, which test digits.
+        seed: which images.
+        progress: called with the name of each kind of images. Kinds whose files are not on this machine are
+            left out.
 
     Raises:
         DataError: the digits are missing and cannot be fetched.
+
     """
     suite = SUITES[parser.document.kind](parser.document, digits)
     progress(suite.name)

@@ -51,11 +51,16 @@ AS_LIKELY = 10.0
 class OptimiseRow:
     """Figures of one method over all images.
 
-    success, placed, counted: shares of images, see `SceneSuccess`.  as_likely: share whose inferred scene has
-    a log p(x, scene) of at most 10 nats less than the true one.  log_likelihood: median log p(x | scene),
-    nats.  above_truth: median of that less the true scene's.
-    seconds_alone: median processor time of one image by itself, which does not depend on other
-    processes; 0 for the truth.  times_network: multiple of the network's.
+    Attributes:
+        success: shares of images, see `SceneSuccess`.
+        placed: shares of images, see `SceneSuccess`.
+        counted: shares of images, see `SceneSuccess`.
+        as_likely: share whose inferred scene has a log p(x, scene) of at most 10 nats less than the true one.
+        log_likelihood: median log p(x | scene), nats.
+        above_truth: median of that less the true scene's.
+        seconds_alone: median processor time of one image by itself, which does not depend on other processes;
+            0 for the truth.
+        times_network: multiple of the network's.
     """
 
     method: str
@@ -112,8 +117,11 @@ class OptimiseBenchmark:
     ) -> Iterator[OptimiseRow]:
         """Measure the truth, the network, and each search.
 
-        restarts: numbers of restarts, from 1.  gradients_alone: also search without proposals and with one
-        candidate per start.  steps: of each search.  progress: called with the name of each method.
+        Args:
+            restarts: numbers of restarts, from 1.
+            gradients_alone: also search without proposals and with one candidate per start.
+            steps: of each search.
+            progress: called with the name of each method.
         """
         yield self._row("truth", 1, 0, self.held_out.truth, 0.0)
         progress("network")

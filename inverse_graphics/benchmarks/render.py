@@ -87,11 +87,16 @@ PACK = "crockery"
 class RenderRow:
     """Scenes per second of one engine at one size and batch; backward is None without gradients.
 
-    forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward: the same with
-    gradients of all of them with respect to poses, tints, cameras and lights.  objects, faces: a scene's.
-    covered: pixels that the objects of a scene cover, each by itself, added up.
-    pose_gradients_per_second: scenes with their image's gradient by the objects' poses, by differences; of
-    engines that draw layers and have no gradients.  overhead: how much longer that takes than its renderings.
+    forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward: the same with gradients
+    of all of them with respect to poses, tints, cameras and lights.
+
+    Attributes:
+        objects: a scene's.
+        faces: a scene's.
+        covered: pixels that the objects of a scene cover, each by itself, added up.
+        pose_gradients_per_second: scenes with their image's gradient by the objects' poses, by differences;
+            of engines that draw layers and have no gradients.
+        overhead: how much longer that takes than its renderings.
     """
 
     engine: str
@@ -120,11 +125,14 @@ def benchmark_render(
 ) -> Iterator[RenderRow]:
     """Time each engine at each size (height, width), batch, number of faces and of objects.
 
-    faces: of each object, which is then a ball; None for crockery, of about 1,000.  objects: in each scene.
-    Figures are medians over about `seconds` each way; all engines are given the same scenes.
+    Args:
+        faces: of each object, which is then a ball; None for crockery, of about 1,000.
+        objects: in each scene. Figures are medians over about `seconds` each way; all engines are given the
+            same scenes.
 
     Raises:
         EngineError: an unknown engine, or one that does not work here.
+
     """
     for count in faces:
         library = load_pack(PACK).library() if count is None else ball_library(count)

@@ -27,10 +27,13 @@ PACKS = ("crockery", "primitives")
 class FuzzResult:
     """What came out of random scenes.
 
-    values: numbers looked at, in pictures and gradients.  non_finite: how many of them are NaN or infinite;
-    +inf in depth, which says that nothing is there, is no such value, and carries no gradient.
-    showing: scenes in which an object is seen.  offenders: "seed:index" of up to ten scenes with such values,
-    which are `wild_scenes(250, …, seed)`, entry index.
+    Attributes:
+        values: numbers looked at, in pictures and gradients.
+        non_finite: how many of them are NaN or infinite; +inf in depth, which says that nothing is there, is
+            no such value, and carries no gradient.
+        showing: scenes in which an object is seen.
+        offenders: "seed:index" of up to ten scenes with such values, which are `wild_scenes(250, …, seed)`,
+            entry index.
     """
 
     engine: str

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 class Growth:
     """A straight line through measured costs, fixed + each · x, and how far from straight they are.
 
-    fixed, each: seconds.  deviation: the largest relative distance of a measured cost from the line.
-    slope: of the cost in a double logarithmic plot, over the upper octaves of x: 1 where it is proportional,
-    0 where it does not depend on x.
+    Attributes:
+        fixed: seconds.
+        each: seconds.
+        deviation: the largest relative distance of a measured cost from the line.
+        slope: of the cost in a double logarithmic plot, over the upper octaves of x: 1 where it is
+            proportional, 0 where it does not depend on x.
     """
 
     fixed: float
@@ -38,7 +41,9 @@ class Growth:
 def growth(x: Sequence[float], seconds: Sequence[float]) -> Growth:
     """Fit a line with non-negative fixed part, each cost weighed by its own size, and the upper slope.
 
-    x, seconds: positive, at least two.
+    Args:
+        x: positive, at least two.
+        seconds: positive, at least two.
     """
     from scipy.optimize import nnls
 
@@ -119,7 +124,10 @@ def _row(varied: str, engine: str, setting: Setting, batch: int, device: str, se
 class GrowthRow:
     """How the seconds a scene of one engine grow along one sweep; see `Growth`.
 
-    of: "forward" or "forward and backward".  microseconds_fixed, microseconds_each: a scene's cost as a line.
+    Attributes:
+        of: "forward" or "forward and backward".
+        microseconds_fixed: a scene's cost as a line.
+        microseconds_each: a scene's cost as a line.
     """
 
     varied: str

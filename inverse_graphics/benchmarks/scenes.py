@@ -270,7 +270,8 @@ def with_leaves(
 ) -> tuple[list[Tensor], SceneBatch]:
     """Copies of some quantities that gradients flow to, and scenes made of them.
 
-    quantities: names of tensors, by the part of the scenes that holds them.
+    Args:
+        quantities: names of tensors, by the part of the scenes that holds them.
     """
     leaves: list[Tensor] = []
     for part, names in quantities.items():

@@ -15,8 +15,10 @@ from inverse_graphics.training.run import run, run_folder
 class TrainingRow:
     """One seed's run; seconds are of training, without evaluations.
 
-    seconds_to_98, steps_to_98: until the first held-out count accuracy of 98 %; None if never.
-    seconds_to_99_5: likewise 99.5 %.
+    Attributes:
+        seconds_to_98: until the first held-out count accuracy of 98 %; None if never.
+        steps_to_98: until the first held-out count accuracy of 98 %; None if never.
+        seconds_to_99_5: likewise 99.5 %.
     """
 
     recipe: str
@@ -39,7 +41,9 @@ def benchmark_training(
 ) -> Iterator[TrainingRow]:
     """Train a recipe from each seed, resuming runs that were begun.
 
-    folder: holds one run folder per seed; `runs/` unless given.  progress: called with a line for each seed.
+    Args:
+        folder: holds one run folder per seed; `runs/` unless given.
+        progress: called with a line for each seed.
     """
     for seed in seeds:
         seeded = recipe.model_copy(update={"seed": seed})

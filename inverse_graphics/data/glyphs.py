@@ -16,7 +16,12 @@ from inverse_graphics.errors import DataError
 
 @dataclass(frozen=True)
 class Glyphs:
-    """Labelled glyphs.  images: (n, height, width) uint8, ink 255 on 0.  labels: (n,) int64, at least 0."""
+    """Labelled glyphs.
+
+    Attributes:
+        images: (n, height, width) uint8, ink 255 on 0.
+        labels: (n,) int64, at least 0.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -63,7 +68,8 @@ class Split(NamedTuple):
 def tight_boxes(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Compute bounding boxes of the pixels > 0: (n, 4), x, y, width, height; zeros for blank images.
 
-    images: (n, height, width).
+    Args:
+        images: (n, height, width).
     """
     columns: NDArray[np.bool_] = images.max(axis=1) > 0
     rows: NDArray[np.bool_] = images.max(axis=2) > 0
@@ -89,12 +95,18 @@ def place_disjoint(
 ) -> NDArray[np.int64]:
     """Sample top left corners, uniform over all placements whose boxes lie in the image and are disjoint.
 
-    extents: (B, M, 2), width and height; zeros mark an empty slot, which gets the corner (0, 0).  size: side
-    of the image, pixels.  generator: source of randomness.  Returns (B, M, 2). Whole placements are proposed
-    and rejected, as moving only the object that overlaps would not be uniform.
+    Args:
+        extents: (B, M, 2), width and height; zeros mark an empty slot, which gets the corner (0, 0).
+        size: side of the image, pixels.
+        generator: source of randomness.
+
+    Returns:
+        (B, M, 2). Whole placements are proposed and rejected, as moving only the object that overlaps would
+        not be uniform.
 
     Raises:
         DataError: no valid placement was found.
+
     """
     corners = np.zeros_like(extents)
     waiting = np.arange(len(extents))
@@ -118,12 +130,19 @@ def place_overlapping(
 ) -> tuple[NDArray[np.int64], Layers]:
     """Sample top left corners, uniform over all allowed placements in the image, and render their layers.
 
-    inks: for each image, the ink of its objects.  extents: (B, M, 2), width and height; zeros mark an empty
-    slot.  size: side of the image, pixels.  generator: source of randomness.  allowed: maps layers of B'
-    images to a mask (B',) of the valid ones.  Returns corners (B, M, 2) and layers.
+    Args:
+        inks: for each image, the ink of its objects.
+        extents: (B, M, 2), width and height; zeros mark an empty slot.
+        size: side of the image, pixels.
+        generator: source of randomness.
+        allowed: maps layers of B' images to a mask (B',) of the valid ones.
+
+    Returns:
+        corners (B, M, 2) and layers.
 
     Raises:
         DataError: no allowed placement was found.
+
     """
     corners = np.zeros_like(extents)
     layers = np.zeros((*extents.shape[:2], size, size), np.float32)
@@ -178,7 +197,12 @@ def _render_layers(
 def _disjoint(corners: NDArray[np.int64], extents: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether no two boxes of an image overlap; empty slots overlap none.
 
-    corners: (K, B, M, 2).  extents: (B, M, 2).  Returns (K, B).
+    Args:
+        corners: (K, B, M, 2).
+        extents: (B, M, 2).
+
+    Returns:
+        (K, B).
     """
     far = corners + extents
     fits = np.ones(corners.shape[:2], np.bool_)

@@ -66,12 +66,15 @@ FILES = (*_IMAGES.values(), *_LABELS.values())
 def load_digits(split: Part, source: Source = "full") -> Glyphs:
     """Load the digits of one split.
 
-    split: of the published set.  source: "full" for the published set, 60,000 training and 10,000 test
-    digits, located or fetched by `inverse_graphics.data.store`; "shipped" for the subset inside this package,
-    which needs no network.
+    Args:
+        split: of the published set.
+        source: "full" for the published set, 60,000 training and 10,000 test digits, located or fetched by
+            `inverse_graphics.data.store`; "shipped" for the subset inside this package, which needs no
+            network.
 
     Raises:
         DataError: the published files are missing and cannot be fetched, or are damaged.
+
     """
     if source == "shipped":
         images, labels = (read_shipped(f"mnist_small/{split}-{kind}") for kind in ("images", "labels"))

@@ -53,10 +53,11 @@ class Noise(BaseModel):
 class Grid(BaseModel):
     """Horizontal and vertical lines, one pixel wide, on black.
 
-    spacing: smallest and largest distance between lines, pixels.  brightness: smallest and largest grey
-    level.
-
     Both, and the place of the first line, are sampled for each image.
+
+    Attributes:
+        spacing: smallest and largest distance between lines, pixels.
+        brightness: smallest and largest grey level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,15 +98,16 @@ GlyphPlacement = Literal["disjoint", "adding", "overlapping"]
 class MultiObjectSettings(BaseModel):
     """Settings of images of several objects.
 
-    size: side of the square image, pixels.
-    count_weights: relative frequency of 0, 1, 2, … objects; they need not sum to one.
-    held_out_count_weights: likewise in test images, if these are to differ.
-    placement: "disjoint", bounding boxes do not overlap; "adding", they may, but the summed ink is at most 1
-    in every pixel, as in pyro's multi-MNIST; "overlapping", objects occlude each other, and of each at least
-    the share `visible` is visible.
-    visible: smallest visible share of an object's ink, in [0, 1].
-    scale: smallest and largest factor by which a glyph is resized.
-    background: behind the objects; ink is white and opaque.
+    Attributes:
+        size: side of the square image, pixels.
+        count_weights: relative frequency of 0, 1, 2, … objects; they need not sum to one.
+        held_out_count_weights: likewise in test images, if these are to differ.
+        placement: "disjoint", bounding boxes do not overlap; "adding", they may, but the summed ink is at
+            most 1 in every pixel, as in pyro's multi-MNIST; "overlapping", objects occlude each other, and of
+            each at least the share `visible` is visible.
+        visible: smallest visible share of an object's ink, in [0, 1].
+        scale: smallest and largest factor by which a glyph is resized.
+        background: behind the objects; ink is white and opaque.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,9 +162,11 @@ _PAPER = MultiObjectSettings()
 class MultiObjectBatch(NamedTuple):
     """B images and their objects; slots beyond an image's count have zero boxes and the label −1.
 
-    images: (B, size, size) float32 in [0, 1].  counts: (B,) int64.
-    boxes: (B, M, 4) int64, x and y of the top left pixel, width, height, in pixels, of each bounding box.
-    labels: (B, M) int64.
+    Attributes:
+        images: (B, size, size) float32 in [0, 1].
+        counts: (B,) int64.
+        boxes: (B, M, 4) int64, x and y of the top left pixel, width, height, in pixels, of each bounding box.
+        labels: (B, M) int64.
     """
 
     images: NDArray[np.float32]
@@ -198,10 +202,14 @@ class MultiObjectImages:
     def batch(self, size: int, seed: int, index: int) -> MultiObjectBatch:
         """Sample batch `index` of stream `seed`.
 
-        size: number of images.  seed: in [0, 2⁶⁴).  index: in [0, 2⁶⁴).
+        Args:
+            size: number of images.
+            seed: in [0, 2⁶⁴).
+            index: in [0, 2⁶⁴).
 
         Raises:
             DataError: no valid placement of the sampled glyphs was found.
+
         """
         settings = self.settings
         generator = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
@@ -250,7 +258,12 @@ class MultiObjectImages:
         return corners, layers.sum(axis=1) if adding else 1 - np.prod(1 - layers, axis=1)
 
     def _inks(self, chosen: NDArray[np.int64], extents: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-        """The ink of one image's objects.  chosen: (M,).  extents: (M, 2), zeros where there is none."""
+        """The ink of one image's objects.
+
+        Args:
+            chosen: (M,).
+            extents: (M, 2), zeros where there is none.
+        """
         pairs = zip(chosen.tolist(), extents.tolist(), strict=True)
         return [self.glyphs.ink(glyph, width, height) for glyph, (width, height) in pairs if width > 0]
 

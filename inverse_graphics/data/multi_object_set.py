@@ -57,7 +57,8 @@ OLD_SHARES = {"learnt": "train", "kept": "calibration", "held_out": "test"}
 class ImageSetSettings(BaseModel):
     """All that a set's bytes depend on, but for versions.
 
-    share: whose glyphs: those for training, for calibrating the outlier detector, or for testing.
+    Attributes:
+        share: whose glyphs: those for training, for calibrating the outlier detector, or for testing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,7 +74,11 @@ class ImageSetSettings(BaseModel):
 
 
 class ImageSetDocument(BaseModel):
-    """What `canvases.json` holds.  sha256: of each part's file, in order; none until all are there."""
+    """What `canvases.json` holds.
+
+    Attributes:
+        sha256: of each part's file, in order; none until all are there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -20,8 +20,11 @@ PUBLISHED: dict[str, tuple[Resource, ...]] = {
 class FoundFile(NamedTuple):
     """A published file.
 
-    name: in a data folder.  path: on this machine; None if it is missing.  size: unpacked, bytes.
-    sha256: of the unpacked bytes.
+    Attributes:
+        name: in a data folder.
+        path: on this machine; None if it is missing.
+        size: unpacked, bytes.
+        sha256: of the unpacked bytes.
     """
 
     name: str

@@ -27,7 +27,8 @@ _DIGITS: dict[Source, str] = {
 class MultiMnistData(MultiObjectSettings):
     """MNIST's digits.
 
-    digits: "full" for the published set, "shipped" for the subset inside the package.
+    Attributes:
+        digits: "full" for the published set, "shipped" for the subset inside the package.
     """
 
     objects: ClassVar[str] = "digits"
@@ -71,7 +72,8 @@ class DSpritesData(MultiObjectSettings):
 class OmniglotData(MultiObjectSettings):
     """Omniglot's letters, which consist of strokes; the number of strokes is not known.
 
-    letters: "full" for ten published alphabets, "shipped" for the subset inside the package.
+    Attributes:
+        letters: "full" for ten published alphabets, "shipped" for the subset inside the package.
     """
 
     objects: ClassVar[str] = "letters"

@@ -212,9 +212,11 @@ FOLDER_VARIABLE = "INVERSE_GRAPHICS_DATA"
 class Resource:
     """One published file.
 
-    name: its path in a data folder, without .gz, such as "mnist/train-images-idx3-ubyte".
-    sha256: of the *unpacked* bytes, so that any compression is accepted.  size: likewise, bytes.
-    urls: of gzip copies, in the order in which they are requested.
+    Attributes:
+        name: its path in a data folder, without .gz, such as "mnist/train-images-idx3-ubyte".
+        sha256: of the *unpacked* bytes, so that any compression is accepted.
+        size: likewise, bytes.
+        urls: of gzip copies, in the order in which they are requested.
     """
 
     name: str

@@ -11,7 +11,11 @@ from inverse_graphics.distributions.draws import draw_categories, draw_integers,
 
 
 class Categorical(NamedTuple):
-    """Distribution over K kinds.  log_probs: (..., K), normalised, nats."""
+    """Distribution over K kinds.
+
+    Attributes:
+        log_probs: (..., K), normalised, nats.
+    """
 
     log_probs: Tensor
 
@@ -42,9 +46,14 @@ class Categorical(NamedTuple):
 def truncated_geometric(log_odds: float, max_count: int) -> Tensor:
     """Log-probabilities of the counts 0 … max_count: p(n) ∝ exp(n · log_odds).
 
-    log_odds: log-ratio of the probabilities of n + 1 and n objects, nats; 0 is the uniform prior, negative
-    values prefer few objects.  max_count: the largest count.  Returns (max_count + 1,), nats.
-    Source: Eslami et al. 2016, section 2.1 (a geometric prior), truncated at `max_count`.
+    Args:
+        log_odds: log-ratio of the probabilities of n + 1 and n objects, nats; 0 is the uniform prior,
+            negative values prefer few objects.
+        max_count: the largest count.
+
+    Returns:
+        (max_count + 1,), nats. Source: Eslami et al. 2016, section 2.1 (a geometric prior), truncated at
+        `max_count`.
     """
     return torch.log_softmax(log_odds * torch.arange(max_count + 1, dtype=torch.float64), dim=0).float()
 
@@ -52,15 +61,26 @@ def truncated_geometric(log_odds: float, max_count: int) -> Tensor:
 def mixture_log_prob(logits: Tensor, log_prob_of_components: Tensor) -> Tensor:
     """Log density of a mixture from the log densities of its components.
 
-    logits: (..., M), of the weights, unnormalised.  log_prob_of_components: (..., M), nats.  Returns (...).
+    Args:
+        logits: (..., M), of the weights, unnormalised.
+        log_prob_of_components: (..., M), nats.
+
+    Returns:
+        (...).
     """
     return torch.logsumexp(torch.log_softmax(logits, -1) + log_prob_of_components, -1)
 
 
 def sample_component(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """Sample the index of a component.  logits: (..., M).  Returns (..., 1), int64, an index for `gather`.
+    """Sample the index of a component.
 
     The argmax of logits plus Gumbel noise is distributed by their softmax (Gumbel 1954).
+
+    Args:
+        logits: (..., M).
+
+    Returns:
+        (..., 1), int64, an index for `gather`.
     """
     uniform = draw_uniform(logits.shape, generator, logits)
     gumbel = -(-(uniform + torch.finfo(logits.dtype).tiny).log()).log()

@@ -30,7 +30,11 @@ def draw_integers(high: int, shape: Sequence[int], generator: torch.Generator, l
 def draw_categories(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Draw `count` indices of each row in proportion to its weights, with replacement.
 
-    weights: (R, K), not negative.  Returns (R, count), int64.
+    Args:
+        weights: (R, K), not negative.
+
+    Returns:
+        (R, count), int64.
     """
     drawn = torch.multinomial(weights.to(generator.device), count, replacement=True, generator=generator)
     return drawn.to(weights.device)

@@ -12,7 +12,12 @@ from inverse_graphics.distributions.draws import draw_normal, draw_uniform
 
 
 class Gaussian(NamedTuple):
-    """Independent normal components.  mean, std: (..., D), std > 0."""
+    """Independent normal components.
+
+    Attributes:
+        mean: (..., D), std > 0.
+        std: (..., D), std > 0.
+    """
 
     mean: Tensor
     std: Tensor
@@ -47,11 +52,12 @@ _SQRT_HALF = math.sqrt(0.5)
 class TruncatedNormal(NamedTuple):
     """Independent normal components, each conditioned to lie between its bounds.
 
-    mean: (..., D), within [low, high]; the mode, and the mean of the normal before truncation.
-    std: (..., D), > 0, of the normal before truncation; 1e-3 to 100 times the interval's width is safe.
-    low: broadcasts to (..., D).
-    high: broadcasts to (..., D), > low. As std grows, the distribution tends to the uniform one.
-    Source: Johnson, Kotz & Balakrishnan 1994, "Continuous univariate distributions" 1, section 13.10.1.
+    Attributes:
+        mean: (..., D), within [low, high]; the mode, and the mean of the normal before truncation.
+        std: (..., D), > 0, of the normal before truncation; 1e-3 to 100 times the interval's width is safe.
+        low: broadcasts to (..., D).
+        high: broadcasts to (..., D), > low. As std grows, the distribution tends to the uniform one. Source:
+            Johnson, Kotz & Balakrishnan 1994, "Continuous univariate distributions" 1, section 13.10.1.
     """
 
     mean: Tensor

@@ -26,12 +26,14 @@ MODE_RADIUS = 0.5
 class SymmetricRotations(NamedTuple):
     """Distribution of the orientation of a symmetric object, modulo its symmetry group.
 
-    mixture: of the orientation, (..., M) components.  symmetry_group: (..., S, 3, 3), the rotations that
-    leave the object unchanged, including the identity.  log_symmetry_weight: (..., S), −log of their number,
-    or −∞ for padding.
-
     Symmetric orientations are one outcome, whose density is the mean of the mixture's density over them; the
     density of the uniform distribution is again 1.
+
+
+    Attributes:
+        mixture: of the orientation, (..., M) components.
+        symmetry_group: (..., S, 3, 3), the rotations that leave the object unchanged, including the identity.
+        log_symmetry_weight: (..., S), −log of their number, or −∞ for padding.
     """
 
     mixture: RotationMixture
@@ -84,13 +86,17 @@ class SymmetricRotations(NamedTuple):
 class RotationMixture(NamedTuple):
     """M components over a rotation, each location · exp(v) with v normal in the object's own frame.
 
-    logits: (..., M), of the weights, unnormalised.  location: (..., M, 3, 3), rotations.
-    std: (..., M), radians, of each of the three components of the rotation vector v: one for all three, so
-    that densities follow from the angle alone, which one matrix product gives for all components at once.
-
     Densities are with respect to the Haar measure of total mass 1, so the uniform distribution's is 1. They
     integrate to one within 1e-3 for std ≤ 1.25: the vectors v + 2πk along v's axis are the same rotation; of
     these the two shortest are summed, the second only at angles above ½.
+
+
+    Attributes:
+        logits: (..., M), of the weights, unnormalised.
+        location: (..., M, 3, 3), rotations.
+        std: (..., M), radians, of each of the three components of the rotation vector v: one for all three,
+            so that densities follow from the angle alone, which one matrix product gives for all components
+            at once.
     """
 
     logits: Tensor
@@ -138,7 +144,8 @@ class RotationMixture(NamedTuple):
     def enumerated_kl_to_uniform(self, rotations: Tensor) -> Tensor:
         """Estimate KL(self ‖ uniform) from one weighted sample of every component: (...), nats.
 
-        rotations: (..., M, 3, 3), as from `sample_components`. Unbiased; gradients reach the logits too.
+        Args:
+            rotations: (..., M, 3, 3), as from `sample_components`. Unbiased; gradients reach the logits too.
         """
         return (torch.softmax(self.logits, -1) * self._at_components(rotations)).sum(-1)
 
@@ -151,7 +158,15 @@ class RotationMixture(NamedTuple):
 
 
 def _gather_rotation(rotations: Tensor, index: Tensor) -> Tensor:
-    """One of M rotations each.  rotations: (..., M, 3, 3).  index: (..., 1).  Returns (..., 3, 3)."""
+    """One of M rotations each.
+
+    Args:
+        rotations: (..., M, 3, 3).
+        index: (..., 1).
+
+    Returns:
+        (..., 3, 3).
+    """
     return torch.take_along_dim(rotations, index[..., None, None], dim=-3).squeeze(-3)
 
 
@@ -165,10 +180,14 @@ def _angle2(cosine: Tensor) -> Tensor:
 
 
 def _log_density(angle2: Tensor, std: Tensor) -> Tensor:
-    """Log Haar density of rotations by an angle θ ≤ π with a normal rotation vector.  angle2: θ², (...).
+    """Log Haar density of rotations by an angle θ ≤ π with a normal rotation vector.
 
     The exponential map's volume is dR = 2 (1 − cos θ)/θ² dv / 8π² (Chirikjian 2012, "Stochastic models,
     information theory, and Lie groups" 2, section 10.6), and the vector of angle θ − 2π is the same rotation.
+
+
+    Args:
+        angle2: θ², (...).
     """
     direct = _log_normal(angle2, std) + _log_stretch(angle2)
     far = angle2 > 0.25  # at smaller angles its density diverges like 1/θ², with negligible mass

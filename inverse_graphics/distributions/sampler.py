@@ -64,7 +64,9 @@ class Bounded(Posterior, Protocol):
 class DefensiveMixture(NamedTuple):
     """Weights of the uniform component of a proposal.
 
-    kinds: weight for categorical values, in [0, 1].  rest: weight for all other values, in [0, 1].
+    Attributes:
+        kinds: weight for categorical values, in [0, 1].
+        rest: weight for all other values, in [0, 1].
     """
 
     kinds: float = 0.0

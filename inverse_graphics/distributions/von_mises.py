@@ -21,9 +21,14 @@ _REACH = 3.6  # beyond sin(t/2) = 3.6/√κ the density has fallen by e^−26; 1
 def von_mises_quantile(u: Tensor, concentration: Tensor) -> Tensor:
     """Compute the quantile u of the von Mises distribution with mean 0.
 
-    u: (...), float64, in [0, 1].  concentration: (...), > 0.  Returns (...), radians in [−π, π], of the dtype
-    of `concentration`, exact to its rounding. The gradient in the concentration κ is that of implicit
-    reparameterisation, −(∂F/∂κ)/p (Figurnov et al. 2018, eq. 5); none flows into u.
+    Args:
+        u: (...), float64, in [0, 1].
+        concentration: (...), > 0.
+
+    Returns:
+        (...), radians in [−π, π], of the dtype of `concentration`, exact to its rounding. The gradient in the
+        concentration κ is that of implicit reparameterisation, −(∂F/∂κ)/p (Figurnov et al. 2018, eq. 5); none
+        flows into u.
     """
     with torch.no_grad():
         angle, slope = _solve(2 * u - 1, concentration.double())
@@ -87,8 +92,10 @@ _LOG_TWO_PI = math.log(2 * math.pi)
 class VonMisesMixture(NamedTuple):
     """M von Mises components over an angle in radians.
 
-    logits: (..., M), of the weights, unnormalised.  location: (..., M), radians, any.
-    concentration: (..., M), > 0, tested from 1e-3 (nearly uniform) to 1e4 (std 0.01 rad).
+    Attributes:
+        logits: (..., M), of the weights, unnormalised.
+        location: (..., M), radians, any.
+        concentration: (..., M), > 0, tested from 1e-3 (nearly uniform) to 1e4 (std 0.01 rad).
     """
 
     logits: Tensor
@@ -142,7 +149,8 @@ class VonMisesMixture(NamedTuple):
     def enumerated_kl_to_uniform(self, angles: Tensor) -> Tensor:
         """Estimate KL(self ‖ uniform) from one weighted sample of every component: (...), nats.
 
-        angles: (..., M), as from `sample_components`. Unbiased; gradients reach the logits too.
+        Args:
+            angles: (..., M), as from `sample_components`. Unbiased; gradients reach the logits too.
         """
         weights = torch.softmax(self.logits, -1)
         return (weights * (self._at_components(angles) + _LOG_TWO_PI)).sum(-1)

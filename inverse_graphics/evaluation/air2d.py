@@ -53,11 +53,14 @@ def evaluate2d(
 ) -> dict[str, Any]:
     """Evaluate a network on the recipe's held-out images: shares, and nats elsewhere, as JSON holds them.
 
-    images: how many.  samples: of the importance-weighted bound.  advance: called with the number of images
-    done.
+    Args:
+        images: how many.
+        samples: of the importance-weighted bound.
+        advance: called with the number of images done.
 
     Raises:
         DataError: the data is missing and cannot be fetched.
+
     """
     batch = open_streams(recipe.data).test.fixed_set(images, seed)
     device = next(network.parameters()).device

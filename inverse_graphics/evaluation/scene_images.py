@@ -67,15 +67,28 @@ class InDistributionScenes:
         return cls(settings, build_family(settings.family))
 
     def sample(self, count: int, seed: int) -> SceneBatch:
-        """Sample scenes.  count: how many.  seed: which."""
+        """Sample scenes.
+
+        Args:
+            count: how many.
+            seed: which.
+        """
         return self.family.sample(count, generator_of(seed)).scene
 
     def noisy_images(self, scenes: SceneBatch, seed: int) -> Images:
-        """Images with the noise that the model assumes, (H, W, 3) each, in [0, 1].  seed: of the noise."""
+        """Images with the noise that the model assumes, (H, W, 3) each, in [0, 1].
+
+        Args:
+            seed: of the noise.
+        """
         return list(self.observe(scenes, seed).to_arrays())
 
     def observe(self, scenes: SceneBatch, seed: int) -> Observation:
-        """The same, as one observation.  seed: of the noise."""
+        """The same, as one observation.
+
+        Args:
+            seed: of the noise.
+        """
         model = self.settings.noise.model(self.settings.sigma)
         render = renders(scenes, self.family)
         render = render.replace(rgb=render.rgb.clamp(0, 1))
@@ -264,9 +277,11 @@ WITHIN_M, WITHIN_DEGREES = 0.02, 15.0
 class SceneSuccess(NamedTuple):
     """Of each image, (B,) bool.
 
-    counted: the count is right.  placed: and every true object has one of its own kind within `WITHIN_M`, in
-    the world.  succeeded: and each is turned by at most `WITHIN_DEGREES` from the true one, modulo its
-    symmetry. Objects that others hide count as the others do.
+    Attributes:
+        counted: the count is right.
+        placed: and every true object has one of its own kind within `WITHIN_M`, in the world.
+        succeeded: and each is turned by at most `WITHIN_DEGREES` from the true one, modulo its symmetry.
+            Objects that others hide count as the others do.
     """
 
     counted: Tensor
@@ -279,7 +294,8 @@ def scene_success(
 ) -> SceneSuccess:
     """Compare inferred with true scenes, image by image.
 
-    symmetries: of each kind that `asset` indexes.
+    Args:
+        symmetries: of each kind that `asset` indexes.
     """
     predicted, truth = predicted.to_float64(), truth.to_float64()
     slots = matched_slots(predicted, truth, WITHIN_M)

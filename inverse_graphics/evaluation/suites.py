@@ -25,11 +25,15 @@ OutOfDistributionImages = Mapping[str, Callable[[int, np.random.Generator], Imag
 class Scores(NamedTuple):
     """Accuracy of parses; None where a figure does not apply.
 
-    count_accuracy: share of images whose count is right.  overlap: median intersection over union of a true
-    tight box and the best inferred box, where the count is right.  identity_accuracy: share of true objects
-    that are found and named right.  position_error_m: median over objects found.
-    rotation_error_degrees: median over objects named right, of the worst of the kinds that have an
-    orientation.  camera_error_degrees: median over images.
+    Attributes:
+        count_accuracy: share of images whose count is right.
+        overlap: median intersection over union of a true tight box and the best inferred box, where the count
+            is right.
+        identity_accuracy: share of true objects that are found and named right.
+        position_error_m: median over objects found.
+        rotation_error_degrees: median over objects named right, of the worst of the kinds that have an
+            orientation.
+        camera_error_degrees: median over images.
     """
 
     count_accuracy: float | None = None
@@ -42,7 +46,11 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class InDistributionImages:
-    """New images from a model's training distribution.  score: compares parses of them with the truth."""
+    """New images from a model's training distribution.
+
+    Attributes:
+        score: compares parses of them with the truth.
+    """
 
     images: Images
     score: Callable[[Sequence[Parse]], Scores]
@@ -58,10 +66,13 @@ class EvaluationSuite(Protocol):
     def in_distribution(self, number: int, seed: int) -> InDistributionImages:
         """Make in-distribution images.
 
-        number: how many.  seed: which.
+        Args:
+            number: how many.
+            seed: which.
 
         Raises:
             DataError: data that they are made of is missing and cannot be fetched.
+
         """
 
     @property
@@ -80,7 +91,11 @@ SUITES: Registry[MakeSuite] = Registry(
 
 @dataclass(frozen=True)
 class DigitSuite:
-    """The `EvaluationSuite` of 2D models.  digits: which test digits."""
+    """The `EvaluationSuite` of 2D models.
+
+    Attributes:
+        digits: which test digits.
+    """
 
     digits: Source
     name: str = "multi-MNIST"

@@ -45,8 +45,10 @@ class _Frozen(BaseModel):
 class DatasetSettings(_Frozen):
     """All that a data set's bytes depend on, but for versions and the packs' contents.
 
-    sigma: standard deviation of the noise added to each channel of each pixel, in shares of full brightness;
-    what leaves [0, 1] is clipped, as a picture file cannot hold it.  engine: the render engine's name.
+    Attributes:
+        sigma: standard deviation of the noise added to each channel of each pixel, in shares of full
+            brightness; what leaves [0, 1] is clipped, as a picture file cannot hold it.
+        engine: the render engine's name.
     """
 
     family: AnyFamilySettings
@@ -86,8 +88,10 @@ class OrbitTruth(_Frozen):
 class Truth(_Frozen):
     """What is known of one image.
 
-    scene: objects are numbered in the mask by their order here, from 1, the nearest first.  visible_px: in
-    how many pixels each of them is seen; alone_px: in how many it would be seen if nothing hid it.
+    Attributes:
+        scene: objects are numbered in the mask by their order here, from 1, the nearest first.
+        visible_px: in how many pixels each of them is seen; alone_px: in how many it would be seen if nothing
+            hid it.
     """
 
     index: int
@@ -101,8 +105,11 @@ class Truth(_Frozen):
 class DatasetItem:
     """One image and what is known of it.
 
-    image: (H, W, 3) float32 in [0, 1].  mask: (H, W) uint8, number of the object from 1, 0 where none is.
-    depth: (H, W) float32, metres along the camera's z axis, to the millimetre, +inf where only background is.
+    Attributes:
+        image: (H, W, 3) float32 in [0, 1].
+        mask: (H, W) uint8, number of the object from 1, 0 where none is.
+        depth: (H, W) float32, metres along the camera's z axis, to the millimetre, +inf where only background
+            is.
     """
 
     image: NDArray[np.float32]

@@ -29,12 +29,16 @@ IMPOSSIBLE = -60.0
 class Extent(NamedTuple):
     """The plane on which objects stand or float, its reach, and the cameras that occur.
 
-    origin: (3,), metres.  axes: (2, 3), unit and orthogonal.  reach: (2,), metres: the origins of objects lie
-    within ±reach of `origin` along the axes.
-    orbit_low, orbit_high: (3,), bounds of the camera's azimuth and elevation, radians, and distance, metres;
-    equal numbers are fixed.
-    K: (3, 3), pixels, the intrinsics of images that come without their own.
-    orientation_observable: (M,) bool, for each of M kinds whether a rotation of an object is visible.
+    Attributes:
+        origin: (3,), metres.
+        axes: (2, 3), unit and orthogonal.
+        reach: (2,), metres: the origins of objects lie within ±reach of `origin` along the axes.
+        orbit_low: (3,), bounds of the camera's azimuth and elevation, radians, and distance, metres; equal
+            numbers are fixed.
+        orbit_high: (3,), bounds of the camera's azimuth and elevation, radians, and distance, metres; equal
+            numbers are fixed.
+        K: (3, 3), pixels, the intrinsics of images that come without their own.
+        orientation_observable: (M,) bool, for each of M kinds whether a rotation of an object is visible.
     """
 
     origin: Tensor
@@ -50,11 +54,12 @@ class Extent(NamedTuple):
 class SceneLatents(TensorBatch):
     """What a scene's image depends on beside what the family fixes: B scenes of up to N objects, and cameras.
 
-    orbit: (B, 3), the camera's azimuth and elevation, radians, and distance, metres.
-    asset: (B, N) int64, the objects' kinds, −1 beyond each scene's count.
-    position: (B, N, 2), metres, on the plane of the family's `Extent`.
-    orientation: (B, N) yaws, radians, or (B, N, 3, 3) rotations where objects turn freely.
-    K: (B, 3, 3), the camera's intrinsics, pixels: known, not inferred.
+    Attributes:
+        orbit: (B, 3), the camera's azimuth and elevation, radians, and distance, metres.
+        asset: (B, N) int64, the objects' kinds, −1 beyond each scene's count.
+        position: (B, N, 2), metres, on the plane of the family's `Extent`.
+        orientation: (B, N) yaws, radians, or (B, N, 3, 3) rotations where objects turn freely.
+        K: (B, 3, 3), the camera's intrinsics, pixels: known, not inferred.
     """
 
     orbit: Tensor
@@ -74,7 +79,11 @@ class SceneLatents(TensorBatch):
         return matrix_from_yaw(self.orientation) if self.orientation.dim() == 2 else self.orientation
 
     def take_slots(self, order: Tensor) -> SceneLatents:
-        """The objects in another order.  order: (B, N), for each new slot the old one."""
+        """The objects in another order.
+
+        Args:
+            order: (B, N), for each new slot the old one.
+        """
         return self._of_slots(lambda values: take_slots(values, order))
 
     def first_slots(self, count: int) -> SceneLatents:
@@ -90,10 +99,11 @@ class SceneLatents(TensorBatch):
 class SceneSample(TensorBatch):
     """B scenes of a family.
 
-    scene: as engines render it, with the camera and the light that were drawn.  latents: what a model infers
-    of it.  Assets are indices of the family's kinds; objects are ordered by the depth of their origins,
-    nearest first, and empty slots (asset −1) come last. Yaws lie in [−π, π), and are 0 in empty slots and for
-    kinds that look the same from all sides.
+    Attributes:
+        scene: as engines render it, with the camera and the light that were drawn.
+        latents: what a model infers of it.  Assets are indices of the family's kinds; objects are ordered by
+            the depth of their origins, nearest first, and empty slots (asset −1) come last. Yaws lie in [−π,
+            π), and are 0 in empty slots and for kinds that look the same from all sides.
     """
 
     scene: SceneBatch
@@ -151,7 +161,9 @@ class SceneFamily(Protocol):
     def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
         """Place cameras on orbits about what this family's cameras look at; differentiable.
 
-        orbit: (B, 3), see `SceneLatents`.  K: (B, 3, 3), pixels.
+        Args:
+            orbit: (B, 3), see `SceneLatents`.
+            K: (B, 3, 3), pixels.
         """
 
     def scenes(
@@ -187,7 +199,8 @@ class SceneFamily(Protocol):
         not normalised for that: with several objects it is too small by the factor by which objects of their
         kinds fit.
 
-        scenes: all N slots filled. What an empty slot holds counts only in prefixes that include it.
+        Args:
+            scenes: all N slots filled. What an empty slot holds counts only in prefixes that include it.
         """
 
     def overlap(self, scenes: SceneLatents) -> Tensor:
@@ -200,7 +213,13 @@ class SceneFamily(Protocol):
 def log_prob_of_prefixes(family: SceneFamily, objects: Tensor) -> Tensor:
     """Combine the objects' log densities with those of camera and count, as `SceneFamily.log_prob` does.
 
-    The camera is uniform over what is free of its orbit.  objects: (B, N), nats.  Returns (B, N + 1), nats.
+    The camera is uniform over what is free of its orbit.
+
+    Args:
+        objects: (B, N), nats.
+
+    Returns:
+        (B, N + 1), nats.
     """
     extent = family.extent
     width = extent.orbit_high - extent.orbit_low
@@ -214,7 +233,11 @@ class BuildsFamily(Protocol):
 
     @classmethod
     def build(cls, settings: Any, packs: Sequence[Pack] = ()) -> SceneFamily:
-        """Load the objects that settings name.  packs: the caller's own; shipped ones need not be given."""
+        """Load the objects that settings name.
+
+        Args:
+            packs: the caller's own; shipped ones need not be given.
+        """
 
 
 class FamilyEntry(NamedTuple):

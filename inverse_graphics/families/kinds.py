@@ -26,10 +26,14 @@ class Kinds:
 
     @classmethod
     def load(cls, assets: Sequence[str], packs: Sequence[Pack] = ()) -> Kinds:
-        """Read the assets named, each once, in this order.  packs: the caller's own, beside the shipped ones.
+        """Read the assets named, each once, in this order.
+
+        Args:
+            packs: the caller's own, beside the shipped ones.
 
         Raises:
             AssetError: an unknown pack or object, or files that cannot be used.
+
         """
         library = load_library(assets, packs)
         used = {pack.name: pack for pack in packs}

@@ -22,8 +22,10 @@ MAX_REJECTED = 100_000
 class ObjectPlacement:
     """Positions uniform over a rectangle and yaws uniform over the circle, given that hulls stay apart.
 
-    reach: (x, y), metres, half sides of the rectangle, whose middle is the origin.  clearance: metres, the
-    least separation of two footprints.  has_yaw: (M,) bool, kinds whose yaw is visible; others get 0.
+    Attributes:
+        reach: (x, y), metres, half sides of the rectangle, whose middle is the origin.
+        clearance: metres, the least separation of two footprints.
+        has_yaw: (M,) bool, kinds whose yaw is visible; others get 0.
     """
 
     footprints: Footprints
@@ -37,10 +39,15 @@ class ObjectPlacement:
         All objects of a scene are drawn anew until none comes too close to another: moving only those that
         do would not be uniform over the placements that fit.
 
-        asset: (B, N) int64, −1 for none.  Returns position (B, N, 3) and yaw (B, N), zeros where none is.
+        Args:
+            asset: (B, N) int64, −1 for none.
+
+        Returns:
+            position (B, N, 3) and yaw (B, N), zeros where none is.
 
         Raises:
             SceneError: some scene's objects do not fit.
+
         """
         position, yaw = torch.zeros(*asset.shape, 3), torch.zeros(asset.shape)
         waiting, rejected, proposals = torch.arange(len(asset)), 0, 2

@@ -17,10 +17,10 @@ from inverse_graphics.scene.numbers import Number
 class FamilySettings(BaseModel):
     """Base of all families' settings: frozen, and unknown fields are refused.
 
-    description: a line about the family for people.
-    Every family also has these fields, each with its own type and default:
-    kind: the family's name, a `Literal`.  kinds: asset names of its objects.  image_size: of its square
-    images, pixels.
+    Attributes:
+        description: a line about the family for people. Every family also has these fields, each with its own
+            type and default: kind: the family's name, a `Literal`.  kinds: asset names of its objects.
+            image_size: of its square images, pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -32,11 +32,15 @@ class _Document(RootModel[AnyFamilySettings]):
 
 
 def build_family(settings: FamilySettings, packs: Sequence[Pack] = ()) -> SceneFamily:
-    """Load a family's objects.  packs: the caller's own; shipped ones are found by name.
+    """Load a family's objects.
+
+    Args:
+        packs: the caller's own; shipped ones are found by name.
 
     Raises:
         AssetError: an unknown pack or object, or files that cannot be used.
         SceneError: an object is larger than the image.
+
     """
     return FAMILIES[settings.kind].family.build(settings, packs)
 

@@ -38,8 +38,10 @@ BEFORE = -math.pi / 2
 class SingleObjectSettings(FamilySettings):
     """What single-object scenes look like; lengths in metres, angles in degrees.
 
-    kinds: assets whose origin is their centre.  distance_m: of the camera from the plane y = 0, in which
-    origins lie.  field_of_view_degrees: over the image's height.
+    Attributes:
+        kinds: assets whose origin is their centre.
+        distance_m: of the camera from the plane y = 0, in which origins lie.
+        field_of_view_degrees: over the image's height.
     """
 
     kind: Literal["single_object"] = "single_object"
@@ -65,8 +67,9 @@ class SingleObjectSettings(FamilySettings):
 class SingleObject(KindsInSurroundings):
     """Scenes of exactly one object, uniform in kind, in place within the image, and in orientation.
 
-    reach: metres; x and z of its origin are uniform in [−reach, reach], so that the largest kind is wholly
-    visible in any orientation.
+    Attributes:
+        reach: metres; x and z of its origin are uniform in [−reach, reach], so that the largest kind is
+            wholly visible in any orientation.
     """
 
     settings: SingleObjectSettings
@@ -76,11 +79,15 @@ class SingleObject(KindsInSurroundings):
 
     @classmethod
     def build(cls, settings: SingleObjectSettings, packs: Sequence[Pack] = ()) -> SingleObject:
-        """Load what `settings` name.  packs: the caller's own; shipped ones are found by name.
+        """Load what `settings` name.
+
+        Args:
+            packs: the caller's own; shipped ones are found by name.
 
         Raises:
             AssetError: an unknown pack or object, or files that cannot be used.
             SceneError: an object is larger than the image.
+
         """
         parts = Kinds.load(settings.kinds, packs)
         surroundings = Surroundings.from_settings(

@@ -18,8 +18,9 @@ from inverse_graphics.scene.scene import Background, Light, Table
 class Surroundings:
     """What stays the same when objects and cameras change.
 
-    K: (3, 3), pixels, of the cameras that families draw scenes with.  target: (3,) and table_size: (2,),
-    metres.  Colours and the light's direction: (3,).
+    Attributes:
+        K: (3, 3), pixels, of the cameras that families draw scenes with.
+        target: (3,) and table_size: (2,), metres.  Colours and the light's direction: (3,).
     """
 
     image_size: int
@@ -57,13 +58,22 @@ class Surroundings:
         )
 
     def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
-        """Place cameras that look at the target.  orbit: (B, 3).  K: (B, 3, 3), pixels."""
+        """Place cameras that look at the target.
+
+        Args:
+            orbit: (B, 3).
+            K: (B, 3, 3), pixels.
+        """
         return orbit_cameras(orbit, self.target.to(orbit), K.to(orbit), self.image_size, self.image_size)
 
     def scenes(
         self, objects: ObjectBatch, camera: CameraBatch, light_direction: Tensor | None = None
     ) -> SceneBatch:
-        """Put objects here.  light_direction: (B, 3), unit; `self.light_direction` if not given."""
+        """Put objects here.
+
+        Args:
+            light_direction: (B, 3), unit; `self.light_direction` if not given.
+        """
         pose = camera.T_world_camera
 
         def each(value: Tensor) -> Tensor:

@@ -46,13 +46,21 @@ CROCKERY = ("crockery/plate", "crockery/bowl", "crockery/mug", "crockery/glass",
 class TableTopSettings(FamilySettings):
     """What table-top scenes look like; lengths in metres, angles in degrees.
 
-    kinds: assets that stand on z = 0 by their origin.  count_weights: relative frequency of 0, 1, 2, … items.
-    repeats: whether a kind may come more than once in a scene.  reach_m: items' origins are uniform over
-    |x| ≤ reach_m[0], |y| ≤ reach_m[1].  clearance_m: least gap between two items' footprints.
-    azimuth_degrees, elevation_degrees, distance_m: of the camera seen from target_m (azimuth −90 stands
-    in front of the table, looking along +y): a number where it is known, [low, high] where it is uniform.
-    field_of_view_degrees: over the image's height.  light_range_degrees: the light's direction is uniform
-    over the directions within this angle of `light.direction`.
+    Attributes:
+        kinds: assets that stand on z = 0 by their origin.
+        count_weights: relative frequency of 0, 1, 2, … items.
+        repeats: whether a kind may come more than once in a scene.
+        reach_m: items' origins are uniform over |x| ≤ reach_m[0], |y| ≤ reach_m[1].
+        clearance_m: least gap between two items' footprints.
+        azimuth_degrees: of the camera seen from target_m (azimuth −90 stands in front of the table, looking
+            along +y): a number where it is known, [low, high] where it is uniform.
+        elevation_degrees: of the camera seen from target_m (azimuth −90 stands in front of the table, looking
+            along +y): a number where it is known, [low, high] where it is uniform.
+        distance_m: of the camera seen from target_m (azimuth −90 stands in front of the table, looking along
+            +y): a number where it is known, [low, high] where it is uniform.
+        field_of_view_degrees: over the image's height.
+        light_range_degrees: the light's direction is uniform over the directions within this angle of
+            `light.direction`.
     """
 
     kind: Literal["table_top"] = "table_top"
@@ -134,10 +142,14 @@ class TableTop(KindsInSurroundings):
 
     @classmethod
     def build(cls, settings: TableTopSettings, packs: Sequence[Pack] = ()) -> TableTop:
-        """Load what `settings` name.  packs: the caller's own; shipped ones are found by name.
+        """Load what `settings` name.
+
+        Args:
+            packs: the caller's own; shipped ones are found by name.
 
         Raises:
             AssetError: an unknown pack or object, or files that cannot be used.
+
         """
         parts = Kinds.load(settings.kinds, packs)
         footprints = Footprints.from_library(parts.library)

@@ -16,7 +16,11 @@ from torch import Tensor
 def matrix_from_quaternion(quaternion_xyzw: Tensor) -> Tensor:
     """Convert quaternions to rotation matrices.
 
-    quaternion_xyzw: (..., 4), of any non-zero length; q and −q are the same rotation.  Returns (..., 3, 3).
+    Args:
+        quaternion_xyzw: (..., 4), of any non-zero length; q and −q are the same rotation.
+
+    Returns:
+        (..., 3, 3).
     """
     x, y, z, w = (quaternion_xyzw / quaternion_xyzw.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = [
@@ -30,9 +34,13 @@ def matrix_from_quaternion(quaternion_xyzw: Tensor) -> Tensor:
 def quaternion_from_matrix(rotation: Tensor) -> Tensor:
     """Convert rotation matrices to unit quaternions with w ≥ 0.
 
-    rotation: (..., 3, 3).  Returns (..., 4), xyzw. The entries of a rotation give the rank-one matrix 4 q qᵀ
-    (Shepperd 1978, "Quaternion from rotation matrix"); every row of it is a multiple of q. The row with the
-    largest diagonal entry, whose norm is at least 2, is used: the others are inaccurate near an angle of π.
+    Args:
+        rotation: (..., 3, 3).
+
+    Returns:
+        (..., 4), xyzw. The entries of a rotation give the rank-one matrix 4 q qᵀ (Shepperd 1978, "Quaternion
+        from rotation matrix"); every row of it is a multiple of q. The row with the largest diagonal entry,
+        whose norm is at least 2, is used: the others are inaccurate near an angle of π.
     """
     (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotation.unbind(-2))
     four_q_q = torch.stack(
@@ -53,7 +61,11 @@ def quaternion_from_matrix(rotation: Tensor) -> Tensor:
 def matrix_from_rotation_vector(vector: Tensor) -> Tensor:
     """Convert rotation vectors (axis times angle in radians) to matrices by Rodrigues' formula.
 
-    vector: (..., 3).  Returns (..., 3, 3).
+    Args:
+        vector: (..., 3).
+
+    Returns:
+        (..., 3, 3).
     """
     angle2 = vector.square().sum(-1)[..., None, None]
     # sin(t)/t and (1 − cos t)/t² are 0/0 at t = 0 and their derivatives cancel near it; the series are exact
@@ -74,7 +86,11 @@ def matrix_from_rotation_vector(vector: Tensor) -> Tensor:
 def rotation_vector_from_matrix(rotation: Tensor) -> Tensor:
     """Convert matrices to rotation vectors with angles in [0, π]; at π either sign of the axis is correct.
 
-    rotation: (..., 3, 3).  Returns (..., 3), radians.
+    Args:
+        rotation: (..., 3, 3).
+
+    Returns:
+        (..., 3), radians.
     """
     quaternion = quaternion_from_matrix(rotation)
     half_axis, w = quaternion[..., :3], quaternion[..., 3:]
@@ -92,7 +108,11 @@ def rotation_vector_from_matrix(rotation: Tensor) -> Tensor:
 def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
     """Convert angles about Z, counter-clockwise seen from above, to matrices.
 
-    yaw_radians: (...).  Returns (..., 3, 3).
+    Args:
+        yaw_radians: (...).
+
+    Returns:
+        (..., 3, 3).
     """
     zero, one = torch.zeros_like(yaw_radians), torch.ones_like(yaw_radians)
     cosine, sine = yaw_radians.cos(), yaw_radians.sin()
@@ -103,9 +123,12 @@ def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
 def rotation_from_6d(columns: Tensor) -> Tensor:
     """Convert two vectors to the rotation whose first two columns they are after Gram-Schmidt.
 
-    columns: (..., 6), the first column, then the second; linearly independent, of any length.
-    Returns (..., 3, 3). Continuous and onto, which no map from fewer numbers is (Zhou et al. 2019, "On the
-    continuity of rotation representations in neural networks", eq. 15).
+    Args:
+        columns: (..., 6), the first column, then the second; linearly independent, of any length.
+
+    Returns:
+        (..., 3, 3). Continuous and onto, which no map from fewer numbers is (Zhou et al. 2019, "On the
+        continuity of rotation representations in neural networks", eq. 15).
     """
     first, second = columns[..., :3], columns[..., 3:]
     x = first / first.norm(dim=-1, keepdim=True)
@@ -117,9 +140,12 @@ def rotation_from_6d(columns: Tensor) -> Tensor:
 def random_rotations(
     shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Sample rotation matrices uniformly (by the Haar measure).  Returns (*shape, 3, 3).
+    """Sample rotation matrices uniformly (by the Haar measure).
 
     The direction of a normal vector in four dimensions is a uniform unit quaternion (Shoemake 1992).
+
+    Returns:
+        (*shape, 3, 3).
     """
     normal = torch.randn((*shape, 4), generator=generator, dtype=dtype, device=generator.device)
     return matrix_from_quaternion(normal)
@@ -143,8 +169,12 @@ def spread_rotations(count: int) -> Tensor:
 def geodesic_angle(first: Tensor, second: Tensor) -> Tensor:
     """Compute the angle of the rotation between two orientations, in [0, π].
 
-    first, second: (..., 3, 3), broadcast.  Returns (...), radians. Where the angle is 0 or π, at which it is
-    not differentiable, the gradient is 0.
+    Args:
+        first: (..., 3, 3), broadcast.
+        second: (..., 3, 3), broadcast.
+
+    Returns:
+        (...), radians. Where the angle is 0 or π, at which it is not differentiable, the gradient is 0.
     """
     between = first.transpose(-1, -2) @ second
     # arccos loses half the digits near 0 and π; the sine, from the antisymmetric part, keeps them
@@ -156,7 +186,12 @@ def geodesic_angle(first: Tensor, second: Tensor) -> Tensor:
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
     """Compute the angle between directions, in [0, π].
 
-    first, second: (..., 3), broadcast.  Returns (...), radians.
+    Args:
+        first: (..., 3), broadcast.
+        second: (..., 3), broadcast.
+
+    Returns:
+        (...), radians.
     """
     product = first * second
     sine = _length(torch.linalg.cross(first.expand_as(product), second.expand_as(product), dim=-1))
@@ -164,7 +199,14 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _cross_matrix(vector: Tensor) -> Tensor:
-    """The matrix that maps p to vector × p.  vector: (..., 3).  Returns (..., 3, 3)."""
+    """The matrix that maps p to vector × p.
+
+    Args:
+        vector: (..., 3).
+
+    Returns:
+        (..., 3, 3).
+    """
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
@@ -186,7 +228,12 @@ def _length(vector: Tensor) -> Tensor:
 def rigid_transform(rotation: Tensor, position: Tensor) -> Tensor:
     """Build T_a_b from the orientation and the origin of frame b in frame a.
 
-    rotation: (..., 3, 3).  position: (..., 3), metres.  Returns (..., 4, 4).
+    Args:
+        rotation: (..., 3, 3).
+        position: (..., 3), metres.
+
+    Returns:
+        (..., 4, 4).
     """
     shape = (rotation[..., 0] + position).shape  # of the broadcast batch, and 3
     top = torch.cat([rotation.expand(*shape, 3), position.expand(shape)[..., None]], dim=-1)
@@ -195,12 +242,23 @@ def rigid_transform(rotation: Tensor, position: Tensor) -> Tensor:
 
 
 def compose(T_a_b: Tensor, T_b_c: Tensor) -> Tensor:
-    """Compose transforms whose inner frames agree.  Both (..., 4, 4), broadcast.  Returns T_a_c."""
+    """Compose transforms whose inner frames agree.  Both (..., 4, 4), broadcast.
+
+    Returns:
+        T_a_c.
+    """
     return T_a_b @ T_b_c
 
 
 def invert(T_a_b: Tensor) -> Tensor:
-    """Invert a rigid transform by transposition of its rotation.  T_a_b: (..., 4, 4).  Returns T_b_a."""
+    """Invert a rigid transform by transposition of its rotation.
+
+    Args:
+        T_a_b: (..., 4, 4).
+
+    Returns:
+        T_b_a.
+    """
     rotation = T_a_b[..., :3, :3].transpose(-1, -2)
     return rigid_transform(rotation, -(rotation @ T_a_b[..., :3, 3:]).squeeze(-1))
 
@@ -208,6 +266,11 @@ def invert(T_a_b: Tensor) -> Tensor:
 def transform_points(T_a_b: Tensor, points_b: Tensor) -> Tensor:
     """Map points from frame b to frame a.
 
-    T_a_b: (..., 4, 4).  points_b: (..., P, 3), metres; leading dimensions broadcast.  Returns (..., P, 3).
+    Args:
+        T_a_b: (..., 4, 4).
+        points_b: (..., P, 3), metres; leading dimensions broadcast.
+
+    Returns:
+        (..., P, 3).
     """
     return points_b @ T_a_b[..., :3, :3].transpose(-1, -2) + T_a_b[..., None, :3, 3]

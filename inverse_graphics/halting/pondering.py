@@ -25,8 +25,11 @@ class Step(NamedTuple, Generic[State, Output]):
 class Pondering(NamedTuple, Generic[Output]):
     """The outputs of a process, and the weight with which it halted at each step.
 
-    outputs: one per step that was run.  halt_logits: (...), one per step that was run.
-    splits: weights (...), one per step that was run.  steps: L, the largest possible number of steps.
+    Attributes:
+        outputs: one per step that was run.
+        halt_logits: (...), one per step that was run.
+        splits: weights (...), one per step that was run.
+        steps: L, the largest possible number of steps.
     """
 
     outputs: list[Output]
@@ -71,9 +74,13 @@ def ponder(
 ) -> Pondering[Output]:
     """Run up to `steps` steps and split the alive weight after each; stop early once none is left anywhere.
 
-    step: its logit (...) may be (B,), one process per row, or (B, H, W), one per pixel.  state: before the
-    first step.  steps: L.  halting: the rule that splits.  generator: for rules that sample.
-    min_steps: steps that are run in any case, for callers that need their logits.
+    Args:
+        step: its logit (...) may be (B,), one process per row, or (B, H, W), one per pixel.
+        state: before the first step.
+        steps: L.
+        halting: the rule that splits.
+        generator: for rules that sample.
+        min_steps: steps that are run in any case, for callers that need their logits.
     """
     outputs: list[Output] = []
     logits: list[Tensor] = []

@@ -21,7 +21,9 @@ from inverse_graphics.distributions.draws import draw_uniform
 class Split(NamedTuple):
     """The two parts of the alive weight, as log-weights of one shape; −inf is none.
 
-    log_halt: the part that halts.  log_keep: the part that continues.
+    Attributes:
+        log_halt: the part that halts.
+        log_keep: the part that continues.
     """
 
     log_halt: Tensor
@@ -68,10 +70,11 @@ class Thresholded:
 class Relaxed:
     """One relaxed sample: z = σ((h + logistic noise) / temperature); differentiable.
 
-    temperature: > 0; in the limit 0 the rule is `Discrete`.
-    floor: a weight below it halts instead of continuing, so that the loop may end; this changes the weight
-    of an outcome by at most `floor`.
-    Source: Maddison, Mnih and Teh 2017, "The Concrete distribution", binary case.
+    Attributes:
+        temperature: > 0; in the limit 0 the rule is `Discrete`.
+        floor: a weight below it halts instead of continuing, so that the loop may end; this changes the
+            weight of an outcome by at most `floor`. Source: Maddison, Mnih and Teh 2017, "The Concrete
+            distribution", binary case.
     """
 
     temperature: float = 1.0
@@ -94,8 +97,9 @@ class Accumulated:
     The step at which it does has the remainder as its weight, 1 − Σ h of the steps before it, which carries
     their gradient and none of its own logit. Differentiable, mean-field, without noise.
 
-    epsilon: ε, in (0, 1).
-    Source: Graves 2016, "Adaptive Computation Time for Recurrent Neural Networks", equations 6 to 8.
+    Attributes:
+        epsilon: ε, in (0, 1). Source: Graves 2016, "Adaptive Computation Time for Recurrent Neural Networks",
+            equations 6 to 8.
     """
 
     epsilon: float = 0.01

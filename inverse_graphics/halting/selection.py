@@ -29,8 +29,10 @@ def log_weights(pondering: Pondering[Any]) -> Tensor:
 def select(log_weight: Tensor, values: Sequence[Tensor]) -> Tensor:
     """Compute the weighted mean of the steps' values: (..., D).
 
-    log_weight: (n, ...).  values: n tensors (..., D), or of any shape to which the weights broadcast after
-    ones are appended, such as (B, C, H, W) for weights of (B, 1, H, W).
+    Args:
+        log_weight: (n, ...).
+        values: n tensors (..., D), or of any shape to which the weights broadcast after ones are appended,
+            such as (B, C, H, W) for weights of (B, 1, H, W).
     """
     stacked = torch.stack(list(values))
     missing = stacked.dim() - log_weight.dim()
@@ -91,8 +93,9 @@ def log_probability(pondering: Pondering[Any]) -> Tensor:
 def skip_halted(step: Stepper[Any, Any]) -> Stepper[Any, Any]:
     """Wrap a step so that it runs only for rows that are alive; the others keep their state and output zeros.
 
-    step: its logit is (B,); its state and output are tensors of B rows, or tuples, lists, dictionaries and
-    named tuples of them.
+    Args:
+        step: its logit is (B,); its state and output are tensors of B rows, or tuples, lists, dictionaries
+            and named tuples of them.
     """
 
     def compacted(state: Any, index: int, log_alive: Tensor | None) -> Step[Any, Any]:

@@ -48,7 +48,10 @@ class Extents:
         """The smallest box about each object, were it alone: x, y, width, height, (B, N, 4), pixels.
 
         A silhouette reaches as far as the outermost vertices do, so nothing need be drawn.
-        objects: N of each of B scenes, all of it before the camera; the boxes of empty slots mean nothing.
+
+        Args:
+            objects: N of each of B scenes, all of it before the camera; the boxes of empty slots mean
+                nothing.
         """
         batch, slots = objects.asset.shape
         own = self.vertices[objects.asset.clamp(min=0)] * objects.scale[..., None, None]
@@ -59,7 +62,11 @@ class Extents:
 
 
 def _outermost(vertices: Tensor) -> Tensor:
-    """Those on the convex hull; all of them where they lie in a plane.  vertices: (V, 3)."""
+    """Those on the convex hull; all of them where they lie in a plane.
+
+    Args:
+        vertices: (V, 3).
+    """
     try:
         return vertices[torch.from_numpy(np.sort(ConvexHull(vertices.double().numpy()).vertices)).long()]
     except QhullError:

@@ -25,7 +25,9 @@ Network = TypeVar("Network", bound=nn.Module)
 class ImageResize:
     """How an image was resized to the model's: position there = position in the image · scale + (left, top).
 
-    width, height: of the image as it was given, pixels.
+    Attributes:
+        width: of the image as it was given, pixels.
+        height: of the image as it was given, pixels.
     """
 
     scale: float
@@ -41,7 +43,11 @@ class ImageResize:
         return cls(scale, (size - width * scale) / 2, (size - height * scale) / 2, width, height)
 
     def box_in_image(self, box: Sequence[float]) -> Box:
-        """Map a box of the model's image to the image.  box: x, y, width, height, pixels."""
+        """Map a box of the model's image to the image.
+
+        Args:
+            box: x, y, width, height, pixels.
+        """
         x, y, width, height = box
         scale = self.scale
         return ((x - self.left) / scale, (y - self.top) / scale, width / scale, height / scale)
@@ -56,7 +62,8 @@ class ImageResize:
 def resize_to_grey(image: NDArray[np.float32], size: int) -> tuple[Tensor, ImageResize]:
     """Convert to grey, resize to fit a square, and centre on black, to the pixel: (1, size, size) in [0, 1].
 
-    image: (H, W, 3) in [0, 1], as `as_image` gives it.
+    Args:
+        image: (H, W, 3) in [0, 1], as `as_image` gives it.
     """
     grey = torch.from_numpy(image @ _LUMA)
     height, width = grey.shape
@@ -76,7 +83,9 @@ def resize_to_colour(image: NDArray[np.float32], size: int) -> tuple[Tensor, Ima
 
     A pixel is the mean of the area of the image that it covers; an image of fewer pixels is interpolated
     linearly.
-    image: (H, W, 3) in [0, 1], as `as_image` gives it.
+
+    Args:
+        image: (H, W, 3) in [0, 1], as `as_image` gives it.
     """
     coloured = torch.from_numpy(image)
     height, width, _ = coloured.shape
@@ -92,7 +101,8 @@ def resize_to_colour(image: NDArray[np.float32], size: int) -> tuple[Tensor, Ima
 def _resampling(extent: int, size: int, scale: float, start: float) -> Tensor:
     """Weights by which each of `size` pixels averages `extent` pixels, `scale` wide from `start` on.
 
-    Returns (size, extent), whose rows sum to one.
+    Returns:
+        (size, extent), whose rows sum to one.
     """
     edges = (torch.arange(size + 1, dtype=torch.float64)[:, None] - start) / scale
     pixel = torch.arange(extent, dtype=torch.float64)
@@ -122,7 +132,11 @@ def scene_camera(seen: ParsedCamera, resize: ImageResize) -> Camera:
 
 
 def visible_box(box: Sequence[float], resize: ImageResize) -> Box:
-    """Map a box of the model's image to the image, cut off at its edges.  box: x, y, width, height."""
+    """Map a box of the model's image to the image, cut off at its edges.
+
+    Args:
+        box: x, y, width, height.
+    """
     x, y, width, height = resize.box_in_image(box)
     left, right = (min(max(edge, 0.0), resize.width) for edge in (x, x + width))
     top, bottom = (min(max(edge, 0.0), resize.height) for edge in (y, y + height))
@@ -130,7 +144,11 @@ def visible_box(box: Sequence[float], resize: ImageResize) -> Box:
 
 
 class ResizedImage(NamedTuple):
-    """An image as a model takes it.  model_image: (C, S, S) in [0, 1]."""
+    """An image as a model takes it.
+
+    Attributes:
+        model_image: (C, S, S) in [0, 1].
+    """
 
     name: str
     model_image: Tensor

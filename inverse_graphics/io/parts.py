@@ -41,7 +41,7 @@ Document = TypeVar("Document", bound=BaseModel)
 class Parts:
     """How the images of a data set are divided into parts, and where these lie.
 
-    Args:
+    Attributes:
         images: of the whole data set.
         images_per_part: of each part but the last, which may have fewer.
         path: file or folder of the part of a number.

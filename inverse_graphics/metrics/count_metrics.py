@@ -29,8 +29,10 @@ class Bin(NamedTuple):
 class Calibration(NamedTuple):
     """Calibration of count probabilities.
 
-    error: mean absolute difference of confidence and accuracy over bins, weighted by number.
-    log_score: mean log-probability of the true count, nats; at most 0.  bins: by increasing confidence.
+    Attributes:
+        error: mean absolute difference of confidence and accuracy over bins, weighted by number.
+        log_score: mean log-probability of the true count, nats; at most 0.
+        bins: by increasing confidence.
     """
 
     error: float
@@ -41,11 +43,15 @@ class Calibration(NamedTuple):
 def count_calibration(probabilities: NDArray[np.floating], true: Counts, bins: int = 10) -> Calibration:
     """Measure the calibration of predicted counts.
 
-    probabilities: (M, N + 1), of the counts 0 … N.  true: (M,), at most N.  bins: their number.
-
     Predictions are sorted by confidence, the probability of the most probable count, and split into bins of
     equal numbers, as nearly all are certain. Source: Guo et al. 2017, "On Calibration of Modern Neural
     Networks".
+
+
+    Args:
+        probabilities: (M, N + 1), of the counts 0 … N.
+        true: (M,), at most N.
+        bins: their number.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true

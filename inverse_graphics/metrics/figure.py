@@ -14,9 +14,13 @@ _UNITS = {"m": (1000.0, " mm"), "deg": (1.0, "°"), "share": (100.0, " %")}
 class Figure:
     """One figure.
 
-    name: key; contains the denominator where two figures differ in nothing else.  label: for display.
-    value: in `unit`, None where the denominator is 0.  unit: "share", "m" or "deg".
-    denominator: number of items measured.  of: name of these items, plural.
+    Attributes:
+        name: key; contains the denominator where two figures differ in nothing else.
+        label: for display.
+        value: in `unit`, None where the denominator is 0.
+        unit: "share", "m" or "deg".
+        denominator: number of items measured.
+        of: name of these items, plural.
     """
 
     name: str
@@ -28,12 +32,20 @@ class Figure:
 
     @classmethod
     def share(cls, name: str, label: str, hit: Tensor, of: str) -> Figure:
-        """The share of items for which `hit` is true.  hit: (D,) bool."""
+        """The share of items for which `hit` is true.
+
+        Args:
+            hit: (D,) bool.
+        """
         return cls(name, label, float(hit.double().mean()) if len(hit) else None, "share", len(hit), of)
 
     @classmethod
     def quantiles(cls, name: str, label: str, errors: Tensor, unit: str, of: str) -> list[Figure]:
-        """The median and the 90th percentile of errors.  errors: (D,), in `unit`."""
+        """The median and the 90th percentile of errors.
+
+        Args:
+            errors: (D,), in `unit`.
+        """
 
         def quantile(suffix: str, quantile_label: str, share: float) -> Figure:
             value = float(torch.quantile(errors, share)) if len(errors) else None

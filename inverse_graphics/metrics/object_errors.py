@@ -17,9 +17,13 @@ from inverse_graphics.packs.symmetry import Symmetry, symmetric_angle
 class ObjectErrors(NamedTuple):
     """One row for each of the D true objects of all images.
 
-    kind: (D,) int64.  found: (D,) bool, matched with an inferred object.  identified: (D,) bool, found and of
-    the right kind.  distance: (D,), metres, undefined where not found.  angle: (D,), degrees modulo symmetry,
-    0 for kinds with spherical symmetry, undefined where not identified.
+    Attributes:
+        kind: (D,) int64.
+        found: (D,) bool, matched with an inferred object.
+        identified: (D,) bool, found and of the right kind.
+        distance: (D,), metres, undefined where not found.
+        angle: (D,), degrees modulo symmetry, 0 for kinds with spherical symmetry, undefined where not
+            identified.
     """
 
     kind: Tensor
@@ -38,8 +42,9 @@ class ObjectErrors(NamedTuple):
     ) -> ObjectErrors:
         """Compare true objects with the predicted ones at `slots`.
 
-        slots: (B, N), index into the slots of `predicted`, −1 where there is no match.  symmetries: of each
-        kind.
+        Args:
+            slots: (B, N), index into the slots of `predicted`, −1 where there is no match.
+            symmetries: of each kind.
         """
         image, slot = (truth.asset >= 0).nonzero(as_tuple=True)
         partner, kind = slots[image, slot], truth.asset[image, slot]
@@ -61,8 +66,10 @@ class ObjectErrors(NamedTuple):
     ) -> list[Figure]:
         """Compute the figures of recall, identity, position and rotation.
 
-        orientable: the kinds whose orientation is observable, with their names.  seen: "visible " if the rows
-        are visible objects only, "" if they are all.  width_m: visible width, metres, for relative errors.
+        Args:
+            orientable: the kinds whose orientation is observable, with their names.
+            seen: "visible " if the rows are visible objects only, "" if they are all.
+            width_m: visible width, metres, for relative errors.
         """
         end = f"_{seen.strip()}" if seen else ""
         true, matched = f"true {seen}objects", f"matched {seen}objects"
@@ -115,11 +122,13 @@ def _angles(inferred: Tensor, true: Tensor, kind: Tensor, symmetries: Sequence[S
 def matched_slots(predicted: PredictedScenes, truth: PredictedScenes, match_distance_m: float) -> Tensor:
     """Match true with inferred objects by position alone, each at most once.
 
-    match_distance_m: the largest distance of a pair.
-
     Of all assignments within this distance, those with the most pairs are candidates, and of these the one
     with the smallest sum of distances is chosen (Kuhn 1955).
     Returns (B, N) int64 for the slots of `truth`: the slot in `predicted`, −1 where there is no match.
+
+
+    Args:
+        match_distance_m: the largest distance of a pair.
     """
     distance = torch.cdist(truth.position, predicted.position, compute_mode="donot_use_mm_for_euclid_dist")
     filled = (truth.asset >= 0)[:, :, None] & (predicted.asset >= 0)[:, None, :]

@@ -15,12 +15,16 @@ from inverse_graphics.scene.batch import SceneBatch
 class PredictedScenes:
     """B scenes of up to N objects, true or inferred; the order of the slots is arbitrary.
 
-    count: (B,) int64, the number of filled slots.  asset: (B, N) int64, index of the kind, −1 where empty.
-    position: (B, N, 3), metres, world.  rotation: (B, N, 3, 3), world from object.
-    T_world_camera: (B, 4, 4), OpenCV axes. Values of empty slots are ignored.
+    Attributes:
+        count: (B,) int64, the number of filled slots.
+        asset: (B, N) int64, index of the kind, −1 where empty.
+        position: (B, N, 3), metres, world.
+        rotation: (B, N, 3, 3), world from object.
+        T_world_camera: (B, 4, 4), OpenCV axes. Values of empty slots are ignored.
 
     Raises:
         SceneError: shapes that do not fit together, or a count that is not that of the filled slots.
+
     """
 
     count: Tensor

@@ -26,8 +26,10 @@ from inverse_graphics.packs.symmetry import Symmetry
 class SceneMetrics:
     """Figures over a set of images.
 
-    figures: in the order of display.  count_confusion: numbers of images by true count (row) and inferred
-    count (column), from 0; square.  match_distance_m: largest distance at which objects were matched.
+    Attributes:
+        figures: in the order of display.
+        count_confusion: numbers of images by true count (row) and inferred count (column), from 0; square.
+        match_distance_m: largest distance at which objects were matched.
     """
 
     figures: tuple[Figure, ...]
@@ -73,10 +75,14 @@ class SceneMetrics:
 class SceneComparison(NamedTuple):
     """What metrics are computed from: B inferred scenes beside the true ones.
 
-    predicted, truth: in float64.  slots: (B, N) int64, the inferred object that matches each true one, −1 for
-    none.  errors: of the D true objects.  orientable: the kinds whose orientation is observable, with their
-    names.  visible: (D,) bool, whether a true object is visible; None if that is not known.
-    visible_width_m: width of the visible part of the table; None if relative errors are not wanted.
+    Attributes:
+        predicted: in float64.
+        truth: in float64.
+        slots: (B, N) int64, the inferred object that matches each true one, −1 for none.
+        errors: of the D true objects.
+        orientable: the kinds whose orientation is observable, with their names.
+        visible: (D,) bool, whether a true object is visible; None if that is not known.
+        visible_width_m: width of the visible part of the table; None if relative errors are not wanted.
     """
 
     predicted: PredictedScenes
@@ -105,15 +111,20 @@ def evaluate_scenes(
 ) -> SceneMetrics:
     """Compare inferred scenes with true ones, image by image, modulo the order and the symmetries of objects.
 
-    predicted: inferred scenes.  truth: true scenes of the same images.  symmetries: of each kind that `asset`
-    indexes.  names: of each kind.  match_distance_m: the largest distance at which an inferred object matches
-    a true one.  visible: (B, N), for each object of `truth` its number of visible pixels, or of those that
-    determine its orientation; if given, figures over objects with at least one are added.
-    visible_width_m: width of the visible part of the table; if given, position errors are also reported as a
-    share of it.
+    Args:
+        predicted: inferred scenes.
+        truth: true scenes of the same images.
+        symmetries: of each kind that `asset` indexes.
+        names: of each kind.
+        match_distance_m: the largest distance at which an inferred object matches a true one.
+        visible: (B, N), for each object of `truth` its number of visible pixels, or of those that determine
+            its orientation; if given, figures over objects with at least one are added.
+        visible_width_m: width of the visible part of the table; if given, position errors are also reported
+            as a share of it.
 
     Raises:
         SceneError: different numbers of images, unknown kinds, or a pose that is not finite.
+
     """
     _check(predicted, truth, symmetries, names, visible)
     predicted, truth = predicted.to_float64(), truth.to_float64()

@@ -24,7 +24,9 @@ from inverse_graphics.observation.model import Likelihood
 class ObjectStep(NamedTuple):
     """The output of one step for B images.
 
-    latents: of object i, in the model's own type.  kl: (B,), KL(q(z_i | x, z_<i) ‖ p(z_i)), nats.
+    Attributes:
+        latents: of object i, in the model's own type.
+        kl: (B,), KL(q(z_i | x, z_<i) ‖ p(z_i)), nats.
     """
 
     latents: Any
@@ -34,8 +36,10 @@ class ObjectStep(NamedTuple):
 class InitialState(NamedTuple):
     """The state before the first step.
 
-    state: the recurrent state, with the latents that all objects share, such as a camera, if there are any.
-    kl: (B,), nats, of these latents.
+    Attributes:
+        state: the recurrent state, with the latents that all objects share, such as a camera, if there are
+            any.
+        kl: (B,), nats, of these latents.
     """
 
     state: Any
@@ -63,16 +67,22 @@ class AirModel(Protocol):
     ) -> Tensor:
         """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats.
 
-        likelihood: what compares images with renders, the model's own unless given.
+        Args:
+            likelihood: what compares images with renders, the model's own unless given.
         """
 
 
 class Inference(NamedTuple):
     """The result of the loop for B images.
 
-    shared: the state before the first step.  objects: the N steps.  log_count: (B, N + 1), log w_n.
-    log_present: (B, N), log probability that object i exists.  kl: (B, N), nats, of each object.
-    kl_shared: (B,), nats, of the shared latents.  log_likelihood: (B, N + 1), of each prefix, nats.
+    Attributes:
+        shared: the state before the first step.
+        objects: the N steps.
+        log_count: (B, N + 1), log w_n.
+        log_present: (B, N), log probability that object i exists.
+        kl: (B, N), nats, of each object.
+        kl_shared: (B,), nats, of the shared latents.
+        log_likelihood: (B, N + 1), of each prefix, nats.
     """
 
     shared: Any

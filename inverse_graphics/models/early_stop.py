@@ -43,7 +43,12 @@ class EarlyStoppingModel(Protocol):
 
 
 class Found(NamedTuple):
-    """The i-th objects of the images that have one.  rows: (R,), indices of images.  step: of these R."""
+    """The i-th objects of the images that have one.
+
+    Attributes:
+        rows: (R,), indices of images.
+        step: of these R.
+    """
 
     rows: Tensor
     step: ObjectStep
@@ -52,9 +57,11 @@ class Found(NamedTuple):
 class EarlyStoppedInference(NamedTuple):
     """The result for B images.
 
-    initial: the state before the first step.  objects: i = 1 … L, the largest number of steps of an image.
-    log_count: (B, N + 1); the probability of all counts that were not computed is assigned to the first of
-    them.
+    Attributes:
+        initial: the state before the first step.
+        objects: i = 1 … L, the largest number of steps of an image.
+        log_count: (B, N + 1); the probability of all counts that were not computed is assigned to the first
+            of them.
     """
 
     initial: Any
@@ -70,7 +77,10 @@ class EarlyStoppedInference(NamedTuple):
 def infer_until_absent(model: EarlyStoppingModel, images: Tensor, sampler: Sampler) -> EarlyStoppedInference:
     """Infer the objects of B images, each up to the first that is more probably absent.
 
-    model: the model.  images: (B, C, H, W) in [0, 1].  sampler: takes latents from their posteriors.
+    Args:
+        model: the model.
+        images: (B, C, H, W) in [0, 1].
+        sampler: takes latents from their posteriors.
     """
     initial = model.begin(images, sampler).state
     rows, state = torch.arange(len(images), device=images.device), initial
@@ -106,8 +116,9 @@ def _select_rows(tree: Any, rows: Tensor) -> Any:
 def stopped_counts(halt_logits: Tensor, steps: int) -> Tensor:
     """Compute log-probabilities of the counts from the steps that were run: (B, N + 1).
 
-    halt_logits: (B, L) of the L ≤ N steps that were run; those after the first above 0 are ignored.
-    steps: N.
+    Args:
+        halt_logits: (B, L) of the L ≤ N steps that were run; those after the first above 0 are ignored.
+        steps: N.
     """
     halts = halt_logits > 0
     skipped = halts.long().cumsum(-1) - halts.long() > 0

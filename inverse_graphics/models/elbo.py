@@ -30,7 +30,12 @@ class Bound(NamedTuple):
 
 
 def exact_count_elbo(inference: Inference, log_count_prior: Tensor) -> Bound:
-    """Compute L of each image.  inference: of B images.  log_count_prior: (N + 1,), log p(n), nats."""
+    """Compute L of each image.
+
+    Args:
+        inference: of B images.
+        log_count_prior: (N + 1,), log p(n), nats.
+    """
     count = inference.log_count.exp()
     log_likelihood = (count * inference.log_likelihood).sum(-1)
     kl_objects = (inference.log_present.exp() * inference.kl).sum(-1)
@@ -50,14 +55,18 @@ def warmed_up_objective(
 ) -> Tensor:
     """Compute a training surrogate that prevents presence from going to zero at the start: (B,), nats.
 
-    inference: of B images.  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: f, in [0, 1].
-    longest: objects are trained on prefixes of at most this many objects; the weight of larger counts is
-    added to it.
-
     The objects of an untrained decoder reduce the likelihood, so with L alone the count collapses to zero
     before they are trained. Here objects are trained on all prefixes, with weights (1 − f) · uniform + f · w,
     and presence on L with the prefixes' bounds fixed. At f = 1 the gradient is that of L, unless `longest`
     is given: then later objects are not trained to correct the errors of earlier ones.
+
+
+    Args:
+        inference: of B images.
+        log_count_prior: (N + 1,), log p(n), nats.
+        warm_up_fraction: f, in [0, 1].
+        longest: objects are trained on prefixes of at most this many objects; the weight of larger counts is
+            added to it.
     """
     bounds = prefix_bounds(inference)
     count = inference.log_count.exp()

@@ -27,8 +27,10 @@ Vector = tuple[FiniteFloat, ...]
 class ParsedImages(NamedTuple):
     """The statistics of M parsed images.
 
-    counts: (M,) integer.  log_likelihoods: (M,), nats.  summaries: (M, N, D), valid for the first `counts`
-    objects.
+    Attributes:
+        counts: (M,) integer.
+        log_likelihoods: (M,), nats.
+        summaries: (M, N, D), valid for the first `counts` objects.
     """
 
     counts: NDArray[np.integer]
@@ -43,8 +45,11 @@ class ParsedImages(NamedTuple):
 class SummaryComponent(BaseModel):
     """One Gaussian of the mixture.
 
-    log_weight: log of the weight and the normalising constant.  mean: (D,).  precision: (D, D) by rows, a
-    factor P such that ‖(z − mean) P‖² is the squared Mahalanobis distance of z.
+    Attributes:
+        log_weight: log of the weight and the normalising constant.
+        mean: (D,).
+        precision: (D, D) by rows, a factor P such that ‖(z − mean) P‖² is the squared Mahalanobis distance of
+            z.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,9 +62,11 @@ class SummaryComponent(BaseModel):
 class OutlierDetector(BaseModel):
     """Thresholds and mixture, stored in a model's document.
 
-    fewest: the smallest count with its own threshold.  log_likelihood: thresholds, nats, by count from
-    `fewest`; smaller counts use the first.  summary_log_density: threshold for the summary of the least
-    probable object, nats.  components: of the mixture.
+    Attributes:
+        fewest: the smallest count with its own threshold.
+        log_likelihood: thresholds, nats, by count from `fewest`; smaller counts use the first.
+        summary_log_density: threshold for the summary of the least probable object, nats.
+        components: of the mixture.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,10 +82,16 @@ class OutlierDetector(BaseModel):
     ) -> OutlierDetector | None:
         """Fit the mixture to training images, and the thresholds to calibration images.
 
-        known: training images.  calibration: other images of the same distribution.  false_positive_rate: the
-        share of such images that may fall below either threshold; a sixth of it is allotted to the pixels'
-        likelihood, which detects coarse differences, and the rest to the summaries'.  fewest: the smallest
-        count with its own threshold.  Returns None if no count was inferred often enough.
+        Args:
+            known: training images.
+            calibration: other images of the same distribution.
+            false_positive_rate: the share of such images that may fall below either threshold; a sixth of it
+                is allotted to the pixels' likelihood, which detects coarse differences, and the rest to the
+                summaries'.
+            fewest: the smallest count with its own threshold.
+
+        Returns:
+            None if no count was inferred often enough.
         """
         each_count = (calibration.counts == n for n in range(fewest, int(calibration.counts.max()) + 1))
         counted = list(takewhile(lambda chosen: chosen.sum() >= MIN_COUNT, each_count))

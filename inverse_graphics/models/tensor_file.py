@@ -55,11 +55,15 @@ def load_tensors(
 ) -> dict[str, Tensor]:
     """Read the tensors of a file, which must have the names, shapes and types of `expected`.
 
-    path: of the file.  expected: by name; may be on the meta device, as only shapes and types are compared,
-    before anything is allocated.  error: type of the exception that is raised.
+    Args:
+        path: of the file.
+        expected: by name; may be on the meta device, as only shapes and types are compared, before anything
+            is allocated.
+        error: type of the exception that is raised.
 
     Raises:
         error: the file is missing, too large, truncated or damaged, or contains other tensors.
+
     """
     try:
         if path.stat().st_size > LARGEST_FILE:

@@ -47,10 +47,15 @@ def current_versions() -> dict[str, str]:
 class ModelDocument(BaseModel):
     """The metadata of weights: what is required to build the network, to train it again and to evaluate it.
 
-    format_version: of the folder.  kind: type of the network.  settings: of the network.
-    recipe: of its training, None if unknown.  versions: of the packages that trained it.
-    asset_pack_sha256: of the asset packs that it was trained with, None in 2D.  metrics: on test data.
-    familiarity: the outlier detector, None if there is none.
+    Attributes:
+        format_version: of the folder.
+        kind: type of the network.
+        settings: of the network.
+        recipe: of its training, None if unknown.
+        versions: of the packages that trained it.
+        asset_pack_sha256: of the asset packs that it was trained with, None in 2D.
+        metrics: on test data.
+        familiarity: the outlier detector, None if there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,10 +134,15 @@ def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network]
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:
     """Write a model folder atomically.
 
-    folder: its path.  module: the network.  document: its metadata.  card: the model card, Markdown.
+    Args:
+        folder: its path.
+        module: the network.
+        document: its metadata.
+        card: the model card, Markdown.
 
     Raises:
         StorageError: the folder cannot be written; an existing one is unchanged.
+
     """
     with atomic_folder(folder) as temporary:
         save_tensors(module.state_dict(), temporary / WEIGHTS)

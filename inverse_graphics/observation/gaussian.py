@@ -41,5 +41,9 @@ class GaussianNoise(NoiseSettings):
     kind: Literal["gaussian"] = "gaussian"
 
     def model(self, sigma: float) -> GaussianModel:
-        """The observation model.  sigma: standard deviation, grey levels."""
+        """The observation model.
+
+        Args:
+            sigma: standard deviation, grey levels.
+        """
         return GaussianModel(sigma)

@@ -78,7 +78,9 @@ class PixelNoise(ABC):
 
     A kind of noise is given by its loss ρ(e) = 2σ² [log p(0) − log p(e)], which robust statistics sums in
     place of squares: e² under Gaussian noise.
-    sigma: the noise's scale, grey levels in [0, 1].
+
+    Attributes:
+        sigma: the noise's scale, grey levels in [0, 1].
     """
 
     sigma: float
@@ -131,7 +133,9 @@ class Pyramid:
     one, so that one level is the model's own log-probability. Windows overlap: with blocks that do not, where
     an object stands among the blocks matters more than where it should stand, and from two radii off it is
     pulled anywhere.
-    levels: at least 1, the image itself.
+
+    Attributes:
+        levels: at least 1, the image itself.
     """
 
     model: PixelNoise
@@ -153,7 +157,8 @@ class Pyramid:
 class Tempered:
     """A log-probability divided by a temperature: a training surrogate.
 
-    temperature: above 0, broadcast against the log-probabilities.
+    Attributes:
+        temperature: above 0, broadcast against the log-probabilities.
     """
 
     likelihood: Likelihood
@@ -173,7 +178,11 @@ class NoiseSettings(BaseModel, ABC):
 
     @abstractmethod
     def model(self, sigma: float) -> ObservationModel:
-        """Make the observation model.  sigma: the noise's scale, grey levels."""
+        """Make the observation model.
+
+        Args:
+            sigma: the noise's scale, grey levels.
+        """
 
 
 NOISES: Registry[type[NoiseSettings]] = Registry(

@@ -23,9 +23,12 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 class Rendered(TensorBatch):
     """What a renderer predicts of B images, without noise; further axes may follow the first, as of prefixes.
 
-    rgb: (B, 3, H, W), linear colour; (B, 1, H, W) where images are grey.
-    coverage: (B, 1, H, W), the share of each pixel that objects cover, in [0, 1]; None where nobody needs it.
-    depth: (B, 1, H, W), metres along the camera's z axis, +inf where only the background is seen; or None.
+    Attributes:
+        rgb: (B, 3, H, W), linear colour; (B, 1, H, W) where images are grey.
+        coverage: (B, 1, H, W), the share of each pixel that objects cover, in [0, 1]; None where nobody needs
+            it.
+        depth: (B, 1, H, W), metres along the camera's z axis, +inf where only the background is seen; or
+            None.
     """
 
     rgb: Tensor
@@ -56,9 +59,11 @@ class Rendered(TensorBatch):
 class Observation(TensorBatch):
     """B images, and what else is known of them; further axes may follow the first, to compare with prefixes.
 
-    rgb: (B, 3, H, W), grey levels, within [0, 1] but for noise; (B, 1, H, W) where images are grey.
-    depth: (B, 1, H, W), metres along the camera's z axis, NaN where it is missing; None without a sensor.
-    K: (B, 3, 3), intrinsics, pixels.  T_world_camera: (B, 4, 4), camera to world.  None where unknown.
+    Attributes:
+        rgb: (B, 3, H, W), grey levels, within [0, 1] but for noise; (B, 1, H, W) where images are grey.
+        depth: (B, 1, H, W), metres along the camera's z axis, NaN where it is missing; None without a sensor.
+        K: (B, 3, 3), intrinsics, pixels.
+        T_world_camera: (B, 4, 4), camera to world.  None where unknown.
     """
 
     rgb: Tensor

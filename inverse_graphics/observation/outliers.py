@@ -27,7 +27,8 @@ ENTROPY_PIXELS = 2**16
 class OutlierModel(PixelNoise):
     """A mixture for each pixel, all of its channels together: N(0, σ²), or an error uniform in [−1, 1].
 
-    share: of pixels that are outliers, between 0 and 1.
+    Attributes:
+        share: of pixels that are outliers, between 0 and 1.
     """
 
     share: float = 0.01
@@ -72,5 +73,9 @@ class OutlierNoise(NoiseSettings):
     share: float = Field(0.01, gt=0, lt=1, description="of pixels that show something else altogether")
 
     def model(self, sigma: float) -> OutlierModel:
-        """The observation model.  sigma: standard deviation where a pixel is none of them, grey levels."""
+        """The observation model.
+
+        Args:
+            sigma: standard deviation where a pixel is none of them, grey levels.
+        """
         return OutlierModel(sigma, self.share)

@@ -21,8 +21,10 @@ class StudentTModel(PixelNoise):
     """Noise of Student's t on every channel of every pixel.
 
     sigma: its scale, grey levels; the standard deviation is sigma √(ν / (ν − 2)) where ν > 2.
-    degrees_of_freedom: ν, above 0; the smaller, the heavier the tails.
-    Source of the sampler: Bailey 1994, "Polar generation of random variates with the t-distribution".
+
+    Attributes:
+        degrees_of_freedom: ν, above 0; the smaller, the heavier the tails. Source of the sampler: Bailey
+            1994, "Polar generation of random variates with the t-distribution".
     """
 
     degrees_of_freedom: float = 4.0
@@ -61,5 +63,9 @@ class StudentTNoise(NoiseSettings):
     degrees_of_freedom: float = Field(4.0, gt=0, le=1000, description="the smaller, the heavier the tails")
 
     def model(self, sigma: float) -> StudentTModel:
-        """The observation model.  sigma: scale, grey levels."""
+        """The observation model.
+
+        Args:
+            sigma: scale, grey levels.
+        """
         return StudentTModel(sigma, self.degrees_of_freedom)

@@ -23,8 +23,12 @@ from inverse_graphics.optimisation.settings import OptimiseSettings
 class Poses(NamedTuple):
     """What moves of B scenes: leaves of the graph.
 
-    position: (B, N, 2), metres.  orientation: (B, N, 1) yaws, or (B, N, 3) rotation vectors in the objects'
-    own frames, radians, from where they began.  angles: (B, 2), azimuth and elevation.  distance: (B, 1).
+    Attributes:
+        position: (B, N, 2), metres.
+        orientation: (B, N, 1) yaws, or (B, N, 3) rotation vectors in the objects' own frames, radians, from
+            where they began.
+        angles: (B, 2), azimuth and elevation.
+        distance: (B, 1).
     """
 
     position: Tensor

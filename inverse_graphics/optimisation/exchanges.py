@@ -46,8 +46,11 @@ def exchanged(
 ) -> SceneLatents:
     """Scenes no worse by their score, whose objects are others.
 
-    orientation_observable, elsewhere: how many other turns of each object, and fresh objects for each slot,
-    are tried. Objects come nearest first, empty slots last.
+    Args:
+        orientation_observable: how many other turns of each object, and fresh objects for each slot, are
+            tried. Objects come nearest first, empty slots last.
+        elsewhere: how many other turns of each object, and fresh objects for each slot, are tried. Objects
+            come nearest first, empty slots last.
     """
     for slot in range(scenes.asset.shape[1]):
         trials = [scenes, *_other_kinds(scenes, space, slot), _without(scenes, space, slot)]
@@ -84,7 +87,11 @@ def _without(scenes: SceneLatents, space: SceneSpace, slot: int) -> SceneLatents
 def _with_fresh(
     scenes: SceneLatents, space: SceneSpace, slot: int, place: Tensor, generator: torch.Generator
 ) -> SceneLatents:
-    """Another object in a slot, of any kind.  place: (B, 2), metres."""
+    """Another object in a slot, of any kind.
+
+    Args:
+        place: (B, 2), metres.
+    """
     count = len(scenes.asset)
     asset = draw_integers(len(space.orientation_observable), (count,), generator, place)
     orientation = _random_orientations(count, space, generator)
@@ -142,7 +149,8 @@ def draw_starts(
 ) -> SceneLatents:
     """Draw one scene for each search, the best of `candidates` by `score`.
 
-    K: (S, 3, 3), pixels, the intrinsics of each search's image.
+    Args:
+        K: (S, 3, 3), pixels, the intrinsics of each search's image.
     """
     best, value = _drawn(K, space, generator), K.new_full((len(K),), -torch.inf)
     number = torch.arange(len(K), device=K.device)

@@ -38,10 +38,12 @@ Progress = Callable[[int], None]
 class SceneSearch:
     """Searches for scenes of a family through an engine that has gradients, differences included.
 
-    observation_model: how noisy the images are.
+    Attributes:
+        observation_model: how noisy the images are.
 
     Raises:
         EngineError: the engine has no gradients.
+
     """
 
     space: SceneSpace
@@ -79,7 +81,9 @@ class SceneSearch:
     ) -> Optimised:
         """Search from given scenes, by as many restarts as there are scenes an image; never end with worse.
 
-        observation: B images.  scenes: B · r, those of an image in a row.
+        Args:
+            observation: B images.
+            scenes: B · r, those of an image in a row.
         """
         restarts = len(scenes) // len(observation)
         settings = settings.model_copy(update={"restarts": restarts})
@@ -93,7 +97,12 @@ class SceneSearch:
         settings: OptimiseSettings,
         progress: Progress,
     ) -> Optimised:
-        """Alternate exchanges and ascents.  observation: B · r images.  scenes: where each search begins."""
+        """Alternate exchanges and ascents.
+
+        Args:
+            observation: B · r images.
+            scenes: where each search begins.
+        """
         trace, rounds = Trace(settings.restarts), settings.steps_of_rounds
         scenes = nearest_first(scenes, self.space)
         for number, steps in enumerate(rounds):

@@ -16,15 +16,20 @@ Start = Literal["prior", "network"]
 class OptimiseSettings(BaseModel):
     """A search for the scene of an image.
 
-    restarts: searches of each image from other beginnings, of which the best is kept.  candidates: scenes
-    drawn from the prior for each beginning, which is the one of them that explains the image best.
-    steps: of gradient ascent (Adam, Kingma and Ba 2015).  rounds: parts into which they are divided.
-    exchanges: before each part but the first, every object is tried as every other kind, as absent, and as so
-    many objects elsewhere, and the best is kept; 0 changes no count and no kind.  orientations: in how many
-    other directions objects are tried then.
-    levels: at the beginning images are compared at so many scales, at the end at one.
-    position_m, orientation_degrees, camera_degrees, camera_m: lengths of the first steps; the last ones are
-    `last_share` as long.
+    Attributes:
+        restarts: searches of each image from other beginnings, of which the best is kept.
+        candidates: scenes drawn from the prior for each beginning, which is the one of them that explains the
+            image best.
+        steps: of gradient ascent (Adam, Kingma and Ba 2015).
+        rounds: parts into which they are divided.
+        exchanges: before each part but the first, every object is tried as every other kind, as absent, and
+            as so many objects elsewhere, and the best is kept; 0 changes no count and no kind.
+        orientations: in how many other directions objects are tried then.
+        levels: at the beginning images are compared at so many scales, at the end at one.
+        position_m: lengths of the first steps; the last ones are `last_share` as long.
+        orientation_degrees: lengths of the first steps; the last ones are `last_share` as long.
+        camera_degrees: lengths of the first steps; the last ones are `last_share` as long.
+        camera_m: lengths of the first steps; the last ones are `last_share` as long.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,7 +18,9 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 class Explanations(TensorBatch):
     """Scenes of images, objects nearest first, and how good they are at the images' own scale.
 
-    log_joint: (B,), log p(x, scene).  log_likelihood: (B,), log p(x | scene); nats.
+    Attributes:
+        log_joint: (B,), log p(x, scene).
+        log_likelihood: (B,), log p(x | scene); nats.
     """
 
     scenes: SceneLatents
@@ -29,9 +31,10 @@ class Explanations(TensorBatch):
 class Optimised(NamedTuple):
     """What was found of B images by r searches each, S steps long.
 
-    searches: the best of each search, B · r, those of an image in a row.  history: (B, r, S + 1), log
-    p(x, scene) before the first step and after each.  path: S + 1 times B · r scenes, what searches went
-    through.
+    Attributes:
+        searches: the best of each search, B · r, those of an image in a row.
+        history: (B, r, S + 1), log p(x, scene) before the first step and after each.
+        path: S + 1 times B · r scenes, what searches went through.
     """
 
     searches: Explanations
@@ -65,7 +68,11 @@ class Optimised(NamedTuple):
 
 
 class Trace:
-    """Keeps what is seen on the way.  restarts: searches of each image, which lie in a row."""
+    """Keeps what is seen on the way.
+
+    Args:
+        restarts: searches of each image, which lie in a row.
+    """
 
     def __init__(self, restarts: int) -> None:
         self._restarts = restarts
@@ -74,7 +81,12 @@ class Trace:
         self._best: Explanations | None = None
 
     def add(self, scenes: SceneLatents, log_joint: Tensor, log_likelihood: Tensor) -> None:
-        """Take note of where all searches are.  log_joint, log_likelihood: (B · r,), nats."""
+        """Take note of where all searches are.
+
+        Args:
+            log_joint: (B · r,), nats.
+            log_likelihood: (B · r,), nats.
+        """
         here = Explanations(scenes.map(lambda part: part.detach().clone()), log_joint, log_likelihood)
         self._path.append(here.scenes)
         self._joint.append(log_joint)

@@ -17,8 +17,9 @@ from inverse_graphics.packs.mesh import MeshLibrary
 class Footprints:
     """The convex hull of each mesh's projection on z = 0, and the directions of its support function.
 
-    hulls: (A, V, 2), metres, object frame; a hull with fewer corners is padded with its first one.
-    directions: (D, 2), unit, world frame, evenly spaced, each with its opposite.
+    Attributes:
+        hulls: (A, V, 2), metres, object frame; a hull with fewer corners is padded with its first one.
+        directions: (D, 2), unit, world frame, evenly spaced, each with its opposite.
     """
 
     hulls: Tensor
@@ -51,7 +52,12 @@ class Footprints:
     def reach(self, asset: Tensor, yaw: Tensor) -> Tensor:
         """Compute how far each object extends from its origin in each direction: its support function.
 
-        asset: (B, N) int64, −1 for none.  yaw: (B, N), radians.  Returns (B, N, D), metres.
+        Args:
+            asset: (B, N) int64, −1 for none.
+            yaw: (B, N), radians.
+
+        Returns:
+            (B, N, D), metres.
         """
         footprints = self.to(yaw.device, yaw.dtype)
         cosine, sine = yaw.cos()[..., None], yaw.sin()[..., None]
@@ -63,12 +69,18 @@ class Footprints:
     def separation(self, asset: Tensor, position: Tensor, yaw: Tensor) -> Tensor:
         """Compute the gaps between all pairs of hulls, differentiable in position and yaw.
 
-        asset: (B, N) int64, −1 for none.  position: (B, N, 2 or 3), metres.  yaw: (B, N), radians.
-        Returns (B, N, N), metres, symmetric: max over directions d of d·(c_j − c_i) − h_i(d) − h_j(−d), the
-        separating-axis test, with h the support function. Positive values are a lower bound of the distance;
-        negative ones are minus the translation that separates interpenetrating hulls. As only D directions
-        are tested, the value is never more than the true one: a millimetre or two less for round objects, up
-        to a centimetre for a pan, which has long straight sides. +inf on the diagonal and for empty slots.
+        Args:
+            asset: (B, N) int64, −1 for none.
+            position: (B, N, 2 or 3), metres.
+            yaw: (B, N), radians.
+
+        Returns:
+            (B, N, N), metres, symmetric: max over directions d of d·(c_j − c_i) − h_i(d) − h_j(−d), the
+            separating-axis test, with h the support function. Positive values are a lower bound of the
+            distance; negative ones are minus the translation that separates interpenetrating hulls. As only D
+            directions are tested, the value is never more than the true one: a millimetre or two less for
+            round objects, up to a centimetre for a pan, which has long straight sides. +inf on the diagonal
+            and for empty slots.
         """
         reach = self.reach(asset, yaw)
         far = position[..., :2] @ self.directions.to(position).T + reach  # (B, N, D), farthest along d
@@ -80,7 +92,14 @@ class Footprints:
 
 
 def _hull(points: Tensor, name: str) -> Tensor:
-    """Corners of the convex hull, counter-clockwise.  points: (P, 2).  Returns (V, 2)."""
+    """Corners of the convex hull, counter-clockwise.
+
+    Args:
+        points: (P, 2).
+
+    Returns:
+        (V, 2).
+    """
     try:
         corners = ConvexHull(points.double().numpy()).vertices
     except QhullError as problem:

@@ -16,10 +16,13 @@ from torch import Tensor
 class Mesh:
     """A triangle mesh in its own frame: metres, Z up, faces counter-clockwise seen from outside.
 
-    vertices: (V, 3) float32, metres.  faces: (F, 3) int64 into `vertices`.
-    normals: (V, 3) float32, unit length.  colours: (V, 3) float32 linear albedo in [0, 1].
-    texture: (Ht, Wt, 3) float32 in [0, 1] or None; uv: (V, 2) float32 or None, v pointing up
-    (v = 0 is the last row of `texture`). Where there is a texture, albedo is colour times texture.
+    Attributes:
+        vertices: (V, 3) float32, metres.
+        faces: (F, 3) int64 into `vertices`.
+        normals: (V, 3) float32, unit length.
+        colours: (V, 3) float32 linear albedo in [0, 1].
+        texture: (Ht, Wt, 3) float32 in [0, 1] or None; uv: (V, 2) float32 or None, v pointing up (v = 0 is
+            the last row of `texture`). Where there is a texture, albedo is colour times texture.
     """
 
     vertices: NDArray[np.float32]
@@ -34,13 +37,18 @@ class Mesh:
 class MeshLibrary:
     """M concatenated meshes; index m of an object selects a slice, without padding.
 
-    names: M asset names such as "crockery/mug", in index order.
-    vertices, normals, colours: (V, 3) float.  uv: (V, 2) float, zeros where a mesh has no texture.
-    faces: (F, 3) int64 into the concatenated `vertices`.
-    first_vertex, first_face: (M + 1,) int64; mesh m owns rows first[m] : first[m + 1].
-    texels: (T, 3) float, all textures flattened row by row; first_texel: (M,) int64;
-    texture_size: (M, 2) int64 height and width, (0, 0) where a mesh has none.
-    radius: (M,) float, metres, of the ball about the mesh's origin that holds all its vertices.
+    Attributes:
+        names: M asset names such as "crockery/mug", in index order.
+        vertices: (V, 3) float.
+        normals: (V, 3) float.
+        colours: (V, 3) float.
+        uv: (V, 2) float, zeros where a mesh has no texture.
+        faces: (F, 3) int64 into the concatenated `vertices`.
+        first_vertex: (M + 1,) int64; mesh m owns rows first[m] : first[m + 1].
+        first_face: (M + 1,) int64; mesh m owns rows first[m] : first[m + 1].
+        texels: (T, 3) float, all textures flattened row by row; first_texel: (M,) int64.
+        texture_size: (M, 2) int64 height and width, (0, 0) where a mesh has none.
+        radius: (M,) float, metres, of the ball about the mesh's origin that holds all its vertices.
     """
 
     names: tuple[str, ...]

@@ -78,12 +78,14 @@ logging.getLogger("trimesh").addHandler(logging.NullHandler())
 def read_mesh_file(folder: Path, name: str) -> tuple[TriangleSoup, NDArray[np.float32] | None]:
     """Read a mesh inside `folder` with its colours, its texture coordinates and its texture.
 
-    Returns triangles in the file's own unit and axes, with texture coordinates if all of them have some, and
-    a texture (Ht, Wt, 3) in [0, 1] or None.
+    Returns:
+        Triangles in the file's own unit and axes, with texture coordinates if all of them have some, and a
+        texture (Ht, Wt, 3) in [0, 1] or None.
 
     Raises:
         AssetError: the file, or one that it refers to, is missing, broken, too large or outside the folder;
             it has no faces or more than 200,000; its vertices are not finite; it has two textures.
+
     """
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in SUFFIXES:

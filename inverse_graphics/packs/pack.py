@@ -58,8 +58,9 @@ class DiscreteSymmetry(_Frozen):
 class SymmetrySpec(_Frozen):
     """Symmetries in the object's frame after loading (Z up).
 
-    continuous: an axis about which every rotation is a symmetry, or "any" for spherical symmetry.
-    discrete: generators of the group of discrete symmetries.
+    Attributes:
+        continuous: an axis about which every rotation is a symmetry, or "any" for spherical symmetry.
+        discrete: generators of the group of discrete symmetries.
     """
 
     continuous: Literal["x", "y", "z", "any"] | Vector | None = None
@@ -75,10 +76,15 @@ class SymmetrySpec(_Frozen):
 class ObjectSpec(_Frozen):
     """One object: its mesh file and how to read it.
 
-    mesh: a .glb, .obj, .ply or .stl file inside the pack.  unit: of the file's coordinates.
-    up_axis: of the file's coordinates.  colour: RGB in [0, 1] that replaces the file's own.
-    texture: an image inside the pack that replaces the file's own; the mesh must have texture coordinates.
-    crease_degrees: edges whose faces differ by a larger angle stay sharp.  symmetry: of the object.
+    Attributes:
+        mesh: a .glb, .obj, .ply or .stl file inside the pack.
+        unit: of the file's coordinates.
+        up_axis: of the file's coordinates.
+        colour: RGB in [0, 1] that replaces the file's own.
+        texture: an image inside the pack that replaces the file's own; the mesh must have texture
+            coordinates.
+        crease_degrees: edges whose faces differ by a larger angle stay sharp.
+        symmetry: of the object.
     """
 
     mesh: Annotated[str, Field(min_length=1, max_length=255)]

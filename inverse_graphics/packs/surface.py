@@ -19,7 +19,10 @@ Ints = NDArray[np.int64]
 class TriangleSoup:
     """F triangles with separate corners.
 
-    corners: (F, 3, 3), metres.  colours: (F, 3, 3) in [0, 1].  uv: (F, 3, 2) or None.
+    Attributes:
+        corners: (F, 3, 3), metres.
+        colours: (F, 3, 3) in [0, 1].
+        uv: (F, 3, 2) or None.
     """
 
     corners: Floats
@@ -30,10 +33,13 @@ class TriangleSoup:
 def mesh_from_soup(soup: TriangleSoup, crease_degrees: float, texture: NDArray[np.float32] | None) -> Mesh:
     """Build a mesh whose vertices are shared wherever position, normal, colour and uv agree.
 
-    soup: the triangles.  crease_degrees: an edge whose face normals differ by more, or that does not have
-    exactly two faces of one winding, is sharp.  texture: (Ht, Wt, 3) in [0, 1], or None.
-
     Triangles without area are dropped; there may be none left.
+
+    Args:
+        soup: the triangles.
+        crease_degrees: an edge whose face normals differ by more, or that does not have exactly two faces of
+            one winding, is sharp.
+        texture: (Ht, Wt, 3) in [0, 1], or None.
     """
     soup, welded = _weld(soup)
     groups = smooth_corners(welded, _face_normals(soup.corners), np.radians(crease_degrees))
@@ -55,8 +61,13 @@ def mesh_from_soup(soup: TriangleSoup, crease_degrees: float, texture: NDArray[n
 def smooth_corners(faces: Ints, face_normals: Floats, crease_radians: float) -> Ints:
     """Group the corners that share a normal: those connected around a vertex by smooth edges.
 
-    faces: (F, 3) into welded vertices.  face_normals: (F, 3), unit.  crease_radians: the largest angle of a
-    smooth edge.  Returns (F, 3), the index of each corner's group.
+    Args:
+        faces: (F, 3) into welded vertices.
+        face_normals: (F, 3), unit.
+        crease_radians: the largest angle of a smooth edge.
+
+    Returns:
+        (F, 3), the index of each corner's group.
     """
     if not faces.size:
         return faces
@@ -119,7 +130,11 @@ def _corner_normals(corners: Floats, groups: Ints) -> Floats:
 
 
 def _angles(corners: Floats) -> Floats:
-    """The inner angle at each corner.  Returns (F, 3), radians."""
+    """The inner angle at each corner.
+
+    Returns:
+        (F, 3), radians.
+    """
     ahead, behind = np.roll(corners, -1, axis=1) - corners, np.roll(corners, 1, axis=1) - corners
     sine = np.linalg.norm(np.cross(ahead, behind), axis=-1)
     angles: Floats = np.arctan2(sine, (ahead * behind).sum(-1))

@@ -21,8 +21,10 @@ class UnboundedGroupError(ValueError):
 class Symmetry:
     """Rotations that leave the image of an object unchanged when its orientation is right-multiplied by them.
 
-    discrete: (S, 3, 3) float64, a group with the identity first.  axis: (3,) float64, unit, about which every
-    rotation is a symmetry, or None.  spherical: whether every rotation is a symmetry.
+    Attributes:
+        discrete: (S, 3, 3) float64, a group with the identity first.
+        axis: (3,) float64, unit, about which every rotation is a symmetry, or None.
+        spherical: whether every rotation is a symmetry.
     """
 
     discrete: Tensor
@@ -36,10 +38,17 @@ class Symmetry:
 
 
 def generated_group(generators: Sequence[Tensor]) -> Tensor:
-    """Generate a group, the identity first.  generators: each (3, 3) float64.  Returns (S, 3, 3).
+    """Generate a group, the identity first.
+
+    Args:
+        generators: each (3, 3) float64.
+
+    Returns:
+        (S, 3, 3).
 
     Raises:
         UnboundedGroupError: there are more than 120 of them.
+
     """
     group = [torch.eye(3, dtype=torch.float64)]
     for element in group:  # the list grows while it is walked
@@ -55,9 +64,14 @@ def generated_group(generators: Sequence[Tensor]) -> Tensor:
 def symmetric_angle(first: Tensor, second: Tensor, symmetry: Symmetry) -> Tensor:
     """Compute the angle between two orientations of an object, modulo its symmetries.
 
-    first: (..., 3, 3), world from object.  second: (..., 3, 3), world from object, broadcasts with `first`.
-    symmetry: of the object.  Returns (...), radians in [0, π]: the minimum over symmetries S of the angle
-    from `first` to `second` S. With a symmetry axis, this is the angle between the directions of the axis.
+    Args:
+        first: (..., 3, 3), world from object.
+        second: (..., 3, 3), world from object, broadcasts with `first`.
+        symmetry: of the object.
+
+    Returns:
+        (...), radians in [0, π]: the minimum over symmetries S of the angle from `first` to `second` S. With
+        a symmetry axis, this is the angle between the directions of the axis.
     """
     if symmetry.spherical:
         return (first * second).sum((-1, -2)) * 0

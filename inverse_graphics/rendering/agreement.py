@@ -29,12 +29,15 @@ class TwoStageEngine(Protocol):
 class FaceAgreement(NamedTuple):
     """Comparison of two engines on the same layers.
 
-    pixels: number covered by a face in either.  same_face: the share of those with the same face in both.
-    same_face_of_all: the same share of all pixels of all layers, empty ones included.
-    same_colour: of the pixels with the same face in both, the share whose colours differ by at most 1/255.
-    colour: the largest difference of colour.  depth: the largest relative difference of depth. Both are over
-    pixels with the same face in both engines, there and in the eight neighbours, with which edges are
-    blended.
+    Attributes:
+        pixels: number covered by a face in either.
+        same_face: the share of those with the same face in both.
+        same_face_of_all: the same share of all pixels of all layers, empty ones included.
+        same_colour: of the pixels with the same face in both, the share whose colours differ by at most
+            1/255.
+        colour: the largest difference of colour.
+        depth: the largest relative difference of depth. Both are over pixels with the same face in both
+            engines, there and in the eight neighbours, with which edges are blended.
     """
 
     pixels: int
@@ -80,9 +83,12 @@ def face_images(visibility: Visibility, scenes: SceneBatch) -> Tensor:
 def pyramid_loss(image: Tensor, target: Tensor, levels: int = 4, sigma: float = 0.1) -> Tensor:
     """Compute the negative log-likelihood of a Gaussian pyramid without its constant, (B,), nats.
 
-    image: (B, 3, H, W).  target: (B, 3, H, W).  levels: of the pyramid.  sigma: of the noise. Level l is
-    the image averaged over squares of 2^l pixels, with weight 4^l, so that coarse and fine levels count
-    equally: averaging divides a sum of squares by four.
+    Args:
+        image: (B, 3, H, W).
+        target: (B, 3, H, W).
+        levels: of the pyramid.
+        sigma: of the noise. Level l is the image averaged over squares of 2^l pixels, with weight 4^l, so
+            that coarse and fine levels count equally: averaging divides a sum of squares by four.
     """
     difference = image - target
     loss = difference.new_zeros(len(difference))
@@ -95,7 +101,12 @@ def pyramid_loss(image: Tensor, target: Tensor, levels: int = 4, sigma: float = 
 
 
 class PoseGradients(NamedTuple):
-    """Gradients of a loss.  position: (B, N, 3), per metre.  rotation: (B, N, 3), per radian, world axes."""
+    """Gradients of a loss.
+
+    Attributes:
+        position: (B, N, 3), per metre.
+        rotation: (B, N, 3), per radian, world axes.
+    """
 
     position: Tensor
     rotation: Tensor
@@ -129,7 +140,11 @@ def compare_gradients(
 ) -> GradientCosines:
     """Compare the gradients of two engines in the poses of the objects of each scene, towards target images.
 
-    one: an engine.  other: an engine.  scenes: B scenes.  target: (B, 3, H, W), the same for both engines.
+    Args:
+        one: an engine.
+        other: an engine.
+        scenes: B scenes.
+        target: (B, 3, H, W), the same for both engines.
     """
     ours, theirs = (pose_gradients(engine, scenes, target) for engine in (one, other))
     pairs = zip(ours, theirs, strict=True)

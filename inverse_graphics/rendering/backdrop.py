@@ -21,8 +21,10 @@ MIN_COVERAGE = 1e-6  # a pixel that the table covers by less has no depth
 class Backdrop(NamedTuple):
     """Table and background as one opaque image.
 
-    rgb: (B, 3, H, W), linear.  coverage: (B, H, W), the table's share of the pixel, in [0, 1].
-    depth: (B, H, W), metres along the camera's z axis to the table, +inf where there is none.
+    Attributes:
+        rgb: (B, 3, H, W), linear.
+        coverage: (B, H, W), the table's share of the pixel, in [0, 1].
+        depth: (B, H, W), metres along the camera's z axis to the table, +inf where there is none.
     """
 
     rgb: Tensor
@@ -33,9 +35,13 @@ class Backdrop(NamedTuple):
 class Plan(NamedTuple):
     """The parameters of the backdrop of B scenes, in pixels.
 
-    sides: (B, 4, 3), a·x + b·y + c is the distance of a pixel inside each side of the table, in pixels along
-    the row or column that the side crosses more steeply.  inverse_depth: (B, 3), likewise 1/depth of the
-    plane z = 0.  table: (B, 3), lit colour.  background: (B, 3), colour.  present: (B,), 1 or 0.
+    Attributes:
+        sides: (B, 4, 3), a·x + b·y + c is the distance of a pixel inside each side of the table, in pixels
+            along the row or column that the side crosses more steeply.
+        inverse_depth: (B, 3), likewise 1/depth of the plane z = 0.
+        table: (B, 3), lit colour.
+        background: (B, 3), colour.
+        present: (B,), 1 or 0.
     """
 
     sides: Tensor

@@ -22,10 +22,12 @@ BACKGROUND = -2
 class Composite(NamedTuple):
     """Layers and backdrop as one image.
 
-    image: (B, 3, H, W), linear colour.  alpha: (B, H, W), the share of the pixel that objects cover.
-    depth: (B, H, W), metres, of the surface that `mask` names, +inf on the background; not mixed, so that
-    no point lies between an object and the surface behind it.
-    mask: (B, H, W) int64, the most visible surface: an object's slot, or TABLE (−1), or BACKGROUND (−2).
+    Attributes:
+        image: (B, 3, H, W), linear colour.
+        alpha: (B, H, W), the share of the pixel that objects cover.
+        depth: (B, H, W), metres, of the surface that `mask` names, +inf on the background; not mixed, so that
+            no point lies between an object and the surface behind it.
+        mask: (B, H, W) int64, the most visible surface: an object's slot, or TABLE (−1), or BACKGROUND (−2).
     """
 
     image: Tensor
@@ -85,8 +87,9 @@ def prefixes_in_torch(layers: Layers, backdrop: Backdrop) -> Tensor:
 def visible_shares(layers: Layers) -> tuple[Tensor, Tensor]:
     """Compute the visible share of each layer and of the backdrop.
 
-    Returns front (B, N, H, W), the transmittance of the nearer layers in front of each layer, and through
-    (B, H, W), the transmittance of all layers together; both in [0, 1].
+    Returns:
+        front (B, N, H, W), the transmittance of the nearer layers in front of each layer, and through (B, H,
+        W), the transmittance of all layers together; both in [0, 1].
     """
     clear = 1 - layers.alpha
     count = layers.alpha.shape[1]

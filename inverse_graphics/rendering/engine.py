@@ -12,9 +12,10 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 class Layers(NamedTuple):
     """Each object rendered alone: N layers for each of B scenes.
 
-    rgb: (B, N, 3, H, W), linear colour in [0, 1] already multiplied by alpha (associated alpha).
-    depth: (B, N, H, W), metres along the camera's z axis; +inf where the object covers nothing.
-    alpha: (B, N, H, W), the share of the pixel that the object covers, in [0, 1].
+    Attributes:
+        rgb: (B, N, 3, H, W), linear colour in [0, 1] already multiplied by alpha (associated alpha).
+        depth: (B, N, H, W), metres along the camera's z axis; +inf where the object covers nothing.
+        alpha: (B, N, H, W), the share of the pixel that the object covers, in [0, 1].
     """
 
     rgb: Tensor

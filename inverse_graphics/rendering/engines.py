@@ -79,13 +79,16 @@ def make_differentiable_engine(
 ) -> RenderEngine:
     """Build the engine called `name`; one without gradients gets them by finite differences.
 
-    name: of the engine.  library: the meshes that it renders.  samples: along each side of a pixel, None
-    for the engine's default.  workers: processes that render for an engine without gradients, 0 for this one
-    only.
-    settings: of differences.
+    Args:
+        name: of the engine.
+        library: the meshes that it renders.
+        samples: along each side of a pixel, None for the engine's default.
+        workers: processes that render for an engine without gradients, 0 for this one only.
+        settings: of differences.
 
     Raises:
         EngineError: no engine has that name, or it does not work here; the message lists those that do.
+
     """
     from inverse_graphics.rendering.finite_difference.whole_scenes import with_gradients
 

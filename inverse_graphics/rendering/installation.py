@@ -95,7 +95,8 @@ def new_gl_context() -> Any:
 def why_not(load: Callable[[], object]) -> str:
     """The reason, in one line, why a library does not work here and how to install it; "" if it works.
 
-    load: one of the functions above; called once.
+    Args:
+        load: one of the functions above; called once.
     """
     try:
         load()

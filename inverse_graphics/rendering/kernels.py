@@ -62,9 +62,15 @@ def in_chunks(
 ) -> list[Result]:
     """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads.
 
-    task: the work.  count: number of items.  nanoseconds: estimated time per item.  most: largest piece.
-    Returns the results in order. A nested call gets a single piece, as all threads are busy; so does work
-    that takes less time than waking the threads.
+    Args:
+        task: the work.
+        count: number of items.
+        nanoseconds: estimated time per item.
+        most: largest piece.
+
+    Returns:
+        The results in order. A nested call gets a single piece, as all threads are busy; so does work that
+        takes less time than waking the threads.
     """
     alone = getattr(_within, "chunk", False) or nanoseconds < WORTH_THREADS
     threads = 1 if alone else torch.get_num_threads()

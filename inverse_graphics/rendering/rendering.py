@@ -14,10 +14,11 @@ from inverse_graphics.scene.batch import SceneBatch
 class Rendering(NamedTuple):
     """Images of B scenes.
 
-    image: (B, 3, H, W), linear colour in [0, 1] if albedo and ambient + diffuse light are at most 1.
-    depth: (B, H, W), metres along the camera's z axis, +inf where only the background is visible.
-    alpha: (B, H, W), the share of the pixel that any object covers, in [0, 1].
-    instance_mask: (B, H, W) int64: slot of the most visible object, −1 the table, −2 the background.
+    Attributes:
+        image: (B, 3, H, W), linear colour in [0, 1] if albedo and ambient + diffuse light are at most 1.
+        depth: (B, H, W), metres along the camera's z axis, +inf where only the background is visible.
+        alpha: (B, H, W), the share of the pixel that any object covers, in [0, 1].
+        instance_mask: (B, H, W) int64: slot of the most visible object, −1 the table, −2 the background.
     """
 
     image: Tensor

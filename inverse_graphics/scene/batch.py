@@ -28,9 +28,12 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 class ObjectBatch(TensorBatch):
     """Objects: their assets and poses.
 
-    asset: (B, N) int64, index into a `MeshLibrary`, −1 where the slot is empty.
-    position: (B, N, 3), metres, world frame.  rotation: (B, N, 3, 3), world from object.
-    scale: (B, N), 1 for real size.  tint: (B, N, 3), multiplies the albedo.
+    Attributes:
+        asset: (B, N) int64, index into a `MeshLibrary`, −1 where the slot is empty.
+        position: (B, N, 3), metres, world frame.
+        rotation: (B, N, 3, 3), world from object.
+        scale: (B, N), 1 for real size.
+        tint: (B, N, 3), multiplies the albedo.
     """
 
     asset: Tensor
@@ -44,7 +47,11 @@ class ObjectBatch(TensorBatch):
 class CameraBatch(TensorBatch):
     """Pinhole cameras.
 
-    K: (B, 3, 3), pixels.  T_world_camera: (B, 4, 4), camera to world.  height, width: pixels.
+    Attributes:
+        K: (B, 3, 3), pixels.
+        T_world_camera: (B, 4, 4), camera to world.
+        height: pixels.
+        width: pixels.
     """
 
     K: Tensor
@@ -57,8 +64,12 @@ class CameraBatch(TensorBatch):
 class LightBatch(TensorBatch):
     """One directional light and an ambient one.
 
-    direction: (B, 3), unit, world frame, *towards* the light.  diffuse, ambient: (B, 3), linear RGB;
-    a surface of albedo a and unit normal n has colour a · (ambient + diffuse · max(0, n · direction)).
+    Attributes:
+        direction: (B, 3), unit, world frame, *towards* the light.
+        diffuse: (B, 3), linear RGB; a surface of albedo a and unit normal n has colour a · (ambient + diffuse
+            · max(0, n · direction)).
+        ambient: (B, 3), linear RGB; a surface of albedo a and unit normal n has colour a · (ambient + diffuse
+            · max(0, n · direction)).
     """
 
     direction: Tensor
@@ -70,8 +81,9 @@ class LightBatch(TensorBatch):
 class TableBatch(TensorBatch):
     """Rectangular table tops in the plane z = 0, centred at the origin, sides along x and y.
 
-    size: (B, 2), metres, full length along x and y; (0, 0) where a scene has no table.
-    colour: (B, 3), albedo.
+    Attributes:
+        size: (B, 2), metres, full length along x and y; (0, 0) where a scene has no table.
+        colour: (B, 3), albedo.
     """
 
     size: Tensor
@@ -82,8 +94,12 @@ class TableBatch(TensorBatch):
 class SceneBatch(TensorBatch):
     """A batch of complete scenes.
 
-    objects: N slots per scene.  camera: one per scene.  light: one per scene.  table: one per scene.
-    background: (B, 3), colour of the background.
+    Attributes:
+        objects: N slots per scene.
+        camera: one per scene.
+        light: one per scene.
+        table: one per scene.
+        background: (B, 3), colour of the background.
     """
 
     objects: ObjectBatch
@@ -103,12 +119,15 @@ class SceneBatch(TensorBatch):
     ) -> SceneBatch:
         """Convert scenes to one batch, padded to the same number of slots.
 
-        scenes: at least one, all with one image size.  library: contains every asset of the scenes.
-        slots: N, by default the largest number of objects of a scene.
+        Args:
+            scenes: at least one, all with one image size.
+            library: contains every asset of the scenes.
+            slots: N, by default the largest number of objects of a scene.
 
         Raises:
             SceneError: no scenes, images of different sizes, more objects than slots, or an asset that the
                 library does not have.
+
         """
         _check_batch(scenes, library, slots)
         count = max(len(scene.objects) for scene in scenes) if slots is None else slots
@@ -224,13 +243,20 @@ def _check_batch(scenes: Sequence[Scene], library: MeshLibrary, slots: int | Non
 def depth_order(asset: Tensor, depth: Tensor) -> Tensor:
     """Compute a stable order of slots by depth, empty ones last: (B, N) int64; see `take_slots`.
 
-    asset: (B, N), −1 for empty slots.  depth: (B, N), metres in front of the camera.
+    Args:
+        asset: (B, N), −1 for empty slots.
+        depth: (B, N), metres in front of the camera.
     """
     return depth.masked_fill(asset < 0, torch.inf).argsort(dim=1, stable=True)
 
 
 def take_slots(values: Tensor, order: Tensor) -> Tensor:
-    """Reorder slots.  values: (B, N, ...).  order: (B, N), for each new slot the old one."""
+    """Reorder slots.
+
+    Args:
+        values: (B, N, ...).
+        order: (B, N), for each new slot the old one.
+    """
     return torch.take_along_dim(values, order.reshape(*order.shape, *[1] * (values.dim() - 2)), dim=1)
 
 

@@ -11,8 +11,12 @@ Matrix = NDArray[np.float64]
 def look_at_pose(eye: ArrayLike, target: ArrayLike) -> Matrix:
     """Compute the pose of a camera at `eye` that looks at `target`, with the world's Z upwards in the image.
 
-    eye: (3,), metres, world frame.  target: (3,), metres, world frame, not equal to `eye`.
-    Returns T_world_camera, (4, 4). For a view straight down (or up) the world's X points right in the image.
+    Args:
+        eye: (3,), metres, world frame.
+        target: (3,), metres, world frame, not equal to `eye`.
+
+    Returns:
+        T_world_camera, (4, 4). For a view straight down (or up) the world's X points right in the image.
     """
     eye, forward = np.asarray(eye, np.float64), np.subtract(target, eye, dtype=np.float64)
     forward /= np.linalg.norm(forward)
@@ -26,9 +30,14 @@ def look_at_pose(eye: ArrayLike, target: ArrayLike) -> Matrix:
 def orbit_pose(azimuth: float, elevation: float, distance: float, target: ArrayLike) -> Matrix:
     """Compute the pose of a camera on a sphere about `target` that looks at `target`.
 
-    azimuth: radians, of the camera seen from the target, from X towards Y.  elevation: radians above the
-    horizontal, in [−π/2, π/2].  distance: metres.  target: (3,), metres, world frame.
-    Returns T_world_camera, (4, 4).
+    Args:
+        azimuth: radians, of the camera seen from the target, from X towards Y.
+        elevation: radians above the horizontal, in [−π/2, π/2].
+        distance: metres.
+        target: (3,), metres, world frame.
+
+    Returns:
+        T_world_camera, (4, 4).
     """
     outward = np.array(
         [
@@ -42,7 +51,11 @@ def orbit_pose(azimuth: float, elevation: float, distance: float, target: ArrayL
 
 
 def pinhole_intrinsics(field_of_view: float, width_px: int, height_px: int) -> Matrix:
-    """Build K, (3, 3), pixels: square pixels, centred.  field_of_view: radians, over the image's height."""
+    """Build K, (3, 3), pixels: square pixels, centred.
+
+    Args:
+        field_of_view: radians, over the image's height.
+    """
     focal = height_px / 2 / np.tan(field_of_view / 2)
     return np.array([[focal, 0.0, width_px / 2], [0.0, focal, height_px / 2], [0.0, 0.0, 1.0]])
 
@@ -50,9 +63,14 @@ def pinhole_intrinsics(field_of_view: float, width_px: int, height_px: int) -> M
 def resized_intrinsics(K: Matrix, old_size: tuple[int, int], new_size: tuple[int, int]) -> Matrix:
     """Compute K of the same view at another image size.
 
-    K: (3, 3), pixels.  old_size: (width, height), pixels.  new_size: (width, height), pixels.
-    Returns (3, 3). Pixel centres are at half-integers, so image edges map to image edges and the rows of K
-    scale without an offset.
+    Args:
+        K: (3, 3), pixels.
+        old_size: (width, height), pixels.
+        new_size: (width, height), pixels.
+
+    Returns:
+        (3, 3). Pixel centres are at half-integers, so image edges map to image edges and the rows of K scale
+        without an offset.
     """
     scale = np.array([new_size[0] / old_size[0], new_size[1] / old_size[1], 1.0])
     return np.asarray(K, np.float64) * scale[:, None]

@@ -86,7 +86,9 @@ class LookAt(_Frozen):
 class Orbit(_Frozen):
     """A camera on a sphere about its target.
 
-    azimuth_degrees: seen from the target, 0 on the X axis, 90 on Y.  elevation_degrees: above the horizontal.
+    Attributes:
+        azimuth_degrees: seen from the target, 0 on the X axis, 90 on Y.
+        elevation_degrees: above the horizontal.
     """
 
     azimuth_degrees: Number

@@ -99,7 +99,15 @@ class Logic(Problem):
 
 
 def _answers(bits: NDArray[np.int64], gates: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The truth values.  bits: (T, B, 2), b_0 and b_1.  gates: (T, B, G), −1 for none.  Returns (T, B)."""
+    """The truth values.
+
+    Args:
+        bits: (T, B, 2), b_0 and b_1.
+        gates: (T, B, G), −1 for none.
+
+    Returns:
+        (T, B).
+    """
     answers = np.empty(bits.shape[:2], np.int64)
     before = bits[0, :, 0]
     for time, row in enumerate(gates):

@@ -35,5 +35,11 @@ def training_batch(
 
 
 def evaluation_batch(problem: Problem, size: int, seed: int) -> SequenceBatch:
-    """Sample the test sequences of a stream, which no training batch contains."""
+    """Sample the test sequences of a stream, which no training batch contains.
+
+    Args:
+        problem: samples the sequences, of full difficulty.
+        size: sequences in the batch.
+        seed: of the stream.
+    """
     return problem.draw_test(size, np.random.default_rng((seed, _TEST)))

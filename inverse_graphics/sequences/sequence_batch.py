@@ -18,8 +18,11 @@ NO_TARGET = -1
 class SequenceBatch(NamedTuple):
     """B sequences of at most T inputs, the longest first, padded with zeros.
 
-    inputs: (T, B, I) float32.  targets: (T, B, K) int64, K answers after each input, NO_TARGET where there is
-    none.  lengths: (B,) int64, decreasing.  difficulty: (T, B) int64, of each input, defined by the problem.
+    Attributes:
+        inputs: (T, B, I) float32.
+        targets: (T, B, K) int64, K answers after each input, NO_TARGET where there is none.
+        lengths: (B,) int64, decreasing.
+        difficulty: (T, B) int64, of each input, defined by the problem.
     """
 
     inputs: NDArray[np.float32]
@@ -42,7 +45,8 @@ class SequenceBatch(NamedTuple):
 class Problem(BaseModel, ABC):
     """A sequence problem: inputs, targets and their difficulty.
 
-    difficulty: the measure of an input's difficulty, in a few words.
+    Attributes:
+        difficulty: the measure of an input's difficulty, in a few words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +74,8 @@ class Problem(BaseModel, ABC):
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
         """Sample `size` training sequences.
 
-        share: in (0, 1], of the range of difficulties, from the lowest.
+        Args:
+            share: in (0, 1], of the range of difficulties, from the lowest.
         """
 
     def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:

@@ -23,11 +23,13 @@ TEST_SHARE = 10
 class Text(Problem):
     """The bytes of a file, one-hot: after each, predict the next.
 
-    file: None for the language reference that comes with Python, 0.7 MB of English and code.
-    length: of sequences, bytes; they begin anywhere in the file.
-
     All inputs have the same difficulty. The last tenth of the file is the test set.
     Source: Graves 2016, section 3.5, with sequences of 500 bytes of Wikipedia.
+
+
+    Attributes:
+        file: None for the language reference that comes with Python, 0.7 MB of English and code.
+        length: of sequences, bytes; they begin anywhere in the file.
     """
 
     difficulty: ClassVar[str] = "byte"

@@ -51,7 +51,11 @@ MIN_COUNT = 20
 
 @dataclass(frozen=True)
 class AdaptiveStudy(Study):
-    """A comparison of methods and time penalties.  name: act or pact."""
+    """A comparison of methods and time penalties.
+
+    Attributes:
+        name: act or pact.
+    """
 
     name: str
     recipes: ClassVar[RecipeType] = RecipeType(AdaptiveRecipe, "adaptive network", "act_parity")

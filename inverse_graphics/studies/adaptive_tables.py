@@ -18,9 +18,12 @@ MOST = 0.9
 class AdaptiveRow:
     """A variant over its finished seeds.
 
-    solved: seeds with at most `SOLVED` of the sequences wrong.  error: medians and worst of the shares of
-    sequences with an error.  steps: for each input, mean over inputs, median over seeds.  minutes: of
-    training.  seconds_to_solved: until an evaluation first was so good, median of the seeds that got there.
+    Attributes:
+        solved: seeds with at most `SOLVED` of the sequences wrong.  error: medians and worst of the shares of
+            sequences with an error.
+        steps: for each input, mean over inputs, median over seeds.
+        minutes: of training.
+        seconds_to_solved: until an evaluation first was so good, median of the seeds that got there.
     """
 
     method: str

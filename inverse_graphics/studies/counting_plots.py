@@ -40,10 +40,12 @@ Maps = NDArray[np.int64]
 def plot_counting(curves: Sequence[Curve], folder: Path, images: int) -> None:
     """Draw curves.png and curves.svg: medians over seeds as thick lines, seeds as thin ones.
 
-    images: held-out images, the resolution of shares.
+    Args:
+        images: held-out images, the resolution of shares.
 
     Raises:
         StorageError: a file cannot be written.
+
     """
     from matplotlib.lines import Line2D
 
@@ -84,10 +86,12 @@ def pooled(matrices: Sequence[Matrix]) -> list[list[int]]:
 def plot_confusions(matrices: Mapping[str, Matrix], file: Path) -> None:
     """Draw a PNG: shares of each true count as colours, numbers of images written over them.
 
-    file: without suffix.
+    Args:
+        file: without suffix.
 
     Raises:
         StorageError: the file cannot be written.
+
     """
     columns = min(max(len(matrices), 1), MATRICES_IN_A_ROW)
     rows = -(-max(len(matrices), 1) // columns)
@@ -100,7 +104,11 @@ def plot_confusions(matrices: Mapping[str, Matrix], file: Path) -> None:
 
 
 def scanning_maps(network: Air2D, images: torch.Tensor) -> Maps:
-    """Count the centres of the windows of all objects found, by step.  images: (M, 1, H, W) in [0, 1]."""
+    """Count the centres of the windows of all objects found, by step.
+
+    Args:
+        images: (M, 1, H, W) in [0, 1].
+    """
     size, steps = network.settings.image_size, network.max_objects
     maps = np.zeros((steps, CELLS, CELLS), np.int64)
     for block in torch.split(images, BATCH_SIZE):

@@ -17,9 +17,14 @@ TARGET = 0.98
 class CountingRow:
     """A variant over its finished seeds; None where there is none, or true counts are not known.
 
-    seeds: finished, of those begun.  count_accuracy: mean.  worst: of any seed.  elbo, iwae: medians, nats.
-    seconds_to_98: of training until an evaluation first had 98 % right, median over seeds; None if the median
-    seed never had.
+    Attributes:
+        seeds: finished, of those begun.
+        count_accuracy: mean.
+        worst: of any seed.
+        elbo: medians, nats.
+        iwae: medians, nats.
+        seconds_to_98: of training until an evaluation first had 98 % right, median over seeds; None if the
+            median seed never had.
     """
 
     variant: str

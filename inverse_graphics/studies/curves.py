@@ -15,7 +15,10 @@ from inverse_graphics.studies.runs import StudyRun
 class CurvePoint:
     """One evaluation of one run.
 
-    images: trained on so far.  seconds: of training, evaluations not counted.  metrics: held-out figures.
+    Attributes:
+        images: trained on so far.
+        seconds: of training, evaluations not counted.
+        metrics: held-out figures.
     """
 
     variant: str

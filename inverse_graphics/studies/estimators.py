@@ -69,8 +69,11 @@ class EstimatorStudy(CountingStudy):
 class GradientSpread(NamedTuple):
     """The gradient of an estimator at a stage of training.
 
-    variance: of the gradient of a batch's mean objective, nats², mean over the presence head's parameters.
-    square: of the mean gradient, nats², likewise; less what the noise in this mean adds, and never below 0.
+    Attributes:
+        variance: of the gradient of a batch's mean objective, nats², mean over the presence head's
+            parameters.
+        square: of the mean gradient, nats², likewise; less what the noise in this mean adds, and never below
+            0.
     """
 
     stage: str
@@ -194,7 +197,12 @@ def _estimator(network: Air2D, settings: EstimatorSettings, seed: int) -> Estima
 
 
 class Schedule(NamedTuple):
-    """Where training is.  log_count_prior: (N + 1,).  warm_up_fraction: in [0, 1]."""
+    """Where training is.
+
+    Attributes:
+        log_count_prior: (N + 1,).
+        warm_up_fraction: in [0, 1].
+    """
 
     log_count_prior: Tensor
     warm_up_fraction: float

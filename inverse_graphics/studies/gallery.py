@@ -31,8 +31,12 @@ INK, GREY, WRONG = (20, 20, 20), (110, 110, 110), (178, 34, 34)
 class GalleryRow:
     """One image.
 
-    image, reconstruction: (H, W, 3) in [0, 1].  title: the first line of text.  notes: the lines below.
-    failed: whether the title tells a failure.
+    Attributes:
+        image: (H, W, 3) in [0, 1].
+        reconstruction: (H, W, 3) in [0, 1].
+        title: the first line of text.
+        notes: the lines below.
+        failed: whether the title tells a failure.
     """
 
     image: NDArray[np.float32]
@@ -103,8 +107,10 @@ TITLES = {Kind.COUNT: "wrong count", Kind.IDENTITY: "wrong object", Kind.NONE: "
 class Failures:
     """The failures of B images.
 
-    kind: (B,) `Kind`.  severity: (B,), how far off within the kind: objects too many or too few, true objects
-    missed or misnamed, or metres of the worst position.
+    Attributes:
+        kind: (B,) `Kind`.
+        severity: (B,), how far off within the kind: objects too many or too few, true objects missed or
+            misnamed, or metres of the worst position.
     """
 
     predicted: PredictedScenes
@@ -126,7 +132,8 @@ class Failures:
     ) -> Failures:
         """Compare scenes image by image, objects matched within some distance as the metrics do it.
 
-        names: of the kinds that `asset` counts.
+        Args:
+            names: of the kinds that `asset` counts.
         """
         predicted, truth = predicted.to_float64(), truth.to_float64()
         slots = matched_slots(predicted, truth, match_distance_m)
@@ -144,7 +151,11 @@ class Failures:
         return cls(predicted, truth, tuple(names), slots, errors, kind, severity)
 
     def worst_first(self, log_likelihood: Tensor) -> list[int]:
-        """The images, the worst first, and of equally bad ones the least likely.  log_likelihood: (B,)."""
+        """The images, the worst first, and of equally bad ones the least likely.
+
+        Args:
+            log_likelihood: (B,).
+        """
         keys = zip(self.kind.tolist(), (-self.severity).tolist(), log_likelihood.tolist(), strict=True)
         return [index for _, index in sorted((key, index) for index, key in enumerate(keys))]
 

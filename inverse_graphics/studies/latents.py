@@ -51,8 +51,10 @@ SCORE, RELAXED = "score function", "relaxed"
 class LatentSpread(NamedTuple):
     """The gradient of an estimator with a number of latents, on a network at a stage of training.
 
-    variance: of the gradient of a batch's mean loss, nats², summed over the parameters of all halting maps.
-    square: squared length of the mean gradient, likewise; less what the noise in this mean adds.
+    Attributes:
+        variance: of the gradient of a batch's mean loss, nats², summed over the parameters of all halting
+            maps.
+        square: squared length of the mean gradient, likewise; less what the noise in this mean adds.
     """
 
     stage: str
@@ -82,8 +84,9 @@ def latent_spreads(
 ) -> list[LatentSpread]:
     """Of both estimators at all groupings.
 
-    network: in evaluation mode, so that an image's loss depends on its own draws alone.  batch: the images
-    of each number; those of 0 are measured.
+    Args:
+        network: in evaluation mode, so that an image's loss depends on its own draws alone.
+        batch: the images of each number; those of 0 are measured.
     """
     found = []
     for kinds in groupings(network):

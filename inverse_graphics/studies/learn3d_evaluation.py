@@ -75,7 +75,12 @@ def _held_out(recipe: Recipe, model: LoadedModel) -> SceneEvaluator:
 
 
 class _InferredScenes:
-    """What a network infers of held-out images.  drawn: (M, 3, H, W).  log_likelihood: (M,), nats."""
+    """What a network infers of held-out images.
+
+    Args:
+        drawn: (M, 3, H, W).
+        log_likelihood: (M,), nats.
+    """
 
     def __init__(
         self, held_out: SceneEvaluator, scenes: SceneLatents, drawn: Tensor, log_likelihood: Tensor

@@ -26,7 +26,12 @@ UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
 class Panel(NamedTuple):
-    """One figure.  factor: from the metric's unit to the label's.  scale: of its axis."""
+    """One figure.
+
+    Attributes:
+        factor: from the metric's unit to the label's.
+        scale: of its axis.
+    """
 
     metric: str
     label: str
@@ -43,7 +48,11 @@ PANELS = (
 
 
 class Line(NamedTuple):
-    """A variant's curves, one for each seed.  labels: whether it was trained with labels."""
+    """A variant's curves, one for each seed.
+
+    Attributes:
+        labels: whether it was trained with labels.
+    """
 
     variant: str
     labels: bool

@@ -18,8 +18,12 @@ from inverse_graphics.training.recipe import Recipe
 class VariantRow:
     """A variant: medians over its finished seeds, None where there is none.
 
-    labels: whether it needs labels.  seeds: finished, of those begun.  worst_count_accuracy: of any seed.
-    identity_of_all: over all true objects.  position_error_m: median over the objects found.
+    Attributes:
+        labels: whether it needs labels.
+        seeds: finished, of those begun.
+        worst_count_accuracy: of any seed.
+        identity_of_all: over all true objects.
+        position_error_m: median over the objects found.
     """
 
     variant: str
@@ -36,7 +40,11 @@ class VariantRow:
 
 
 class Column(NamedTuple):
-    """A figure of finished runs.  of: its value in a run, None if unknown."""
+    """A figure of finished runs.
+
+    Attributes:
+        of: its value in a run, None if unknown.
+    """
 
     title: str
     of: Callable[[Record], float | None]

@@ -57,7 +57,11 @@ SHOWN = 12
 
 @dataclass(frozen=True)
 class LatentRow:
-    """Gradient variances for a number of latents at a stage of training.  ratio: where both are positive."""
+    """Gradient variances for a number of latents at a stage of training.
+
+    Attributes:
+        ratio: where both are positive.
+    """
 
     stage: str
     latents: int
@@ -68,7 +72,11 @@ class LatentRow:
 
 @dataclass(frozen=True)
 class ResidualStudy(Study):
-    """A study of one recipe by seed.  draws: gradients from which a variance is estimated."""
+    """A study of one recipe by seed.
+
+    Attributes:
+        draws: gradients from which a variance is estimated.
+    """
 
     draws: int
     name: str = "psact"
@@ -124,10 +132,15 @@ def plot_computation(
 ) -> None:
     """Draw the first images and their computation maps, as PNG and SVG.
 
-    images: (M, 1, S, S).  least, most: units of all blocks that run somewhere.  file: without suffix.
+    Args:
+        images: (M, 1, S, S).
+        least: units of all blocks that run somewhere.
+        most: units of all blocks that run somewhere.
+        file: without suffix.
 
     Raises:
         StorageError: a file cannot be written.
+
     """
     shown = min(shown, len(images))
     with new_figure(file, 0.85 * shown + 0.9, 2.1) as figure:

@@ -163,7 +163,11 @@ class Study(ABC):
     def write_report(
         self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
     ) -> Sequence[DataclassInstance]:
-        """Write tables and plots; give the rows that sum the study up.  records: of the runs, in order."""
+        """Write tables and plots; give the rows that sum the study up.
+
+        Args:
+            records: of the runs, in order.
+        """
 
     def finish(self, runs: Sequence[StudyRun], out: Path, say: Say) -> None:  # noqa: B027 - optional
         """Measure what a study measures once all runs are there; by default nothing."""

@@ -24,7 +24,11 @@ class _Variants(RootModel[dict[Name, list[str]]]):
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of training.  overrides: `key=value`, as `train --set` takes them."""
+    """One way of training.
+
+    Attributes:
+        overrides: `key=value`, as `train --set` takes them.
+    """
 
     name: str
     overrides: tuple[str, ...]

@@ -93,7 +93,11 @@ def to_network(images: NDArray[np.float32]) -> Tensor:
 
 
 def read_all(network: Air2D, images: NDArray[np.float32]) -> ParsedImages:
-    """Infer the objects of many images.  images: (M, H, W)."""
+    """Infer the objects of many images.
+
+    Args:
+        images: (M, H, W).
+    """
     device = next(network.parameters()).device
     readings = [
         read_images(network, block.to(device)).parsed_images()

@@ -104,8 +104,12 @@ def summarise_samples(
 ) -> ParsedImages:
     """Summarise the inference for sampled images, with values clamped as in a file; images are not stored.
 
-    network: the model.  count: number of images.  generator: source of randomness.  least_noise: the
-    strength of the noise, as a share of sigma, is uniform between this and 1 for each image.
+    Args:
+        network: the model.
+        count: number of images.
+        generator: source of randomness.
+        least_noise: the strength of the noise, as a share of sigma, is uniform between this and 1 for each
+            image.
     """
     blocks = []
     for first in range(0, count, BATCH):
@@ -129,7 +133,10 @@ def concatenated(blocks: Iterable[ParsedImages]) -> ParsedImages:
 class SceneEvaluator:
     """Evaluates a network on images, with noise, of test scenes.
 
-    network: the model.  observation: M images.  scenes: the true scenes of the images.
+    Attributes:
+        network: the model.
+        observation: M images.
+        scenes: the true scenes of the images.
     """
 
     network: Air3D

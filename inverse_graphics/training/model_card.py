@@ -109,7 +109,12 @@ _OBJECT_SUMMARY = "colours, their errors, unexplained error inside it, around it
 
 
 def _warning(document: ModelDocument, summary: str, fitted_to: str) -> str:
-    """The section on warnings.  summary: statistics of an object.  fitted_to: images of the mixture."""
+    """The section on warnings.
+
+    Args:
+        summary: statistics of an object.
+        fitted_to: images of the mixture.
+    """
     known = document.familiarity
     if known is None:
         return "These weights give no warnings.\n"

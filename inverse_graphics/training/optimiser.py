@@ -20,10 +20,13 @@ from inverse_graphics.training.task import ParameterGroup
 class OptimiserSettings(BaseModel):
     """Settings of Adam (Kingma and Ba 2015) and of the decay of its learning rate.
 
-    decay_from: share of the steps with a constant rate.  final_fraction: the rate after the last step, as a
-    share of the initial one.  gradient_clip: largest Euclidean norm of the whole gradient, None for no bound.
-    average: decay per step of the running mean of the weights, which is then evaluated and exported; None for
-    no averaging.  most_skipped_in_a_row: after this many steps that are not finite, training fails.
+    Attributes:
+        decay_from: share of the steps with a constant rate.
+        final_fraction: the rate after the last step, as a share of the initial one.
+        gradient_clip: largest Euclidean norm of the whole gradient, None for no bound.
+        average: decay per step of the running mean of the weights, which is then evaluated and exported; None
+            for no averaging.
+        most_skipped_in_a_row: after this many steps that are not finite, training fails.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +46,10 @@ class OptimiserSettings(BaseModel):
 def rate_factor(settings: OptimiserSettings, step: int, steps: int) -> float:
     """The factor on the learning rate in a step.
 
-    settings: of the optimiser.  step: number of steps done before.  steps: of the run.
+    Args:
+        settings: of the optimiser.
+        step: number of steps done before.
+        steps: of the run.
     """
     begin = settings.decay_from * steps
     progress = min(max((step - begin) / max(steps - begin, 1), 0.0), 1.0)
@@ -85,8 +91,12 @@ class Optimiser:
     def apply(self, loss: Tensor, step: int) -> float | None:
         """Update the parameters; returns the gradient's norm before clipping.
 
-        loss: scalar.  step: number of steps done before.  Returns None if the loss or the norm is not finite;
-        then the parameters are unchanged.
+        Args:
+            loss: scalar.
+            step: number of steps done before.
+
+        Returns:
+            None if the loss or the norm is not finite; then the parameters are unchanged.
         """
         for parameter in self._parameters:
             parameter.grad = None

@@ -149,7 +149,9 @@ HISTORY, BOARD = "history.jsonl", "tensorboard"
 class RunLog:
     """Writes rows and images of a run; on entry, entries after the last row of `history` are discarded.
 
-    folder: of the run.  history: rows of the checkpoint; a resumed run may have logged more.
+    Args:
+        folder: of the run.
+        history: rows of the checkpoint; a resumed run may have logged more.
     """
 
     def __init__(self, folder: Path, history: list[Row]) -> None:

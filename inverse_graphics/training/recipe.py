@@ -76,7 +76,10 @@ else:
 class EvaluationSettings(BaseModel):
     """Evaluation on held-out data, during training and at its end.
 
-    every: steps between evaluations.  size: number of images.  seed: of their stream.
+    Attributes:
+        every: steps between evaluations.
+        size: number of images.
+        seed: of their stream.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +92,8 @@ class EvaluationSettings(BaseModel):
 class Recipe(BaseModel):
     """The settings of a training run that all models share; stored with the run and its weights.
 
-    device: of the network and its batches, "cpu", "cuda" or "cuda:N".
+    Attributes:
+        device: of the network and its batches, "cpu", "cuda" or "cuda:N".
     """
 
     model_type: ClassVar[str]
@@ -158,8 +162,10 @@ class Air2DRecipe(Recipe):
 class Air3DRecipe(Recipe):
     """A recipe for the 3D model on rendered scenes of a family.
 
-    engine: of rendering.  engine_samples: for an engine without gradients, samples per pixel and axis.
-    engine_workers: for an engine without gradients, processes that render its finite differences.
+    Attributes:
+        engine: of rendering.
+        engine_samples: for an engine without gradients, samples per pixel and axis.
+        engine_workers: for an engine without gradients, processes that render its finite differences.
     """
 
     model_type: ClassVar[str] = "air3d"
@@ -175,8 +181,9 @@ class Air3DRecipe(Recipe):
 class AdaptiveRecipe(Recipe):
     """A recipe for a recurrent network with adaptive computation on a sequence problem.
 
-    curriculum_steps: steps over which the largest difficulty of training inputs grows from the smallest to
-    the full one; 0 for no curriculum.
+    Attributes:
+        curriculum_steps: steps over which the largest difficulty of training inputs grows from the smallest
+            to the full one; 0 for no curriculum.
     """
 
     model_type: ClassVar[str] = "adaptive"

@@ -114,11 +114,15 @@ def run(
 ) -> TrainingResult:
     """Train a recipe in `folder`, from the start or, with `resume`, from its latest checkpoint.
 
-    recipe: of the run.  folder: of the run.  resume: continue from the latest checkpoint.  build_task: builds
-    the task of the recipe.  console: for progress, stderr by default.  how_to_resume: the command that
-    continues a run, for the message of one that was stopped.
-
     Ctrl-C and SIGTERM end the run after the current step, with a checkpoint.
+
+    Args:
+        recipe: of the run.
+        folder: of the run.
+        resume: continue from the latest checkpoint.
+        build_task: builds the task of the recipe.
+        console: for progress, stderr by default.
+        how_to_resume: the command that continues a run, for the message of one that was stopped.
 
     Raises:
         DeviceError: this machine has no device as the recipe names it.
@@ -126,6 +130,7 @@ def run(
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
         StorageError: something could not be written; the latest checkpoint stands.
+
     """
     require_extras("training", "train")
     resolve_device(recipe.device)

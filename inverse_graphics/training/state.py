@@ -22,9 +22,13 @@ Row = dict[str, Any]
 class Counters(BaseModel):
     """The progress of a run, the part of a checkpoint other than tensors.
 
-    step: steps done.  seconds: of training, without evaluations.  skipped: steps that were not finite.
-    skipped_in_a_row: of these, the latest consecutive ones.  sums: of each training metric since the last
-    evaluation, with the number of values.  history: one row per evaluation.
+    Attributes:
+        step: steps done.
+        seconds: of training, without evaluations.
+        skipped: steps that were not finite.
+        skipped_in_a_row: of these, the latest consecutive ones.
+        sums: of each training metric since the last evaluation, with the number of values.
+        history: one row per evaluation.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -46,7 +46,10 @@ class Trainable(Protocol):
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """Compute the scalar to minimise, and values to log.
 
-        batch: from the task.  step: number of steps done before.  generator: the only source of randomness.
+        Args:
+            batch: from the task.
+            step: number of steps done before.
+            generator: the only source of randomness.
         """
 
 
@@ -54,8 +57,10 @@ class Trainable(Protocol):
 class NetworkTrainable:
     """A `Trainable`.
 
-    module: the network, beside what the objective trains or stores.  groups: of its parameters.  loss: of the
-    objective.
+    Attributes:
+        module: the network, beside what the objective trains or stores.
+        groups: of its parameters.
+        loss: of the objective.
     """
 
     module: nn.Module
@@ -71,7 +76,9 @@ class NetworkTrainable:
 class Evaluation:
     """The result of an evaluation on held-out data.
 
-    metrics: figures by name.  images: by name, (H, W, 3) float in [0, 1], for display.
+    Attributes:
+        metrics: figures by name.
+        images: by name, (H, W, 3) float in [0, 1], for display.
     """
 
     metrics: Metrics
@@ -82,9 +89,12 @@ class Evaluation:
 class Task:
     """A training task.
 
-    trainable: the network and its objective.  batch: gives the training batch of a step, by the number of
-    steps done before; it depends on nothing else.  evaluate: evaluates the network without changing it.
-    export: writes the trained network as a model folder, with its held-out metrics.
+    Attributes:
+        trainable: the network and its objective.
+        batch: gives the training batch of a step, by the number of steps done before; it depends on nothing
+            else.
+        evaluate: evaluates the network without changing it.
+        export: writes the trained network as a model folder, with its held-out metrics.
     """
 
     trainable: Trainable

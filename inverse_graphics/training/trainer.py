@@ -49,10 +49,15 @@ class StopRequest:
 class Trainer:
     """One run of a task.
 
-    recipe: of the run.  task: to train.  state: of the run.  checkpoints: their folder.  log: of the run.
-    display: of progress.
-
     Training time is the wall time of batches, steps and checkpoints, without evaluations.
+
+    Attributes:
+        recipe: of the run.
+        task: to train.
+        state: of the run.
+        checkpoints: their folder.
+        log: of the run.
+        display: of progress.
     """
 
     recipe: Recipe

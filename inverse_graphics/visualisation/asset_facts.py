@@ -11,7 +11,12 @@ from inverse_graphics.packs.symmetry import Symmetry
 
 @dataclass(frozen=True)
 class AssetFacts:
-    """One object.  size_m: extent along x, y and z, metres.  surface: how it is coloured."""
+    """One object.
+
+    Attributes:
+        size_m: extent along x, y and z, metres.
+        surface: how it is coloured.
+    """
 
     asset: str
     pack: str

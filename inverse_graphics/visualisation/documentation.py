@@ -103,7 +103,8 @@ def gradient_map(file: Path) -> None:
 def mug_and_slopes(side: int = SIDE) -> tuple[Floats, Floats, Floats, Floats]:
     """Draw a mug and differentiate each pixel's brightness by the mug's place, per pixel to the right.
 
-    Returns image (side, side, 3), alpha, gradient and central difference of ± ½ pixel, each (side, side).
+    Returns:
+        image (side, side, 3), alpha, gradient and central difference of ± ½ pixel, each (side, side).
     """
     scene = load_scene("single_mug")
     camera = scene.camera.resized(round(side * scene.camera.width_px / scene.camera.height_px), side)

@@ -35,7 +35,8 @@ Corners = tuple[float, float, float, float]
 def draw_outlined(picture: Image.Image, scale: float, parse: Parse, scene: Scene) -> Image.Image:
     """Outline each object of a parse over a picture, name it, and put the reconstruction beside it.
 
-    picture: the image, `scale` times as large as it was given to the parser.
+    Args:
+        picture: the image, `scale` times as large as it was given to the parser.
     """
     drawn = draw_scene(scene, *picture.size)
     line = max(1.0, max(picture.size) / 320)
@@ -114,7 +115,9 @@ def draw_parse(image: NDArray[np.float32], parse: Parse) -> Image.Image:
 
     In 2D a box for each object, with the number of the step that found it; in 3D the outline and name of each
     object, and the reconstruction beside it.
-    image: (H, W, 3) in [0, 1], as it was given to the parser; small ones come back enlarged.
+
+    Args:
+        image: (H, W, 3) in [0, 1], as it was given to the parser; small ones come back enlarged.
     """
     factor = math.ceil(SMALLEST_SIDE / max(image.shape[:2]))
     picture = Image.fromarray(to_bytes(image))
@@ -189,13 +192,15 @@ LARGEST_SHEET = 100
 def overlay_writer(target: Path, count: int) -> Iterator[Write]:
     """Give a function that takes one parse after another and draws it over its image.
 
-    target: with the suffix of an image, one file: of one image its overlay, of several a contact sheet,
-    written when the block has ended well. Else a folder, made if need be, with a PNG for each image.
-    count: how many images will come at most.
+    Args:
+        target: with the suffix of an image, one file: of one image its overlay, of several a contact sheet,
+            written when the block has ended well. Else a folder, made if need be, with a PNG for each image.
+        count: how many images will come at most.
 
     Raises:
         ImageError: too many images for one sheet.
         StorageError: the folder or a file cannot be written.
+
     """
     if target.is_dir() or target.suffix.lower() not in FORMATS:
         names = FileNames(target, ".png")

@@ -36,8 +36,10 @@ from inverse_graphics.visualisation.svg import (
 class InferredImage:
     """An image and what was seen in it.
 
-    image: (H, W, 3) in [0, 1], as it was given to the parser.  true_count: what was to be seen, or None.
-    true_identities: likewise, in any order, None where objects have no names.
+    Attributes:
+        image: (H, W, 3) in [0, 1], as it was given to the parser.
+        true_count: what was to be seen, or None.
+        true_identities: likewise, in any order, None where objects have no names.
     """
 
     image: NDArray[np.float32]
@@ -125,7 +127,11 @@ def _at_model_size(box: Box, inferred: InferredImage) -> Box:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images that one model has parsed.  text: what people should know of them."""
+    """Images that one model has parsed.
+
+    Attributes:
+        text: what people should know of them.
+    """
 
     title: str
     text: str

@@ -12,7 +12,11 @@ OBJECTS = "objects: x, y, width, height in pixels; place in metres"
 
 
 class ParseLines:
-    """Lines whose columns stand below each other.  names: of all images that will come."""
+    """Lines whose columns stand below each other.
+
+    Args:
+        names: of all images that will come.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._width = min(max((5, *map(len, names))), LONGEST_NAME)

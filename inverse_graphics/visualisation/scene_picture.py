@@ -31,8 +31,10 @@ Polyline = NDArray[np.float64]
 class DrawnScene:
     """A scene as its camera sees it.
 
-    picture: (H, W, 3) float32 in [0, 1].  outlines: for each object the borders of its visible part, none if
-    others hide it, in pixels of the size that was asked for.
+    Attributes:
+        picture: (H, W, 3) float32 in [0, 1].
+        outlines: for each object the borders of its visible part, none if others hide it, in pixels of the
+            size that was asked for.
     """
 
     picture: NDArray[np.float32]
@@ -61,7 +63,8 @@ def draw_scene(scene: Scene, width: int, height: int) -> DrawnScene:
 def outline(share: NDArray[np.floating]) -> list[Polyline]:
     """The lines along which an object covers half of a pixel, between pixels by linear interpolation.
 
-    share: (H, W), of each pixel in which the object is visible; beyond the picture it is not.
+    Args:
+        share: (H, W), of each pixel in which the object is visible; beyond the picture it is not.
     """
     generator = contour_generator(z=np.pad(share, 1), line_type=LineType.Separate)
     return [line - 0.5 for line in cast("list[Polyline]", generator.lines(0.5))]

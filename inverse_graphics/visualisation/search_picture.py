@@ -34,7 +34,8 @@ FRAME_MS, LAST_MS = 120, 2000
 def draw_search(image: NDArray[np.float32], parse: Parse) -> Image.Image:
     """The image; the image with the outlines of what was found; and the scene found, drawn.
 
-    image: (H, W, 3) in [0, 1], as it was given to the search.
+    Args:
+        image: (H, W, 3) in [0, 1], as it was given to the search.
     """
     found = draw_parse(image, parse)
     factor = found.height // image.shape[0]

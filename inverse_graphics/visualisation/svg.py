@@ -145,7 +145,9 @@ def outline_marks(
 ) -> str:
     """SVG elements over a picture: an outline for each object in its step's colour, and its name above it.
 
-    outlines: see `DrawnScene`.  size: height and width of the picture, in the outlines' pixels.
+    Args:
+        outlines: see `DrawnScene`.
+        size: height and width of the picture, in the outlines' pixels.
     """
     line = max(size) / 170
     shade = "".join(_path(lines, SHADE, 2 * line) for lines in outlines)

@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import integrate, stats
 from torch.autograd import gradcheck
 
+from inverse_graphics.observation import AnyNoise
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.model import NOISES, ChannelsLast, Tempered
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.observation.outliers import OutlierModel
-from inverse_graphics.observation.registry import AnyNoise
 from inverse_graphics.observation.student_t import StudentTModel
 
 

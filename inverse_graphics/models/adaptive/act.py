@@ -38,11 +38,14 @@ class AdaptiveOutput(NamedTuple):
 class ACT(nn.Module):
     """A recurrent cell that takes 1 to `max_steps` steps for each input.
 
-    cell: a cell of PyTorch's, or any other with input_size and hidden_size that is called with inputs and
-    state (`cells.Cell`); its input_size includes the flag of the first step.  max_steps: for one input.
-    halting: the default rule.  halting_bias: initial bias of the halting logit; the larger, the fewer steps.
-    precision: of products with the recurrent matrix in training, such as bfloat16; without gradients they
-    always have the precision of the weights.
+    Args:
+        cell: a cell of PyTorch's, or any other with input_size and hidden_size that is called with inputs and
+            state (`cells.Cell`); its input_size includes the flag of the first step.
+        max_steps: for one input.
+        halting: the default rule.
+        halting_bias: initial bias of the halting logit; the larger, the fewer steps.
+        precision: of products with the recurrent matrix in training, such as bfloat16; without gradients they
+            always have the precision of the weights.
     """
 
     def __init__(
@@ -72,11 +75,14 @@ class ACT(nn.Module):
     ) -> AdaptiveOutput:
         """Process B inputs.
 
-        inputs: (B, input_size − 1).  state: after the previous inputs; zeros by default.  halting: in place
-        of the default rule.  generator: for rules that sample.  min_steps: steps that are run even if all
-        rows have halted, for callers that need their logits.
-
         Without gradients, rows that have halted are not computed.
+
+        Args:
+            inputs: (B, input_size − 1).
+            state: after the previous inputs; zeros by default.
+            halting: in place of the default rule.
+            generator: for rules that sample.
+            min_steps: steps that are run even if all rows have halted, for callers that need their logits.
         """
         projected, rule = input_projection(self.cell, _training(self.precision)), halting or self.halting
         steady = projected.projected(inputs)
@@ -98,8 +104,11 @@ class ACT(nn.Module):
 class Repeat(nn.Module):
     """A recurrent cell that takes the same number of steps for each input, the baseline of ACT.
 
-    cell: as for `ACT`.  steps: ρ, for each input.  precision: as for `ACT`.
-    Source: Fojo et al. 2018, "Comparing Fixed and Adaptive Computation Time for Recurrent Neural Networks".
+    Args:
+        cell: as for `ACT`.
+        steps: ρ, for each input.
+        precision: as for `ACT`. Source: Fojo et al. 2018, "Comparing Fixed and Adaptive Computation Time for
+            Recurrent Neural Networks".
     """
 
     def __init__(self, cell: nn.Module, steps: int = 1, precision: torch.dtype | None = None) -> None:
@@ -109,7 +118,9 @@ class Repeat(nn.Module):
     def forward(self, inputs: Tensor, state: State | None = None) -> AdaptiveOutput:
         """Process B inputs.
 
-        inputs: (B, input_size − 1).  state: after the previous inputs; zeros by default.
+        Args:
+            inputs: (B, input_size − 1).
+            state: after the previous inputs; zeros by default.
         """
         projected = input_projection(self.cell, _training(self.precision))
         steady, never = projected.projected(inputs), inputs.new_full((len(inputs),), -torch.inf)

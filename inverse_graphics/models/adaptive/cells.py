@@ -24,7 +24,9 @@ from torch.nn.functional import linear, pad
 class Recurrent(NamedTuple):
     """A recurrent matrix: the trained one, and the one used in products, (H, G) each.
 
-    exact: with gradient.  rounded: the same, without gradient, possibly of lower precision.
+    Attributes:
+        exact: with gradient.
+        rounded: the same, without gradient, possibly of lower precision.
     """
 
     exact: Tensor
@@ -32,20 +34,33 @@ class Recurrent(NamedTuple):
 
     @classmethod
     def from_weight(cls, weight: Tensor, precision: torch.dtype) -> Recurrent:
-        """Transpose and round a weight.  weight: (G, H), as PyTorch's cells store it."""
+        """Transpose and round a weight.
+
+        Args:
+            weight: (G, H), as PyTorch's cells store it.
+        """
         return cls(weight.mT, weight.detach().to(precision).mT)
 
 
 def rnn_step(projected: Tensor, hidden: Tensor, recurrent: Recurrent) -> Tensor:
-    """h ← tanh(projected + h W): (B, H).  projected: (B, H).  hidden: (B, H).  recurrent: W, (H, H)."""
+    """h ← tanh(projected + h W): (B, H).
+
+    Args:
+        projected: (B, H).
+        hidden: (B, H).
+        recurrent: W, (H, H).
+    """
     return _RnnStep.apply(projected, hidden, *recurrent)  # type: ignore[no-untyped-call]
 
 
 def lstm_step(projected: Tensor, hidden: Tensor, cell: Tensor, recurrent: Recurrent) -> tuple[Tensor, Tensor]:
     """c ← f c + i g, h ← o tanh(c): (B, H) each.
 
-    projected: (B, 4 H), gates in PyTorch's order i, f, g, o.  hidden: (B, H).  cell: (B, H).
-    recurrent: (H, 4 H).
+    Args:
+        projected: (B, 4 H), gates in PyTorch's order i, f, g, o.
+        hidden: (B, H).
+        cell: (B, H).
+        recurrent: (H, 4 H).
     """
     return _LstmStep.apply(projected, hidden, cell, *recurrent)  # type: ignore[no-untyped-call]
 
@@ -128,14 +143,23 @@ class Cell(Protocol):
     hidden_size: int
 
     def __call__(self, inputs: Tensor, state: State, /) -> State:
-        """Compute the next state.  inputs: (B, input_size)."""
+        """Compute the next state.
+
+        Args:
+            inputs: (B, input_size).
+            state: after the step before.
+        """
 
 
 class InputProjection(Protocol):
     """Steps a cell on a constant input, whose projection is computed once."""
 
     def projected(self, inputs: Tensor) -> Tensor:
-        """The projection for all steps but the first: (B, ...).  inputs: (B, input_size − 1)."""
+        """The projection for all steps but the first: (B, ...).
+
+        Args:
+            inputs: (B, input_size − 1).
+        """
 
     def with_flag(self, projected: Tensor) -> Tensor:
         """The projection for the first step."""
@@ -166,7 +190,9 @@ class AnyInputProjection:
 class _LinearInputProjection:
     """For cells that add a linear map of the input, which is the projection, to one of the hidden vector.
 
-    cell: the cell.  precision: of products with the recurrent matrix; by default that of the weights.
+    Args:
+        cell: the cell.
+        precision: of products with the recurrent matrix; by default that of the weights.
     """
 
     def __init__(self, cell: nn.RNNCellBase, precision: torch.dtype | None) -> None:
@@ -200,8 +226,10 @@ class LstmInputProjection(_LinearInputProjection):
 def input_projection(cell: nn.Module, precision: torch.dtype | None = None) -> InputProjection:
     """Choose the fastest implementation for a cell.
 
-    cell: the cell.  precision: of products with the recurrent matrix, such as bfloat16, where the
-    implementation supports it.
+    Args:
+        cell: the cell.
+        precision: of products with the recurrent matrix, such as bfloat16, where the implementation supports
+            it.
     """
     if type(cell) is nn.RNNCell and cell.nonlinearity == "tanh":
         return RnnInputProjection(cell, precision)

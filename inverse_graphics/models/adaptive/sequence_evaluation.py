@@ -17,9 +17,13 @@ from inverse_graphics.sequences.sequence_batch import NO_TARGET, SequenceBatch
 class SequenceScores(NamedTuple):
     """Results for all M inputs, ordered by time.
 
-    wrong: (M,) bool, whether any answer after the input is wrong.  loss: (M,), nats.  steps: (M,).
-    asked: (M,) bool, whether the input has a target.  difficulty: (M,) int64.
-    row: (M,) int64, index of the sequence.
+    Attributes:
+        wrong: (M,) bool, whether any answer after the input is wrong.
+        loss: (M,), nats.
+        steps: (M,).
+        asked: (M,) bool, whether the input has a target.
+        difficulty: (M,) int64.
+        row: (M,) int64, index of the sequence.
     """
 
     wrong: NDArray[np.bool_]
@@ -56,7 +60,11 @@ def evaluate_sequences(
 ) -> SequenceScores:
     """Evaluate a network on a batch.
 
-    network: the network.  batch: test sequences.  halting: as for `ACT`.  generator: as for `ACT`.
+    Args:
+        network: the network.
+        batch: test sequences.
+        halting: as for `ACT`.
+        generator: as for `ACT`.
     """
     sequences = Sequences.from_batch(batch).to(next(network.parameters()).device)
     answers = network(sequences.inputs, halting, generator)

@@ -25,13 +25,14 @@ CELLS: dict[str, type[nn.RNNCell | nn.LSTMCell | nn.GRUCell]] = {
 class AdaptiveSettings(BaseModel):
     """Settings of the cell and of its number of steps.
 
-    repetitions: fixed number of steps for every input; None for adaptive computation.
-    input_gain: factor on PyTorch's initial input weights. Their scale assumes as many inputs as hidden
-    units, so one-hot inputs and single bits have little effect on the cell.
-    recurrent_gain: the initial recurrent matrix of each gate is orthogonal, times this; None for PyTorch's
-    initialisation, which multiplies the norm of vectors by about 0.58, so that after a few steps little
-    information of the input remains (Saxe et al. 2014).
-    precision: of products with the recurrent matrix in training; answers are computed in float32.
+    Attributes:
+        repetitions: fixed number of steps for every input; None for adaptive computation.
+        input_gain: factor on PyTorch's initial input weights. Their scale assumes as many inputs as hidden
+            units, so one-hot inputs and single bits have little effect on the cell.
+        recurrent_gain: the initial recurrent matrix of each gate is orthogonal, times this; None for
+            PyTorch's initialisation, which multiplies the norm of vectors by about 0.58, so that after a few
+            steps little information of the input remains (Saxe et al. 2014).
+        precision: of products with the recurrent matrix in training; answers are computed in float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,8 +60,11 @@ class SequenceNetworkSettings(BaseModel):
 class Sequences(NamedTuple):
     """A `SequenceBatch` without padding, as the network's input.
 
-    inputs: T tensors (B_t, I), of the sequences with an input at time t.  targets: (M, K) int64, of all
-    inputs, ordered by time, M = Σ B_t.  difficulty: (M,) int64.  row: (M,) int64, index of the sequence.
+    Attributes:
+        inputs: T tensors (B_t, I), of the sequences with an input at time t.
+        targets: (M, K) int64, of all inputs, ordered by time, M = Σ B_t.
+        difficulty: (M,) int64.
+        row: (M,) int64, index of the sequence.
     """
 
     inputs: list[Tensor]
@@ -90,8 +94,9 @@ class Sequences(NamedTuple):
 class SequenceOutput(NamedTuple):
     """The output of a network.
 
-    logits: (M, K, C), after each input, ordered by time; for two classes C is 1, the logit of the second.
-    ponderings: T, each of the B_t sequences with an input at time t.
+    Attributes:
+        logits: (M, K, C), after each input, ordered by time; for two classes C is 1, the logit of the second.
+        ponderings: T, each of the B_t sequences with an input at time t.
     """
 
     logits: Tensor
@@ -143,8 +148,11 @@ class SequenceNetwork(nn.Module):
     ) -> SequenceOutput:
         """Process sequences, input by input.
 
-        inputs: T tensors (B_t, I).  halting: as for `ACT`.  generator: as for `ACT`.
-        min_steps: as for `ACT`.
+        Args:
+            inputs: T tensors (B_t, I).
+            halting: as for `ACT`.
+            generator: as for `ACT`.
+            min_steps: as for `ACT`.
         """
         state: State | None = None
         hidden, ponderings = [], []

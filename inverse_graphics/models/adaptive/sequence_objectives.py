@@ -40,7 +40,9 @@ LoggedValues = Mapping[str, Tensor | float]
 def answer_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """−log p(target) of all answers after each input: (M,), nats; 0 where there is no target.
 
-    logits: (M, K, C), or (M, K, 1) for two classes.  targets: (M, K).
+    Args:
+        logits: (M, K, C), or (M, K, 1) for two classes.
+        targets: (M, K).
     """
     asked = targets != NO_TARGET
     if logits.shape[-1] == 1:
@@ -68,7 +70,9 @@ class SequenceObjective(nn.Module):
 class PenalisedSteps(SequenceObjective):
     """The task's loss plus a cost of steps, under a halting rule that gradients pass through.
 
-    halting: the rule; None for a fixed number of steps.  cost: of the steps on an input, nats; None for none.
+    Args:
+        halting: the rule; None for a fixed number of steps.
+        cost: of the steps on an input, nats; None for none.
     """
 
     def __init__(

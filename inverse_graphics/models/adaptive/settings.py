@@ -31,10 +31,13 @@ class ActObjective(_Objective):
 class RelaxedObjective(_Objective):
     """Probabilistic adaptive computation time by relaxed samples: the task's loss plus τ E[N].
 
-    temperature: of the Concrete distribution.  floor: a weight below it halts.
-
     Evaluated with a threshold: the first step with a halting probability above one half is selected.
     Source: Figurnov et al. 2018.
+
+
+    Attributes:
+        temperature: of the Concrete distribution.
+        floor: a weight below it halts.
     """
 
     kind: Literal["relaxed"] = "relaxed"
@@ -56,8 +59,8 @@ class RelaxedObjective(_Objective):
 class ReinforceObjective(_Objective):
     """Probabilistic adaptive computation time by the score function, with a moving-average baseline.
 
-    baseline_decay: of that average, per training step.
-    Source: Figurnov et al. 2018; Williams 1992.
+    Attributes:
+        baseline_decay: of that average, per training step. Source: Figurnov et al. 2018; Williams 1992.
     """
 
     kind: Literal["reinforce"] = "reinforce"

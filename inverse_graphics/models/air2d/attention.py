@@ -28,7 +28,12 @@ from torch.nn.functional import avg_pool2d, pad
 def read_window(images: Tensor, where: Tensor, size: int) -> Tensor:
     """Sample a window of each image.
 
-    images: (B, H, W).  where: (B, 3), inverse scale and centre.  Returns (B, size, size); zero outside.
+    Args:
+        images: (B, H, W).
+        where: (B, 3), inverse scale and centre.
+
+    Returns:
+        (B, size, size); zero outside.
     """
     inverse_scale, x, y = where.unbind(-1)
     grid = _centres(size, images)
@@ -41,7 +46,9 @@ def read_window(images: Tensor, where: Tensor, size: int) -> Tensor:
 def write_window(glimpses: Tensor, where: Tensor, height: int, width: int) -> Tensor:
     """Draw a glimpse into the window of an empty image: (B, height, width).
 
-    glimpses: (B, size, size).  where: (B, 3), inverse scale and centre.
+    Args:
+        glimpses: (B, size, size).
+        where: (B, 3), inverse scale and centre.
     """
     inverse_scale, x, y = where.unbind(-1)
     columns = (_centres(width, glimpses) - x[:, None]) * inverse_scale[:, None]
@@ -80,7 +87,12 @@ LEAST = 1e-4
 
 
 class Place(NamedTuple):
-    """The position that a step attends to.  centre: (B, 2), x and y in [−1, 1].  features: (B, S), there."""
+    """The position that a step attends to.
+
+    Attributes:
+        centre: (B, 2), x and y in [−1, 1].
+        features: (B, S), there.
+    """
 
     centre: Tensor
     features: Tensor
@@ -89,7 +101,8 @@ class Place(NamedTuple):
 class LocationMap(nn.Module):
     """Convolutional features (B, C, P) of images (B, H, W) at P positions, row by row.
 
-    channels: C.
+    Args:
+        channels: C.
     """
 
     def __init__(self, channels: int) -> None:
@@ -114,7 +127,10 @@ def salience(images: Tensor) -> Tensor:
 class LocationAttention(nn.Module):
     """Attention to one position of a map.
 
-    size: height and width of the images.  channels: C.  query: size Q of the query.
+    Args:
+        size: height and width of the images.
+        channels: C.
+        query: size Q of the query.
     """
 
     places: Tensor
@@ -133,10 +149,14 @@ class LocationAttention(nn.Module):
         """The position with the highest score.
 
         A score is linear in the features and the coordinates of a position; coordinates break ties between
-        objects that look the same. The centre is the mean over the best position and its eight neighbours;
-        a mean over all positions would lie between two objects of equal score.
-        maps: (B, C, P).  query: (B, Q).  features: (B, S, P), read at the position; the maps if not given.
-        bias: (B, P), added to the scores.
+        objects that look the same. The centre is the mean over the best position and its eight neighbours; a
+        mean over all positions would lie between two objects of equal score.
+
+        Args:
+            maps: (B, C, P).
+            query: (B, Q).
+            features: (B, S, P), read at the position; the maps if not given.
+            bias: (B, P), added to the scores.
         """
         what, direction = self.query(query).split([maps.shape[1], 2], -1)
         scores = (what[:, None] @ maps)[:, 0] + direction @ self.places + bias
@@ -164,7 +184,10 @@ def _in_cells(images: Tensor) -> Tensor:
 class WindowCorrection(nn.Module):
     """From glimpses (B, G, G) to changes of the windows' posterior parameters (B, 2 W), zero at the start.
 
-    size: G.  hidden: units.  where: W, parameters of a window; means come before standard deviations.
+    Args:
+        size: G.
+        hidden: units.
+        where: W, parameters of a window; means come before standard deviations.
     """
 
     def __init__(self, size: int, hidden: int, where: int) -> None:

@@ -28,11 +28,15 @@ STATISTICS = ("longer side", "aspect", "ink", "edges", "contrast", "error inside
 def ownership(windows: Tensor, counts: Tensor, height: int, width: int) -> Tensor:
     """Assign pixels to objects: (B, N, H, W), one or zero.
 
-    windows: (B, N, 4), x, y, width, height, pixels.  counts: (B,), number of present objects, at most N.
-    height: of the image, pixels.  width: of the image, pixels.
-
     A pixel belongs to the present object whose window's centre is nearest, if it lies in that window or
     within a pixel of it.
+
+
+    Args:
+        windows: (B, N, 4), x, y, width, height, pixels.
+        counts: (B,), number of present objects, at most N.
+        height: of the image, pixels.
+        width: of the image, pixels.
     """
     columns = torch.arange(width, device=windows.device) + 0.5
     rows = torch.arange(height, device=windows.device)[:, None] + 0.5
@@ -48,8 +52,10 @@ def ownership(windows: Tensor, counts: Tensor, height: int, width: int) -> Tenso
 def object_summaries(images: Tensor, reconstructions: Tensor, owned: Tensor) -> Tensor:
     """Compute the `STATISTICS` of each object's pixels, on logarithmic scales: (B, N, 7).
 
-    images: (B, H, W) in [0, 1].  reconstructions: (B, H, W) in [0, 1].  owned: (B, N, H, W), see `ownership`;
-    values of objects without pixels are undefined.
+    Args:
+        images: (B, H, W) in [0, 1].
+        reconstructions: (B, H, W) in [0, 1].
+        owned: (B, N, H, W), see `ownership`; values of objects without pixels are undefined.
     """
     part = images[:, None] * owned
     _, _, width, height = ink_boxes(part > INK).clamp_min(1).unbind(-1)
@@ -72,7 +78,11 @@ def object_summaries(images: Tensor, reconstructions: Tensor, owned: Tensor) -> 
 def ink_boxes(visible: Tensor) -> Tensor:
     """Compute bounding boxes of masks: x, y, width, height in pixels, zeros for an empty mask.
 
-    visible: (..., H, W), bool.  Returns (..., 4), float32.
+    Args:
+        visible: (..., H, W), bool.
+
+    Returns:
+        (..., 4), float32.
     """
     columns, rows = visible.any(-2).float(), visible.any(-1).float()
     x, y = columns.argmax(-1), rows.argmax(-1)
@@ -92,12 +102,16 @@ def _edge_energy(images: Tensor, owned: Tensor) -> Tensor:
 class Reading(NamedTuple):
     """The inferred objects of B images; the first `counts` of N are present, the others are undefined.
 
-    counts: (B,), the most probable count.  count_probabilities: (B, N + 1).
-    log_likelihoods: (B,), log p(image | inferred objects), nats.
-    prefixes: (B, L + 1, H, W), reconstructions from the first 0 … L objects, clamped to [0, 1]; L is at least
-    the largest count of the batch.  windows: (B, N, 4), attention windows, x, y, width, height, pixels.
-    boxes: (B, N, 4), likewise, bounding boxes of the ink within each window, or the windows where there is
-    none.  summaries: (B, N, D), see `object_summaries`.
+    Attributes:
+        counts: (B,), the most probable count.
+        count_probabilities: (B, N + 1).
+        log_likelihoods: (B,), log p(image | inferred objects), nats.
+        prefixes: (B, L + 1, H, W), reconstructions from the first 0 … L objects, clamped to [0, 1]; L is at
+            least the largest count of the batch.
+        windows: (B, N, 4), attention windows, x, y, width, height, pixels.
+        boxes: (B, N, 4), likewise, bounding boxes of the ink within each window, or the windows where there
+            is none.
+        summaries: (B, N, D), see `object_summaries`.
     """
 
     counts: Tensor
@@ -119,7 +133,9 @@ class Reading(NamedTuple):
 def read_images(network: Air2D, images: Tensor) -> Reading:
     """Infer the objects of a batch, each image up to the first object that is more probably absent.
 
-    network: the model.  images: (B, 1, H, W) in [0, 1].
+    Args:
+        network: the model.
+        images: (B, 1, H, W) in [0, 1].
     """
     inference = infer_until_absent(network, images, PointEstimate())
     counts, size = inference.counts, network.settings.image_size

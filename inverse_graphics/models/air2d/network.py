@@ -29,10 +29,10 @@ from inverse_graphics.models.air2d.attention import (
 )
 from inverse_graphics.models.air2d.vae import Background, BackgroundSettings, GlimpseDecoder, GlimpseEncoder
 from inverse_graphics.models.weights import register_network
+from inverse_graphics.observation import AnyNoise
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.observation.registry import AnyNoise
 
 WHERE = 3  # inverse scale and the two coordinates of the centre
 SMALLEST_INVERSE_SCALE = 0.5  # a window is at most twice as wide as the image
@@ -42,15 +42,17 @@ INITIAL_WHERE_STD = 0.3
 class Air2DSettings(BaseModel):
     """Sizes and priors of the 2D model.
 
-    aim: how a step locates the next object: from features of the whole image ("whole"), or also by attention
-    to one position of a convolutional map ("map"), whose features there also predict presence.
-    salience: weight of the residual's log energy at a position in the attention's scores.
-    corrections: how many times the window is corrected from its own glimpse before the object is encoded.
-    sees: the input of a step and of its glimpse: the image; its difference from the reconstruction so far
-    (DAIR); or "both", where the step sees both and the glimpse is read from the difference.
-    memory: whether a step has a recurrent state, or only its input.
-    drawing: objects add to the reconstruction, or occlude it like white paint.
-    background: a VAE of what lies behind the objects; black without one.
+    Attributes:
+        aim: how a step locates the next object: from features of the whole image ("whole"), or also by
+            attention to one position of a convolutional map ("map"), whose features there also predict
+            presence.
+        salience: weight of the residual's log energy at a position in the attention's scores.
+        corrections: how many times the window is corrected from its own glimpse before the object is encoded.
+        sees: the input of a step and of its glimpse: the image; its difference from the reconstruction so far
+            (DAIR); or "both", where the step sees both and the glimpse is read from the difference.
+        memory: whether a step has a recurrent state, or only its input.
+        drawing: objects add to the reconstruction, or occlude it like white paint.
+        background: a VAE of what lies behind the objects; black without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,10 +96,15 @@ class Air2DSettings(BaseModel):
 class State(NamedTuple):
     """What the network carries from step to step.
 
-    images, reconstruction: (B, H, W).  features: (B, F), of the image.  hidden, cell: (B, H), recurrent
-    state.
-    previous: (B, 3 + D), the last latents.  places: (B, C, P), the image's map, where steps see the image.
-    behind: the code of the background, and its posterior; None without a background.
+    Attributes:
+        images: (B, H, W).
+        reconstruction: (B, H, W).
+        features: (B, F), of the image.
+        hidden: (B, H), recurrent state.
+        cell: (B, H), recurrent state.
+        previous: (B, 3 + D), the last latents.
+        places: (B, C, P), the image's map, where steps see the image.
+        behind: the code of the background, and its posterior; None without a background.
     """
 
     images: Tensor
@@ -113,8 +120,13 @@ class State(NamedTuple):
 class PresencePrediction(NamedTuple):
     """The first half of a step: presence, before the object is read.
 
-    source: (B, H, W), from which the glimpse is read.  head, hidden, cell: (B, ·), units.
-    place: the attended position of the map, where there is one.  halt_logit: (B,), of no further object.
+    Attributes:
+        source: (B, H, W), from which the glimpse is read.
+        head: (B, ·), units.
+        hidden: (B, ·), units.
+        cell: (B, ·), units.
+        place: the attended position of the map, where there is one.
+        halt_logit: (B,), of no further object.
     """
 
     source: Tensor
@@ -128,8 +140,14 @@ class PresencePrediction(NamedTuple):
 class Latents(NamedTuple):
     """One object of each image.
 
-    where: (B, 3), its window.  what: (B, D), its appearance.  glimpse: (B, G, G), decoded.
-    before, after: (B, H, W), the reconstruction without it and with it.  q_where, q_what: their posteriors.
+    Attributes:
+        where: (B, 3), its window.
+        what: (B, D), its appearance.
+        glimpse: (B, G, G), decoded.
+        before: (B, H, W), the reconstruction without it and with it.
+        after: (B, H, W), the reconstruction without it and with it.
+        q_where: their posteriors.
+        q_what: their posteriors.
     """
 
     where: Tensor
@@ -187,7 +205,11 @@ class Air2D(nn.Module):
         return self.settings.max_objects
 
     def begin(self, images: Tensor, sampler: Sampler) -> InitialState:
-        """The state before the first step; the background is shared by all objects.  images: (B, 1, H, W)."""
+        """The state before the first step; the background is shared by all objects.
+
+        Args:
+            images: (B, 1, H, W).
+        """
         nothing = images.new_zeros(len(images), self.settings.hidden)
         previous = images.new_zeros(len(images), WHERE + self.settings.what)
         features = nothing if self.settings.sees == "difference" else self.encoder(images.flatten(1))

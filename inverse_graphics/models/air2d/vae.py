@@ -32,8 +32,12 @@ class GlimpseEncoder(nn.Module):
 class GlimpseDecoder(nn.Module):
     """Decodes appearances (B, D) to images (B, G, G) in [0, 1].
 
-    size: G.  hidden: units.  what: D.  bias: initial logit of every grey level; with dark initial images the
-    first objects do not reduce the likelihood much.
+    Args:
+        size: G.
+        hidden: units.
+        what: D.
+        bias: initial logit of every grey level; with dark initial images the first objects do not reduce the
+            likelihood much.
     """
 
     def __init__(self, size: int, hidden: int, what: int, bias: float) -> None:
@@ -89,5 +93,9 @@ class Background(nn.Module):
         return Gaussian(mean, softplus(raw_std))
 
     def render(self, codes: Tensor) -> Tensor:
-        """Render backgrounds (B, S, S) in [0, 1].  codes: (B, D)."""
+        """Render backgrounds (B, S, S) in [0, 1].
+
+        Args:
+            codes: (B, D).
+        """
         return torch.sigmoid(self.decode(codes)).view(-1, self.size, self.size)

@@ -55,27 +55,37 @@ from inverse_graphics.observation.observation import Observation, Rendered
 class ElboSettings(BaseModel):
     """Training on images alone.
 
-    warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
-    `first_temperature` to 1, and compared at `levels` scales; from then on, the objective is the bound.
-    wake: weight of the wake update beside the bound, whose likelihood is tempered alike.  samples, defence:
-    proposals for each image, and the probability with which each part of one is drawn from the prior; the
-    latter falls to zero over the warm-up, and for kinds it begins at one.
-    kept_proposals, refine_steps: how many of an image's proposals are refined by gradient ascent, and by how
-    many steps, before the one that is learnt from is resampled from them.  orientation_steps: by how many
-    more, with each of its objects also turned by halves (upright ones: by quarters), 0 for none.
-    replay_ratio, replay_capacity: how many earlier images are learnt from again beside each new one, and out
-    of how many.
-    uniform_mixture_weight: share of a uniform distribution in the posterior where it learns from proposals: a
-    wrong one then has no gradient once the right answer is believed.
-    tie_m: of objects whose depths differ by less, any may come first where it learns from proposals.
-    bound_in_warm_up: whether the tempered bound is maximised from the first step, or only after the warm-up.
-    identity: how the bound trains kinds: not at all ("wake": the wake update alone does), or by trying every
-    kind where an object was sampled ("local").
-    misfit_scale_nats: an image that is explained by so many nats worse than noise alone would is tempered by
-    2, one by three times as many by 4, and so on: else the few that are read wrong dominate the gradient.
-    bound_samples: S; with more than one, the bound is that of S samples, each weighed by how well it explains
-    the image (Burda et al. 2016): one in a wrong local optimum then has no weight.
-    overlap_nats_per_m: penalty of objects that intersect.
+    Attributes:
+        warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
+            `first_temperature` to 1, and compared at `levels` scales; from then on, the objective is the
+            bound.
+        wake: weight of the wake update beside the bound, whose likelihood is tempered alike.
+        samples: proposals for each image, and the probability with which each part of one is drawn from the
+            prior; the latter falls to zero over the warm-up, and for kinds it begins at one.
+        defence: proposals for each image, and the probability with which each part of one is drawn from the
+            prior; the latter falls to zero over the warm-up, and for kinds it begins at one.
+        kept_proposals: how many of an image's proposals are refined by gradient ascent, and by how many
+            steps, before the one that is learnt from is resampled from them.
+        refine_steps: how many of an image's proposals are refined by gradient ascent, and by how many steps,
+            before the one that is learnt from is resampled from them.
+        orientation_steps: by how many more, with each of its objects also turned by halves (upright ones: by
+            quarters), 0 for none.
+        replay_ratio: how many earlier images are learnt from again beside each new one, and out of how many.
+        replay_capacity: how many earlier images are learnt from again beside each new one, and out of how
+            many.
+        uniform_mixture_weight: share of a uniform distribution in the posterior where it learns from
+            proposals: a wrong one then has no gradient once the right answer is believed.
+        tie_m: of objects whose depths differ by less, any may come first where it learns from proposals.
+        bound_in_warm_up: whether the tempered bound is maximised from the first step, or only after the
+            warm-up.
+        identity: how the bound trains kinds: not at all ("wake": the wake update alone does), or by trying
+            every kind where an object was sampled ("local").
+        misfit_scale_nats: an image that is explained by so many nats worse than noise alone would is tempered
+            by 2, one by three times as many by 4, and so on: else the few that are read wrong dominate the
+            gradient.
+        bound_samples: S; with more than one, the bound is that of S samples, each weighed by how well it
+            explains the image (Burda et al. 2016): one in a wrong local optimum then has no weight.
+        overlap_nats_per_m: penalty of objects that intersect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,7 +128,9 @@ class BoundAscent:
 
     Of S samples z_s of an image, with B_s their bounds, exact in the count, the bound is log 1/S Σ_s exp B_s,
     whose gradient is the mean of the samples' own, each weighed by its share of that sum.
-    reconstruction_gradient: whether steps learn through what earlier ones put into their input.
+
+    Args:
+        reconstruction_gradient: whether steps learn through what earlier ones put into their input.
     """
 
     def __init__(self, model: Air3D, settings: ElboSettings, reconstruction_gradient: bool = False) -> None:
@@ -135,7 +147,8 @@ class BoundAscent:
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """The scalar to minimise for B images, and the bound as it stands, nats.
 
-        warm_up_fraction: in [0, 1], how much of the warm-up is over.
+        Args:
+            warm_up_fraction: in [0, 1], how much of the warm-up is over.
         """
         samples, prior = self.settings.bound_samples, self.model.space.log_count_prior
         inference = self._inference(observation, warm_up_fraction, generator)

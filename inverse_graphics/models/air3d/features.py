@@ -28,7 +28,11 @@ class Maps(TensorBatch):
 
 
 class ImageFeatures(nn.Module):
-    """Encodes the whole image, with the pixels' coordinates.  image_channels: of `InputChannels.image`."""
+    """Encodes the whole image, with the pixels' coordinates.
+
+    Args:
+        image_channels: of `InputChannels.image`.
+    """
 
     def __init__(self, image_channels: int, channels: tuple[int, int, int]) -> None:
         super().__init__()
@@ -52,7 +56,8 @@ class ImageFeatures(nn.Module):
 class StepFeatures(nn.Module):
     """Fuses the image's own features with what is known of the objects before this step.
 
-    residual_encoder: makes a map (B, C2, H/4, W/4) of the latter.
+    Args:
+        residual_encoder: makes a map (B, C2, H/4, W/4) of the latter.
     """
 
     def __init__(self, channels: tuple[int, int, int], residual_encoder: nn.Module) -> None:

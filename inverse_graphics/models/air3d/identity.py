@@ -32,7 +32,8 @@ Score = Callable[[Rendered, SceneLatents], Tensor]
 def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, score: Score) -> Tensor:
     """A surrogate whose gradient in the kinds' probabilities is that of the weighted bound: (B,), nats.
 
-    weights: (B, N + 1), of each prefix, held fixed.
+    Args:
+        weights: (B, N + 1), of each prefix, held fixed.
     """
     latents: list[Latents] = [step.latents for step in inference.objects]
     log_belief = torch.stack([one.posterior.identity for one in latents], 1)  # (B, N, K)

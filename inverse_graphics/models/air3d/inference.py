@@ -28,10 +28,13 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 class SceneReading(TensorBatch):
     """What is inferred of B images.
 
-    scenes: of the most probable count, kinds and poses at the posteriors' centres.  count_probabilities:
-    (B, N + 1).  identity_probability: (B, N), of each object's kind.  position_std: (B, N, 2), metres along
-    the axes of the scene's plane.  prefixes: (B, N + 1, 3, H, W), rendered.  log_likelihood: (B,), nats, of
-    the image given the scene.
+    Attributes:
+        scenes: of the most probable count, kinds and poses at the posteriors' centres.
+        count_probabilities: (B, N + 1).
+        identity_probability: (B, N), of each object's kind.
+        position_std: (B, N, 2), metres along the axes of the scene's plane.
+        prefixes: (B, N + 1, 3, H, W), rendered.
+        log_likelihood: (B,), nats, of the image given the scene.
     """
 
     scenes: SceneLatents
@@ -70,7 +73,12 @@ UNSEEN, SMALL = 0.5, 1e-3
 
 @torch.no_grad()
 def summarised(model: Air3D, observation: Observation, reading: SceneReading) -> ParsedImages:
-    """Statistics by which familiar images are recognised.  observation: B images.  reading: of them."""
+    """Statistics by which familiar images are recognised.
+
+    Args:
+        observation: B images.
+        reading: of them.
+    """
     summaries = object_summaries(observation.rgb, _drawn(reading), _visible(model, reading))
     parts = (reading.scenes.counts, reading.log_likelihood, summaries)
     return ParsedImages(*(part.cpu().numpy() for part in parts))
@@ -83,8 +91,12 @@ def object_summaries(images: Tensor, reconstructions: Tensor, visible: Tensor) -
     reconstruction. Errors are squares of this difference, smoothed so that noise counts little, on a
     logarithmic scale: their means over the visible part and over a seam around it, and over the whole image
     but for these. Size is the root of the area, pixels, logarithmic as well.
-    images, reconstructions: (B, 3, H, W) in [0, 1].  visible: (B, N, H, W), the share of each pixel in which
-    the object is visible; the numbers of objects that are not visible mean nothing.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1].
+        reconstructions: (B, 3, H, W) in [0, 1].
+        visible: (B, N, H, W), the share of each pixel in which the object is visible; the numbers of objects
+            that are not visible mean nothing.
     """
     difference = images - reconstructions
     error = avg_pool2d(difference, 3, 1, 1).square().mean(1, keepdim=True)

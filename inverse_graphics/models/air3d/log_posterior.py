@@ -26,8 +26,10 @@ from inverse_graphics.observation.observation import Observation
 class LogPosterior(NamedTuple):
     """log q(scene | image) in parts, each (B,), nats.
 
-    camera: of what is free of it.  presence: of the count.  objects: of each present object's kind, position
-    and orientation, summed.
+    Attributes:
+        camera: of what is free of it.
+        presence: of the count.
+        objects: of each present object's kind, position and orientation, summed.
     """
 
     camera: Tensor
@@ -41,7 +43,13 @@ class LogPosterior(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """P steps of a batch.  image, step: (P,), which they are.  posterior: of the next object."""
+    """P steps of a batch.
+
+    Attributes:
+        image: (P,), which they are.
+        step: (P,), which they are.
+        posterior: of the next object.
+    """
 
     image: Tensor
     step: Tensor
@@ -95,7 +103,11 @@ def log_posterior(
 def _all_at_once(
     model: Air3D, maps: Maps, observation: Observation, counts: Tensor, prefixes: Prefixes, orbit: Tensor
 ) -> Iterator[_Steps]:
-    """All steps of a network that sees the composite.  counts: (B,), objects of each image."""
+    """All steps of a network that sees the composite.
+
+    Args:
+        counts: (B,), objects of each image.
+    """
     image, step = _steps_taken(counts, model.max_objects)
     before = prefixes.renders[image, step]
     camera = model.space.cameras(orbit[image], prefixes.scenes.K[image])

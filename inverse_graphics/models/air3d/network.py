@@ -36,11 +36,11 @@ from inverse_graphics.models.air3d.posterior import (
 from inverse_graphics.models.air3d.recurrent_state import Broadcast, Hidden, ObjectEncoding, Recurrence
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.models.weights import register_network
+from inverse_graphics.observation import AnyNoise
 from inverse_graphics.observation.channels import InputChannels
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.observation.registry import AnyNoise
 from inverse_graphics.rendering.backdrop import Backdrop, table_and_background
 from inverse_graphics.rendering.compositing import compose
 from inverse_graphics.rendering.engine import Layers, RenderEngine
@@ -81,11 +81,16 @@ CERTAIN = 30.0
 class State(NamedTuple):
     """What goes from step to step.
 
-    observation: B images.  maps: their features.  orbit: (B, 3) and its camera.  backdrop: what is behind all
-    objects; layers: those so far, None before the first.  reconstruction: their composite.  steps: how many
-    were taken.  hidden: what a network without a renderer knows of these, None where steps see the composite.
-    precomputed_posterior: the next step's, if it is known already.
-    reconstruction_gradient: whether steps learn through what earlier ones put into their input.
+    Attributes:
+        observation: B images.
+        maps: their features.
+        orbit: (B, 3) and its camera.
+        backdrop: what is behind all objects; layers: those so far, None before the first.
+        reconstruction: their composite.
+        steps: how many were taken.
+        hidden: what a network without a renderer knows of these, None where steps see the composite.
+        precomputed_posterior: the next step's, if it is known already.
+        reconstruction_gradient: whether steps learn through what earlier ones put into their input.
     """
 
     observation: Observation
@@ -104,8 +109,13 @@ class State(NamedTuple):
 class Latents(NamedTuple):
     """One object of each image, as sampled.
 
-    asset: (B,).  position: (B, 2), metres on the scene's plane.  orientation: (B,) or (B, 3, 3).
-    posterior: where they came from.  before, after: the renders without and with it.
+    Attributes:
+        asset: (B,).
+        position: (B, 2), metres on the scene's plane.
+        orientation: (B,) or (B, 3, 3).
+        posterior: where they came from.
+        before: the renders without and with it.
+        after: the renders without and with it.
     """
 
     asset: Tensor

@@ -37,7 +37,11 @@ class Objective(Protocol):
     def loss(
         self, batch: Any, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and values to log.  step: steps done before this one."""
+        """The scalar to minimise, and values to log.
+
+        Args:
+            step: steps done before this one.
+        """
 
 
 def build_objective(model: Air3D, settings: Air3DObjective) -> Objective:

@@ -57,8 +57,12 @@ class CameraHead(nn.Module):
 class ObjectParameters(NamedTuple):
     """What a step says of the next object, unbounded unless noted.
 
-    pixel: (B, 2), column and row of its origin in the picture, pixels.  presence: (B,), logit.
-    identity: (B, K), logits.  raw_std: (B, 2), of its position.  orientation: (B, T), the turn's parameters.
+    Attributes:
+        pixel: (B, 2), column and row of its origin in the picture, pixels.
+        presence: (B,), logit.
+        identity: (B, K), logits.
+        raw_std: (B, 2), of its position.
+        orientation: (B, T), the turn's parameters.
     """
 
     pixel: Tensor
@@ -71,8 +75,11 @@ class ObjectParameters(NamedTuple):
 class Place(NamedTuple):
     """Where the next object is, if there is one.
 
-    pixel: (B, 2), column and row of its origin in the picture.  presence: (B,), logit.  raw_std: (B, 2).
-    seen: (B, F), what is seen there and all around.
+    Attributes:
+        pixel: (B, 2), column and row of its origin in the picture.
+        presence: (B,), logit.
+        raw_std: (B, 2).
+        seen: (B, F), what is seen there and all around.
     """
 
     pixel: Tensor
@@ -178,8 +185,11 @@ Orientation = VonMisesMixture | RotationMixture
 class ObjectPosterior(NamedTuple):
     """q of one object of each of B images, given the camera and the objects before it.
 
-    presence: (B,), logit.  identity: (B, K), log-probabilities.  position: on the stage's plane, (B, 2),
-    metres.  orientation: its yaw, or its rotation.
+    Attributes:
+        presence: (B,), logit.
+        identity: (B, K), log-probabilities.
+        position: on the stage's plane, (B, 2), metres.
+        orientation: its yaw, or its rotation.
     """
 
     presence: Tensor
@@ -197,9 +207,12 @@ class ObjectPosterior(NamedTuple):
     ) -> Tensor:
         """Log density of objects that are present: (B,), nats.
 
-        asset: (B,), kinds.  position: (B, 2), metres.  orientation: (B,) yaws in radians or (B, 3, 3)
-        rotations; that of a kind which looks the same however it is turned does not count.  defence: of a
-        proposal that draws some of the three from anywhere.
+        Args:
+            asset: (B,), kinds.
+            position: (B, 2), metres.
+            orientation: (B,) yaws in radians or (B, 3, 3) rotations; that of a kind which looks the same
+                however it is turned does not count.
+            defence: of a proposal that draws some of the three from anywhere.
         """
         named = log_prob_mixture(Categorical(self.identity), asset, defence)
         turned = torch.where(
@@ -233,10 +246,14 @@ def camera_posterior(numbers: CameraParameters, space: SceneSpace) -> TruncatedN
 def object_posterior(
     numbers: ObjectParameters, camera: CameraBatch, azimuth: Tensor, space: SceneSpace
 ) -> ObjectPosterior:
-    """Turn a step's numbers into distributions.  camera: from where it is seen; azimuth: (B,), radians.
+    """Turn a step's numbers into distributions.
 
     The place in the picture is carried along its ray to the stage's plane, and a yaw is told as the camera
     sees it: so the network need not know where the camera stands.
+
+
+    Args:
+        camera: from where it is seen; azimuth: (B,), radians.
     """
     mean = clamp_straight_through(space.plane_from_pixel(numbers.pixel, camera), -space.reach, space.reach)
     std = 2 * space.reach * _std_share(numbers.raw_std)

@@ -26,9 +26,12 @@ from inverse_graphics.observation.observation import Observation
 class Proposals(NamedTuple):
     """S scenes for each of B images, every prefix of each being a scene of its own.
 
-    scenes: S · B scenes of N objects, image b's s-th at s · B + b.  log_joint: (S, B, N + 1), log p(x, z, n).
-    log_proposal: (S, B, N + 1), log density with which objects and camera were sampled; the count was not.
-    log_posterior: likewise log q(z, n | x), nats.
+    Attributes:
+        scenes: S · B scenes of N objects, image b's s-th at s · B + b.
+        log_joint: (S, B, N + 1), log p(x, z, n).
+        log_proposal: (S, B, N + 1), log density with which objects and camera were sampled; the count was
+            not.
+        log_posterior: likewise log q(z, n | x), nats.
     """
 
     scenes: SceneLatents
@@ -117,7 +120,8 @@ def encode_once(
 ) -> InitialState:
     """Encode each image once for all its samples; if the camera is known, take the first step once, too.
 
-    reconstruction_gradient: see `Air3D.begin_from`.
+    Args:
+        reconstruction_gradient: see `Air3D.begin_from`.
     """
     maps = model.features(observation)
     initial = model.begin_from(

@@ -26,7 +26,9 @@ class Hidden(NamedTuple):
 class ObjectEncoding(NamedTuple):
     """The inferred latents of one object of each image, as inputs of the state's update.
 
-    pixel: (B, 2), column and row of its origin in the image.  numbers: (B, S), its kind and its orientation.
+    Attributes:
+        pixel: (B, 2), column and row of its origin in the image.
+        numbers: (B, S), its kind and its orientation.
     """
 
     pixel: Tensor
@@ -44,8 +46,11 @@ class ObjectEncoding(NamedTuple):
     ) -> ObjectEncoding:
         """Encode sampled objects: a yaw relative to the camera, no orientation where none is observable.
 
-        asset: (B,).  position: (B, 2), metres on the scene's plane.  orientation: (B,) yaws, radians, or (B,
-        3, 3) rotations.  orbit: (B, 3) and its camera.
+        Args:
+            asset: (B,).
+            position: (B, 2), metres on the scene's plane.
+            orientation: (B,) yaws, radians, or (B, 3, 3) rotations.
+            orbit: (B, 3) and its camera.
         """
         if space.floating:
             turned = orientation.flatten(1)

@@ -23,7 +23,9 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 class Prefixes(TensorBatch):
     """Scenes rendered with their first 0 … N objects.
 
-    renders: (B, N + 1, …).  scenes: whose prefixes they are.
+    Attributes:
+        renders: (B, N + 1, …).
+        scenes: whose prefixes they are.
     """
 
     renders: Rendered

@@ -21,9 +21,13 @@ class SceneSpace(nn.Module):
     """What is fixed in all scenes of a family, and maps from latents to scenes.
 
     The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
-    rotation.  free: (F,), which of azimuth, elevation and distance vary.  log_count_prior: (N + 1,), nats.
-    symmetry_group: (M, S, 3, 3), the rotations that leave the appearance of each of M kinds unchanged;
-    log_symmetry_weight: (M, S), −log of their number, −∞ beyond it.
+    rotation.
+
+    Attributes:
+        free: (F,), which of azimuth, elevation and distance vary.
+        log_count_prior: (N + 1,), nats.
+        symmetry_group: (M, S, 3, 3), the rotations that leave the appearance of each of M kinds unchanged.
+        log_symmetry_weight: (M, S), −log of their number, −∞ beyond it.
     """
 
     origin: Tensor
@@ -108,7 +112,12 @@ class SceneSpace(nn.Module):
         return self.K.expand(len(observation), 3, 3) if observation.K is None else observation.K
 
     def without_objects(self, orbit: Tensor, K: Tensor) -> SceneLatents:
-        """Scenes without objects.  orbit: (B, 3).  K: (B, 3, 3)."""
+        """Scenes without objects.
+
+        Args:
+            orbit: (B, 3).
+            K: (B, 3, 3).
+        """
         batch = len(orbit)
         none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
         return SceneLatents(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0), K)

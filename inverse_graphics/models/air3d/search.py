@@ -75,9 +75,11 @@ TURNS = 4
 class Search(NamedTuple):
     """How many proposals, and how much refinement.
 
-    tries: scenes sampled for each image from its posterior, with a defensive mixture.  kept: how many of them
-    are refined, by `steps` of gradient ascent.  levels: scales at which they are compared with the image.
-    turned: steps of refinement for each other orientation that is tried for each object; 0 for none.
+    Attributes:
+        tries: scenes sampled for each image from its posterior, with a defensive mixture.
+        kept: how many of them are refined, by `steps` of gradient ascent.
+        levels: scales at which they are compared with the image.
+        turned: steps of refinement for each other orientation that is tried for each object; 0 for none.
     """
 
     tries: int
@@ -140,7 +142,12 @@ def _in_all_ways(scenes: SceneLatents, slot: int) -> SceneLatents:
 
 
 def _taken(scenes: SceneLatents, chosen: Tensor) -> SceneLatents:
-    """One of several scenes for each image.  scenes: S · B.  chosen: (B,), below S."""
+    """One of several scenes for each image.
+
+    Args:
+        scenes: S · B.
+        chosen: (B,), below S.
+    """
     images = len(chosen)
     return scenes.reshape(-1, images)[chosen, torch.arange(images, device=chosen.device)]
 

@@ -35,8 +35,10 @@ from inverse_graphics.observation.observation import Observation
 class SupervisedSettings(BaseModel):
     """Training on labels.
 
-    order: of the objects.  modulo_symmetry: whether rotations after which an object looks the same are the
-    same label; if not, the density is that at the label itself.
+    Attributes:
+        order: of the objects.
+        modulo_symmetry: whether rotations after which an object looks the same are the same label; if not,
+            the density is that at the label itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

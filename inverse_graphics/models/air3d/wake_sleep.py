@@ -45,7 +45,11 @@ class StatePerturbation(BaseModel):
     """How far off the objects before a step are shown, at most, as inference will not get them right either.
 
     Each image is off by a share of these, uniform between 0 and 1. position_m, orientation_degrees,
-    camera_degrees, camera_m: standard deviations.  wrong_kind: probability of another kind.
+
+    Attributes:
+        camera_degrees: standard deviations.
+        camera_m: standard deviations.
+        wrong_kind: probability of another kind.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,8 +65,10 @@ class StatePerturbation(BaseModel):
 class SleepBatch(TensorBatch):
     """B scenes and observations of them.
 
-    observation: rendered images with noise.  scenes: the truth.  prefixes: of the scenes as perturbed,
-    rendered from `seen_orbit` (B, 3).
+    Attributes:
+        observation: rendered images with noise.
+        scenes: the truth.
+        prefixes: of the scenes as perturbed, rendered from `seen_orbit` (B, 3).
     """
 
     observation: Observation
@@ -125,8 +131,9 @@ def misjudge(
 class SleepSettings(BaseModel):
     """Training on sampled scenes alone.
 
-    tie_m: of objects whose depths differ by less, metres, any may come first. Which is nearest cannot always
-    be seen, and a network that must choose would place one object between the two.
+    Attributes:
+        tie_m: of objects whose depths differ by less, metres, any may come first. Which is nearest cannot
+            always be seen, and a network that must choose would place one object between the two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -173,9 +180,11 @@ class SleepObjective:
 class WakeSleepSettings(BaseModel):
     """The sleep phase for `sleep_steps`, then both; `state_perturbation` and `tie_m` as in `SleepSettings`.
 
-    samples: S, proposals for each image.  wake_share: images of the wake phase for each of the sleep phase.
-    The temperature T of the weights (see `Proposals.log_weights`) falls from `first_temperature` to 1 over
-    the `cooling_steps` after `sleep_steps`.
+    Attributes:
+        samples: S, proposals for each image.
+        wake_share: images of the wake phase for each of the sleep phase. The temperature T of the weights
+            (see `Proposals.log_weights`) falls from `first_temperature` to 1 over the `cooling_steps` after
+            `sleep_steps`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -42,7 +42,11 @@ class RenderingModel(AirModel, Protocol):
 
 @ESTIMATORS.register("concrete")
 class ConcreteSettings(EstimatorSettings):
-    """Relaxed presence.  temperature: of the relaxation."""
+    """Relaxed presence.
+
+    Attributes:
+        temperature: of the relaxation.
+    """
 
     kind: Literal["concrete"]
     temperature: float = Field(0.5, gt=0, le=100)
@@ -55,7 +59,9 @@ class ConcreteSettings(EstimatorSettings):
 class Concrete:
     """An `Estimator`: relaxed presences.
 
-    model: the model.  temperature: > 0; in the limit 0 presences are discrete samples.
+    Args:
+        model: the model.
+        temperature: > 0; in the limit 0 presences are discrete samples.
     """
 
     helpers = None

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 class Estimate(NamedTuple):
     """An estimate for a batch.
 
-    objective: (B,), to be maximised: its gradient is the estimate.  bound: values to log.
+    Attributes:
+        objective: (B,), to be maximised: its gradient is the estimate.
+        bound: values to log.
     """
 
     objective: Tensor
@@ -50,10 +52,13 @@ class Estimator(Protocol):
     ) -> Estimate:
         """Compute one estimate.
 
-        images: (B, C, H, W) in [0, 1].  log_count_prior: (N + 1,), log p(n), nats.  warm_up_fraction: in
-        [0, 1], weight of the inferred count in the training of objects; the rest is uniform over prefixes, so
-        that objects become useful before presence goes to zero (`warmed_up_objective`).  generator: for
-        samples.
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            log_count_prior: (N + 1,), log p(n), nats.
+            warm_up_fraction: in [0, 1], weight of the inferred count in the training of objects; the rest is
+                uniform over prefixes, so that objects become useful before presence goes to zero
+                (`warmed_up_objective`).
+            generator: for samples.
         """
 
 
@@ -118,7 +123,10 @@ class AirObjective:
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
         """Compute the scalar to minimise, and values to log.
 
-        images: (B, C, H, W) in [0, 1].  step: of training.  generator: for samples.
+        Args:
+            images: (B, C, H, W) in [0, 1].
+            step: of training.
+            generator: for samples.
         """
         log_odds, warm_up_fraction = self.schedule.log_odds(step), self.schedule.warm_up_fraction(step)
         prior = truncated_geometric(log_odds, self.max_objects).to(images)
@@ -130,7 +138,9 @@ class AirObjective:
 def mixed_weights(weights: Tensor, warm_up_fraction: float) -> Tensor:
     """Weights of N + 1 prefixes in the training of objects, without gradient: (..., N + 1).
 
-    weights: (..., N + 1).  warm_up_fraction: f of (1 − f) · uniform + f · weights, in [0, 1].
+    Args:
+        weights: (..., N + 1).
+        warm_up_fraction: f of (1 − f) · uniform + f · weights, in [0, 1].
     """
     return (1 - warm_up_fraction) / weights.shape[-1] + warm_up_fraction * weights.detach()
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class ExactSettings(EstimatorSettings):
     """The enumerated count: unbiased, without sampling noise of the count.
 
-    longest_prefix: objects are trained on prefixes of at most this many objects, themselves included;
-    presence is trained on all steps. Null for as many as there are steps.
+    Attributes:
+        longest_prefix: objects are trained on prefixes of at most this many objects, themselves included;
+            presence is trained on all steps. Null for as many as there are steps.
     """
 
     kind: Literal["exact"] = "exact"
@@ -36,8 +37,10 @@ class ExactSettings(EstimatorSettings):
 class ExactCount:
     """An `Estimator`: all counts, each with its probability.  Unbiased.
 
-    model: the model.  longest_prefix: objects are trained on prefixes of at most this many objects
-    (`warmed_up_objective`); None for all.
+    Args:
+        model: the model.
+        longest_prefix: objects are trained on prefixes of at most this many objects (`warmed_up_objective`);
+            None for all.
     """
 
     helpers = None

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 
 @ESTIMATORS.register("iwae")
 class IwaeSettings(EstimatorSettings):
-    """The importance-weighted bound with sampled counts.  samples: of each image."""
+    """The importance-weighted bound with sampled counts.
+
+    Attributes:
+        samples: of each image.
+    """
 
     kind: Literal["iwae"]
     samples: int = Field(5, ge=2, le=1000)
@@ -51,7 +55,11 @@ class IwaeSettings(EstimatorSettings):
 
 @ESTIMATORS.register("wake_sleep")
 class Air2DWakeSleepSettings(EstimatorSettings):
-    """Reweighted wake-sleep.  samples: of each image."""
+    """Reweighted wake-sleep.
+
+    Attributes:
+        samples: of each image.
+    """
 
     kind: Literal["wake_sleep"]
     samples: int = Field(5, ge=1, le=1000)
@@ -83,7 +91,11 @@ def log_joint(model: SampledModel, inference: Inference, log_count_prior: Tensor
 
 
 def by_image(values: Tensor, samples: int) -> Tensor:
-    """Reshape (B · K, …), with the K samples of an image adjacent, to (B, K, …).  samples: K."""
+    """Reshape (B · K, …), with the K samples of an image adjacent, to (B, K, …).
+
+    Args:
+        samples: K.
+    """
     return values.view(-1, samples, *values.shape[1:])
 
 
@@ -133,14 +145,22 @@ class ImportanceWeighted(_MultiSample):
 
 
 def log_mean(log_weights: Tensor) -> Tensor:
-    """log 1/K Σ_k exp(w_k): (B,).  log_weights: (B, K)."""
+    """log 1/K Σ_k exp(w_k): (B,).
+
+    Args:
+        log_weights: (B, K).
+    """
     return log_weights.logsumexp(-1) - math.log(log_weights.shape[-1])
 
 
 def learning_signals(log_weights: Tensor) -> Tensor:
     """Compute the increase of the bound by each sample, compared with the geometric mean of the others.
 
-    log_weights: (B, K), K at least 2.  Returns (B, K), nats.
+    Args:
+        log_weights: (B, K), K at least 2.
+
+    Returns:
+        (B, K), nats.
     """
     samples = log_weights.shape[-1]
     others = (log_weights.sum(-1, keepdim=True) - log_weights) / (samples - 1)

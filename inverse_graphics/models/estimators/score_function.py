@@ -33,8 +33,9 @@ from inverse_graphics.models.estimators.estimator import (
 class ScoreFunctionSettings(EstimatorSettings):
     """The sampled count, trained by the score function, as in the AIR paper.
 
-    baseline_hidden: units of the neural baseline; 0 for none.  baseline_rate: its learning rate, as a
-    multiple of the model's.
+    Attributes:
+        baseline_hidden: units of the neural baseline; 0 for none.
+        baseline_rate: its learning rate, as a multiple of the model's.
     """
 
     kind: Literal["score_function"]
@@ -65,7 +66,9 @@ class Baseline(Protocol):
 class ScoreFunction:
     """An `Estimator`: one sampled count per image.  Unbiased.
 
-    model: the model.  baseline: reduces the variance; None for none.
+    Args:
+        model: the model.
+        baseline: reduces the variance; None for none.
     """
 
     def __init__(self, model: AirModel, baseline: nn.Module | None) -> None:
@@ -96,14 +99,20 @@ class ScoreFunction:
 
 
 def sample_counts(log_count: Tensor, generator: torch.Generator) -> Tensor:
-    """Sample one count for each row: (B,) int64.  log_count: (B, N + 1)."""
+    """Sample one count for each row: (B,) int64.
+
+    Args:
+        log_count: (B, N + 1).
+    """
     return draw_categories(log_count.detach().exp(), 1, generator)[:, 0]
 
 
 def log_presences(inference: Inference, count: Tensor) -> Tensor:
     """log q(presence_i) of the presences of a count: (B, N); 0 after the first absence.
 
-    inference: of B images.  count: (B,).  The sum over i is log w_n.
+    Args:
+        inference: of B images.
+        count: (B,).  The sum over i is log w_n.
     """
     log_alive = torch.cat([torch.zeros_like(inference.log_present[:, :1]), inference.log_present], -1)
     present = log_alive[:, 1:] - log_alive[:, :-1]
@@ -126,8 +135,10 @@ def _squared_error(predicted: Tensor, reward: Tensor, count: Tensor) -> Tensor:
 class NeuralBaseline(nn.Module):
     """A recurrent network that predicts rewards; a `Baseline`.
 
-    pixels: values in an image.  latents: values in an object's latents.  hidden: units.
-    Source: Eslami et al. 2016, section 2.3; Mnih and Gregor 2014.
+    Args:
+        pixels: values in an image.
+        latents: values in an object's latents.
+        hidden: units. Source: Eslami et al. 2016, section 2.3; Mnih and Gregor 2014.
     """
 
     def __init__(self, pixels: int, latents: int, hidden: int) -> None:

@@ -38,7 +38,10 @@ from inverse_graphics.halting.rules import Accumulated, Halting, Thresholded
 class HaltingMap(nn.Module):
     """Predicts halting logits from a feature map.
 
-    channels: C.  bias: initial b; W̃ and W are zero initially.  delta: δ.
+    Args:
+        channels: C.
+        bias: initial b; W̃ and W are zero initially.
+        delta: δ.
     """
 
     def __init__(self, channels: int, bias: float, delta: float) -> None:
@@ -52,7 +55,11 @@ class HaltingMap(nn.Module):
         nn.init.constant_(self.near.bias, bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits before clamping: (B, H, W).  features: (B, C, H, W)."""
+        """Logits before clamping: (B, H, W).
+
+        Args:
+            features: (B, C, H, W).
+        """
         everywhere = self.far(features.mean((2, 3)))
         return self.near(features)[:, 0] + everywhere[:, :, None]
 
@@ -65,19 +72,28 @@ class HaltingMap(nn.Module):
 class Granularity:
     """The positions that share a latent.
 
-    patch: side of the squares of positions that share one; None for the whole map. A patch larger than the
-    map is the map. Source: Figurnov et al. 2018.
+    Attributes:
+        patch: side of the squares of positions that share one; None for the whole map. A patch larger than
+            the map is the map. Source: Figurnov et al. 2018.
     """
 
     patch: int | None = 1
 
     def share(self, logits: Tensor) -> Tensor:
-        """The mean logit of each patch: (B, h, w).  logits: (B, H, W)."""
+        """The mean logit of each patch: (B, h, w).
+
+        Args:
+            logits: (B, H, W).
+        """
         rows, columns = self._sides(logits.shape[-2], logits.shape[-1])
         return logits if rows == columns == 1 else avg_pool2d(logits[:, None], (rows, columns))[:, 0]
 
     def spread(self, latents: Tensor, height: int, width: int) -> Tensor:
-        """Repeat the value of each patch at its positions: (..., H, W).  latents: (..., h, w)."""
+        """Repeat the value of each patch at its positions: (..., H, W).
+
+        Args:
+            latents: (..., h, w).
+        """
         rows, columns = self._sides(height, width)
         if rows == columns == 1:
             return latents
@@ -105,10 +121,14 @@ class Granularity:
 class ResidualUnit(nn.Module):
     """u + F(u), F: norm, ReLU, 3×3 convolution, norm, ReLU, 3×3 convolution.
 
-    inputs: channels of u.  outputs: channels of the result, at least `inputs`.  stride: 2 halves the map.
-
     The skip connection has no weights: it is averaged over the stride and padded with channels of zeros on
     both sides.
+
+
+    Args:
+        inputs: channels of u.
+        outputs: channels of the result, at least `inputs`.
+        stride: 2 halves the map.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -124,8 +144,9 @@ class ResidualUnit(nn.Module):
     def forward(self, features: Tensor, active: Tensor | None = None) -> Tensor:
         """Run the unit: (B, outputs, H, W).
 
-        features: (B, inputs, H, W).  active: (B, H, W) bool; elsewhere the features are copied; None for
-        everywhere.
+        Args:
+            features: (B, inputs, H, W).
+            active: (B, H, W) bool; elsewhere the features are copied; None for everywhere.
         """
         inner = self.conv1(relu(self.norm1(features)))
         branch = self.conv2(relu(self.norm2(inner)))
@@ -144,7 +165,12 @@ KindName = Literal["plain", "act", "sact", "pact", "psact"]
 
 
 class BlockKind(NamedTuple):
-    """How a block is run.  halting: the rule; None if all units run.  granularity: of the latents."""
+    """How a block is run.
+
+    Attributes:
+        halting: the rule; None if all units run.
+        granularity: of the latents.
+    """
 
     halting: Halting | None
     granularity: Granularity
@@ -155,7 +181,12 @@ class BlockKind(NamedTuple):
 
 
 def block_kind(name: KindName, patch: int = 1) -> BlockKind:
-    """Look up a kind, with its evaluation rule.  name: of the kind.  patch: side, for sact and psact."""
+    """Look up a kind, with its evaluation rule.
+
+    Args:
+        name: of the kind.
+        patch: side, for sact and psact.
+    """
     whole, patches = Granularity(None), Granularity(patch)
     kinds: dict[KindName, BlockKind] = {
         "plain": BlockKind(None, whole),
@@ -170,7 +201,10 @@ def block_kind(name: KindName, patch: int = 1) -> BlockKind:
 class BlockOutput(NamedTuple):
     """The output of a block, and its halting process.
 
-    features: (B, C, H, W).  pondering: of latents (B, h, w).  granularity: of the latents.
+    Attributes:
+        features: (B, C, H, W).
+        pondering: of latents (B, h, w).
+        granularity: of the latents.
     """
 
     features: Tensor
@@ -190,8 +224,13 @@ class BlockOutput(NamedTuple):
 class AdaptiveBlock(nn.Module):
     """Residual units, each but the last with a halting map; the first may widen and halve the feature map.
 
-    inputs: channels.  outputs: channels.  units: their number.  stride: of the first unit.
-    halting_bias: see `HaltingMap`.  delta: see `HaltingMap`.
+    Args:
+        inputs: channels.
+        outputs: channels.
+        units: their number.
+        stride: of the first unit.
+        halting_bias: see `HaltingMap`.
+        delta: see `HaltingMap`.
     """
 
     def __init__(
@@ -217,7 +256,10 @@ class AdaptiveBlock(nn.Module):
     ) -> BlockOutput:
         """Run the units at all positions, and mask those that have halted.
 
-        features: (B, inputs, H, W).  kind: rule and granularity.  generator: for rules that sample.
+        Args:
+            features: (B, inputs, H, W).
+            kind: rule and granularity.
+            generator: for rules that sample.
         """
 
         def step(state: Tensor, index: int, log_alive: Tensor | None) -> Step[Tensor, Tensor]:

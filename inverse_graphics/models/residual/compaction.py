@@ -44,7 +44,10 @@ GATHER_COST = 34
 class RowLayout:
     """The layout of B maps of H by W as rows.
 
-    images: B.  height: H.  width: W.
+    Attributes:
+        images: B.
+        height: H.
+        width: W.
     """
 
     images: int
@@ -77,13 +80,18 @@ class RowLayout:
         return self.framed(rows)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
     def places(self, positions: Tensor) -> Tensor:
-        """Row indices (M,) of the true positions.  positions: (B, H, W) bool."""
+        """Row indices (M,) of the true positions.
+
+        Args:
+            positions: (B, H, W) bool.
+        """
         return pad(positions, (1, 1, 1, 1)).flatten().nonzero()[:, 0]
 
     def sum_over_neighbours(self, contributions: Tensor) -> Tensor:
         """Sum, at each position, the contributions of its nine neighbours: (B, H, W).
 
-        contributions: (9, R), of each row to the position at each offset.
+        Args:
+            contributions: (9, R), of each row to the position at each offset.
         """
         total = contributions.new_zeros(self.rows)
         margin = self.width + 3
@@ -104,8 +112,11 @@ class RowLayout:
 def convolved(rows: Tensor, places: Tensor, layout: RowLayout, kernel: Tensor) -> Tensor:
     """Apply a 3×3 convolution at some positions: (M, outputs).
 
-    rows: (R, inputs), zeros on the border.  places: (M,), row indices.  layout: of the rows.
-    kernel: (9 inputs, outputs), as from `kernel_rows`.
+    Args:
+        rows: (R, inputs), zeros on the border.
+        places: (M,), row indices.
+        layout: of the rows.
+        kernel: (9 inputs, outputs), as from `kernel_rows`.
     """
     number, inputs = len(places), rows.shape[1]
     if not gathering_is_faster(number, layout, kernel.shape[1]):
@@ -153,8 +164,12 @@ class FoldedUnit:
     ) -> Tensor:
         """Compute F at some positions: (M, C).
 
-        rows: (R, C).  inner: (R, C), a buffer with zeros on the border.  layout: of the rows.
-        active: (B, H, W) bool.  places: (M,), row indices of the active positions.
+        Args:
+            rows: (R, C).
+            inner: (R, C), a buffer with zeros on the border.
+            layout: of the rows.
+            active: (B, H, W) bool.
+            places: (M,), row indices of the active positions.
         """
         activated = layout.without_border(torch.addcmul(self.shift, rows, self.scale).relu_())
         around = dilated(active)
@@ -194,7 +209,13 @@ class Features:
         self.rows = self.selected = rows
 
     def add(self, places: Tensor, branch: Tensor, alive: Tensor) -> None:
-        """Add a unit's branch.  places: (M,), row indices.  branch: (M, C).  alive: (M,), in (0, 1]."""
+        """Add a unit's branch.
+
+        Args:
+            places: (M,), row indices.
+            branch: (M, C).
+            alive: (M,), in (0, 1].
+        """
         if self.selected is self.rows and bool((alive < 1).any()):
             self.selected = self.rows.clone()
         self.rows.index_add_(0, places, branch)
@@ -255,7 +276,11 @@ class CompactedBlock:
 
 
 def dilated(active: Tensor) -> Tensor:
-    """Dilate a mask by one: the positions and their eight neighbours.  active: (B, H, W) bool."""
+    """Dilate a mask by one: the positions and their eight neighbours.
+
+    Args:
+        active: (B, H, W) bool.
+    """
     rows = pad(active, (0, 0, 1, 1))
     rows = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
     columns = pad(rows, (1, 1))

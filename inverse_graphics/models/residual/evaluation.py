@@ -22,7 +22,11 @@ from inverse_graphics.models.residual.objectives import Labelled
 
 
 def multiply_adds(network: ResidualNetwork, output: NetworkOutput) -> Tensor:
-    """Count the multiply-adds of each image: (B,) float64.  output: of the network."""
+    """Count the multiply-adds of each image: (B,) float64.
+
+    Args:
+        output: of the network.
+    """
     size = network.settings.image_size
     fixed = _weights(network.stem) * size**2 + _weights(network.answer)
     total = output.logits.new_full((len(output.logits),), float(fixed), dtype=torch.float64)
@@ -58,7 +62,11 @@ def _weights(layer: nn.Module) -> int:
 
 
 def computation_map(output: NetworkOutput, size: int) -> Tensor:
-    """Sum over blocks the units that ran at the position of each pixel: (B, S, S).  size: S."""
+    """Sum over blocks the units that ran at the position of each pixel: (B, S, S).
+
+    Args:
+        size: S.
+    """
     maps = [interpolate(block.steps[:, None], size=(size, size)) for block in output.blocks]
     return torch.stack(maps).sum(0)[:, 0]
 
@@ -70,8 +78,13 @@ BATCH_SIZE = 250
 class ImageScores(NamedTuple):
     """Results of M images.
 
-    right: (M,) bool.  loss: (M,), nats.  units: (M, 3), mean over a block's positions.  active: (M,), share
-    of positions at which units ran.  multiply_adds: (M,).  maps: (M, S, S), units that ran at each pixel.
+    Attributes:
+        right: (M,) bool.
+        loss: (M,), nats.
+        units: (M, 3), mean over a block's positions.
+        active: (M,), share of positions at which units ran.
+        multiply_adds: (M,).
+        maps: (M, S, S), units that ran at each pixel.
     """
 
     right: Tensor
@@ -108,9 +121,12 @@ def evaluate_images(
 ) -> ImageScores:
     """Evaluate a network, in evaluation mode, on labelled images.
 
-    network: the network.  batch: test images.  kinds: as for `ResidualNetwork.forward`.  generator: as for
-    `ResidualNetwork.forward`.  forward: runs the network, such as a `CompactedNetwork`; by default the
-    network itself.
+    Args:
+        network: the network.
+        batch: test images.
+        kinds: as for `ResidualNetwork.forward`.
+        generator: as for `ResidualNetwork.forward`.
+        forward: runs the network, such as a `CompactedNetwork`; by default the network itself.
     """
     parts = []
     for images, classes in zip(

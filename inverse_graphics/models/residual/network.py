@@ -25,10 +25,13 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 class ResidualSettings(BaseModel):
     """Settings of three blocks of residual units on maps of full, half and quarter size.
 
-    units: of each block: 5 for a ResNet-32, 18 for a ResNet-110 (6 units + 2 layers).  widths: channels of
-    the blocks.  block: the kind of all blocks (`block_kind`).  patch: for sact and psact, the side, in
-    positions, of the squares that share a latent.  halting_bias: initial halting logit.  delta: halting
-    probabilities are clamped to [delta, 1 − delta].
+    Attributes:
+        units: of each block: 5 for a ResNet-32, 18 for a ResNet-110 (6 units + 2 layers).
+        widths: channels of the blocks.
+        block: the kind of all blocks (`block_kind`).
+        patch: for sact and psact, the side, in positions, of the squares that share a latent.
+        halting_bias: initial halting logit.
+        delta: halting probabilities are clamped to [delta, 1 − delta].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,7 +72,9 @@ class ResidualSettings(BaseModel):
 class NetworkOutput(NamedTuple):
     """The output of a network.
 
-    logits: (B, K).  blocks: outputs of the three blocks.
+    Attributes:
+        logits: (B, K).
+        blocks: outputs of the three blocks.
     """
 
     logits: Tensor
@@ -108,8 +113,10 @@ class ResidualNetwork(nn.Module):
     ) -> NetworkOutput:
         """Classify images.
 
-        images: (B, channels, S, S) in [0, 1].  kinds: of the blocks, one for all or one for each; by default
-        that of the settings.  generator: for rules that sample.
+        Args:
+            images: (B, channels, S, S) in [0, 1].
+            kinds: of the blocks, one for all or one for each; by default that of the settings.
+            generator: for rules that sample.
         """
         features, outputs = self.stem(images), []
         for block, kind in zip(self.adaptive_blocks, self.kinds(kinds), strict=True):

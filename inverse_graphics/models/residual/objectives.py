@@ -54,8 +54,11 @@ class Labelled(NamedTuple):
 class ResidualObjective(nn.Module):
     """The loss of a network; its state, if it has any, is saved in checkpoints.
 
-    network: the network.  settings: of the objective.  kinds: the blocks' kinds, by default those of the
-    network's settings; their rules are replaced by the objective's.
+    Args:
+        network: the network.
+        settings: of the objective.
+        kinds: the blocks' kinds, by default those of the network's settings; their rules are replaced by the
+            objective's.
     """
 
     def __init__(
@@ -158,7 +161,11 @@ class ReinforcePsact(ResidualObjective):
 
 
 def summed_over_blocks(output: NetworkOutput, cost: Callable[[Pondering[object]], Tensor]) -> Tensor:
-    """Sum over blocks the mean cost of a block's positions: (B,).  cost: of a pondering, (B, h, w)."""
+    """Sum over blocks the mean cost of a block's positions: (B,).
+
+    Args:
+        cost: of a pondering, (B, h, w).
+    """
     each = [cost(block.pondering).mean((1, 2)) for block in output.blocks]
     return torch.stack(each).sum(0)
 

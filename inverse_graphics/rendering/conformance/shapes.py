@@ -16,9 +16,13 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 def mesh(vertices: ArrayLike, faces: ArrayLike, colours: ArrayLike = WHITE, smooth: bool = False) -> Mesh:
-    """Build a mesh.  vertices: (V, 3), metres.  faces: (F, 3).  colours: (3,) or (V, 3).
+    """Build a mesh.
 
-    smooth: normals point away from the origin, as on a sphere; else each face is flat.
+    Args:
+        vertices: (V, 3), metres.
+        faces: (F, 3).
+        colours: (3,) or (V, 3).
+        smooth: normals point away from the origin, as on a sphere; else each face is flat.
     """
     points, triangles = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
     albedo = np.broadcast_to(np.asarray(colours, np.float64), points.shape)

@@ -15,13 +15,18 @@ EngineFactory = Callable[[MeshLibrary], RenderEngine]
 class Tolerance:
     """The accuracy of an engine; the defaults hold for the embedded engine.
 
-    blur_px: distance from its outline within which an object's alpha is undefined, pixels.
-    area: relative error of an object's summed alpha, mean over sub-pixel positions.  area_small: the same
-    for objects of fewer than five pixels across, whose curvature a soft outline cannot resolve.
-    area_once: the same in any one position, for objects eight pixels across; smaller ones get more.
-    position_px: of an object's centre.  colour: of a surface, in [0, 1].  depth: relative.
-    repeat: largest difference of the same image when it is rendered in another way (in a batch, with faces
-    without area added), in [0, 1].  gradient: relative, of area and centre with respect to position.
+    Attributes:
+        blur_px: distance from its outline within which an object's alpha is undefined, pixels.
+        area: relative error of an object's summed alpha, mean over sub-pixel positions.
+        area_small: the same for objects of fewer than five pixels across, whose curvature a soft outline
+            cannot resolve.
+        area_once: the same in any one position, for objects eight pixels across; smaller ones get more.
+        position_px: of an object's centre.
+        colour: of a surface, in [0, 1].
+        depth: relative.
+        repeat: largest difference of the same image when it is rendered in another way (in a batch, with
+            faces without area added), in [0, 1].
+        gradient: relative, of area and centre with respect to position.
     """
 
     blur_px: float = 0.6

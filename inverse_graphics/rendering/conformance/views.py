@@ -21,7 +21,9 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, S
 class View:
     """A camera; by default at the world's origin with the world's axes: x right, y down, z forward.
 
-    K: focal lengths and principal point (fx, fy, cx, cy) in pixels.  T_world_camera: (4, 4).
+    Attributes:
+        K: focal lengths and principal point (fx, fy, cx, cy) in pixels.
+        T_world_camera: (4, 4).
     """
 
     height: int = 48
@@ -65,7 +67,14 @@ def light(
 def objects(
     asset: ArrayLike, position: ArrayLike, rotation: ArrayLike | None = None, scale: ArrayLike = 1.0
 ) -> ObjectBatch:
-    """Place objects.  asset, scale: (B, N).  position: (B, N, 3).  rotation: (3, 3) or (B, N, 3, 3)."""
+    """Place objects.
+
+    Args:
+        asset: (B, N).
+        scale: (B, N).
+        position: (B, N, 3).
+        rotation: (3, 3) or (B, N, 3, 3).
+    """
     number = torch.from_numpy(np.array(asset, np.int64))
     rotation_matrix = np.eye(3) if rotation is None else rotation
     sizes = np.broadcast_to(np.asarray(scale, np.float32), number.shape).copy()

@@ -63,9 +63,10 @@ def layer_parameters(objects: ObjectBatch, camera: CameraBatch, light: LightBatc
 
     Meshes are constant, so all gradients of a layer pass through these numbers.
 
-    Returns (B·N, 21): [0:12] pixel_from_object, 3×4 by rows, which maps homogeneous object coordinates
-    to (x·z, y·z, z) in pixels and metres; [12:15] direction towards the light, object frame;
-    [15:18] ambient and [18:21] diffuse light, each times the object's tint.
+    Returns:
+        (B·N, 21): [0:12] pixel_from_object, 3×4 by rows, which maps homogeneous object coordinates to (x·z,
+        y·z, z) in pixels and metres; [12:15] direction towards the light, object frame; [15:18] ambient and
+        [18:21] diffuse light, each times the object's tint.
     """
     camera_from_world = camera.T_world_camera[:, :3, :3].transpose(1, 2)
     pixel_from_world = (camera.K @ camera_from_world)[:, None]

@@ -37,8 +37,17 @@ BEFORE, AFTER = (1, 4), (2, 8)  # bits: an edge passes before or after a pixel, 
 class Tables(NamedTuple):
     """Attributes of a library's faces, by face and corner; never differentiated.
 
-    vertices, normals, colours: (F, 3, 3).  uv: (F, 3, 2).  mesh: (F,).  places: (V, 3), all vertices.
-    texels, first, size, levels: as in `Textures`.
+    Attributes:
+        vertices: (F, 3, 3).
+        normals: (F, 3, 3).
+        colours: (F, 3, 3).
+        uv: (F, 3, 2).
+        mesh: (F,).
+        places: (V, 3), all vertices.
+        texels: as in `Textures`.
+        first: as in `Textures`.
+        size: as in `Textures`.
+        levels: as in `Textures`.
     """
 
     vertices: Floats
@@ -152,9 +161,12 @@ class Seen(NamedTuple):
 class Work(NamedTuple):
     """Results for n fragments, with the values that the backward pass needs.
 
-    centres: (n, 5), r, g, b, depth, covered at each pixel centre.  remaining: (n, 2), share that is left of
-    it by horizontal and vertical neighbours.  mixed: (n, 5), after blending.  share: (k,), of each crossing.
-    rendered: (n, 5), r, g, b, depth, alpha of the layer, in its precision.
+    Attributes:
+        centres: (n, 5), r, g, b, depth, covered at each pixel centre.
+        remaining: (n, 2), share that is left of it by horizontal and vertical neighbours.
+        mixed: (n, 5), after blending.
+        share: (k,), of each crossing.
+        rendered: (n, 5), r, g, b, depth, alpha of the layer, in its precision.
     """
 
     centres: Floats
@@ -202,7 +214,8 @@ def shade_backward(
 def _frame(row: Floats, x: float, y: float, vertices: Floats, face: int, frame: Floats) -> float:
     """Corners of a face relative to a pixel's centre; returns twice the signed area.
 
-    frame: (5, 3), by corner: right · z, down · z, z, the area opposite to it, barycentric coordinate.
+    Args:
+        frame: (5, 3), by corner: right · z, down · z, z, the area opposite to it, barycentric coordinate.
     """
     for i in range(3):
         a, b, c = vertices[face, i, 0], vertices[face, i, 1], vertices[face, i, 2]
@@ -297,8 +310,9 @@ def _texture(
 def _distance(row: Floats, crossings: Rows, n: int, places: Floats, ends: Floats) -> tuple[float, float]:
     """Where an edge crosses between two pixel centres, and the denominator of that quotient.
 
-    ends: (3, 2), for start and end of the edge: along the two pixels, across them, z; the first two times z
-    and relative to the first pixel's centre.
+    Args:
+        ends: (3, 2), for start and end of the edge: along the two pixels, across them, z; the first two times
+            z and relative to the first pixel's centre.
     """
     x, y = crossings[n, 5] + 0.5, crossings[n, 6] + 0.5
     upright = crossings[n, 7] >= 2
@@ -615,7 +629,9 @@ def _shade_fragment_backward(
 ) -> None:
     """The backward pass of `_frame`, `_texture` and `_shade`; by_centre[n]: in colour and depth.
 
-    rightwards, downwards: in the image position of the visible point, pixels.
+    Args:
+        rightwards: in the image position of the visible point, pixels.
+        downwards: in the image position of the visible point, pixels.
     """
     nx, ny, nz = 0.0, 0.0, 0.0
     for i in range(3):

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 class EmbeddedSettings:
     """Settings of the embedded engine.
 
-    near: metres, smallest rendered depth.  far: metres, largest rendered depth.
-    kernels: "numba" (CPU only), "torch" (any device), or "auto": numba on the CPU, torch elsewhere.
-    slopes: the derivative of colour in gradients: "picture", its difference between adjacent pixels, or
-    "surface", that at the pixel's centre, which is the exact derivative of the image (see `shading`).
+    Attributes:
+        near: metres, smallest rendered depth.
+        far: metres, largest rendered depth.
+        kernels: "numba" (CPU only), "torch" (any device), or "auto": numba on the CPU, torch elsewhere.
+        slopes: the derivative of colour in gradients: "picture", its difference between adjacent pixels, or
+            "surface", that at the pixel's centre, which is the exact derivative of the image (see `shading`).
     """
 
     near: float = 0.01

@@ -51,7 +51,9 @@ def render_scenes(
 ) -> Composite:
     """Render B scenes of N objects each.
 
-    parameters: (B·N, 21), see `layer_parameters`.  mesh: (B, N), −1 for an empty slot.
+    Args:
+        parameters: (B·N, 21), see `layer_parameters`.
+        mesh: (B, N), −1 for an empty slot.
     """
     keep = torch.is_grad_enabled() and any(part.requires_grad for part in (parameters, *plan))
     arguments = (parameters, *plan, mesh, model, clipping, slopes, keep)
@@ -116,7 +118,8 @@ class RenderScenes(torch.autograd.Function):
 class _Piece(NamedTuple):
     """The data of scenes start … stop − 1 for the backward pass; their layers are numbered from 0 here.
 
-    behind: (n, 3), colour of the backdrop at the pixel of each fragment that is the first of its pixel.
+    Attributes:
+        behind: (n, 3), colour of the backdrop at the pixel of each fragment that is the first of its pixel.
     """
 
     start: int
@@ -176,8 +179,12 @@ class _Scenes(NamedTuple):
 def lay_over(layers: int, seen: Seen, rendered: NDArray[Any], *pixels: NDArray[Any]) -> NDArray[Any]:
     """Composite the fragments of scenes of `layers` objects over the backdrop, in place.
 
-    pixels: image (B, 3, H, W), coverage, alpha, depth, mask (B, H, W); image, coverage and depth contain the
-    backdrop on entry. Returns the backdrop's colour (n, 3) at the first fragment of each pixel.
+    Args:
+        pixels: image (B, 3, H, W), coverage, alpha, depth, mask (B, H, W); image, coverage and depth contain
+            the backdrop on entry.
+
+    Returns:
+        The backdrop's colour (n, 3) at the first fragment of each pixel.
     """
     behind = np.empty((len(rendered), 3), rendered.dtype)
     _lay(layers, pixels[0].shape[-1], *seen.parts, rendered, behind, *(_flat(array) for array in pixels))
@@ -204,7 +211,9 @@ def _link(
 ) -> int:
     """Chain the fragments of each pixel by slot; returns how many pixels have any, listed in `touched`.
 
-    heads: (H·W,), −1 before; the first fragment of each pixel after.  links: (n,), the next one, or −1.
+    Args:
+        heads: (H·W,), −1 before; the first fragment of each pixel after.
+        links: (n,), the next one, or −1.
     """
     count: Any = np.int64(0)
     for slot in range(layers - 1, -1, -1):

@@ -26,8 +26,10 @@ from inverse_graphics.packs.mesh import MeshLibrary
 class Textures:
     """Every texture at full size, half, a quarter … down to one texel, flattened row by row.
 
-    texels: (T, 3).  first: (M, L) int64, first texel of each level; size: (M, L, 2) int64, its height and
-    width; levels: (M,) int64, their number, 0 where a mesh has no texture.
+    Attributes:
+        texels: (T, 3).
+        first: (M, L) int64, first texel of each level; size: (M, L, 2) int64, its height and width; levels:
+            (M,) int64, their number, 0 where a mesh has no texture.
     """
 
     texels: Tensor
@@ -69,9 +71,15 @@ def _pyramid(library: MeshLibrary, mesh: int) -> list[Tensor]:
 def sample_textures(textures: Textures, mesh: Tensor, uv: Tensor, by_x: Tensor, by_y: Tensor) -> Tensor:
     """Sample each mesh's texture at uv, repeated beyond [0, 1]; white where a mesh has none.
 
-    mesh: (n,).  uv: (2, n), v upwards.  by_x: (2, n), change of uv to the next pixel right.  by_y: (2, n),
-    change of uv to the next pixel down; at the chosen level the longer of the two is one texel.  Returns (3,
-    n), differentiable in uv.
+    Args:
+        mesh: (n,).
+        uv: (2, n), v upwards.
+        by_x: (2, n), change of uv to the next pixel right.
+        by_y: (2, n), change of uv to the next pixel down; at the chosen level the longer of the two is one
+            texel.
+
+    Returns:
+        (3, n), differentiable in uv.
     """
     chosen = (textures.levels.index_select(0, mesh) > 0).nonzero()[:, 0]
     mesh, uv = mesh[chosen], uv[:, chosen]
@@ -109,9 +117,10 @@ Slopes = Literal["picture", "surface"]
 def between_pixels(rgb: Tensor, fragments: Tensor, crossings: Tensor) -> Tensor:
     """Compute the slope of colours in the image, (2, 3, n), to the right and down.
 
-    rgb: (3, n), at the centres of fragments (n, 4).  Each pixel has half of its differences to the adjacent
-    ones. Pixels without a face, or beyond a discontinuity (crossings: (k, 8)), do not contribute: there the
-    gradient is that of the discontinuity.
+    Args:
+        rgb: (3, n), at the centres of fragments (n, 4).  Each pixel has half of its differences to the
+            adjacent ones. Pixels without a face, or beyond a discontinuity (crossings: (k, 8)), do not
+            contribute: there the gradient is that of the discontinuity.
     """
     if not len(fragments):
         return rgb.new_zeros(2, *rgb.shape)
@@ -153,8 +162,12 @@ NORMAL_FLOOR = 1e-12
 class Corners:
     """Attributes of a library's faces at their corners, gathered once; never differentiated.
 
-    vertices: (4, F, 3), homogeneous.  normals, colours: (3, F, 3).  uv: (2, F, 3).  The last axis is the
-    corner.  mesh: (F,) int64, the mesh of each face.
+    Attributes:
+        vertices: (4, F, 3), homogeneous.
+        normals: (3, F, 3).
+        colours: (3, F, 3).
+        uv: (2, F, 3).  The last axis is the corner.
+        mesh: (F,) int64, the mesh of each face.
     """
 
     vertices: Tensor
@@ -186,12 +199,15 @@ def shade(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute colour and depth of fragments, and the motion of their visible points in the image.
 
-    parameters: (L, 21) from `layer_parameters`.  fragments: (n, 4), all with a face.
+    Args:
+        parameters: (L, 21) from `layer_parameters`.
+        fragments: (n, 4), all with a face.
 
-    Returns rgb (3, n), depth (n,), metres, and moved (2, n): zeros whose gradient is that of the image
-    position of the visible point, pixels to the right and down. With slopes of the "picture", rgb is
-    differentiated in this point. Perspective-correct barycentric coordinates come from the homogeneous
-    coordinates of the corners, relative to the pixel so that float32 loses no digits.
+    Returns:
+        rgb (3, n), depth (n,), metres, and moved (2, n): zeros whose gradient is that of the image position
+        of the visible point, pixels to the right and down. With slopes of the "picture", rgb is
+        differentiated in this point. Perspective-correct barycentric coordinates come from the homogeneous
+        coordinates of the corners, relative to the pixel so that float32 loses no digits.
     """
     layer, face = fragments[:, 0], fragments[:, 3]
     row = parameters.index_select(0, layer).t().contiguous()

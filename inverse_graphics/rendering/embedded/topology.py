@@ -21,12 +21,13 @@ CREASE_COLOUR = 0.02  # as do colours that differ by more than this in any chann
 class MeshTopology:
     """Edges of all meshes of a library, concatenated like its faces.
 
-    edges: (E, 5) int32: two vertices, two faces (−1 where there is no second), and 1 where the edge is
-    always a discontinuity (a boundary, more than two faces, a crease), else 0.
-    first_edge: (M + 1,) int64; mesh m owns rows first_edge[m] : first_edge[m + 1].
-    solid: (F,) bool, false for faces without area, which are never rendered.
-    closed: (M,) bool, true for closed meshes with outward faces, whose back faces are never visible from
-    outside.
+    Attributes:
+        edges: (E, 5) int32: two vertices, two faces (−1 where there is no second), and 1 where the edge is
+            always a discontinuity (a boundary, more than two faces, a crease), else 0.
+        first_edge: (M + 1,) int64; mesh m owns rows first_edge[m] : first_edge[m + 1].
+        solid: (F,) bool, false for faces without area, which are never rendered.
+        closed: (M,) bool, true for closed meshes with outward faces, whose back faces are never visible from
+            outside.
     """
 
     edges: Tensor

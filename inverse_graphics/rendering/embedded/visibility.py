@@ -34,13 +34,14 @@ OUTER, INNER, HIDDEN = (
 class Visibility:
     """Integers without gradient; all int32, for layers of H × W pixels.
 
-    fragments: (n + m, 4): layer, column x, row y, face; the first `covered` = n have a face, the m others
-    have −1: nothing covers their pixel centre, but an adjacent edge may reach them.
-    One pixel outside the image on each side is included where an edge needs it (x = −1 or W, y = −1 or H).
-    crossings: (k, 8): target fragment, source fragment, layer, two vertices of the edge, x and y of the
-    left or upper pixel of the two, and 2·vertical + second, where vertical is 1 if the pixels are one above
-    the other and second is 1 if the target is the right or lower one. Sorted: fragments by layer and pixel
-    within their n and m, crossings by layer, vertical and pixel.
+    Attributes:
+        fragments: (n + m, 4): layer, column x, row y, face; the first `covered` = n have a face, the m others
+            have −1: nothing covers their pixel centre, but an adjacent edge may reach them. One pixel outside
+            the image on each side is included where an edge needs it (x = −1 or W, y = −1 or H).
+        crossings: (k, 8): target fragment, source fragment, layer, two vertices of the edge, x and y of the
+            left or upper pixel of the two, and 2·vertical + second, where vertical is 1 if the pixels are one
+            above the other and second is 1 if the target is the right or lower one. Sorted: fragments by
+            layer and pixel within their n and m, crossings by layer, vertical and pixel.
     """
 
     fragments: Tensor
@@ -104,7 +105,13 @@ def shares(parameters: Tensor, crossings: Tensor, library: MeshLibrary) -> Tenso
 def blend(values: Tensor, crossings: Tensor, share: Tensor) -> Tensor:
     """Blend each pixel with the neighbours whose edges reach it.
 
-    values: (C, n) at the pixel centres.  crossings: (k, 8).  share: (k,) from `shares`.  Returns (C, n).
+    Args:
+        values: (C, n) at the pixel centres.
+        crossings: (k, 8).
+        share: (k,) from `shares`.
+
+    Returns:
+        (C, n).
     """
     if not len(crossings):
         return values

@@ -173,7 +173,8 @@ def _project(
     """Project a mesh; returns the range of pixels (columns, then rows; first, last) that it may touch,
     and whether all of it is in front of the near plane.
 
-    h: (V, 5): x · z, y · z, z, and where z ≥ near also x, y, in pixels.
+    Args:
+        h: (V, 5): x · z, y · z, z, and where z ≥ near also x, y, in pixels.
     """
     x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
     front = False
@@ -243,8 +244,9 @@ def _contours(
 ) -> tuple[int, int]:
     """List the edges that are discontinuities from this camera; returns the numbers of edges and of points.
 
-    walks: edge, 0 if it is followed from row to row or 1 from column to column, first and last of
-    these, and the state of its points.  fronts as in `_candidates`.
+    Args:
+        walks: edge, 0 if it is followed from row to row or 1 from column to column, first and last of these,
+            and the state of its points.  fronts as in `_candidates`.
     """
     count: Any = np.int64(0)  # a plain 0 would compile what follows twice, for a constant and a variable
     lines: Any = np.int64(0)
@@ -292,9 +294,13 @@ def _walk(
 ) -> int:
     """Record where the listed edges pass between adjacent pixel centres of a row, or of a column.
 
-    points: x, y, depth, position between the two centres in (0, 1].  links: next point in the same gap,
-    edge, state (OUTER, INNER or HIDDEN), pixel before the gap, along.  heads: (2, pixels), first point of the
-    gap after each pixel.  Returns the number of points.
+    Args:
+        points: x, y, depth, position between the two centres in (0, 1].
+        links: next point in the same gap, edge, state (OUTER, INNER or HIDDEN), pixel before the gap, along.
+        heads: (2, pixels), first point of the gap after each pixel.
+
+    Returns:
+        The number of points.
     """
     used: Any = np.int64(0)
     for n in range(count):
@@ -387,8 +393,10 @@ def _candidates(
 ) -> int:
     """List the faces whose bounding box contains the centre of a row or of a column; returns their number.
 
-    boxes: face, first and last column, first and last row whose centres are in it.  whole: all vertices are
-    in front of the near plane.  fronts: only the fronts of faces can be visible.
+    Args:
+        boxes: face, first and last column, first and last row whose centres are in it.
+        whole: all vertices are in front of the near plane.
+        fronts: only the fronts of faces can be visible.
     """
     rows, columns = shape
     count: Any = np.int64(0)
@@ -479,9 +487,10 @@ def _by_row(
 ) -> None:
     """Sort the points between pixels with different faces by the row of the first of the two.
 
-    begin: (rows + 1,), start of each row's points; marks: (rows,), a bit for every few columns that have
-    any, see `_bit`; order: (n,), indices of the points; places: (2, n), their x and y; own: (2, n), the
-    faces of their edges.
+    Args:
+        begin: (rows + 1,), start of each row's points; marks: (rows,), a bit for every few columns that have
+            any, see `_bit`; order: (n,), indices of the points; places: (2, n), their x and y; own: (2, n),
+            the faces of their edges.
     """
     top, bottom = bounds[2], bounds[3]
     begin[top : bottom + 2] = 0
@@ -613,7 +622,8 @@ def _choose(
 ) -> tuple[NDArray[np.int32], int]:
     """One crossing (target pixel, source pixel, point, code) for each gap between pixels of different faces.
 
-    number: set to 1 at the pixels that the crossings need.
+    Args:
+        number: set to 1 at the pixels that the crossings need.
     """
     rows, columns = shape
     left, right, top, bottom = bounds

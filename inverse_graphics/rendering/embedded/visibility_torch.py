@@ -28,7 +28,11 @@ def find_visibility(
     clipping: Clipping,
     rasterise: Rasterise | None = None,
 ) -> Visibility:
-    """Find the visible fragments of each layer; see `FindVisibility`.  rasterise: `_rasterise` by default."""
+    """Find the visible fragments of each layer; see `FindVisibility`.
+
+    Args:
+        rasterise: `_rasterise` by default.
+    """
     see = rasterise or _rasterise
     matrices = parameters.detach()[:, :12].double()
     size = max(1, MAX_PIXELS // ((clipping.height + 2) * (clipping.width + 2)))
@@ -64,8 +68,10 @@ def _joined(groups: list[_Group], like: Tensor) -> Visibility:
 class Parts(NamedTuple):
     """Rows of a library's table, repeated for every layer that contains them.
 
-    layer: (n,), the layer of each row.  row: (n,), the row in the library.  shift: (L,), offset from
-    a library row to its index among those n.
+    Attributes:
+        layer: (n,), the layer of each row.
+        row: (n,), the row in the library.
+        shift: (L,), offset from a library row to its index among those n.
     """
 
     layer: Tensor
@@ -138,10 +144,12 @@ def _whole(h: Tensor, sound: Tensor, vertices: Parts, layers: int, near: float) 
 class Triangles(NamedTuple):
     """Projected faces.
 
-    facing: (n,), −1 front, 1 back, 0 not rendered.
-    side: (n, 9), the edge functions.  scale: (n,), divided by their sum it is the depth.
-    bounds: (n, 4), lowest and highest x, lowest and highest y, of the part in front of the near plane.
-    seen: (n,), whether the side that faces the camera can be visible.
+    Attributes:
+        facing: (n,), −1 front, 1 back, 0 not rendered.
+        side: (n, 9), the edge functions.
+        scale: (n,), divided by their sum it is the depth.
+        bounds: (n, 4), lowest and highest x, lowest and highest y, of the part in front of the near plane.
+        seen: (n,), whether the side that faces the camera can be visible.
     """
 
     facing: Tensor
@@ -172,8 +180,9 @@ def _triangles(h: Tensor, sound: Tensor, corners: Tensor, solid: Tensor, near: f
 class Projected(NamedTuple):
     """The input of a rasteriser for some layers, numbered from 0 to `layers` − 1.
 
-    points: (V, 3), homogeneous pixel coordinates of the vertices, contiguous for each layer.
-    corners: (F, 3), rows of `points`.
+    Attributes:
+        points: (V, 3), homogeneous pixel coordinates of the vertices, contiguous for each layer.
+        corners: (F, 3), rows of `points`.
     """
 
     points: Tensor
@@ -222,7 +231,8 @@ def _pieces(count: Tensor) -> Iterator[slice]:
 def _inside(side: Tensor, x: Tensor, y: Tensor, closed: bool) -> tuple[Tensor, Tensor]:
     """Whether points lie in their faces, and the sums of the edge functions there.
 
-    closed: whether a face has all of its edges, or only the left and the upper ones.
+    Args:
+        closed: whether a face has all of its edges, or only the left and the upper ones.
     """
     inside = torch.ones_like(x, dtype=torch.bool)
     values = []
@@ -265,9 +275,13 @@ def _rasterise(projected: Projected, clipping: Clipping) -> Tensor:
 class _Points(NamedTuple):
     """Points where edges pass between pixel centres.
 
-    along: 0 between pixels of a row, 1 of a column.  pixel: the first of the two, in its layer.
-    vertices, faces: (n, 2), of the edge, in the library.  place: between the two centres, in (0, 1].
-    state: INNER for creases, whose own faces are on both sides, else OUTER.
+    Attributes:
+        along: 0 between pixels of a row, 1 of a column.
+        pixel: the first of the two, in its layer.
+        vertices: (n, 2), of the edge, in the library.
+        faces: (n, 2), of the edge, in the library.
+        place: between the two centres, in (0, 1].
+        state: INNER for creases, whose own faces are on both sides, else OUTER.
     """
 
     layer: Tensor
@@ -405,7 +419,8 @@ def _occlusion(
 def _choose(points: _Points, state: Tensor, owner: Tensor, clipping: Clipping) -> Tensor:
     """One crossing for each gap between pixels of different faces, by layer, axis and pixel.
 
-    Returns (k, 7): target and source pixel over all layers, layer, two vertices, along, second.
+    Returns:
+        (k, 7): target and source pixel over all layers, layer, two vertices, along, second.
     """
     rows, columns = clipping.height + 2, clipping.width + 2
     size = rows * columns

@@ -58,8 +58,10 @@ class FiniteDifference:
     ) -> None:
         """Wrap an engine.
 
-        engine: the engine.  library: its meshes, whose sizes are needed.  drawing: the backend, by default
-        this process.
+        Args:
+            engine: the engine.
+            library: its meshes, whose sizes are needed.
+            drawing: the backend, by default this process.
         """
         self.engine = engine
         self.library = library

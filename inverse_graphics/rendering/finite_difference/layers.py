@@ -23,8 +23,14 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 class LayerInputs(NamedTuple):
     """The differentiable inputs of layers; everything in the camera's frame.
 
-    position: (B, N, 3), metres.  rotation: (B, N, 3, 3), camera from object.  scale: (B, N).
-    tint: (B, N, 3).  direction: (B, 3), unit, towards the light.  diffuse, ambient: (B, 3).
+    Attributes:
+        position: (B, N, 3), metres.
+        rotation: (B, N, 3, 3), camera from object.
+        scale: (B, N).
+        tint: (B, N, 3).
+        direction: (B, 3), unit, towards the light.
+        diffuse: (B, 3).
+        ambient: (B, 3).
     """
 
     position: Tensor
@@ -54,7 +60,11 @@ class LayerInputs(NamedTuple):
 class View:
     """The inputs of layers that are not differentiable.
 
-    asset: (B, N).  K: (B, 3, 3), pixels.  height, width: pixels.
+    Attributes:
+        asset: (B, N).
+        K: (B, 3, 3), pixels.
+        height: pixels.
+        width: pixels.
     """
 
     asset: Tensor
@@ -109,8 +119,10 @@ class LayerDifferences:
     ) -> tuple[Tensor | None, ...]:
         """Compute gradients in `inputs`, only the `wanted` ones.
 
-        view: of the layers.  inputs: of the layers.  given: gradient of the result in each pixel of the
-        layers.
+        Args:
+            view: of the layers.
+            inputs: of the layers.
+            given: gradient of the result in each pixel of the layers.
         """
         slopes = _Slopes(self, view, inputs, given, settings)
         taken = zip(_GRADIENTS, wanted, strict=True)

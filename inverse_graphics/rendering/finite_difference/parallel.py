@@ -20,7 +20,10 @@ Tensors = TypeVar("Tensors", LayerInputs, Layers)
 class PackedLayers(NamedTuple):
     """The pixels of layers that are not empty, which are few.
 
-    shape: (B, N, H, W).  pixel: (n,), flat indices.  values: (5, n), r, g, b, depth, alpha.
+    Attributes:
+        shape: (B, N, H, W).
+        pixel: (n,), flat indices.
+        values: (5, n), r, g, b, depth, alpha.
     """
 
     shape: tuple[int, ...]

@@ -21,9 +21,11 @@ UPRIGHT = 0.9
 class DifferenceSettings:
     """Settings of differences.
 
-    step_px: largest displacement of a point in the image, pixels, to each side.
-    light_radians: rotation of lights.  colour: change of tints and lights; images are linear in them, so
-    that it matters only for engines that round.
+    Attributes:
+        step_px: largest displacement of a point in the image, pixels, to each side.
+        light_radians: rotation of lights.
+        colour: change of tints and lights; images are linear in them, so that it matters only for engines
+            that round.
     """
 
     step_px: float = 0.5
@@ -42,7 +44,9 @@ class DifferenceSettings:
 class StepSchedule:
     """A schedule from long steps, with a wide range, to short ones, which are more accurate.
 
-    first_px: pixels, at the start of training.  last_px: pixels, at its end.
+    Attributes:
+        first_px: pixels, at the start of training.
+        last_px: pixels, at its end.
     """
 
     first_px: float = 2.0
@@ -57,8 +61,12 @@ class StepSchedule:
 class PoseSteps(NamedTuple):
     """Steps of objects, by slot: (B, N).
 
-    axes: (B, N, 3, 3), rows: two directions across the line of sight and the one along it, unit length,
-    camera's frame.  metres: (B, N, 3), along each.  radians: about any axis.  growth: share of the scale.
+    Attributes:
+        axes: (B, N, 3, 3), rows: two directions across the line of sight and the one along it, unit length,
+            camera's frame.
+        metres: (B, N, 3), along each.
+        radians: about any axis.
+        growth: share of the scale.
     """
 
     axes: Tensor
@@ -70,8 +78,11 @@ class PoseSteps(NamedTuple):
     def from_pixels(cls, position: Tensor, radius: Tensor, K: Tensor, step_px: float) -> PoseSteps:
         """Convert a step in pixels to metres and radians.
 
-        position: (B, N, 3), metres, camera frame.  radius: (B, N), metres, of the bounding sphere about an
-        object's origin.  K: (B, 3, 3), pixels.  step_px: pixels.
+        Args:
+            position: (B, N, 3), metres, camera frame.
+            radius: (B, N), metres, of the bounding sphere about an object's origin.
+            K: (B, 3, 3), pixels.
+            step_px: pixels.
         """
         distance = position.norm(dim=-1).clamp(min=NEAREST)
         pixel = distance / (K[:, 0, 0] * K[:, 1, 1]).sqrt()[:, None]
@@ -103,7 +114,11 @@ def tangents(direction: Tensor) -> Tensor:
 
 
 def rotated(rotation: Tensor, axis: int, radians: Tensor) -> Tensor:
-    """Rotate rotations (…, 3, 3) about an axis of their target frame.  radians: (…)."""
+    """Rotate rotations (…, 3, 3) about an axis of their target frame.
+
+    Args:
+        radians: (…).
+    """
     vector = torch.zeros(*radians.shape, 3, dtype=radians.dtype, device=radians.device)
     vector[..., axis] = radians
     return matrix_from_rotation_vector(vector) @ rotation
@@ -112,8 +127,10 @@ def rotated(rotation: Tensor, axis: int, radians: Tensor) -> Tensor:
 def rotation_gradient(slopes: Tensor, rotation: Tensor) -> Tensor:
     """The shortest gradient (…, 3, 3) in a rotation's entries that has given derivatives.
 
-    slopes: (…, 3), per radian about each axis of the rotation's target frame.  rotation: R. A small
-    rotation by δ adds [δ]× R to R, and the inner product of ½ [g]× R with that is g · δ.
+    Args:
+        slopes: (…, 3), per radian about each axis of the rotation's target frame.
+        rotation: R. A small rotation by δ adds [δ]× R to R, and the inner product of ½ [g]× R with that is g
+            · δ.
     """
     x, y, z = slopes.unbind(-1)
     zero = torch.zeros_like(x)
@@ -124,6 +141,8 @@ def rotation_gradient(slopes: Tensor, rotation: Tensor) -> Tensor:
 def moved_cameras(T_world_camera: Tensor, move: Tensor, angles: Tensor) -> Tensor:
     """Translate and rotate cameras (B, 4, 4) along and about their own axes.
 
-    move: (B, 3), metres.  angles: (B, 3), radians.
+    Args:
+        move: (B, 3), metres.
+        angles: (B, 3), radians.
     """
     return T_world_camera @ rigid_transform(matrix_from_rotation_vector(angles), move)

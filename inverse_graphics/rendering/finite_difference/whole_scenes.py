@@ -191,7 +191,8 @@ class _Slopes:
     def by_slot(self, change: Callable[[Tensor], SceneInputs], step: Tensor) -> Tensor:
         """Derivatives per unit of `step` (B, N), which is applied to one slot at a time, (B, N).
 
-        change: gives the inputs after steps (B, N).
+        Args:
+            change: gives the inputs after steps (B, N).
         """
         found = torch.zeros_like(step)
         for slot in range(step.shape[1]):
@@ -326,11 +327,15 @@ def with_gradients(
 ) -> RenderEngine:
     """Return the engine itself if it is differentiable, else a wrapper with finite differences.
 
-    engine: the engine; whole scenes are differentiated if it renders them.  library: the engine's meshes.
-    workers: processes that render layers, 0 for this one only.  settings: of differences.
+    Args:
+        engine: the engine; whole scenes are differentiated if it renders them.
+        library: the engine's meshes.
+        workers: processes that render layers, 0 for this one only.
+        settings: of differences.
 
     Raises:
         EngineError: a negative number of workers.
+
     """
     if engine.differentiable:
         return engine

@@ -20,7 +20,8 @@ MARGIN = 1e-3  # distance of the near and far planes from the object
 class Frame(NamedTuple):
     """A rectangle of the image: its sides, pixels, and its number of samples.
 
-    shape: (height, width), samples.
+    Attributes:
+        shape: (height, width), samples.
     """
 
     left: float
@@ -43,7 +44,14 @@ class Frame(NamedTuple):
 class MujocoCamera:
     """A camera in the frame of a mesh of radius 1.
 
-    position, forward, up: (3,).  focal, centre: (2,), columns and rows.  near, far: along `forward`.
+    Attributes:
+        position: (3,).
+        forward: (3,).
+        up: (3,).
+        focal: (2,), columns and rows.
+        centre: (2,), columns and rows.
+        near: along `forward`.
+        far: along `forward`.
     """
 
     position: Floats
@@ -58,11 +66,14 @@ class MujocoCamera:
     def from_projection(cls, row: Floats, depth: Floats, radius: float) -> MujocoCamera:
         """Recover a camera from its projection.
 
-        row: (≥ 12,), pixel_from_object as in `layer_parameters`.  depth: (2,), metres, of the mesh's nearest
-        and farthest vertex.  radius: metres, of the mesh, which is scaled to 1.
+        Args:
+            row: (≥ 12,), pixel_from_object as in `layer_parameters`.
+            depth: (2,), metres, of the mesh's nearest and farthest vertex.
+            radius: metres, of the mesh, which is scaled to 1.
 
         Raises:
             EngineError: its K has skew.
+
         """
         frame = row[:12].reshape(3, 4)
         right, down, forward = frame[:, :3]

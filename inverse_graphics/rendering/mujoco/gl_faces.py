@@ -67,8 +67,10 @@ class GlRenderer:
 def tiles(samples: NDArray[Any], left: int, top: int, factor: int) -> Iterator[tuple[Frame, NDArray[Any]]]:
     """Split a rectangle into tiles that fit into the framebuffer.
 
-    samples: (height, width), those of a window that begins at the pixel (left, top), `factor` along each side
-    of a pixel.  Yields each tile's rectangle of the image, and its part of `samples`, to write into.
+    Args:
+        samples: (height, width), those of a window that begins at the pixel (left, top), `factor` along each
+            side of a pixel.  Yields each tile's rectangle of the image, and its part of `samples`, to write
+            into.
     """
     for down in range(0, samples.shape[0], BUFFER_PX):
         for across in range(0, samples.shape[1], BUFFER_PX):

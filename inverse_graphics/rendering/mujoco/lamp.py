@@ -37,10 +37,13 @@ DARK = 8
 class Lamp:
     """The directional light of scenes, and the objects that cast shadows.
 
-    library: of meshes.  shadow_px: side of the shadow map, which spans all objects and the table.
+    Args:
+        library: of meshes.
+        shadow_px: side of the shadow map, which spans all objects and the table.
 
     Raises:
         EngineError: MuJoCo is not installed, or there is no OpenGL here.
+
     """
 
     def __init__(self, library: MeshLibrary, shadow_px: int) -> None:
@@ -52,10 +55,12 @@ class Lamp:
     def reach(self, scene: SceneBatch, factor: int) -> Tensor:
         """Compute the share of the light that reaches each sample, `factor` along each side of a pixel.
 
-        Returns (B, H · factor, W · factor), in [0, 1]; 1 on the background, and on surfaces that face away.
+        Returns:
+            (B, H · factor, W · factor), in [0, 1]; 1 on the background, and on surfaces that face away.
 
         Raises:
             EngineError: more than a thousand objects in a scene.
+
         """
         if scene.objects.asset.shape[1] > MAX_OBJECTS:
             raise EngineError(f"shadows of more than {MAX_OBJECTS} objects: expected fewer in a scene")
@@ -106,7 +111,8 @@ class Lamp:
     def _shine(self, towards: Floats, middle: Floats, reach: float, distance: float) -> None:
         """Set the light to cover the points within `reach` of `middle` only, so that the shadow map is fine.
 
-        distance: metres; MuJoCo limits a light's range to that of the camera.
+        Args:
+            distance: metres; MuJoCo limits a light's range to that of the camera.
         """
         scene = self._renderer.scene
         scene.nlight = 1
@@ -135,7 +141,11 @@ def _depths(row: Floats, points: Floats, reach: float) -> Floats:
 
 
 def _show_white(geom: Any, placed: Placed, position: Floats, sized: Floats) -> None:
-    """Set a geom to a mesh of radius 1.  sized: (3, 3), a rotation times the radius of the object."""
+    """Set a geom to a mesh of radius 1.
+
+    Args:
+        sized: (3, 3), a rotation times the radius of the object.
+    """
     mujoco = load_mujoco()
     where = (position + sized @ placed.position, (sized @ placed.rotation).ravel())
     _begin(geom, mujoco.mjtGeom.mjGEOM_MESH, np.zeros(3), *where)

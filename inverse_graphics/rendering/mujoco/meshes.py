@@ -26,9 +26,11 @@ LEAST_AREA = 1e-9
 class PlainMesh:
     """One mesh of a library, scaled so that its farthest vertex has distance 1 from its origin.
 
-    vertices: (V, 3).  faces: (F, 3), those that have an area.  number: (F,), their indices in the library's
-    mesh.
-    radius: metres, by which vertices were divided.
+    Attributes:
+        vertices: (V, 3).
+        faces: (F, 3), those that have an area.
+        number: (F,), their indices in the library's mesh.
+        radius: metres, by which vertices were divided.
     """
 
     vertices: Floats
@@ -58,8 +60,10 @@ class PlainMesh:
 class Placed:
     """The frame that MuJoCo gives to a mesh, as it aligns meshes with their axes of inertia.
 
-    number: MuJoCo's.  position: (3,), rotation: (3, 3), of MuJoCo's frame in the plain mesh's.
-    radius: metres, see `PlainMesh`.
+    Attributes:
+        number: MuJoCo's.
+        position: (3,), rotation: (3, 3), of MuJoCo's frame in the plain mesh's.
+        radius: metres, see `PlainMesh`.
     """
 
     number: int
@@ -72,8 +76,10 @@ class Placed:
 class NumberedModel:
     """A MuJoCo model of all meshes.
 
-    model: an `MjModel`.  placed: for each mesh of the library, None if it has no area. Texture, material and
-    geom of a mesh have its number.
+    Attributes:
+        model: an `MjModel`.
+        placed: for each mesh of the library, None if it has no area. Texture, material and geom of a mesh
+            have its number.
     """
 
     model: Any
@@ -83,8 +89,10 @@ class NumberedModel:
     def from_library(cls, library: MeshLibrary, buffer_px: int, shadow_px: int = 0) -> NumberedModel:
         """Compile a library.
 
-        library: of meshes.  buffer_px: side of the square framebuffer.  shadow_px: of the shadow map, 0 for
-        none: a hundred times as fast as with MuJoCo's default.
+        Args:
+            library: of meshes.
+            buffer_px: side of the square framebuffer.
+            shadow_px: of the shadow map, 0 for none: a hundred times as fast as with MuJoCo's default.
         """
         spec = load_mujoco().MjSpec()
         spec.visual.quality.shadowsize = shadow_px

@@ -67,7 +67,12 @@ class _Target:
         self._corners = np.ascontiguousarray(shape.vertices[shape.faces])
 
     def met(self, origin: Floats, directions: Floats) -> Faces:
-        """The first faces on rays; −1 for none.  origin: (3,), metres.  directions: (n, 3)."""
+        """The first faces on rays; −1 for none.
+
+        Args:
+            origin: (3,), metres.
+            directions: (n, 3).
+        """
         count, radius = len(directions), self._shape.radius
         length = np.linalg.norm(directions, axis=1, keepdims=True)
         unit, distance = directions / length, np.empty(count)

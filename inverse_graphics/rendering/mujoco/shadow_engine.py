@@ -24,13 +24,17 @@ SHADOW_PX = 1024
 class ShadowEngine:
     """Renders scenes with shadows between objects by `render_scene`.  Layers have no shadows.
 
-    library: of meshes.  samples: along each side of a pixel.  shadow_px: side of the shadow map.
-
     The colour is ambient + share · diffuse · max(0, n · direction) times the albedo, with the share of the
     light that MuJoCo's shadow map leaves. Needs OpenGL.
 
+    Args:
+        library: of meshes.
+        samples: along each side of a pixel.
+        shadow_px: side of the shadow map.
+
     Raises:
         EngineError: MuJoCo is not installed, or there is no OpenGL here.
+
     """
 
     name = "mujoco-shadows"

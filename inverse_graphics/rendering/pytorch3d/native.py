@@ -37,13 +37,18 @@ def blend(
 ) -> Tensor:
     """Soften the edges of visible surfaces.
 
-    seen: (P · H · W, n), values at pixel centres, zeros where nothing is visible.  surface: those of the
-    surfaces that end just before the pixels of `beside`.  inside: from `pixels_inside`.
-    Returns (P · H · W, n).
-
     A surface covers ½ + distance / (2 blur) of a pixel, clamped to [0, 1]; the rest shows the surface
     beyond its
     end: the nearest pixel beyond for a pixel inside, its own value for a pixel beside.
+
+
+    Args:
+        seen: (P · H · W, n), values at pixel centres, zeros where nothing is visible.
+        surface: those of the surfaces that end just before the pixels of `beside`.
+        inside: from `pixels_inside`.
+
+    Returns:
+        (P · H · W, n).
     """
     inner, outer = inside
     share = _share(inner.distance.reshape(-1), blur_px)[:, None]
@@ -65,10 +70,15 @@ EPS = 1e-30
 class Fragments(NamedTuple):
     """Points of surfaces to be shaded.
 
-    mesh, face: (n,), rows of the library.  facing: (n,), −1 where the front of
-    the face is visible, 1 where its back.  corners: (n, 3, 3), its corners as (x·z, y·z, z), a constant.
-    depth: (n,), metres.  weight: (n, 3), barycentric coordinates.  light: (n, 9): direction towards the light
-    in the object's frame, ambient and diffuse light times tint.
+    Attributes:
+        mesh: (n,), rows of the library.
+        face: (n,), rows of the library.
+        facing: (n,), −1 where the front of the face is visible, 1 where its back.
+        corners: (n, 3, 3), its corners as (x·z, y·z, z), a constant.
+        depth: (n,), metres.
+        weight: (n, 3), barycentric coordinates.
+        light: (n, 9): direction towards the light in the object's frame, ambient and diffuse light times
+            tint.
     """
 
     mesh: Tensor
@@ -112,7 +122,11 @@ def _steps(fragments: Fragments) -> tuple[Tensor, Tensor]:
 
 
 def _interpolate(weight: Tensor, attributes: Tensor) -> Tensor:
-    """Interpolate each fragment's three corners; weight: (n, 3), attributes: (n, 3, D).  Returns (n, D)."""
+    """Interpolate each fragment's three corners; weight: (n, 3), attributes: (n, 3, D).
+
+    Returns:
+        (n, D).
+    """
     count, width = len(weight), attributes.shape[-1]
     own = torch.arange(count, device=weight.device).reshape(1, 1, count, 1)
     mix = load_pytorch3d().interpolate_face_attributes
@@ -128,10 +142,14 @@ MIN_COVERAGE = 1e-6  # a pixel that an object covers by less has no depth
 class NativeSettings:
     """Settings of the native form.
 
-    blur_px: pixels on each side of an outline over which an object fades, in (0, 1], at any resolution.
-    faces_per_pixel: number of faces along the outline that PyTorch3D stores per pixel. It stores the
-    nearest in depth, not the nearest to the pixel: with too few, outlines of fine meshes become ragged.
-    near, far: metres.  bin_size: PyTorch3D's bins on CUDA, in pixels; None for its default, 0 for none.
+    Attributes:
+        blur_px: pixels on each side of an outline over which an object fades, in (0, 1], at any resolution.
+        faces_per_pixel: number of faces along the outline that PyTorch3D stores per pixel. It stores the
+            nearest in depth, not the nearest to the pixel: with too few, outlines of fine meshes become
+            ragged.
+        near: metres.
+        far: metres.
+        bin_size: PyTorch3D's bins on CUDA, in pixels; None for its default, 0 for none.
     """
 
     blur_px: float = 0.5

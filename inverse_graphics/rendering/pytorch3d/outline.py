@@ -20,9 +20,10 @@ NEIGHBOURS = ((-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 
 class Edges(NamedTuple):
     """The edges of all layers' meshes.
 
-    faces: (E, 2), the two that meet there, the second −1 where there is none.  side: (E, 2), the side of
-    each: n for the side from corner n to the next.  crease: (E,), true where colour or normal is
-    discontinuous.
+    Attributes:
+        faces: (E, 2), the two that meet there, the second −1 where there is none.
+        side: (E, 2), the side of each: n for the side from corner n to the next.
+        crease: (E,), true where colour or normal is discontinuous.
     """
 
     faces: Tensor
@@ -33,8 +34,11 @@ class Edges(NamedTuple):
 class Outline(NamedTuple):
     """Faces at whose sides the visible surface changes.
 
-    face: (n,), sorted.  facing: (n,), see `facings`.  contour: (n, 3), true for sides where the surface ends
-    or faces away.  crease: (n, 3), true for sides where its colour or normal is discontinuous.
+    Attributes:
+        face: (n,), sorted.
+        facing: (n,), see `facings`.
+        contour: (n, 3), true for sides where the surface ends or faces away.
+        crease: (n, 3), true for sides where its colour or normal is discontinuous.
     """
 
     face: Tensor
@@ -46,10 +50,13 @@ class Outline(NamedTuple):
 def find_outline(edges: Edges, facing: Tensor, corners: Tensor, ndc: Tensor) -> Outline:
     """Choose one face for every edge at which the visible surface may change.
 
-    edges: of all layers.  facing: (F,), see `facings`.  corners: (F, 3) into ndc.  ndc: (V, 3). The nearest
-    point of a surface to a pixel beside it lies on one of these faces, and they are few: PyTorch3D, which
-    stores faces by depth and not by distance, then has all of them among its K. The front is chosen where it
-    has area, so that its colour is visible.
+    Args:
+        edges: of all layers.
+        facing: (F,), see `facings`.
+        corners: (F, 3) into ndc.
+        ndc: (V, 3). The nearest point of a surface to a pixel beside it lies on one of these faces, and they
+            are few: PyTorch3D, which stores faces by depth and not by distance, then has all of them among
+            its K. The front is chosen where it has area, so that its colour is visible.
     """
     first, second = edges.faces.unbind(dim=1)
     border = second < 0
@@ -79,9 +86,14 @@ class Seen(NamedTuple):
 class Beside(NamedTuple):
     """The pixels just beside a surface that ends before them; n of them, all (n,) or (n, …).
 
-    pixel: flat index into P · H · W.  face: index in the outline.  depth: metres.  weight: (n, 3),
-    barycentric coordinates of the surface's nearest point.  distance: pixels to it, differentiable.
-    outwards: (n, 2), unit, x right and y down, from there to the pixel, a constant; 0 where it is unknown.
+    Attributes:
+        pixel: flat index into P · H · W.
+        face: index in the outline.
+        depth: metres.
+        weight: (n, 3), barycentric coordinates of the surface's nearest point.
+        distance: pixels to it, differentiable.
+        outwards: (n, 2), unit, x right and y down, from there to the pixel, a constant; 0 where it is
+            unknown.
     """
 
     pixel: Tensor
@@ -103,12 +115,17 @@ def pixels_beside(
 ) -> Beside:
     """Find for every pixel the nearest side at which the visible surface changes.
 
-    hits: of the outline's faces.  seen: faces by their row, as in `Outline.face`.  corners: (n, 3, 2), the
-    outline's faces in normalised device coordinates.  whole: (n,), false for those that are partly behind the
-    camera, whose corners are undefined; they get no `outwards`.  metres_per_pixel: (P,), at depth 1.
-
     Where nothing is visible any side counts; elsewhere a contour in front of the visible surface, or a
     crease of similar depth and the same facing.
+
+
+    Args:
+        hits: of the outline's faces.
+        seen: faces by their row, as in `Outline.face`.
+        corners: (n, 3, 2), the outline's faces in normalised device coordinates.
+        whole: (n,), false for those that are partly behind the camera, whose corners are undefined; they get
+            no `outwards`.
+        metres_per_pixel: (P,), at depth 1.
     """
     most = hits.face.shape[-1]
     pixel = (hits.face.reshape(-1, most) >= 0).any(dim=1).nonzero()[:, 0]
@@ -154,8 +171,11 @@ def _centres(pixel: Tensor, shape: torch.Size, ndc_per_pixel: float) -> Tensor:
 class _Nearest(NamedTuple):
     """Sides of triangles that are nearest to points; all (n, K) or (n, K, 2), x left and y up.
 
-    gap: from there to the point.  normal: of that side, away from the triangle.  contour, crease: whether it
-    is one; at a corner of two sides, whether one of them is.
+    Attributes:
+        gap: from there to the point.
+        normal: of that side, away from the triangle.
+        contour: whether it is one; at a corner of two sides, whether one of them is.
+        crease: whether it is one; at a corner of two sides, whether one of them is.
     """
 
     gap: Tensor
@@ -197,8 +217,10 @@ def _nearest_sides(point: Tensor, triangle: Tensor, outline: Outline, face: Tens
 class Inside(NamedTuple):
     """Distances of pixels within their visible surface to its end, (P, H, W) each.
 
-    distance: pixels, differentiable, +inf where no end is near.  beyond: flat index of the pixel that
-    shows the surface beyond the end; the pixel itself where there is none.
+    Attributes:
+        distance: pixels, differentiable, +inf where no end is near.
+        beyond: flat index of the pixel that shows the surface beyond the end; the pixel itself where there is
+            none.
     """
 
     distance: Tensor
@@ -212,7 +234,8 @@ def pixels_inside(seen: Seen, beside: Beside, metres_per_pixel: Tensor) -> tuple
     edge approximated by the tangent at their nearest points. So both sides of an edge have its gradient, and
     neither enlarges the object.
 
-    Returns distances to where another surface of the object is visible, and to where the object ends.
+    Returns:
+        Distances to where another surface of the object is visible, and to where the object ends.
     """
     shape, count = seen.face.shape, seen.face.numel()
 

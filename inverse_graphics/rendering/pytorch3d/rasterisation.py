@@ -23,7 +23,12 @@ NUDGE = (1.0e-6, 0.6e-6)
 class Frame:
     """The image of a rasterisation.
 
-    height, width: pixels.  near, far: metres.  bin_size: PyTorch3D's, for CUDA; None for its default.
+    Attributes:
+        height: pixels.
+        width: pixels.
+        near: metres.
+        far: metres.
+        bin_size: PyTorch3D's, for CUDA; None for its default.
     """
 
     height: int
@@ -37,10 +42,12 @@ class Frame:
 class Hits:
     """The faces found in P images, up to K per pixel, nearest in depth first.
 
-    face: (P, H, W, K) int64, row among the given faces, −1 where there is none.
-    depth: (P, H, W, K), metres.  weight: (P, H, W, K, 3), perspective-correct barycentric coordinates.
-    squared_distance: (P, H, W, K), in *squared* normalised device coordinates, to the face's border,
-    negative inside.  All but `face` are differentiable, and undefined where there is no face.
+    Attributes:
+        face: (P, H, W, K) int64, row among the given faces, −1 where there is none.
+        depth: (P, H, W, K), metres.
+        weight: (P, H, W, K, 3), perspective-correct barycentric coordinates.
+        squared_distance: (P, H, W, K), in *squared* normalised device coordinates, to the face's border,
+            negative inside.  All but `face` are differentiable, and undefined where there is no face.
     """
 
     face: Tensor
@@ -60,13 +67,16 @@ def rasterise(
 ) -> Hits:
     """Find the `most` nearest faces in every pixel.
 
-    ndc: (V, 3), the vertices of P concatenated meshes, from `ndc_from_pixels`.  faces: (F, 3) into
-    them, likewise concatenated.  vertex_counts: (P,).  face_counts: (P,).
-    reach: largest distance of a pixel outside a face that still hits it, in normalised device coordinates
-    (PyTorch3D takes its square). With reach > 0 faces are still stored by *depth*: the nearest border is
-    among them only if `most` is at least the number of faces within reach.
-
     PyTorch3D works in float32 only; faces are clipped at `near`, and those beyond `far` are dropped.
+
+    Args:
+        ndc: (V, 3), the vertices of P concatenated meshes, from `ndc_from_pixels`.
+        faces: (F, 3) into them, likewise concatenated.
+        vertex_counts: (P,).
+        face_counts: (P,).
+        reach: largest distance of a pixel outside a face that still hits it, in normalised device coordinates
+            (PyTorch3D takes its square). With reach > 0 faces are still stored by *depth*: the nearest border
+            is among them only if `most` is at least the number of faces within reach.
     """
     images = len(vertex_counts)
     if not len(faces):
@@ -106,8 +116,11 @@ LARGEST = 1e8  # pixels·metres: vertices farther out are not rendered, so that 
 class Table:
     """Rows of one of a library's tables (vertices, faces or edges), repeated for each of P layers.
 
-    layer: (n,), which of the P.  row: (n,), in the library.  count: (P,).  shift: (P,), offset from a
-    library row to its index among those n.
+    Attributes:
+        layer: (n,), which of the P.
+        row: (n,), in the library.
+        count: (P,).
+        shift: (P,), offset from a library row to its index among those n.
     """
 
     layer: Tensor
@@ -141,8 +154,10 @@ def check_assets(asset: Tensor, library: MeshLibrary) -> None:
 def project_layers(parameters: Tensor, vertices: Tensor, table: Table) -> tuple[Tensor, Tensor]:
     """Homogeneous pixel coordinates of all vertices, (n, 3), and which of them are within bounds, (n,).
 
-    parameters: (P, ≥ 12) as `layer_parameters` makes them.  vertices: (V, 3), the library's.
-    Differentiable in the parameters; zeros where a vertex is out of bounds.
+    Args:
+        parameters: (P, ≥ 12) as `layer_parameters` makes them.
+        vertices: (V, 3), the library's. Differentiable in the parameters; zeros where a vertex is out of
+            bounds.
     """
     rows = parameters[:, :12].reshape(-1, 3, 4)[table.layer]
     homogeneous = (rows[..., :3] * vertices[table.row][:, None]).sum(dim=-1) + rows[..., 3]
@@ -153,7 +168,9 @@ def project_layers(parameters: Tensor, vertices: Tensor, table: Table) -> tuple[
 def facings(homogeneous: Tensor, corners: Tensor) -> Tensor:
     """−1 where the camera sees the front of a face, 1 where its back, 0 where neither, (F,).
 
-    homogeneous: (n, 3).  corners: (F, 3) into it.
+    Args:
+        homogeneous: (n, 3).
+        corners: (F, 3) into it.
     """
     i, j, k = homogeneous.detach().double()[corners].unbind(dim=1)
     return (i * torch.linalg.cross(j, k)).sum(dim=1).sign().to(homogeneous.dtype)

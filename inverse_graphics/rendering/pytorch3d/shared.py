@@ -68,8 +68,10 @@ class PyTorch3DVisibility:
 class SharedSettings:
     """Settings of the shared form.
 
-    near, far: metres, the range of rendered depths.
-    bin_size: PyTorch3D's bins on CUDA, in pixels; None for its default, 0 for none.
+    Attributes:
+        near: metres, the range of rendered depths.
+        far: metres, the range of rendered depths.
+        bin_size: PyTorch3D's bins on CUDA, in pixels; None for its default, 0 for none.
     """
 
     near: float = 0.01

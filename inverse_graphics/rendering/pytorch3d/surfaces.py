@@ -28,10 +28,15 @@ NEAREST = 1e-6  # metres: points nearer to the camera's plane are moved to this 
 def ndc_from_pixels(homogeneous: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
     """Convert pixels (x right, y down) to PyTorch3D's normalised device coordinates (x left, y up).
 
-    homogeneous: (..., 3): x·z, y·z in pixels·metres and z in metres, where the centre of the upper left pixel
-    is (0.5, 0.5): K times a point in the camera's frame, so that any K is supported.  height, width: pixels.
-    margin: pixels that are added on each side of the image.
-    Returns (..., 3): x and y from −1 to 1 over the *shorter* side of the enlarged image, and z in metres.
+    Args:
+        homogeneous: (..., 3): x·z, y·z in pixels·metres and z in metres, where the centre of the upper left
+            pixel is (0.5, 0.5): K times a point in the camera's frame, so that any K is supported.
+        height: pixels.
+        width: pixels.
+        margin: pixels that are added on each side of the image.
+
+    Returns:
+        (..., 3): x and y from −1 to 1 over the *shorter* side of the enlarged image, and z in metres.
     """
     depth = homogeneous[..., 2:]
     side = torch.where(depth.detach() < 0, -NEAREST, NEAREST).to(depth.dtype)
@@ -50,10 +55,16 @@ def ndc_per_pixel(height: int, width: int, margin: int = 0) -> float:
 class Surfaces:
     """The meshes of P layers concatenated: V vertices, F faces.
 
-    ndc: (V, 3), differentiable.  homogeneous: (V, 3), the same as (x·z, y·z, z), pixels; a constant.
-    vertices, faces: which rows of the library they are.
-    corners: (F, 3) into ndc.  facing: (F,), see `facings`.  rendered: (F,), false for faces without area.
-    whole: (F,), true where all corners are in front of the near plane.  edges: between rows of `corners`.
+    Attributes:
+        ndc: (V, 3), differentiable.
+        homogeneous: (V, 3), the same as (x·z, y·z, z), pixels; a constant.
+        vertices: which rows of the library they are.
+        faces: which rows of the library they are.
+        corners: (F, 3) into ndc.
+        facing: (F,), see `facings`.
+        rendered: (F,), false for faces without area.
+        whole: (F,), true where all corners are in front of the near plane.
+        edges: between rows of `corners`.
     """
 
     ndc: Tensor
@@ -78,7 +89,8 @@ class Surfaces:
     ) -> Surfaces:
         """Project mesh[p], an index of the library, by parameters[p] as `layer_parameters` makes them.
 
-        frame: the image with `margin` pixels added on each side.
+        Args:
+            frame: the image with `margin` pixels added on each side.
         """
         vertices = Table.from_rows(library.first_vertex, mesh)
         faces = Table.from_rows(library.first_face, mesh)

@@ -37,9 +37,11 @@ def empty_layers(count: int, height: int, width: int) -> Layers:
 def average_into(layers: Layers, faces: Faces, windows: Windows, tables: Tables) -> None:
     """Shade samples, average the squares of each pixel (a box filter), and write to layers.
 
-    layers: from `empty_layers`.  faces: (n,), of the library, at the samples of `windows`; −1 where there
-    is none.
-    windows: of the samples.  tables: of the library. Depth is the mean over the samples that hit a face.
+    Args:
+        layers: from `empty_layers`.
+        faces: (n,), of the library, at the samples of `windows`; −1 where there is none.
+        windows: of the samples.
+        tables: of the library. Depth is the mean over the samples that hit a face.
     """
     planes = [plane[0].numpy() for plane in layers]
     places = (windows.factor, windows.rows, windows.layer, windows.box, windows.first)

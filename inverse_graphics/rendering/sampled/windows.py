@@ -31,11 +31,14 @@ FLATTEST = 1e-30  # with a smaller determinant of its frame in the image, an obj
 class Windows:
     """Samples of L layers, those of one mesh contiguous.
 
-    factor: samples along each side of a pixel.
-    layer: (L,), which layer of the batch each is.  mesh: (L,), sorted; −1 for an empty slot.
-    rows: (L, 21), from `layer_parameters`.  box: (L, 4), left, top, width and height of windows, pixels.
-    depth: (L, 2), metres, of an object's nearest and farthest vertex.
-    first: (L + 1,), start of each window's samples, row by row, among all of them.
+    Attributes:
+        factor: samples along each side of a pixel.
+        layer: (L,), which layer of the batch each is.
+        mesh: (L,), sorted; −1 for an empty slot.
+        rows: (L, 21), from `layer_parameters`.
+        box: (L, 4), left, top, width and height of windows, pixels.
+        depth: (L, 2), metres, of an object's nearest and farthest vertex.
+        first: (L + 1,), start of each window's samples, row by row, among all of them.
     """
 
     factor: int
@@ -108,7 +111,13 @@ class Windows:
 
 @dataclass(frozen=True)
 class Vertices:
-    """The vertices of M meshes.  places: (V, 3).  first: (M + 1,).  most: of any mesh."""
+    """The vertices of M meshes.
+
+    Attributes:
+        places: (V, 3).
+        first: (M + 1,).
+        most: of any mesh.
+    """
 
     places: Floats
     first: Integers
