@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,11 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from inverse_graphics.errors import AssetError
 from inverse_graphics.geometry.transforms import matrix_from_quaternion, matrix_from_rotation_vector
 from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.packs.atlas import painted
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
+from inverse_graphics.packs.part import Material, Part
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
-from inverse_graphics.packs.texture import read_texture
+from inverse_graphics.packs.texture import COMPANIONS, PackFolder
 
 MANIFEST_NAME = "pack.yaml"
 METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
@@ -77,10 +81,10 @@ class ObjectSpec(_Frozen):
     """One object: its mesh file and how to read it.
 
     Attributes:
-        mesh: a .glb, .obj, .ply or .stl file inside the pack.
+        mesh: a .glb, .gltf, .obj, .ply or .stl file inside the pack.
         unit: of the file's coordinates.
         up_axis: of the file's coordinates.
-        colour: RGB in [0, 1] that replaces the file's own.
+        colour: RGB in [0, 1] that replaces the file's own colours and textures; it multiplies `texture`.
         texture: an image inside the pack that replaces the file's own; the mesh must have texture
             coordinates.
         crease_degrees: edges whose faces differ by a larger angle stay sharp.
@@ -110,7 +114,7 @@ MAX_METRES = 1000.0
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 # columns of a file's coordinates, and their signs, that give x, y and z (up) in the object's frame
 _TO_Z_UP = {"z": ((0, 1, 2), (1, 1, 1)), "y": ((0, 2, 1), (1, -1, 1)), "x": ((1, 2, 0), (1, 1, 1))}
-_HASHED_SUFFIXES = (*SUFFIXES, ".mtl", ".png", ".jpg", ".jpeg")
+_HASHED_SUFFIXES = (*SUFFIXES, *COMPANIONS)
 
 
 @dataclass(frozen=True)
@@ -149,9 +153,12 @@ class Pack:
         """
         name, spec = self._find(asset)
         try:
-            return _mesh(self.folder, spec)
+            mesh, remarks = _mesh(self.folder, spec)
         except AssetError as problem:
             raise AssetError(f"pack '{self.name}', object '{name}', {spec.mesh}: {problem}") from problem
+        for remark in remarks:
+            _warn_once(f"pack '{self.name}', object '{name}', {spec.mesh}: {remark}")
+        return mesh
 
     def meshes(self) -> list[tuple[str, Mesh]]:
         """Read all objects, with their full names, in the manifest's order."""
@@ -206,6 +213,12 @@ class Pack:
             known = ", ".join(self.manifest.objects)
             raise AssetError(f"pack '{self.name}' has no object '{name}': it has {known}")
         return name, self.manifest.objects[name]
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Log a warning; without a handler Python writes it to stderr."""
+    logging.getLogger(__name__).warning(text)
 
 
 def shipped_packs() -> tuple[str, ...]:
@@ -266,27 +279,32 @@ def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibra
     return MeshLibrary.from_meshes(meshes)
 
 
-def _mesh(folder: Path, spec: ObjectSpec) -> Mesh:
-    soup, texture = read_mesh_file(folder, spec.mesh)
-    if spec.texture is not None:
-        texture = read_texture(folder, spec.texture)
-    if texture is not None and soup.uv is None:
-        raise AssetError(
-            "it has a texture but not everywhere texture coordinates: add them, or drop the texture"
-        )
-    colours = _colours(soup, spec)
-    soup = TriangleSoup(_upright_metres(soup.corners, spec), colours, None if texture is None else soup.uv)
-    mesh = mesh_from_soup(soup, spec.crease_degrees, texture)
+def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
+    """An object, and what of its files is not shown as their maker meant it."""
+    replaced = spec.colour is not None or spec.texture is not None
+    read = read_mesh_file(folder, spec.mesh, with_materials=not replaced)
+    parts = [_repainted(part, folder, spec) for part in read.parts] if replaced else read.parts
+    try:
+        surface = painted(parts)
+    except AssetError as problem:
+        if replaced:
+            raise
+        raise AssetError(f"{problem}; or give a 'colour' or a 'texture' in {MANIFEST_NAME}") from problem
+    soup = surface.soup
+    soup = TriangleSoup(_upright_metres(soup.corners, spec), soup.colours, soup.uv)
+    mesh = mesh_from_soup(soup, spec.crease_degrees, surface.texture)
     if not len(mesh.faces):
         raise AssetError("the mesh has 0 faces that have an area: expected a triangle mesh")
-    return mesh
+    return mesh, (*read.remarks, *surface.remarks)
 
 
-def _colours(soup: TriangleSoup, spec: ObjectSpec) -> Floats:
-    """The file's colours, unless the manifest gives a colour or a texture, with which the colour is white."""
-    if spec.colour is None and spec.texture is None:
-        return soup.colours
-    return np.broadcast_to(spec.colour or (1.0, 1.0, 1.0), soup.colours.shape)
+def _repainted(part: Part, folder: Path, spec: ObjectSpec) -> Part:
+    """The part in the manifest's colour or texture; a texture is multiplied by the colour."""
+    colour = spec.colour or (1.0, 1.0, 1.0)
+    if spec.texture is None:
+        return Part(part.corners, material=Material(colour))
+    colours = np.broadcast_to(colour, part.corners.shape)
+    return Part(part.corners, colours, part.uv, Material(picture=PackFolder(folder).picture(spec.texture)))
 
 
 def _upright_metres(corners: Floats, spec: ObjectSpec) -> Floats:

@@ -1,0 +1,264 @@
+"""Wavefront OBJ and MTL files (Alias Wavefront, "Object files", 1995).
+
+Read: polygons with negative indices, colours behind coordinates, several material libraries, and of a
+material Kd, Ke and map_Kd with its options. Skipped: points, lines, normals, groups and free-form surfaces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from inverse_graphics.packs.part import (
+    DEFAULT_COLOUR,
+    MAX_FACES,
+    Floats,
+    Ints,
+    Material,
+    MeshFileError,
+    Part,
+    Parts,
+    Wrap,
+    check_bound,
+    check_faces,
+    decode_text,
+    triangulated,
+)
+from inverse_graphics.packs.texture import PackFolder
+
+MAX_MATERIALS = 1000
+
+
+@dataclass
+class _Statements:
+    """What the lines of an OBJ say; a corner's indices count from 0, −1 for no texture coordinate."""
+
+    positions: list[tuple[float, ...]] = field(default_factory=list)
+    uv: list[tuple[float, float]] = field(default_factory=list)
+    corners: list[tuple[int, int]] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
+    """Of each face, a place in `materials`."""
+    materials: dict[str | None, int] = field(default_factory=lambda: {None: 0})
+    libraries: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """A material, and the change of texture coordinates that its picture's options ask for."""
+
+    material: Material
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+
+def read_obj(content: bytes, folder: PackFolder, with_materials: bool) -> Parts:
+    """Read an OBJ.
+
+    Args:
+        content: Of the file.
+        folder: Where it lies.
+        with_materials: Whether its material libraries are read.
+
+    Raises:
+        MeshFileError: broken or beyond the bounds.
+        AssetError: a material library that is missing or lies outside the pack.
+    """
+    said = _read_statements(_lines(content))
+    corners = np.array(said.corners, np.int64).reshape(-1, 2)
+    rows, colours = _positions(said.positions)
+    uv = np.array(said.uv, np.float64).reshape(-1, 2)
+    _check_uv(corners[:, 1], len(uv))
+    places, face = triangulated(corners[:, 0], np.array(said.sides, np.int64), rows)
+    vertices, coordinates = corners[places].transpose(2, 0, 1)
+    looks = np.array(said.looks, np.int64)[face]
+    painted, remarks = _materials(said, folder) if with_materials else ({}, [])
+    parts = []
+    for name, look in said.materials.items():
+        paint = painted.get(name)
+        for mapped in (True, False):
+            chosen = (looks == look) & ((coordinates >= 0).all(axis=1) == mapped)
+            if not chosen.any():
+                continue
+            material = None if paint is None else paint.material
+            own_uv = uv[coordinates[chosen]] if mapped else None
+            if paint and paint.material.picture:
+                if mapped:  # exporters often leave a Kd that is not meant to multiply the picture
+                    material = replace(paint.material, colour=(1.0, 1.0, 1.0))
+                    own_uv = uv[coordinates[chosen]] * paint.scale + paint.offset
+                else:
+                    material = replace(paint.material, picture=None)
+                    remarks.append("faces without texture coordinates are drawn in their material's Kd")
+            own_colours = None if colours is None else colours[vertices[chosen]]
+            parts.append(Part(rows[vertices[chosen]], own_colours, own_uv, material))
+    return Parts(parts, tuple(remarks))
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    """Lines without comments, those that end in a backslash joined with the next."""
+    text = decode_text(content)
+    if "#" in text:  # within a name it is no comment
+        text = re.sub(r"(?m)(^|(?<=[ \t]))#.*", "", text)
+    if "\\" in text:
+        text = re.sub(r"\\[ \t]+\n", r"\\\n", text).replace("\\\n", " ")
+    return (match.group() for match in re.finditer(r"[^\n]+", text))
+
+
+def _read_statements(lines: Iterable[str]) -> _Statements:
+    said = _Statements()
+    look, faces = 0, 0
+    for line in lines:
+        words = line.split()
+        keyword = words[0] if words else ""
+        try:
+            if keyword == "v":
+                said.positions.append(tuple(map(float, words[1:8])))
+                if len(said.positions) > 3 * MAX_FACES:
+                    check_bound("vertices", len(said.positions), 3 * MAX_FACES)
+            elif keyword == "vt":
+                said.uv.append((float(words[1]), float(words[2]) if len(words) > 2 else 0.0))
+                if len(said.uv) > 3 * MAX_FACES:
+                    check_bound("texture coordinates", len(said.uv), 3 * MAX_FACES)
+            elif keyword in ("f", "fo"):
+                faces += max(len(words) - 3, 1)
+                check_faces(faces)
+                said.corners += [_corner(word, len(said.positions), len(said.uv)) for word in words[1:]]
+                said.sides.append(len(words) - 1)
+                said.looks.append(look)
+            elif keyword == "usemtl":
+                name = line.strip()[6:].strip()
+                look = said.materials.setdefault(name, len(said.materials))
+                check_bound("materials", look, MAX_MATERIALS)
+            elif keyword == "mtllib":
+                said.libraries.append(line.strip()[6:].strip())
+                check_bound("material libraries", len(said.libraries), MAX_MATERIALS)
+        except (ValueError, IndexError) as problem:
+            if isinstance(problem, MeshFileError):
+                raise
+            raise MeshFileError(f"it has the line '{line.strip()[:60]}': expected numbers") from problem
+    return said
+
+
+def _corner(word: str, positions: int, coordinates: int) -> tuple[int, int]:
+    """The indices in "v", "v/vt", "v//vn" or "v/vt/vn"; a negative one counts from the last so far."""
+    indices = word.split("/")
+    vertex, uv = int(indices[0]), int(indices[1]) if len(indices) > 1 and indices[1] else 0
+    if vertex == 0 or -vertex > positions or -uv > coordinates:
+        raise MeshFileError(f"a face has the corner '{word[:40]}': expected indices from 1, or from −1 down")
+    return vertex - 1 if vertex > 0 else positions + vertex, uv - 1 if uv >= 0 else coordinates + uv
+
+
+def _check_uv(indices: Ints, coordinates: int) -> None:
+    if indices.size and indices.max() >= coordinates:
+        raise MeshFileError(
+            f"a face names texture coordinate {indices.max() + 1}: the mesh has {coordinates} of them"
+        )
+
+
+def _positions(rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats | None]:
+    """Positions (V, 3), and colours (V, 3) if all rows have some: behind x y z, or behind x y z w."""
+    lengths = {len(row) for row in rows}
+    if lengths and min(lengths) < 3:
+        raise MeshFileError("it has a vertex of fewer than three numbers: expected x, y and z")
+    positions = np.array([row[:3] for row in rows], np.float64).reshape(-1, 3)
+    if not lengths or min(lengths) < 6:
+        return positions, None
+    colours = np.array([row[3:6] for row in rows], np.float64)
+    highest = np.nan_to_num(colours).max()
+    return positions, np.nan_to_num(colours / (255.0 if highest > 1 else 1.0)).clip(0, 1)
+
+
+def _materials(said: _Statements, folder: PackFolder) -> tuple[dict[str | None, _Painted], list[str]]:
+    """The materials by name; under None that of the faces without usemtl, if there is only one."""
+    materials: dict[str | None, _Painted] = {}
+    for library in said.libraries:
+        names = [library] if folder.exists(library) else _several(library, folder)
+        for name in names:
+            inner = PackFolder.around(folder.root, folder.find(name))
+            for material, painted in _read_mtl(decode_text(folder.read(name)), inner):
+                materials.setdefault(material, painted)
+    remarks = [
+        f"the material '{name[:40]}' is in none of its libraries"
+        for name in said.materials
+        if said.libraries and name is not None and name not in materials
+    ]
+    if len(materials) == 1:
+        materials[None] = next(iter(materials.values()))
+    return materials, remarks[:1]
+
+
+def _several(library: str, folder: PackFolder) -> list[str]:
+    """The names in a list of libraries; names may hold spaces too, then there is only one."""
+    names = library.split()
+    return names if any(folder.exists(name) for name in names) else [library]
+
+
+def _read_mtl(text: str, folder: PackFolder) -> Iterator[tuple[str, _Painted]]:
+    name, painted = None, _Painted(Material(colour=DEFAULT_COLOUR))
+    blank, count = painted, 0
+    for line in re.sub(r"(?m)(^|(?<=[ \t]))#.*", "", text).split("\n"):
+        keyword, rest = [*line.split(None, 1), "", ""][:2]
+        keyword, rest = keyword.lower(), rest.strip()
+        if keyword == "newmtl":
+            if name is not None:
+                yield name, painted
+            name, painted, count = rest, blank, count + 1
+            check_bound("materials", count, MAX_MATERIALS)
+        elif keyword == "kd" and (colour := _colour(rest)):
+            painted = replace(painted, material=replace(painted.material, colour=colour))
+        elif keyword == "ke" and (colour := _colour(rest)):
+            painted = replace(painted, material=replace(painted.material, glow=colour))
+        elif keyword == "map_kd" and rest:
+            painted = _with_picture(painted, rest, folder)
+    if name is not None:
+        yield name, painted
+
+
+def _colour(rest: str) -> tuple[float, float, float] | None:
+    """Three numbers, or one for all; None for a spectrum."""
+    words = rest.split()[:3]
+    if not words or words[0].lower() in ("spectral", "xyz"):
+        return None
+    try:
+        numbers = [min(max(float(word), 0.0), 1.0) for word in words]
+    except ValueError as problem:
+        raise MeshFileError(f"its material has the colour '{rest[:40]}': expected numbers") from problem
+    red, green, blue = (numbers * 3)[:3] if len(numbers) == 1 else (*numbers, 0.0)[:3]
+    return red, green, blue
+
+
+_OPTIONS = {
+    "-blendu": 1, "-blendv": 1, "-bm": 1, "-boost": 1, "-cc": 1, "-clamp": 1, "-colorspace": 1,
+    "-imfchan": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3, "-texres": 1, "-type": 1,
+}  # fmt: skip
+"""The options of a picture, and how many words follow; -o, -s and -t may have fewer."""
+
+
+def _with_picture(painted: _Painted, rest: str, folder: PackFolder) -> _Painted:
+    """Take the options from before a picture's name, which may hold spaces."""
+    wrap: Wrap = "repeat"
+    scale, offset = [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
+    while (words := rest.split())[0].lower() in _OPTIONS and len(words) > 2:
+        option = words[0].lower()
+        values = words[1 : 1 + _OPTIONS[option]]
+        if option in ("-o", "-s", "-t"):
+            values = values[: next((i for i, word in enumerate(values) if not _is_number(word)), 3)]
+        rest = rest.split(None, 1 + len(values))[-1] if len(words) > 1 + len(values) else words[-1]
+        if option == "-clamp":
+            wrap = "clamp" if values[0] == "on" else "repeat"
+        elif option in ("-o", "-s"):
+            target = offset if option == "-o" else scale
+            target[: len(values)] = [float(value) for value in values]
+    material = replace(painted.material, picture=folder.picture(rest), wrap=(wrap, wrap))
+    return _Painted(material, (scale[0], scale[1]), (offset[0], offset[1]))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
