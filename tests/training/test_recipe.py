@@ -116,8 +116,6 @@ def test_a_missing_file_and_an_unknown_name_are_told_apart(monkeypatch: pytest.M
         load_recipe("nowhere.yaml")
     expected = r"did you mean multi_mnist\? expected multi_mnist, crockery"
     with pytest.raises(RecipeError, match=expected):
-        RecipeError, match="did you mean multi_mnist? expected multi_mnist, crockery".replace("?", "[?]")
-    ):
         load_recipe("multi_mnst")
 
 
