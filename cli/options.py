@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from inverse_graphics.packs.pack import Pack
 
 Number = TypeVar("Number", int, float)
 
@@ -54,12 +57,37 @@ Device = Annotated[str, named("NAME", "Where to compute: cpu, cuda or cuda:N.")]
 Engine = Annotated[str, named("NAME", "The render engine; `doctor` lists them.")]
 Packs = Annotated[
     list[Path] | None,
-    typer.Option("--pack", metavar="DIR", help="An asset pack of one's own; may be given again."),
+    typer.Option("--pack", metavar="DIR", help="An asset pack of your own; may be given again."),
+]
+ModelPacks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pack", metavar="DIR", help="An asset pack in place of the model's own copy; may be given again."
+    ),
+]
+FamilyPacks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pack",
+        metavar="DIR",
+        help="An asset pack of your own: its objects, unless kinds are named; may be given again.",
+    ),
 ]
 Size = Annotated[str, named("WxH", "Pixels.")]
 Seed = Annotated[int, number("The same seed gives the same result.", 0)]
 Seeds = Annotated[str, named("N,N,…", "One run for each seed.")]
 Plot = Annotated[Path | None, named("FILE", "Draw the figures into a PNG, SVG or PDF file.")]
+
+
+def loaded_packs(folders: list[Path] | None) -> list[Pack]:
+    """Load the packs of an option `--pack`.
+
+    Raises:
+        AssetError: one of them is no pack.
+    """
+    from inverse_graphics.packs.pack import load_pack
+
+    return [load_pack(folder) for folder in folders or ()]
 
 
 def parsed_numbers(

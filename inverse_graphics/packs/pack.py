@@ -13,18 +13,20 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from inverse_graphics.errors import AssetError
 from inverse_graphics.geometry.transforms import matrix_from_quaternion, matrix_from_rotation_vector
 from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.files import atomic_write
 from inverse_graphics.packs.atlas import painted
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
 from inverse_graphics.packs.part import Material, Part
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
-from inverse_graphics.packs.texture import COMPANIONS, PackFolder
+from inverse_graphics.packs.texture import COMPANIONS, PackFolder, recorded_files
 
 MANIFEST_NAME = "pack.yaml"
 METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
@@ -111,6 +113,7 @@ class Manifest(_Frozen):
 
 
 MAX_METRES = 1000.0
+MAX_COPIED_BYTES = 256 * 2**20
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 # columns of a file's coordinates, and their signs, that give x, y and z (up) in the object's frame
 _TO_Z_UP = {"z": ((0, 1, 2), (1, 1, 1)), "y": ((0, 2, 1), (1, -1, 1)), "x": ((1, 2, 0), (1, 1, 1))}
@@ -192,8 +195,44 @@ class Pack:
             return Symmetry(group, spherical=continuous == "any")
         return Symmetry(group, axis=_unit(continuous))
 
+    def copy(self, folder: Path, assets: Iterable[str]) -> Pack:
+        """Copy some objects, and no file that they do not need.
+
+        Args:
+            folder: That of the copy, which does not exist.
+            assets: "mug" or "crockery/mug".
+
+        Returns:
+            The copy, whose objects are the same to the bit.
+
+        Raises:
+            AssetError: No such object, its files cannot be used, or all of them are larger than 256 MiB.
+            StorageError: A file cannot be written.
+        """
+        objects = dict(self._find(asset) for asset in assets)
+        with recorded_files() as read:
+            for name in objects:
+                self.mesh(name)
+        size = sum(len(content) for content in read.values())
+        if size > MAX_COPIED_BYTES:
+            raise AssetError(
+                f"pack '{self.name}': the files of {len(objects)} objects are {size / 2**20:.0f} MiB, more "
+                f"than the {MAX_COPIED_BYTES // 2**20} that a model may hold: make textures or meshes smaller"
+            )
+        manifest = self.manifest.model_copy(update={"objects": objects})
+        text = yaml.safe_dump(manifest.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        for name, content in {**read, MANIFEST_NAME: text.encode()}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, "wb") as file:
+                file.write(content)
+        return Pack(folder, manifest)
+
     def content_hash(self) -> str:
-        """Hash the manifest and every file that a mesh of the pack could read (SHA-256, hexadecimal)."""
+        """Hash the manifest and every file that a mesh of the pack could read (SHA-256, hexadecimal).
+
+        Models that know their pack by this hash are older than `Appearance`, which newer ones hold.
+        """
         digest = hashlib.sha256()
         for path in sorted(self._hashed_files(), key=lambda path: path.relative_to(self.folder).as_posix()):
             content = path.read_bytes()
@@ -267,16 +306,43 @@ def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibra
     Raises:
         AssetError: An unknown pack or object, or files that cannot be used.
     """
-    own = {pack.name: pack for pack in packs}
-    meshes = []
-    for asset in dict.fromkeys(assets):
+    names = tuple(dict.fromkeys(assets))
+    used = packs_of(names, packs)
+    return MeshLibrary.from_meshes([(asset, used[asset.partition("/")[0]].mesh(asset)) for asset in names])
+
+
+def packs_of(assets: Iterable[str], packs: Sequence[Pack] = ()) -> dict[str, Pack]:
+    """Find the packs of some objects.
+
+    Args:
+        assets: Their names, "pack/object".
+        packs: Asset packs of your own, which come before shipped ones of the same name.
+
+    Returns:
+        The packs by name.
+
+    Raises:
+        AssetError: An unknown pack, or two of your own have one name.
+    """
+    own: dict[str, Pack] = {}
+    for pack in packs:
+        other = own.setdefault(pack.name, pack)
+        if other.folder.resolve() != pack.folder.resolve():
+            raise AssetError(
+                f"two packs are called '{pack.name}', {other.folder} and {pack.folder}: change 'name' in one "
+                f"{MANIFEST_NAME}"
+            )
+    found: dict[str, Pack] = {}
+    for asset in assets:
         name = asset.partition("/")[0]
         if name not in own and name not in shipped_packs():
             known = ", ".join(dict.fromkeys([*own, *shipped_packs()]))
-            raise AssetError(f"asset '{asset}': no pack '{name}': expected 'pack/object' from {known}")
-        own[name] = own.get(name) or load_pack(name)
-        meshes.append((asset, own[name].mesh(asset)))
-    return MeshLibrary.from_meshes(meshes)
+            raise AssetError(
+                f"asset '{asset}': no pack '{name}': expected 'pack/object' from {known}; a pack of your own "
+                "is given by --pack, or by 'packs' in a family or recipe"
+            )
+        found[name] = found.get(name) or own.get(name) or load_pack(name)
+    return found
 
 
 def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:

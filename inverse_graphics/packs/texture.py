@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -101,6 +104,20 @@ class PackFolder:
         return found
 
 
+_READ: ContextVar[dict[str, bytes] | None] = ContextVar("read", default=None)
+
+
+@contextmanager
+def recorded_files() -> Iterator[dict[str, bytes]]:
+    """Collect the files of a pack that are read within: their contents by their paths in the pack."""
+    files: dict[str, bytes] = {}
+    token = _READ.set(files)
+    try:
+        yield files
+    finally:
+        _READ.reset(token)
+
+
 def _read(path: Path, folder: Path, name: str) -> bytes:
     if not path.is_file():
         kind = "is not a file" if path.exists() else "does not exist"
@@ -114,6 +131,8 @@ def _read(path: Path, folder: Path, name: str) -> bytes:
         raise AssetError(
             f"file '{_shown(name)}' is larger than {MAX_FILE_BYTES // 2**20} MiB: make it smaller"
         )
+    if (files := _READ.get()) is not None:
+        files[posixpath.normpath(name)] = content
     return content
 
 
