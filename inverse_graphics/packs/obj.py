@@ -16,7 +16,6 @@ from inverse_graphics.packs.part import (
     DEFAULT_COLOUR,
     MAX_FACES,
     Floats,
-    Ints,
     Material,
     MeshFileError,
     Part,
@@ -71,7 +70,7 @@ def read_obj(content: bytes, folder: PackFolder, with_materials: bool) -> Parts:
     corners = np.array(said.corners, np.int64).reshape(-1, 2)
     rows, colours = _positions(said.positions)
     uv = np.array(said.uv, np.float64).reshape(-1, 2)
-    _check_uv(corners[:, 1], len(uv))
+    corners[corners[:, 1] >= len(uv), 1] = -1  # coordinates that are named but not there
     places, face = triangulated(corners[:, 0], np.array(said.sides, np.int64), rows)
     vertices, coordinates = corners[places].transpose(2, 0, 1)
     looks = np.array(said.looks, np.int64)[face]
@@ -149,13 +148,6 @@ def _corner(word: str, positions: int, coordinates: int) -> tuple[int, int]:
     if vertex == 0 or -vertex > positions or -uv > coordinates:
         raise MeshFileError(f"a face has the corner '{word[:40]}': expected indices from 1, or from −1 down")
     return vertex - 1 if vertex > 0 else positions + vertex, uv - 1 if uv >= 0 else coordinates + uv
-
-
-def _check_uv(indices: Ints, coordinates: int) -> None:
-    if indices.size and indices.max() >= coordinates:
-        raise MeshFileError(
-            f"a face names texture coordinate {indices.max() + 1}: the mesh has {coordinates} of them"
-        )
 
 
 def _positions(rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats | None]:

@@ -16,7 +16,7 @@ from inverse_graphics.packs.part import Picture
 
 MAX_FILE_BYTES = 32 * 2**20
 COMPANIONS = (
-    ".mtl", ".bin", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tga",
+    ".mtl", ".mat", ".bin", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tga",
     ".tif", ".tiff",
 )  # fmt: skip
 """Suffixes of the files that a mesh may name: those that count for a pack's hash."""
