@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.part import (
     DEFAULT_COLOUR,
     MAX_FACES,
+    OR_ELSE,
     Floats,
     Material,
     MeshFileError,
@@ -167,10 +169,13 @@ def _materials(said: _Statements, folder: PackFolder) -> tuple[dict[str | None, 
     """The materials by name; under None that of the faces without usemtl, if there is only one."""
     materials: dict[str | None, _Painted] = {}
     for library in said.libraries:
-        names = [library] if folder.exists(library) else _several(library, folder)
-        for name in names:
-            inner = PackFolder.around(folder.root, folder.find(name))
-            for material, painted in _read_mtl(decode_text(folder.read(name)), inner):
+        for name in _named(library, folder):
+            try:
+                text = decode_text(folder.read(name))
+                inner = PackFolder.around(folder.root, folder.find(name))
+            except AssetError as problem:
+                raise AssetError(f"{problem}; {OR_ELSE}") from problem
+            for material, painted in _read_mtl(text, inner):
                 materials.setdefault(material, painted)
     remarks = [
         f"the material '{name[:40]}' is in none of its libraries"
@@ -182,10 +187,11 @@ def _materials(said: _Statements, folder: PackFolder) -> tuple[dict[str | None, 
     return materials, remarks[:1]
 
 
-def _several(library: str, folder: PackFolder) -> list[str]:
-    """The names in a list of libraries; names may hold spaces too, then there is only one."""
+def _named(library: str, folder: PackFolder) -> list[str]:
+    """The names in a list of libraries; a name may hold spaces too, then there is only one."""
     names = library.split()
-    return names if any(folder.exists(name) for name in names) else [library]
+    several = not folder.exists(library) and any(folder.exists(name) for name in names)
+    return names if several else [library]
 
 
 def _read_mtl(text: str, folder: PackFolder) -> Iterator[tuple[str, _Painted]]:
