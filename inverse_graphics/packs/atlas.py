@@ -25,6 +25,7 @@ from inverse_graphics.packs.part import (
     Material,
     Part,
     Wrap,
+    check_faces,
     from_linear,
     to_linear,
 )
@@ -41,8 +42,7 @@ SLOT = 32
 SHARP_SIDE = 1024
 """Pictures that are not smoothed are magnified up to this."""
 GREY_REMARK = (
-    "it has no colour of its own everywhere: there it is drawn in grey "
-    f"{DEFAULT_COLOUR}; give it a 'colour' in the manifest"
+    f"what its files give no colour is drawn in grey {DEFAULT_COLOUR}: give it a 'colour' in the manifest"
 )
 
 
@@ -99,6 +99,7 @@ def painted(parts: Sequence[Part]) -> Painted:
     else:
         faces, texture, smaller = _atlas(faces, keys, tiles)
         remarks += [f"its textures are reduced to 1/{smaller} of their size"] if smaller > 1 else []
+    check_faces(sum(map(len, faces)))
     joined = _apart(np.concatenate(faces))
     soup = TriangleSoup(joined[..., :3], joined[..., 3:6], None if texture is None else joined[..., 6:])
     return Painted(soup, texture, tuple(dict.fromkeys(remarks)))
@@ -228,7 +229,7 @@ def _halved(faces: _Faces, side: Floats) -> _Faces:
     return np.concatenate(pieces)
 
 
-MAX_CUT_OUT = MAX_FACES // 4
+MAX_CUT_OUT = MAX_FACES // 10
 MAX_HALVINGS = 12
 
 

@@ -369,7 +369,7 @@ class _Document:
     def _fetch(self, uri: str) -> bytes:
         if uri.startswith("data:"):
             try:
-                return base64.b64decode(uri.partition("base64,")[2], validate=True)
+                return base64.b64decode(uri.partition("base64,")[2] + "==")
             except binascii.Error as problem:
                 raise MeshFileError("it has inline data that are not base64") from problem
         return self._folder.read(uri if self._folder.exists(uri) else unquote(uri))
@@ -423,6 +423,8 @@ class _Document:
         glow_texture = _entry(material, "emissiveTexture") if glow.any() else {}
         if "KHR_materials_unlit" in extensions:
             self._remarks["it is unlit by its file: it is drawn in the scene's light all the same"] = None
+        if "KHR_materials_transmission" in extensions:
+            self._remarks["it is see-through by its file: it is drawn opaque"] = None
         base, sampler = self._picture(texture)
         emitted, glow_sampler = self._picture(glow_texture)
         uv = self._uv(texture or glow_texture, attributes)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.part import (
     DEFAULT_COLOUR,
     MAX_FACES,
+    OR_ELSE,
     Floats,
-    Ints,
     Material,
     MeshFileError,
     Part,
@@ -71,7 +72,7 @@ def read_obj(content: bytes, folder: PackFolder, with_materials: bool) -> Parts:
     corners = np.array(said.corners, np.int64).reshape(-1, 2)
     rows, colours = _positions(said.positions)
     uv = np.array(said.uv, np.float64).reshape(-1, 2)
-    _check_uv(corners[:, 1], len(uv))
+    corners[corners[:, 1] >= len(uv), 1] = -1  # coordinates that are named but not there
     places, face = triangulated(corners[:, 0], np.array(said.sides, np.int64), rows)
     vertices, coordinates = corners[places].transpose(2, 0, 1)
     looks = np.array(said.looks, np.int64)[face]
@@ -151,13 +152,6 @@ def _corner(word: str, positions: int, coordinates: int) -> tuple[int, int]:
     return vertex - 1 if vertex > 0 else positions + vertex, uv - 1 if uv >= 0 else coordinates + uv
 
 
-def _check_uv(indices: Ints, coordinates: int) -> None:
-    if indices.size and indices.max() >= coordinates:
-        raise MeshFileError(
-            f"a face names texture coordinate {indices.max() + 1}: the mesh has {coordinates} of them"
-        )
-
-
 def _positions(rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats | None]:
     """Positions (V, 3), and colours (V, 3) if all rows have some: behind x y z, or behind x y z w."""
     lengths = {len(row) for row in rows}
@@ -175,10 +169,13 @@ def _materials(said: _Statements, folder: PackFolder) -> tuple[dict[str | None, 
     """The materials by name; under None that of the faces without usemtl, if there is only one."""
     materials: dict[str | None, _Painted] = {}
     for library in said.libraries:
-        names = [library] if folder.exists(library) else _several(library, folder)
-        for name in names:
-            inner = PackFolder.around(folder.root, folder.find(name))
-            for material, painted in _read_mtl(decode_text(folder.read(name)), inner):
+        for name in _named(library, folder):
+            try:
+                text = decode_text(folder.read(name))
+                inner = PackFolder.around(folder.root, folder.find(name))
+            except AssetError as problem:
+                raise AssetError(f"{problem}; {OR_ELSE}") from problem
+            for material, painted in _read_mtl(text, inner):
                 materials.setdefault(material, painted)
     remarks = [
         f"the material '{name[:40]}' is in none of its libraries"
@@ -190,10 +187,11 @@ def _materials(said: _Statements, folder: PackFolder) -> tuple[dict[str | None, 
     return materials, remarks[:1]
 
 
-def _several(library: str, folder: PackFolder) -> list[str]:
-    """The names in a list of libraries; names may hold spaces too, then there is only one."""
+def _named(library: str, folder: PackFolder) -> list[str]:
+    """The names in a list of libraries; a name may hold spaces too, then there is only one."""
     names = library.split()
-    return names if any(folder.exists(name) for name in names) else [library]
+    several = not folder.exists(library) and any(folder.exists(name) for name in names)
+    return names if several else [library]
 
 
 def _read_mtl(text: str, folder: PackFolder) -> Iterator[tuple[str, _Painted]]:

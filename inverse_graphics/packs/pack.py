@@ -23,10 +23,10 @@ from inverse_graphics.io.files import atomic_write
 from inverse_graphics.packs.atlas import painted
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
-from inverse_graphics.packs.part import Material, Part
+from inverse_graphics.packs.part import OR_ELSE, Material, Part
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
-from inverse_graphics.packs.texture import COMPANIONS, PackFolder, recorded_files
+from inverse_graphics.packs.texture import COMPANIONS, PackFolder, recorded_files, shown
 
 MANIFEST_NAME = "pack.yaml"
 METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
@@ -154,14 +154,33 @@ class Pack:
         Raises:
             AssetError: No such object, or its files cannot be used; names pack, object and file.
         """
+        mesh, remarks = self._read(asset)
+        for remark in remarks:
+            _warn_once(remark)
+        return mesh
+
+    def remarks(self, asset: str) -> tuple[str, ...]:
+        """List what of an object's files is not shown as their maker meant it; `mesh` logs it as warnings.
+
+        Args:
+            asset: "mug" or "crockery/mug".
+
+        Returns:
+            Sentences that name pack, object and file.
+
+        Raises:
+            AssetError: No such object, or its files cannot be used.
+        """
+        return self._read(asset)[1]
+
+    def _read(self, asset: str) -> tuple[Mesh, tuple[str, ...]]:
         name, spec = self._find(asset)
+        place = f"pack '{self.name}', object '{name}', {spec.mesh}"
         try:
             mesh, remarks = _mesh(self.folder, spec)
         except AssetError as problem:
-            raise AssetError(f"pack '{self.name}', object '{name}', {spec.mesh}: {problem}") from problem
-        for remark in remarks:
-            _warn_once(f"pack '{self.name}', object '{name}', {spec.mesh}: {remark}")
-        return mesh
+            raise AssetError(f"{place}: {problem}") from problem
+        return mesh, tuple(shown(f"{place}: {remark}", 300) for remark in remarks)
 
     def meshes(self) -> list[tuple[str, Mesh]]:
         """Read all objects, with their full names, in the manifest's order."""
@@ -355,7 +374,7 @@ def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
     except AssetError as problem:
         if replaced:
             raise
-        raise AssetError(f"{problem}; or give a 'colour' or a 'texture' in {MANIFEST_NAME}") from problem
+        raise AssetError(f"{problem}; {OR_ELSE}") from problem
     soup = surface.soup
     soup = TriangleSoup(_upright_metres(soup.corners, spec), soup.colours, soup.uv)
     mesh = mesh_from_soup(soup, spec.crease_degrees, surface.texture)

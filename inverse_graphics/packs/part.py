@@ -13,6 +13,9 @@ MAX_FACES = 200_000
 DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 """Of whatever its file gives no colour."""
 
+OR_ELSE = "or give a 'colour' or a 'texture' in pack.yaml"
+"""What can be done where a material or a picture cannot be used."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Wrap = Literal["repeat", "clamp", "mirror"]

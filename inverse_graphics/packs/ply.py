@@ -213,12 +213,42 @@ def _kind(name: str) -> str:
 
 
 def _fill_from_text(elements: list[_Element], body: bytes) -> None:
+    text = decode_text(body)
+    numbers = _numbers(text)
+    try:
+        fits = _fill_from_numbers(elements, numbers) == len(numbers)
+    except MeshFileError:
+        fits = False
+    if not fits:
+        _fill_from_numbers(elements, _rows_as_stated(elements, text))
+
+
+def _numbers(text: str) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            numbers = np.fromstring(decode_text(body), sep=" ")
+            return np.fromstring(text, sep=" ")
         except (DeprecationWarning, ValueError) as problem:
             raise MeshFileError("it has data that are not numbers") from problem
+
+
+def _rows_as_stated(elements: list[_Element], text: str) -> Floats:
+    """The numbers that the header tells of: of a row, which is a line, some writers write more."""
+    lines = (line for line in text.split("\n") if line.strip())
+    kept = [np.zeros(0)]
+    for element in elements:
+        for _ in range(element.count):
+            row, width = _numbers(next(lines, "")), 0
+            for item in element.properties:
+                width += 1 + (_length(row, width) if item.count_type else 0)
+            if width > len(row):
+                raise MeshFileError(f"it is cut short in its elements '{element.name[:20]}'")
+            kept.append(row[:width])
+    return np.concatenate(kept)
+
+
+def _fill_from_numbers(elements: list[_Element], numbers: Floats) -> int:
+    """Fill the columns, and return how many numbers that took."""
     place = 0
     for element in elements:
         width, layout = 0, []
@@ -240,6 +270,7 @@ def _fill_from_text(elements: list[_Element], body: bytes) -> None:
             place += table.size
         else:
             place = _fill_by_rows(element, numbers, place)
+    return place
 
 
 def _fill_by_rows(element: _Element, numbers: Floats, place: int) -> int:

@@ -19,7 +19,7 @@ from inverse_graphics.packs.part import Picture
 
 MAX_FILE_BYTES = 32 * 2**20
 COMPANIONS = (
-    ".mtl", ".bin", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tga",
+    ".mtl", ".mat", ".bin", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tga",
     ".tif", ".tiff",
 )  # fmt: skip
 """Suffixes of the files that a mesh may name: those that count for a pack's hash."""
@@ -82,13 +82,13 @@ class PackFolder:
         name = self.find(reference)
         if PurePosixPath(name).suffix.lower() not in COMPANIONS:
             raise AssetError(
-                f"file '{_shown(name)}' is of no kind that is read: expected one of {', '.join(COMPANIONS)}"
+                f"file '{shown(name)}' is of no kind that is read: expected one of {', '.join(COMPANIONS)}"
             )
         return _read(_resolved(self.root, name), self.root, name)
 
     def picture(self, reference: str) -> Picture:
         """An image that the file names."""
-        return Picture(f"texture '{_shown(reference)}'", lambda: self.read(reference))
+        return Picture(f"texture '{shown(reference)}'", lambda: self.read(reference))
 
     def _whatever_its_capitals(self, path: str) -> str:
         found = ""
@@ -121,15 +121,15 @@ def recorded_files() -> Iterator[dict[str, bytes]]:
 def _read(path: Path, folder: Path, name: str) -> bytes:
     if not path.is_file():
         kind = "is not a file" if path.exists() else "does not exist"
-        raise AssetError(f"file '{_shown(name)}' {kind}: expected it in the pack's folder {folder}")
+        raise AssetError(f"file '{shown(name)}' {kind}: expected it in the pack's folder {folder}")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as problem:
-        raise AssetError(f"file '{_shown(name)}' cannot be read: {problem.strerror}") from problem
+        raise AssetError(f"file '{shown(name)}' cannot be read: {problem.strerror}") from problem
     if len(content) > MAX_FILE_BYTES:
         raise AssetError(
-            f"file '{_shown(name)}' is larger than {MAX_FILE_BYTES // 2**20} MiB: make it smaller"
+            f"file '{shown(name)}' is larger than {MAX_FILE_BYTES // 2**20} MiB: make it smaller"
         )
     if (files := _READ.get()) is not None:
         files[posixpath.normpath(name)] = content
@@ -151,12 +151,13 @@ def _resolved(folder: Path, name: str) -> Path:
 
 
 def _outside(folder: Path, name: str) -> AssetError:
-    return AssetError(f"file '{_shown(name)}' lies outside the pack: expected a path inside {folder}")
+    return AssetError(f"file '{shown(name)}' lies outside the pack: expected a path inside {folder}")
 
 
-def _shown(name: str) -> str:
+def shown(name: str, length: int = 80) -> str:
+    """A text of a stranger's for a message: without what a terminal would obey, and not too long."""
     plain = "".join(character if character.isprintable() else "?" for character in name)
-    return plain if len(plain) <= 80 else plain[:77] + "..."
+    return plain if len(plain) <= length else plain[: length - 3] + "..."
 
 
 MAX_TEXTURE_SIDE = 4096
