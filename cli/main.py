@@ -1,4 +1,4 @@
-"""The application: its commands, and the one place where the project's errors become an exit status."""
+"""The application: its commands, and the conversion of the project's errors to exit statuses."""
 
 from __future__ import annotations
 
@@ -50,11 +50,13 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
-    0: success.  1: an error that the user can mend, told in one line on stderr, or nobody reads stdout any
-    more.  2: wrong usage.  130: Ctrl-C.  Any other exception is a bug and leaves with its traceback.
+    0: success.  1: an error that the user can fix, reported in one line on stderr, or a closed stdout.
+    2: wrong usage.  130: Ctrl-C.  Any other exception is a bug and is raised with its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # the name of a file need not fit the terminal's encoding
+        if hasattr(
+            stream, "reconfigure"
+        ):  # file names may contain characters outside the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(arguments)
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """Let Typer parse and run; it leaves by SystemExit."""
+    """Parse the arguments and run the command; Typer ends with SystemExit."""
     try:
         app(arguments, prog_name="inverse-graphics")
     except SystemExit as left:
@@ -84,5 +86,5 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _forget_stdout() -> None:
-    """Point stdout at nothing, so that what is still buffered does not fail again when Python ends."""
+    """Redirect stdout to the null device, so that flushing the buffer at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from inverse_graphics.benchmarks.compaction import LaidDown, benchmark_compaction, fastest
+from inverse_graphics.benchmarks.compaction import PrescribedHalting, benchmark_compaction, fastest
 from inverse_graphics.cli.main import main
 
 
 @pytest.mark.parametrize("pattern", ["blobs", "scattered"])
-def test_as_much_stays_alive_as_it_is_told(pattern):
-    rule = LaidDown(0.25, pattern, 0)
+def test_as_much_stays_alive_prescribed(pattern):
+    rule = PrescribedHalting(0.25, pattern, 0)
     split = rule.split(torch.zeros(3, 32, 32), torch.zeros(3, 32, 32))
     alive = torch.isfinite(split.log_keep)
     assert alive.double().mean((1, 2)).tolist() == pytest.approx([0.25] * 3, abs=1e-3)

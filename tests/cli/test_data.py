@@ -68,7 +68,8 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(run, family, tmp_path, monkey
     monkeypatch.setattr(dataset_making.ScenePartMaker, "make", interrupted)
     outcome = run("data", "make", family, "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
-    assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
+    expected = f"stopped: 0 of 6 images are in {tmp_path / 'set'}; run the same command to continue\n"
+    assert outcome.err == expected
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,8 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
     monkeypatch.setattr(multi_object_set, "make_part", interrupted)
     outcome = run("data", "make", "sprites", "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
-    assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
+    expected = f"stopped: 0 of 6 images are in {tmp_path / 'set'}; run the same command to continue\n"
+    assert outcome.err == expected
 
 
 @pytest.mark.parametrize(
