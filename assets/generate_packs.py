@@ -1,7 +1,7 @@
 """Makes the meshes of the shipped packs: `python -m inverse_graphics.assets.generate_packs [FOLDER]`.
 
-The same code gives the same bytes, so a change of shape is a change of this file. Lengths are metres, colours
-are what a picture file holds, divided by 255. GLB is Y up, as its standard says; the manifests say so too.
+Output is deterministic. Lengths are in metres, colours are sRGB values divided by 255. GLB files are Y up,
+as the standard requires and the manifests state.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def cylinder() -> trimesh.Trimesh:
 
 
 def _wall(circle: Array, half: float, turn: Array) -> tuple[Array, Array, Array]:
-    """The mantle: the lower half of the texture, once around."""
+    """The lateral surface, mapped to the lower half of the texture."""
     low = np.column_stack([circle, np.full(len(circle), -half)])
     high = np.column_stack([circle, np.full(len(circle), half)])
     uv = np.concatenate([np.column_stack([turn, np.full_like(turn, v)]) for v in (0.01, 0.49)])
@@ -170,7 +170,7 @@ def _cap(circle: Array, height: float, centre_uv: tuple[float, float]) -> tuple[
 
 
 def cylinder_texture(size: int = 192, samples: int = 4) -> Image.Image:
-    """Diamonds on the mantle (lower half), a six-petalled flower on the top end, rings on the bottom one."""
+    """Diamonds on the lateral surface (lower half), a six-petalled flower on the top, rings on the bottom."""
     picture = _cylinder_pattern(size * samples)
     smooth = picture.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
     return Image.fromarray((smooth * 255).round().astype(np.uint8))
@@ -207,7 +207,7 @@ def _painted(mesh: trimesh.Trimesh, colour: Colour) -> trimesh.Trimesh:
 
 
 def _glazed(solid: Solid) -> trimesh.Trimesh:
-    """As a mesh whose vertices are split where the colour changes, for GLB has no colours of faces."""
+    """Convert to a mesh with vertices split at colour boundaries, as GLB has no face colours."""
     colours = (solid.face_colours * 255).round().astype(np.int64)
     corners = np.column_stack([solid.faces.reshape(-1), np.repeat(colours, 3, axis=0)])
     unique, inverse = np.unique(corners, axis=0, return_inverse=True)
@@ -228,7 +228,7 @@ PRIMITIVES: dict[str, Callable[[], trimesh.Trimesh]] = {"cube": cube, "sphere": 
 
 
 def as_glb(mesh: trimesh.Trimesh) -> bytes:
-    """The mesh as a binary glTF: metres, turned from Z up to Y up."""
+    """Encode a mesh as binary glTF, in metres, rotated from Z up to Y up."""
     turned = mesh.copy()
     turned.vertices = mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0])
     return bytes(export_glb(turned, include_normals=False))  # type: ignore[no-untyped-call]

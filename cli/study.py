@@ -156,9 +156,9 @@ def psact(
     samples, from one latent per image to one per position, and computation maps. Ctrl-C saves; the same
     command resumes.
     """
-    from inverse_graphics.studies.residual import AS_IT_IS, ResidualStudy
+    from inverse_graphics.studies.residual import UNCHANGED, ResidualStudy
 
-    _run(ResidualStudy(draws), [AS_IT_IS], recipe, seeds, steps, overrides, out, no_train, json)
+    _run(ResidualStudy(draws), [UNCHANGED], recipe, seeds, steps, overrides, out, no_train, json)
 
 
 def _add_counting(

@@ -33,7 +33,7 @@ def parser_of(family) -> tuple[SceneParser, Air3D]:
         network = Air3D(settings).eval()
         with torch.no_grad():
             for name, values in network.named_parameters():
-                if name.endswith("say.weight"):
+                if name.endswith("output.weight"):
                     values.mul_(10)
     return SceneParser(LoadedModel("untrained", network, ModelDocument(kind="air3d", settings={}))), network
 

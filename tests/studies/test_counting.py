@@ -94,7 +94,7 @@ def test_snapshots_are_the_weights_of_their_steps(study, place):
     [
         (("--variants", "exakt"), "no variant 'exakt': did you mean exact"),
         (("--recipe", "table_top"), "table_top trains no 2D model"),
-        (("--no-train",), "holds no run that has been evaluated"),
+        (("--no-train",), "contains no run that has been evaluated"),
         (("--set", "seed=3"), "seed cannot be set for all runs"),
     ],
 )

@@ -259,9 +259,9 @@ def test_damaged_weights_leave_the_other_runs_in_the_report(done, tmp_path):
         (["--set", "optimiser.rate=1"], "has no key 'optimiser.rate'"),
         (["--set", "seed=1"], "choose them by --seeds"),
         (["--variants", "nowhere.yaml"], "no such file: nowhere.yaml"),
-        (["--no-train"], "holds no run that has been evaluated"),
-        (["--set", "batch_size=5", "--out", "DONE"], "was begun with another recipe (other batch_size)"),
-        (["--steps", "3", "--out", "DONE"], "is at step 6, beyond the 3 asked for"),
+        (["--no-train"], "contains no run that has been evaluated"),
+        (["--set", "batch_size=5", "--out", "DONE"], "was trained with another recipe (other batch_size)"),
+        (["--steps", "3", "--out", "DONE"], "is at step 6, beyond the requested 3"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

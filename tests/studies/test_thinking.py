@@ -71,7 +71,7 @@ def test_pact_compares_its_methods_and_reports_without_training(study, place, ca
     assert "| relaxed | 0.01 | 1 of 1 |" in (out / "summary.md").read_text()
     capsys.readouterr()
     assert study("pact", "--no-train", "--penalties", "0.5", "--seeds", "0") == 1
-    assert "holds no run" in capsys.readouterr().err
+    assert "contains no run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,9 @@ def rasterise(
         return _nothing(images, frame, most, ndc)
     pytorch3d = load_pytorch3d()
     first = torch.repeat_interleave(vertex_counts.cumsum(0) - vertex_counts, face_counts)
-    moved = ndc.float() + ndc.new_tensor([*NUDGE, 0.0], dtype=torch.float32)
+    nudged = ndc.float() + ndc.new_tensor([*NUDGE, 0.0], dtype=torch.float32)
     meshes = pytorch3d.Meshes(
-        verts=list(torch.split(moved, vertex_counts.tolist())),
+        verts=list(torch.split(nudged, vertex_counts.tolist())),
         faces=list(torch.split(faces - first[:, None], face_counts.tolist())),
     )
     face, depth, weight, squared = pytorch3d.rasterize_meshes(

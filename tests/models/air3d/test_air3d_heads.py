@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from inverse_graphics.models.air3d.features import STRIDE, Maps
-from inverse_graphics.models.air3d.posterior import MODE_RADIUS, PlaceHead
+from inverse_graphics.models.air3d.posterior import MODE_RADIUS, LocationHead
 
 HEIGHT, WIDTH = 6, 8
 
 
 def attentive_head():
     """Attends to cells by the first channel alone; each votes for its own centre moved by the others."""
-    head = PlaceHead(4, 4, 8, presence=0.0)
+    head = LocationHead(4, 4, 8, presence=0.0)
     with torch.no_grad():
         head.vote.weight.zero_()
         torch.nn.init.zeros_(head.vote.bias)  # type: ignore[arg-type]

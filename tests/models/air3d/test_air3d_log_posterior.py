@@ -20,7 +20,7 @@ from small_air3d import (
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
-from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, misjudge, sample_sleep_batch
+from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, perturb_scenes, sample_sleep_batch
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.scene.camera_batch import project
 
@@ -99,7 +99,7 @@ def test_it_equals_the_loop_led_along_the_truth(model, scenes):
 def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
     images = seen(model, scenes)
     much = StatePerturbation(position_m=0.05, camera_degrees=5, camera_m=0.1, wrong_kind=0.5)
-    shown = misjudge(scenes, model.space, much, seeded(5))
+    shown = perturb_scenes(scenes, model.space, much, seeded(5))
     prefixes = draw_prefixes(shown, model.space, model.engine)
     said = log_posterior(model, images, scenes, prefixes, shown.orbit)
     for part, reference in zip(said, step_by_step(model, images, scenes, shown), strict=True):

@@ -32,7 +32,9 @@ def blurred_model(family, noise=NOISE):
     """A fresh network that believes little, of little images."""
     model = fresh_model(family | {"image_size": 16}, sigma=noise)
     with torch.no_grad():
-        said = next(m for name, m in model.named_modules() if name.endswith("say") and name != "view.say")
+        said = next(
+            m for name, m in model.named_modules() if name.endswith("output") and name != "view.output"
+        )
         said.bias[1 + len(model.space.orientation_observable) :][:2] = 1.2  # wide places
     return model
 
@@ -53,12 +55,12 @@ def mean_and_error(log_terms, centre):
     return float(terms.mean()), float(terms.std()) / math.sqrt(len(terms))
 
 
-@pytest.mark.parametrize(("training", "defence"), [(True, 0.0), (True, 0.4), (False, 0.4)])
-def test_the_evidence_is_that_of_a_quadrature(training, defence):
+@pytest.mark.parametrize(("training", "mixture"), [(True, 0.0), (True, 0.4), (False, 0.4)])
+def test_the_evidence_is_that_of_a_quadrature(training, mixture):
     """A glass or none on a known table: what p(x) integrates over is two numbers.
 
     In training, a fresh network places it about the middle, from where its broad posterior reaches all of
-    the table; in evaluation, where one cell votes for, and only a defence reaches the far side.
+    the table; in evaluation, where one cell votes for, and only a mixture reaches the far side.
     """
     model = blurred_model(table(BEFORE_IT, kinds=("glass",), counts=(1, 2))).train(training)
     space = model.space
@@ -79,7 +81,7 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
     centre = float(with_one.max())
     exact = float((without - centre).exp() / 3 + 2 / 3 * (with_one - centre).exp().mean())
 
-    proposals = propose(model, image, 4000, seeded(4), DefensiveMixture(defence, defence))
+    proposals = propose(model, image, 4000, seeded(4), DefensiveMixture(mixture, mixture))
     weights = proposals.log_weights()[:, 0].logsumexp(-1)
     mean, error = mean_and_error(weights, centre)
     assert error < 0.1 * exact
@@ -88,20 +90,20 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
     assert abs(mean - without_identity) > 4 * error  # the glass matters
 
 
-@pytest.mark.parametrize("defence", [DefensiveMixture(0.25, 0.25), DefensiveMixture(1.0, 0.5)], ids=str)
+@pytest.mark.parametrize("mixture", [DefensiveMixture(0.25, 0.25), DefensiveMixture(1.0, 0.5)], ids=str)
 @pytest.mark.parametrize(
     "family",
     [table(ANYWHERE, kinds=("mug", "plate"), counts=(1, 1)), SINGLE],
     ids=["free camera", "floating"],
 )
-def test_the_evidence_is_the_mean_likelihood_of_scenes_of_the_prior(family, defence):
+def test_the_evidence_is_the_mean_likelihood_of_scenes_of_the_prior(family, mixture):
     """With kinds that have a visible turn and kinds that have not, and a camera to be found."""
     model = blurred_model(family, 2.0)
     image = image_of(model, drawn(model.space, 1, seed=5))
     prior = log_likelihoods(model, image, drawn(model.space, 10_000, seed=6))
     centre = float(prior.max())
     expected, its_error = mean_and_error(prior, centre)
-    weights = propose(model, image, 6000, seeded(7), defence).log_weights()[:, 0].logsumexp(-1)
+    weights = propose(model, image, 6000, seeded(7), mixture).log_weights()[:, 0].logsumexp(-1)
     mean, error = mean_and_error(weights, centre)
     assert math.hypot(error, its_error) < 0.1 * expected
     assert abs(mean - expected) < 4 * math.hypot(error, its_error)

@@ -19,7 +19,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
     SleepObjective,
     SleepSettings,
     StatePerturbation,
-    misjudge,
+    perturb_scenes,
     sample_sleep_batch,
 )
 from inverse_graphics.observation.gaussian import GaussianModel
@@ -123,7 +123,7 @@ def test_an_order_moves_whole_objects(model):
 def test_what_is_misjudged_stays_on_the_stage(model, size):
     space = model.space
     scenes = drawn(space, 400)
-    off = misjudge(scenes, space, size, seeded(1))
+    off = perturb_scenes(scenes, space, size, seeded(1))
     assert (off.position.abs() <= space.reach).all()
     assert (off.orbit >= space.orbit_low).all()
     assert (off.orbit <= space.orbit_high).all()
@@ -137,7 +137,7 @@ def test_what_is_misjudged_stays_on_the_stage(model, size):
 
 def test_without_misjudgement_scenes_are_what_they_are(model):
     scenes = drawn(model.space, 50)
-    assert same(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)))
+    assert same(scenes, perturb_scenes(scenes, model.space, NOTHING, seeded(1)))
 
 
 def test_misjudgements_are_as_large_as_stated():
@@ -147,7 +147,7 @@ def test_misjudgements_are_as_large_as_stated():
     size = StatePerturbation(
         position_m=0.01, orientation_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4
     )
-    off = misjudge(scenes, space, size, seeded(2))
+    off = perturb_scenes(scenes, space, size, seeded(2))
     moved = off.position - scenes.position
     spread = 1 / math.sqrt(3)  # of the share: E[u²] = 1/3
     assert float(moved.square().mean().sqrt()) == pytest.approx(0.01 * spread, rel=0.03)
