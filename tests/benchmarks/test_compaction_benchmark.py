@@ -40,7 +40,7 @@ def test_the_command_writes_figures_and_refuses_what_is_no_share(monkeypatch, tm
     assert "expected shares" in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_fastest_of_each_is_told():
+def test_the_fastest_of_each_is_reported():
     calls = []
     times = fastest(lambda: calls.append("one"), lambda: calls.append("other"))
     assert len(times) == 2

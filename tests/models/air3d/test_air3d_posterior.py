@@ -84,7 +84,7 @@ def midpoints(low, high, count):
 
 
 @pytest.mark.parametrize("mixture", [0.0, 0.3])
-def test_beliefs_about_things_on_a_table_integrate_to_one(mixture):
+def test_beliefs_about_objects_on_a_table_integrate_to_one(mixture):
     """Over kinds, places and yaws; a kind without visible turn has no yaw to integrate over."""
     space = space_of(table()).double()
     for seed in range(3):
@@ -124,7 +124,7 @@ def rotations_around(centres, count, seed):
 
 
 @pytest.mark.parametrize("mixture", [0.0, 0.3])
-def test_beliefs_about_floating_things_integrate_to_one(mixture):
+def test_beliefs_about_floating_objects_integrate_to_one(mixture):
     """More rotations are tried where they are believed in, as such beliefs are narrow."""
     space = space_of(SINGLE).double()
     posterior = some_posterior(space)
@@ -135,10 +135,10 @@ def test_beliefs_about_floating_things_integrate_to_one(mixture):
         centres = (posterior.orientation.location[0][:, None] @ space.symmetry_group[kind]).flatten(0, 1)
         rotation, tried = rotations_around(centres, len(at), seed=kind)
         asset = torch.full((len(at),), kind)
-        said = repeated(posterior, len(at)).log_prob(
+        predicted = repeated(posterior, len(at)).log_prob(
             asset, at, rotation, space, DefensiveMixture(mixture, mixture)
         )
-        density += said.exp() / tried
+        density += predicted.exp() / tried
     volume = (2 * space.reach).prod()
     error = volume * density.std() / math.sqrt(len(at))
     assert error < 0.02

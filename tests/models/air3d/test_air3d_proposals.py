@@ -32,10 +32,10 @@ def blurred_model(family, noise=NOISE):
     """A fresh network that believes little, of little images."""
     model = fresh_model(family | {"image_size": 16}, sigma=noise)
     with torch.no_grad():
-        said = next(
+        predicted = next(
             m for name, m in model.named_modules() if name.endswith("output") and name != "view.output"
         )
-        said.bias[1 + len(model.space.orientation_observable) :][:2] = 1.2  # wide places
+        predicted.bias[1 + len(model.space.orientation_observable) :][:2] = 1.2  # wide places
     return model
 
 
@@ -130,7 +130,7 @@ def test_of_two_objects_the_evidence_is_short_by_how_often_two_fit():
 @torch.no_grad()
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
+def test_proposals_say_of_each_prefix_what_is_predicted_of_a_scene(family, state):
     """Image b's s-th scene, cut off after n objects, has the densities that it has elsewhere."""
     model = loud_model(family, state=state)
     space, samples = model.space, 3
@@ -143,10 +143,12 @@ def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     torch.testing.assert_close(proposals.log_joint.flatten(0, 1), log_joint, rtol=1e-5, atol=1e-2)
     for count in range(len(slots) + 1):
         first = proposals.scenes.replace(asset=proposals.scenes.asset.where(slots < count, -1))
-        said = log_posterior(model, repeated, first, prefixes)
+        predicted = log_posterior(model, repeated, first, prefixes)
         posterior, proposal = proposals.log_posterior[..., count], proposals.log_proposal[..., count]
-        torch.testing.assert_close(posterior.flatten(), said.total, rtol=1e-4, atol=1e-3)
-        torch.testing.assert_close(proposal.flatten(), said.camera + said.objects, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(posterior.flatten(), predicted.total, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            proposal.flatten(), predicted.camera + predicted.objects, rtol=1e-4, atol=1e-3
+        )
 
 
 def made_up(samples, batch, counts, seed=0):

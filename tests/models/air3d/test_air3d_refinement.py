@@ -83,7 +83,7 @@ def test_floating_objects_find_their_rotation_from_near(kind):
     assert metres < 0.0005
 
 
-def test_things_on_a_table_find_their_place_and_visible_ones_their_yaw():
+def test_objects_on_a_table_find_their_place_and_visible_ones_their_yaw():
     """A pan's handle is always seen, a mug's is not."""
     before = BEFORE_IT | {"distance_m": 0.9}
     kinds, reach = ("pan", "mug"), (0.06, 0.06)

@@ -1,4 +1,4 @@
-"""Searched scenes: the best of many tries are improved, and drawn by how well they explain their image."""
+"""Searched scenes: the best of many proposals are refined, and resampled by their likelihood."""
 
 import math
 
@@ -30,7 +30,7 @@ def explained(model, images, scenes):
         return model.observation_model.log_prob(images, rendered(model, scenes))
 
 
-def test_more_tries_more_of_them_improved_and_more_steps_explain_images_better(model):
+def test_more_proposals_more_of_them_improved_and_more_steps_explain_images_better(model):
     images = images_of(model, 96)
     found = [
         explained(
@@ -130,7 +130,7 @@ def test_what_has_no_turn_is_given_back(model):
     )
 
 
-def test_turned_tries_leave_other_objects_rows_and_orders_alone():
+def test_turned_proposals_leave_other_objects_rows_and_orders_alone():
     model = fresh_model(table(BEFORE_IT, counts=(1, 1, 1)))
     truth, images = drawn(model.space, 24, seed=2), images_of(model, 24)
     found = choose_orientation(model, images, truth, 1, Search(1, 1, 0, orientation_steps=1))

@@ -167,7 +167,7 @@ def smooth_model(family, blind):
     """In float64, one component for each turn, and exact slopes of pictures, so that nothing jumps.
 
     Rotations are surer than a fresh network's, whose width is held at the widest.
-    blind: its kinds and turns are told from no glimpse, nor from anything else.
+    blind: its kinds and orientations do not depend on the image.
     """
     model = fresh_model(family, 3, components=1, sigma=0.3, presence_bias=0.3).double()
     model.engine = EmbeddedEngine(model.space.family.library, EmbeddedSettings(slopes="surface"))
@@ -223,7 +223,7 @@ def test_of_one_object_slopes_are_those_of_the_bound(in_double):
         assert all(slope != 0 for part, slope in slopes.items() if part != "glimpse_encoder")
 
 
-def test_of_what_a_glimpse_tells_slopes_are_those_of_the_bound(in_double):
+def test_of_what_a_glimpse_shows_slopes_are_those_of_the_bound(in_double):
     """And of the rest they are not: no slope says that the glimpse could be taken elsewhere."""
     slopes, differences = slopes_and_differences(ONE["known camera"], blind=False)
     for part in ("glimpse_encoder", "object_head", "location_head.say"):
