@@ -11,7 +11,7 @@ import typer
 
 from inverse_graphics.errors import ImageError
 
-from .streams import STDOUT, complain, console, write_json
+from .streams import STDOUT, console, print_error, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +107,7 @@ class ReadableImages:
                 yield path, read_image(path)
             except ImageError as error:
                 self.failed += 1
-                complain(str(error))
+                print_error(str(error))
 
     def exit_if_failed(self) -> None:
         """Leave with exit status 1 if an image could not be read."""

@@ -23,7 +23,7 @@ from .options import (
     parsed_numbers,
     parsed_seeds,
 )
-from .streams import say
+from .streams import notify
 
 group = new_group("Measure accuracy and speed on this machine.")
 
@@ -65,7 +65,7 @@ def infer(
     from inverse_graphics.benchmarks.infer import benchmark_infer
     from inverse_graphics.inference.parser import load_parser
 
-    rows = list(benchmark_infer(load_parser(model, device), images, digits, seed, progress=say))
+    rows = list(benchmark_infer(load_parser(model, device), images, digits, seed, progress=notify))
     report(rows, json)
 
 
@@ -100,11 +100,11 @@ def optimise(
     if plot:
         check_plot_name(plot)
     benchmark = OptimiseBenchmark(load_model(model), images, engine, seed)
-    rows = list(benchmark.rows(numbers, gradients_alone, steps, progress=say))
+    rows = list(benchmark.rows(numbers, gradients_alone, steps, progress=notify))
     report(rows, json)
     if plot:
         plot_optimisation(rows, plot)
-        say(f"wrote {plot}")
+        notify(f"wrote {plot}")
 
 
 def compaction(
@@ -144,7 +144,7 @@ def train(
     from inverse_graphics.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    report(list(benchmark_training(loaded, parsed_seeds(seeds), runs, progress=say)), json)
+    report(list(benchmark_training(loaded, parsed_seeds(seeds), runs, progress=notify)), json)
 
 
 add(group, infer, INFER_EXAMPLES)

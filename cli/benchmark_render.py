@@ -12,7 +12,7 @@ from inverse_graphics.errors import EngineError
 
 from .application import report
 from .options import Json, Plot, Seed, Size, named, number, parsed_size
-from .streams import STDOUT, advancing, say
+from .streams import STDOUT, advancing, notify
 
 EXAMPLES = """\
 inverse-graphics benchmark render
@@ -95,7 +95,14 @@ def render(
         )
     sizes = [(height, width) for width, height in map(parsed_size, size or ["64x64"])]
     rows = benchmark_render(
-        engines, sizes, batch or [64], device, seconds, faces or [None], objects or [OBJECTS], progress=say
+        engines,
+        sizes,
+        batch or [64],
+        device,
+        seconds,
+        faces or [None],
+        objects or [OBJECTS],
+        progress=notify,
     )
     return report(list(rows), json)
 
@@ -150,7 +157,7 @@ def render_gradients(
     width, height = parsed_size(size)
     factors = supersample or [1, 2, 3]
     rows = benchmark_gradients(
-        _engines(engine), factors, ((height, width),), scenes=scenes, seed=seed, progress=say
+        _engines(engine), factors, ((height, width),), scenes=scenes, seed=seed, progress=notify
     )
     report(list(rows), json)
 
@@ -174,13 +181,13 @@ def _sweep(
 
     if plot:
         check_plot_name(plot)
-    rows = list(benchmark_sweeps(varied or list(SWEEPS), engines, batch, device, seconds, progress=say))
+    rows = list(benchmark_sweeps(varied or list(SWEEPS), engines, batch, device, seconds, progress=notify))
     report(rows, json)
     if json != STDOUT:
         report(list(growth_rows(rows)), None)
     if plot:
         plot_sweeps(rows, plot)
-        say(f"wrote {plot}")
+        notify(f"wrote {plot}")
 
 
 def _engines(names: list[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 from .application import add, answer, new_group
 from .options import Device, Engine, Json, Packs, Seed, named, number
-from .streams import advancing, console, say
+from .streams import advancing, console, notify
 
 if TYPE_CHECKING:
     from inverse_graphics.data.multi_object_set import ImageSet, ImageSetSettings
@@ -169,7 +169,7 @@ def _make(parts: Parts, make: Callable[..., Dataset | ImageSet], json: str | Non
         with advancing("drawing", parts.images) as advance:
             made = make(advanced=advance)
     except KeyboardInterrupt:
-        say(
+        notify(
             f"stopped: {parts.images_made():,} of {parts.images:,} images are in {folder}; "
             "run the same command to continue"
         )
@@ -178,7 +178,7 @@ def _make(parts: Parts, make: Callable[..., Dataset | ImageSet], json: str | Non
     answer(
         {"folder": str(folder), **facts},
         json,
-        lambda: say(f"{parts.images:,} images are in {folder}; {folder / 'sheet.png'} shows the first"),
+        lambda: notify(f"{parts.images:,} images are in {folder}; {folder / 'sheet.png'} shows the first"),
     )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from .application import answer
 from .options import Json, number
-from .streams import console, say
+from .streams import console, notify
 
 if TYPE_CHECKING:
     from inverse_graphics.inference.parse import ParsedObject
@@ -41,11 +41,11 @@ def demo(
     """
     from inverse_graphics.visualisation.demonstration import demonstrate, write_demonstration
 
-    say("rendering scenes and inferring images; the first run takes longer, as it compiles kernels")
+    notify("rendering scenes and inferring images; the first run takes longer, as it compiles kernels")
     shown = demonstrate(images, seed)
     page = write_demonstration(shown, out)
     answer([_record(inferred) for inferred in shown.inferred], json, lambda: _show(shown))
-    say(f"{shown.seconds:.1f} s; open {page}")
+    notify(f"{shown.seconds:.1f} s; open {page}")
 
 
 def _record(inferred: InferredImage) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import typer
 
 from .application import ReadableImages
 from .options import Device, Images, JsonLines, Model, named
-from .streams import STDOUT, console, json_lines, say
+from .streams import STDOUT, console, json_lines, notify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +88,7 @@ def _infer_all(
         file = stack.enter_context(json_lines(json) if json else nullcontext())
         parser = load_parser(model, device)
         if model is None:
-            say(f"model: {parser.name}, the default (--model chooses another)")
+            notify(f"model: {parser.name}, the default (--model chooses another)")
         lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None
         out = console()
         if lines:

@@ -15,7 +15,7 @@ from inverse_graphics.errors import InverseGraphicsError
 
 from . import assets, benchmark, data, demo, doctor, evaluate, infer, models, optimise, render, study, train
 from .application import add, new_group
-from .streams import complain
+from .streams import print_error
 
 app = new_group("An image goes in, a scene comes out.")
 add(app, demo.demo, demo.EXAMPLES)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except InverseGraphicsError as error:
-        complain(str(error))
+        print_error(str(error))
         return 1
     except BrokenPipeError:
         _forget_stdout()
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         _forget_stdout()
-        complain("cannot write to standard output: the disk is full; free some space")
+        print_error("cannot write to standard output: the disk is full; free some space")
         return 1
     return status
 

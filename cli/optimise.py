@@ -14,7 +14,7 @@ from inverse_graphics.errors import ModelError
 
 from .application import ReadableImages
 from .options import Device, Images, JsonLines, Seed, named, number
-from .streams import STDOUT, advancing, console, json_lines, say
+from .streams import STDOUT, advancing, console, json_lines, notify
 
 if TYPE_CHECKING:
     from inverse_graphics.optimisation.optimiser import OptimiseResult, SceneOptimiser
@@ -140,7 +140,7 @@ def _optimise_all(
             if folder:
                 folder(image, found, optimiser.search)
     if out and images.failed < len(images.paths):
-        say(f"wrote {out}")
+        notify(f"wrote {out}")
 
 
 def _record(

@@ -9,7 +9,7 @@ import typer
 
 from .application import answer
 from .options import Engine, Json, Packs, named, number, parsed_size
-from .streams import say
+from .streams import notify
 
 if TYPE_CHECKING:
     from inverse_graphics.rendering.rendered_scene import RenderedScene
@@ -68,7 +68,7 @@ def render(
     if mask is not None:
         write_mask(mask, drawn.mask)
     written = ", ".join(str(file) for file in (out, depth, depth_preview, mask) if file)
-    answer(_facts(Path(scene).stem, drawn), json, lambda: say(f"wrote {written}"))
+    answer(_facts(Path(scene).stem, drawn), json, lambda: notify(f"wrote {written}"))
 
 
 def _facts(name: str, drawn: RenderedScene) -> dict[str, Any]:

@@ -28,12 +28,12 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def say(text: str) -> None:
+def notify(text: str) -> None:
     """Print a message as one line on stderr."""
     print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - the only function that prints messages
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print an error as one line on stderr."""
     red, plain = ("\x1b[1;31m", "\x1b[0m") if _shows_colours(sys.stderr) else ("", "")
     print(f"{red}Error:{plain} {one_line(text)}", file=sys.stderr, flush=True)  # noqa: T201
@@ -60,7 +60,7 @@ def write_json(target: str, value: Any) -> None:
     with json_lines(target) as file:
         file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
     if target != STDOUT:
-        say(f"wrote {Path(target)}")
+        notify(f"wrote {Path(target)}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import typer
 
 from .application import add, new_group, report
 from .options import Json, Overrides, Seeds, named, number, parsed_names, parsed_numbers, parsed_seeds
-from .streams import say
+from .streams import notify
 
 if TYPE_CHECKING:
     from inverse_graphics.studies.study import Study
@@ -215,17 +215,17 @@ def _run(
         changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
         runs = study.plan(recipe, variants, numbers, changes, folder)
         for warning in schedule_warnings(runs):
-            say(warning)
+            notify(warning)
         try:
-            done, errors = study.train_and_evaluate(runs, folder, command, say)
+            done, errors = study.train_and_evaluate(runs, folder, command, notify)
         except KeyboardInterrupt:
-            say(f"stopped; to continue: {command}")
+            notify(f"stopped; to continue: {command}")
             done = False
         if not done:
             raise typer.Exit(130)
     report(study.report(runs, folder, command, errors), json)
-    study.finish(runs, folder, say)
-    say(f"results are in {folder}; summary: {folder / 'summary.md'}")
+    study.finish(runs, folder, notify)
+    notify(f"results are in {folder}; summary: {folder / 'summary.md'}")
     if errors:
         raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")
 

@@ -268,7 +268,7 @@ def perturb_poses(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> S
     focal, pose = camera.K[:, 0, 0], camera.T_world_camera
     metres = (objects.position - pose[:, None, :3, 3]).norm(dim=-1, keepdim=True) / focal[:, None, None]
     radians = metres / library.radius.to(metres)[objects.asset][..., None]
-    turned = pose[:, :3, :3] @ matrix_from_rotation_vector(steers[:, 3:] / focal[:, None])
+    rotated = pose[:, :3, :3] @ matrix_from_rotation_vector(steers[:, 3:] / focal[:, None])
     eye = pose[:, :3, 3] + steers[:, :3] * metres.mean(dim=1)
     return replace(
         scenes,
@@ -279,6 +279,6 @@ def perturb_poses(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> S
         ),
         camera=replace(
             camera,
-            T_world_camera=torch.cat([torch.cat([turned, eye[..., None]], dim=2), pose[:, 3:]], dim=1),
+            T_world_camera=torch.cat([torch.cat([rotated, eye[..., None]], dim=2), pose[:, 3:]], dim=1),
         ),
     )

@@ -61,9 +61,9 @@ class EstimatorStudy(CountingStudy):
 
     name: str = "estimators"
 
-    def finish(self, runs: Sequence[StudyRun], out: Path, say: Progress) -> None:
+    def finish(self, runs: Sequence[StudyRun], out: Path, progress: Progress) -> None:
         """Measure all estimators, and write a table and a plot."""
-        report_gradients(runs, out, say)
+        report_gradients(runs, out, progress)
 
 
 class GradientSpread(NamedTuple):
@@ -87,7 +87,7 @@ class GradientSpread(NamedTuple):
 
 
 def report_gradients(
-    runs: Sequence[StudyRun], out: Path, say: Progress, draws: int = DRAWS, fitted: int = FITTED
+    runs: Sequence[StudyRun], out: Path, progress: Progress, draws: int = DRAWS, fitted: int = FITTED
 ) -> list[GradientSpread]:
     """Measure all estimators on the networks of the first finished run, and write a table and a plot.
 
@@ -113,7 +113,7 @@ def report_gradients(
     }
 
     def measure() -> dict[str, object]:
-        say(f"measuring gradients on the networks of {run.variant.name}, seed {run.seed}")
+        progress(f"measuring gradients on the networks of {run.variant.name}, seed {run.seed}")
         assert isinstance(run.recipe, Air2DRecipe)
         found = gradient_spreads(run.folder, run.recipe, draws, fitted)
         return {"spreads": [one._asdict() for one in found]}

@@ -81,8 +81,8 @@ def _draw_row(
     place: int,
 ) -> None:
     left, top = corner
-    for picture in (row.image, row.reconstruction, difference(row.image, row.reconstruction)):
-        enlarged = Image.fromarray(to_bytes(picture)).resize((side, side), Image.Resampling.NEAREST)
+    for panel in (row.image, row.reconstruction, difference(row.image, row.reconstruction)):
+        enlarged = Image.fromarray(to_bytes(panel)).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(enlarged, (left, top))
         left += side + GAP
     bold, plain = ImageFont.load_default(14), ImageFont.load_default(13)

@@ -89,7 +89,7 @@ class _InferredScenes:
     ) -> None:
         self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
         self.drawn, self.log_likelihood = drawn, log_likelihood
-        self.metrics = held_out.compare(scenes)
+        self.metrics = held_out.scene_metrics(scenes)
         family = self.network.space.family
         self.failures = Failures.from_scenes(
             self._placed(scenes),

@@ -86,7 +86,7 @@ class Study(ABC):
         return plan_runs(recipe, variants, seeds, overrides, out)
 
     def train_and_evaluate(
-        self, runs: Sequence[StudyRun], out: Path, command: str, say: Progress
+        self, runs: Sequence[StudyRun], out: Path, command: str, progress: Progress
     ) -> tuple[bool, dict[str, str]]:
         """Train and evaluate all runs one by one, updating the report after each.
 
@@ -96,7 +96,7 @@ class Study(ABC):
             runs: from `plan`.
             out: the study's folder.
             command: the command that resumes the study.
-            say: prints a line of text.
+            progress: prints a line of text.
 
         Returns:
             False if training was interrupted; and errors by the names of the runs' folders.
@@ -104,7 +104,7 @@ class Study(ABC):
         errors: dict[str, str] = {}
         for number, run in enumerate(runs, start=1):
             state = "is there" if run.finished else "goes on" if run.begun else "begins"
-            say(f"run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}, {state}")
+            progress(f"run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}, {state}")
             try:
                 if not self.train(run, command):
                     return False, errors
@@ -112,7 +112,7 @@ class Study(ABC):
                 if state != "is there":
                     self.report(runs, out, command, errors)
             except (TrainingError, ModelError) as error:
-                say(f"{run.variant.name}, seed {run.seed}: {error}")
+                progress(f"{run.variant.name}, seed {run.seed}: {error}")
                 errors[run.folder.name] = str(error)
         return True, errors
 
@@ -179,7 +179,7 @@ class Study(ABC):
             command: the command of the study.
         """
 
-    def finish(self, runs: Sequence[StudyRun], out: Path, say: Progress) -> None:  # noqa: B027 - optional
+    def finish(self, runs: Sequence[StudyRun], out: Path, progress: Progress) -> None:  # noqa: B027 - optional
         """Make measurements that need all runs; by default none."""
 
     def _record(self, run: StudyRun, error: str | None) -> Record:

@@ -65,19 +65,19 @@ def stage_sheet(kept: list[tuple[int, Path]]) -> tuple[list[int], NDArray[np.flo
         The sheet (H, W, 3), and the steps that it shows.
     """
     chosen = [kept[index] for index in spread(len(kept))]
-    pictures = [read_image(file) for _, file in chosen]
-    half = len(pictures[0]) // 2
-    rows = [pictures[0][:half], *(picture[half:] for picture in pictures)]
+    images = [read_image(file) for _, file in chosen]
+    half = len(images[0]) // 2
+    rows = [images[0][:half], *(image[half:] for image in images)]
     down = _spaced([_spaced(np.split(row, row.shape[1] // half, axis=1), axis=1) for row in rows], axis=0)
     return [step for step, _ in chosen], down.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
 
 
-def _spaced(pictures: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
+def _spaced(images: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
     """Concatenate images horizontally (axis 1) or vertically (axis 0), with white lines between them."""
-    shape = list(pictures[0].shape)
+    shape = list(images[0].shape)
     shape[axis] = GAP
     gap = np.ones(shape, np.float32)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis)
+    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis)
 
 
 def spread(number: int) -> list[int]:
@@ -90,12 +90,12 @@ def spread(number: int) -> list[int]:
     return [int(index) for index in wanted]
 
 
-def _keep(folder: Path, step: int, picture: NDArray[np.float32]) -> None:
+def _keep(folder: Path, step: int, image: NDArray[np.float32]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(folder, error) from error
-    write_image(folder / f"step-{step:08d}.png", picture)
+    write_image(folder / f"step-{step:08d}.png", image)
 
 
 SNAPSHOTS = "snapshots"

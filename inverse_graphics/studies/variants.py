@@ -54,9 +54,9 @@ def read_variants(path: Path | str) -> dict[str, Variant]:
     """
     document = validated(_Variants, read_document(path, RecipeError), str(path), RecipeError).root
     variants = {name: Variant(name, tuple(overrides)) for name, overrides in document.items()}
-    alike = {variant.file_name: name for name, variant in variants.items()}
-    if hidden := sorted(set(variants) - set(alike.values())):
-        twin = alike[variants[hidden[0]].file_name]
+    by_file_name = {variant.file_name: name for name, variant in variants.items()}
+    if hidden := sorted(set(variants) - set(by_file_name.values())):
+        twin = by_file_name[variants[hidden[0]].file_name]
         raise RecipeError(f"{path}: {hidden[0]!r} and {twin!r} would share their files: rename one of them")
     return variants
 

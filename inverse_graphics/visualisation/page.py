@@ -97,11 +97,11 @@ def _badge(step: int) -> str:
 def _verdict(inferred: InferredImage) -> str:
     parse = inferred.parse
     objects = "object" if parse.count == 1 else "objects"
-    judged = {None: "", True: "right", False: "wrong"}[inferred.right]
+    verdict = {None: "", True: "right", False: "wrong"}[inferred.right]
     beside = {None: "", True: ", right", False: f", truly {escape(inferred.truth)}"}[inferred.right]
     warning = f'<div class="warning">{escape(parse.warning)}</div>' if parse.warning else ""
     return (
-        f'<div class="verdict">{parse.count} {objects}<span class="{judged}">{beside}</span></div>'
+        f'<div class="verdict">{parse.count} {objects}<span class="{verdict}">{beside}</span></div>'
         f'<div class="facts">log-likelihood {parse.log_likelihood:,.0f} nats</div>{warning}'
     )
 

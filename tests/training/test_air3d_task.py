@@ -187,11 +187,11 @@ def test_an_evaluation_repeats_itself_and_shows_images_above_reconstructions() -
 
 def test_a_judge_finds_nothing_wrong_with_the_truth() -> None:
     evaluator = SceneEvaluator.sample(network_of(build_air3d_task(small())), 60, 0)
-    figures = evaluator.compare(evaluator.scenes).flat()
+    figures = evaluator.scene_metrics(evaluator.scenes).flat()
     assert figures["count_accuracy"] == figures["identity_of_all"] == 1
     assert figures["position_error_m_median"] == pytest.approx(0, abs=1e-6)
     nothing = evaluator.scenes.replace(asset=torch.full_like(evaluator.scenes.asset, -1))
-    none = evaluator.compare(nothing).flat()
+    none = evaluator.scene_metrics(nothing).flat()
     empty = float((evaluator.scenes.counts == 0).float().mean())
     assert none["count_accuracy"] == pytest.approx(empty)
 
@@ -282,7 +282,7 @@ def predicted_for_new_scenes(network: Air3D, shift: int = 0) -> float:
 
 @pytest.mark.learning
 def test_a_network_learns_in_the_sleep_phase_what_is_on_a_table() -> None:
-    """A plate, a mug or nothing, by the sleep phase alone: half a table's count is guessed right by chance."""
+    """A plate, a mug or nothing, by sleep alone: half a table's count is guessed right by chance."""
     # seen at worst over 1 to 3 seeds each on default, avx2 and avx512 with 1 and 2 threads: 4.2, 95, 1.0, 1.0
     # and 0.015
     results = [train_by_sleep(seed) for seed in range(3)]

@@ -235,10 +235,10 @@ def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
             len(space.orientation_observable)
         )
         placed = q.position.log_prob(one.position) + (2 * space.reach).log().sum()
-        turned = space.orientation_observable[one.asset] * q.visible_orientation(
+        oriented = space.orientation_observable[one.asset] * q.visible_orientation(
             one.asset, space
         ).kl_to_uniform(one.orientation)
-        each.append(named + placed + turned)
+        each.append(named + placed + oriented)
     shared, posterior = inference.kl_shared, model.camera(inference.shared.maps)
     if posterior is not None:
         width = (space.orbit_high - space.orbit_low)[space.free]

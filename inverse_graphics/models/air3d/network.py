@@ -324,8 +324,10 @@ class Air3D(nn.Module):
         """
         log_identity = posterior.identity.detach()
         named = (log_identity.exp() * log_identity).sum(-1) + math.log(len(self.space.orientation_observable))
-        turned = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
-        return named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * turned
+        rotation = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
+        return (
+            named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * rotation
+        )
 
     def _add(
         self, state: State, asset: Tensor, position: Tensor, orientation: Tensor

@@ -230,12 +230,12 @@ class ObjectPosterior(NamedTuple):
             mixture: uniform component mixed into each of the three distributions.
         """
         named = log_prob_mixture(Categorical(self.identity), asset, mixture)
-        turned = torch.where(
+        oriented = torch.where(
             space.orientation_observable[asset],
             log_prob_mixture(self.visible_orientation(asset, space), orientation, mixture),
             0.0,
         )
-        return named + log_prob_mixture(self.position, position, mixture) + turned
+        return named + log_prob_mixture(self.position, position, mixture) + oriented
 
     def visible_orientation(self, asset: Tensor, space: SceneSpace) -> Orientation | SymmetricRotations:
         """The distribution of orientations of kinds (B,), modulo their symmetry."""

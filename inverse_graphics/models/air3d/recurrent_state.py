@@ -59,13 +59,13 @@ class ObjectEncoding(NamedTuple):
             space: the scene space.
         """
         if space.floating:
-            turned = orientation.flatten(1)
+            encoded = orientation.flatten(1)
         else:
             yaw = orientation - orbit[:, 0]
-            turned = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
+            encoded = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
         kind = one_hot(asset, len(space.orientation_observable)).to(position)
         pixel = space.pixel_from_plane(position[:, None], camera)[:, 0]
-        return cls(pixel, torch.cat([kind, turned * space.orientation_observable[asset, None]], dim=-1))
+        return cls(pixel, torch.cat([kind, encoded * space.orientation_observable[asset, None]], dim=-1))
 
     @staticmethod
     def size(space: SceneSpace) -> int:

@@ -123,11 +123,11 @@ def perturb_scenes(
     wrong = draw_uniform((count, slots), generator, share) < state_perturbation.wrong_kind * share
     other = draw_integers(len(space.orientation_observable), (count, slots), generator, share)
     asset = torch.where(wrong & (scenes.asset >= 0), other, scenes.asset)
-    turned = scenes.orientation
+    rotated = scenes.orientation
     if not space.floating:
-        turned = turned + orientation * share * noise(slots)
+        rotated = rotated + orientation * share * noise(slots)
     position = moved.clamp(-space.reach, space.reach)
-    return scenes.replace(orbit=orbit, asset=asset, position=position, orientation=turned)
+    return scenes.replace(orbit=orbit, asset=asset, position=position, orientation=rotated)
 
 
 class SleepSettings(BaseModel):
