@@ -22,13 +22,21 @@ PAGES = (
     "inverse_graphics/studies",
 )
 
-FORMER_NAMES = frozenset(
-    ["Stage", "StagedScenes", "Misjudgement", "Dreams", "DayAndNight", "Said", "AtMeans", "Beginning", "GlancingModel", "Familiarity", "Drive", "Exam", "Marks", "Freedom", "Placement", "Defence", "NOTICED", "PICTURED", "TINIEST", "FEWEST", "AT_ONCE", "LaidDown", "AS_LIKELY", "GOOD", "PRODUCTS", "see", "compare", "describe", "ahead", "alike", "turn", "turns", "turned", "trust", "anywhere", "log_share", "log_defended", "recall", "remember", "remembered", "robust", "worth_of_kinds", "held_between", "leeway_nats", "follow", "push", "judged", "wished", "unshade", "unpaint", "find_until_absent", "of_one_mind", "defence", "tries", "things", "freedom"]
-)
+FORMER_NAMES = frozenset({
+    "Stage", "StagedScenes", "Misjudgement", "Dreams", "DayAndNight", "Said", "AtMeans", "Beginning",
+    "GlancingModel", "Familiarity", "Drive", "Exam", "Marks", "Freedom", "Placement", "Defence", "NOTICED",
+    "PICTURED", "TINIEST", "FEWEST", "AT_ONCE", "LaidDown", "AS_LIKELY", "GOOD", "PRODUCTS", "see",
+    "compare", "describe", "ahead", "alike", "turn", "turns", "turned", "trust", "anywhere", "log_share",
+    "log_defended", "recall", "remember", "remembered", "robust", "worth_of_kinds", "held_between",
+    "leeway_nats", "follow", "push", "judged", "wished", "unshade", "unpaint", "find_until_absent",
+    "of_one_mind", "defence", "tries", "things", "freedom",
+})  # fmt: skip
 """Identifiers that have been replaced."""
-FORMER_WORDS = frozenset(
-    ["told", "tell", "tells", "dream", "dreams", "dreamt", "asleep", "awake", "misjudge", "misjudged", "said", "says", "noticed", "pictured", "remembered", "learnt", "unshade", "unpaint", "leeway", "slowed", "blamed", "glancing", "hollow", "quiet", "tiniest"]
-)
+FORMER_WORDS = frozenset({
+    "told", "tell", "tells", "dream", "dreams", "dreamt", "asleep", "awake", "misjudge", "misjudged",
+    "said", "says", "noticed", "pictured", "remembered", "learnt", "unshade", "unpaint", "leeway", "slowed",
+    "blamed", "glancing", "hollow", "quiet", "tiniest",
+})  # fmt: skip
 """Words that no identifier contains."""
 FORMER_PROSE = re.compile(
     r"\b(dream\w*|asleep|misjudg\w*|told|learnt|by itself|laid down|hollow|blamed|leeway)\b", re.IGNORECASE
