@@ -46,11 +46,11 @@ def growth(x: Sequence[float], seconds: Sequence[float]) -> Growth:
     """
     from scipy.optimize import nnls
 
-    x, cost = np.asarray(x, float), np.asarray(seconds, float)
-    terms = np.stack([np.ones_like(x), x / x.max()], axis=1)
+    values, cost = np.asarray(x, float), np.asarray(seconds, float)
+    terms = np.stack([np.ones_like(values), values / values.max()], axis=1)
     (fixed, each), _ = nnls(terms / cost[:, None], np.ones_like(cost))
     deviation = float(np.abs((terms @ [fixed, each]) / cost - 1).max())
-    return Growth(float(fixed), float(each / x.max()), deviation, _upper_slope(x, cost))
+    return Growth(float(fixed), float(each / values.max()), deviation, _upper_slope(values, cost))
 
 
 def _upper_slope(x: np.ndarray, cost: np.ndarray) -> float:

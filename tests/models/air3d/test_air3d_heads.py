@@ -87,7 +87,7 @@ def test_once_trained_what_is_seen_is_that_of_the_cells_that_agree(votes):
     around = torch.zeros(1, 4, HEIGHT // 2, WIDTH // 2), torch.zeros(1, 2)
     for training in (False, True):
         head = attentive_head().train(training)
-        one, two = (head(Maps(map_[None], around[0]), around[1]).seen for map_ in (fine, other))
+        one, two = (head(Maps(map_[None], around[0]), around[1]).features for map_ in (fine, other))
         assert torch.allclose(one, two, atol=1e-6) == (not training)
 
 
