@@ -136,7 +136,7 @@ Network = TypeVar("Network", bound=type[nn.Module])
 
 
 def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network], Network]:
-    """A decorator that lets model folders hold a network, which is built from settings alone.
+    """Decorate a network class to register it for model folders; it is built from its settings alone.
 
     Args:
         name: of the model type.
@@ -178,7 +178,7 @@ def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: s
 
 
 def load_model(name_or_folder: str | Path, packs: Sequence[Pack] = ()) -> LoadedModel:
-    """Load a trained network and what is known of it.
+    """Load a trained network and its metadata.
 
     Args:
         name_or_folder: A shipped model's name (see `list_models`), or a model's folder.

@@ -35,7 +35,7 @@ def test_figures_of_a_box_are_those_of_geometry():
     assert measured.centroid_m == pytest.approx((0, 0, 0), abs=1e-7)
     # two faces at x = ±1 of 24 m², four of 64 m² with x uniform over [−1, 1]
     assert measured.spread_m[0] ** 2 == pytest.approx((48 * 1 + 40 / 3) / 88)
-    assert measured.colour == pytest.approx((0.2, 0.4, 0.6))
+    assert list(measured.colour) == pytest.approx([0.2, 0.4, 0.6])
     assert max(measured.colour_spread) < 1e-6
 
 
@@ -66,7 +66,7 @@ def test_order_subdivision_and_rounding_change_nothing():
         np.asarray(finer.vertices, np.float32),
         finer.faces.astype(np.int64),
         np.asarray(finer.vertex_normals, np.float32),
-        np.broadcast_to(np.float32((0.2, 0.4, 0.6)), finer.vertices.shape),
+        np.broadcast_to(mesh.colours[0], finer.vertices.shape),
     )
     rounded = [box(colour=(0.2001, 0.4, 0.6)), box((0.1 + 1e-6, 0.06, 0.08))]
     for same in (shuffled, subdivided, *rounded):
