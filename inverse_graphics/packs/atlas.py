@@ -24,6 +24,7 @@ from inverse_graphics.packs.part import (
     Floats,
     Material,
     Part,
+    Picture,
     Wrap,
     check_faces,
     from_linear,
@@ -34,6 +35,7 @@ from inverse_graphics.packs.texture import Texels, read_texture
 
 Image3 = NDArray[np.float32]
 
+MAX_UV = 1e6
 MAX_ATLAS_SIDE = 8192
 MAX_ATLAS_TEXELS = 20_000_000
 BORDER = 16
@@ -109,9 +111,10 @@ def _faces(part: Part, material: Material, textured: bool) -> _Faces:
     faces = np.zeros((len(part.corners), 3, 8))
     faces[..., :3] = part.corners
     if textured:
-        if part.uv is None or not np.isfinite(part.uv).all():
+        if part.uv is None or not (np.abs(part.uv) <= MAX_UV).all():
             raise AssetError(
-                "it has a texture but not everywhere texture coordinates: add them, or drop the texture"
+                "it has a texture but not everywhere texture coordinates, from -1,000,000 to 1,000,000: "
+                "add them, or drop the texture"
             )
         faces[..., 3:6] = 1.0 if part.colours is None else part.colours
         faces[..., 6:] = part.uv
@@ -141,7 +144,7 @@ def _tile(material: Material, pictures: dict[bytes, Texels]) -> tuple[bytes, _Ti
     for picture in (material.picture, material.glow_picture):
         texels = None
         if picture is not None:
-            content = hashlib.sha256(picture.read()).digest()
+            content = hashlib.sha256(_fetched(picture)).digest()
             digest.update(content)
             texels = pictures[content] = pictures.get(content) or read_texture(picture)
         digest.update(b"/")
@@ -159,6 +162,15 @@ def _tile(material: Material, pictures: dict[bytes, Texels]) -> tuple[bytes, _Ti
         sharp = max(1, min(BORDER, SHARP_SIDE // max(rgb.shape[:2])))
         rgb = rgb.repeat(sharp, axis=0).repeat(sharp, axis=1)
     return digest.digest(), _Tile(rgb, alpha, material.wrap)
+
+
+def _fetched(picture: Picture) -> bytes:
+    try:
+        return picture.read()
+    except AssetError:
+        raise
+    except Exception as problem:  # what a stranger's file can hold has no end
+        raise AssetError(f"{picture.name} cannot be found in its file") from problem
 
 
 def _resized(image: Image3, size: tuple[int, int]) -> Image3:
@@ -373,15 +385,16 @@ def _bordered(rgb: Image3, slot: tuple[int, int], wrap: tuple[Wrap, Wrap]) -> Im
     return rgb
 
 
+MAX_COORDINATE = 1e30
 APART = 2e-5
 """How far apart faces of opposite sides are put that lie on each other, as a share of the size."""
 
 
 def _apart(faces: _Faces) -> _Faces:
     """Move triangles that lie on each other back to back, and look different, a little to their fronts."""
-    if len(faces) < 2:
-        return faces
     corners = faces[..., :3]
+    if len(faces) < 2 or np.abs(corners).max() > MAX_COORDINATE:  # the unit's check refuses it later
+        return faces
     size = float(np.ptp(corners.reshape(-1, 3), axis=0).max()) or 1.0
     places = np.unique(np.round(corners.reshape(-1, 3) / (size * 1e-6)), axis=0, return_inverse=True)[1]
     index = places.reshape(-1, 3)

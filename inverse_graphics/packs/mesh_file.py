@@ -41,8 +41,6 @@ def read_mesh_file(folder: Path, name: str, with_materials: bool = True) -> Part
         check_faces(sum(len(part.corners) for part in read.parts))
     except AssetError:
         raise
-    except MeshFileError as problem:
-        raise AssetError(str(problem)) from problem
     except Exception as problem:  # what a stranger's file can hold has no end
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         kind = suffix.removeprefix(".").upper()

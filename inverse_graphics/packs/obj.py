@@ -137,8 +137,6 @@ def _read_statements(lines: Iterable[str]) -> _Statements:
                 said.libraries.append(line.strip()[6:].strip())
                 check_bound("material libraries", len(said.libraries), MAX_MATERIALS)
         except (ValueError, IndexError) as problem:
-            if isinstance(problem, MeshFileError):
-                raise
             raise MeshFileError(f"it has the line '{line.strip()[:60]}': expected numbers") from problem
     return said
 

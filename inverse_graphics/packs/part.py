@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inverse_graphics.errors import AssetError
+
 MAX_FACES = 200_000
 DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 """Of whatever its file gives no colour."""
@@ -21,7 +23,7 @@ Ints = NDArray[np.int64]
 Wrap = Literal["repeat", "clamp", "mirror"]
 
 
-class MeshFileError(ValueError):
+class MeshFileError(AssetError):
     """A mesh file that is broken, or beyond the bounds of a pack's object; its text is one line."""
 
 

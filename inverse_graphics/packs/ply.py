@@ -42,6 +42,7 @@ MAX_ELEMENTS = 100
 MAX_LIST = 3 * MAX_FACES
 MAX_HEADER_BYTES = 2**16
 MAX_RAGGED = 10 * MAX_FACES
+MAX_ITEMS = 2**31
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,9 @@ def read_ply(content: bytes, folder: PackFolder) -> Parts:
 def _polygon_parts(
     vertices: _Element, faces: _Element, polygons: _Lists, positions: Floats, pictures: list[Picture]
 ) -> list[Part]:
-    places, face = triangulated(polygons.values.astype(np.int64), polygons.counts, positions)
-    triangles = polygons.values.astype(np.int64)[places]
+    indices = _indices(polygons)
+    places, face = triangulated(indices, polygons.counts, positions)
+    triangles = indices[places]
     uv = _corner_uv(faces, polygons, places)
     if uv is None:
         own = [columns for names in _UV if (columns := vertices.numbers(names)) is not None]
@@ -148,6 +150,12 @@ def _polygon_parts(
     return [Part(positions[triangles], colours, uv)]
 
 
+def _indices(lists: _Lists) -> Ints:
+    if not (np.abs(lists.values) < MAX_ITEMS).all():
+        raise MeshFileError("a face names a vertex that is not there")
+    return lists.values.astype(np.int64)
+
+
 def _corner_uv(faces: _Element, polygons: _Lists, places: Ints) -> Floats | None:
     """Texture coordinates (F, 3, 2) that stand with the faces, two numbers for each corner."""
     uv = faces.lists("texcoord", "texcoords")
@@ -161,7 +169,7 @@ def _unrolled(strips: _Lists) -> Ints:
     if len(strips.values) < 3:
         return np.zeros((0, 3), np.int64)
     ends = np.cumsum(strips.counts)[:-1]
-    values = np.insert(strips.values.astype(np.int64), ends, -1)
+    values = np.insert(_indices(strips), ends, -1)
     triangles = np.lib.stride_tricks.sliding_window_view(values, 3)
     place = np.arange(len(triangles))
     starts = np.maximum.accumulate(np.where(np.r_[-1, values[:-1]] < 0, np.arange(len(values)), 0))
@@ -261,7 +269,7 @@ def _fill_from_numbers(elements: list[_Element], numbers: Floats) -> int:
             table = table.reshape(element.count, width)
             lists = [column for item, column in layout if item.count_type]
             regular = all((table[:, column] == table[:1, column]).all() for column in lists)
-        if regular:
+        if regular and layout:
             stops = [column for _, column in layout[1:]] + [width]
             for (item, column), stop in zip(layout, stops, strict=True):
                 element.columns[item.name] = (
@@ -315,7 +323,7 @@ def _set_columns(element: _Element, columns: list[list[float]], counts: list[lis
 
 def _fill_from_binary(elements: list[_Element], content: bytes, place: int, order: str) -> None:
     for element in elements:
-        if not element.count:
+        if not (element.count and element.properties):
             _set_columns(element, [[] for _ in element.properties], [[] for _ in element.properties])
             continue
         kind = _row_type(element, content, place, order)

@@ -62,7 +62,7 @@ def encoded(pixels, kind="PNG", **options):
 PICTURE = encoded(quadrants())
 
 
-def pack_of(folder: Path, files: dict, mesh: str, **entry) -> Pack:
+def pack_of(folder: Path, files: dict[str, str | bytes], mesh: str, **entry) -> Pack:
     """A pack of one object "own/thing"; files are written into it, texts as UTF-8."""
     spec = {"mesh": mesh, "unit": "m", "up_axis": "z", **entry}
     manifest = {"name": "own", "version": "1", "licence": "MIT", "objects": {"thing": spec}}

@@ -187,10 +187,8 @@ def test_containers(tmp_path):
 )
 def test_quantised_positions(tmp_path, kind, scale, normalized):
     b = Buffer()
-    part = {
-        "attributes": {"POSITION": b.add(np.round(np.array(SQUARE) * scale), kind, normalized=normalized)}
-    }
-    part |= {"indices": b.add(FLAT, "u2"), "material": 0}
+    named = {"POSITION": b.add(np.round(np.array(SQUARE) * scale), kind, normalized=normalized)}
+    part = {"attributes": named, "indices": b.add(FLAT, "u2"), "material": 0}
     size = 0.2 if normalized else 1 / scale
     content = b.glb(
         meshes=mesh(part), materials=[painted()], nodes=[{"mesh": 0, "scale": [size] * 3}],
