@@ -29,7 +29,7 @@ from inverse_graphics.families.registry import build_family
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.documents import validated
-from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
+from inverse_graphics.metrics.object_errors import ObjectErrors
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.models.air3d.network import Air3DSettings
@@ -297,10 +297,7 @@ def scene_success(
     Args:
         symmetries: of each kind that `asset` indexes.
     """
-    predicted, truth = predicted.to_float64(), truth.to_float64()
-    slots = matched_slots(predicted, truth, WITHIN_M)
-    errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
-    image = (truth.asset >= 0).nonzero()[:, 0]
+    errors, image, _ = ObjectErrors.match(predicted, truth, WITHIN_M, symmetries)
 
     def all_of(right: Tensor) -> Tensor:
         wrong = torch.zeros(len(truth.count), dtype=torch.int64)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Union
 
@@ -14,7 +12,7 @@ from inverse_graphics.errors import SceneError
 from inverse_graphics.families import single_object, table_top  # noqa: F401 - importing registers them
 from inverse_graphics.families.family import FAMILIES, SceneFamily
 from inverse_graphics.families.quantities import FamilySettings
-from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.documents import find_document, read_document, shipped_documents, validated
 from inverse_graphics.packs.pack import Pack
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def shipped_families() -> tuple[str, ...]:
     Returns:
         The names, sorted.
     """
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+    return tuple(shipped_documents("scenes", "families"))
 
 
 def read_family(name_or_path: str | Path) -> FamilySettings:
@@ -60,13 +58,7 @@ def read_family(name_or_path: str | Path) -> FamilySettings:
     Raises:
         SceneError: no such family or file, or settings that are not valid; one line.
     """
-    name = str(name_or_path)
-    shipped = shipped_families()
-    path = _folder() / f"{name}.yaml" if name in shipped else Path(name)
-    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
-        near = get_close_matches(name, shipped, n=2)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise SceneError(f"no scene family '{name}': {hint}expected {', '.join(shipped)}, or a .yaml file")
+    path = find_document(name_or_path, "scene family", shipped_documents("scenes", "families"), SceneError)
     document = read_document(path, SceneError)
     if not isinstance(document, dict):
         raise SceneError(f"{path}: expected a mapping with 'kind' and the settings of a scene family")
@@ -88,7 +80,3 @@ def load_family(name_or_path: str | Path, packs: Sequence[Pack] = ()) -> SceneFa
         AssetError: An unknown pack or object, or files that cannot be used.
     """
     return build_family(read_family(name_or_path), packs)
-
-
-def _folder() -> Path:
-    return Path(str(files("inverse_graphics.scenes"))) / "families"

@@ -46,6 +46,11 @@ class SceneParser:
         self.name, self.document = model.name, model.document
         self._reader = READERS[model.document.kind](model, resolve_device(device))
 
+    @classmethod
+    def load(cls, model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
+        """Load a parser: `load_parser`, under its former name."""
+        return load_parser(model, device)
+
     @overload
     def parse(self, images: ImageLike, names: str | None = None) -> Parse: ...  # type: ignore[overload-overlap]
 

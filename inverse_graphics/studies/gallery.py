@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from inverse_graphics.io.images import to_bytes
-from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
+from inverse_graphics.metrics.object_errors import ObjectErrors
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.packs.symmetry import Symmetry
 
@@ -135,10 +135,7 @@ class Failures:
         Args:
             names: of the kinds that `asset` counts.
         """
-        predicted, truth = predicted.to_float64(), truth.to_float64()
-        slots = matched_slots(predicted, truth, match_distance_m)
-        errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
-        image = (truth.asset >= 0).nonzero()[:, 0]
+        errors, image, slots = ObjectErrors.match(predicted, truth, match_distance_m, symmetries)
         miscounted = (predicted.count - truth.count).abs().double()
         unnamed = torch.zeros_like(miscounted).index_add(0, image, (~errors.identified).double())
         distance = torch.where(errors.found, errors.distance, 0.0).double()
