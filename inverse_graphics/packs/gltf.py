@@ -304,8 +304,8 @@ class _Document:
         if kind[1] in "iu" and (accessor.get("normalized") or as_colour):
             values = np.maximum(values / np.iinfo(kind).max, -1.0)
         if as_colour and kind != "<u1":
-            # the standard's linear light; in eight bits it would show bands, and what writes eight bits
-            # (trimesh, Open3D, MeshLab) writes image values
+            # the standard's linear light; in eight bits it would show bands, and what writes eight bits, as
+            # trimesh does, writes image values
             values[:, :3] = from_linear(np.nan_to_num(values[:, :3]))
         return values
 

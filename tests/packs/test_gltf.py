@@ -311,7 +311,7 @@ def test_white_where_a_material_says_nothing_and_grey_where_there_is_none(tmp_pa
 )
 @pytest.mark.parametrize("material", [None, {}])
 def test_colours_of_vertices_are_linear_light_but_in_eight_bits(tmp_path, width, kind, full, seen, material):
-    """Whatever writes eight bits writes image values; the standard's linear light would show bands there."""
+    """What writes eight bits, as trimesh does, writes image values: linear light would show bands there."""
     rows = np.round(np.array([[1, 0.4, 0, 0.5]] * 4)[:, :width] * full, 6)
     more = {} if kind == "f4" else {"normalized": True}
     content = square(material, attributes={"COLOR_0": (rows, kind, more)})
