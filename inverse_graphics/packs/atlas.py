@@ -25,6 +25,7 @@ from inverse_graphics.packs.part import (
     Material,
     Part,
     Picture,
+    Real,
     Wrap,
     check_faces,
     from_linear,
@@ -120,21 +121,21 @@ def _faces(part: Part, material: Material, textured: bool) -> _Faces:
         faces[..., 6:] = part.uv
     else:
         own = np.ones(3) if part.colours is None else part.colours
-        faces[..., 3:6] = _coloured(own, material.colour, material.glow)
+        faces[..., 3:6] = _coloured(own, material.colour, material.glow, np.ones(1))
     return faces
 
 
 def _coloured(
-    values: Floats, colour: tuple[float, ...], glow: tuple[float, ...], light: float | Floats = 1.0
-) -> Floats:
+    values: NDArray[Real], colour: tuple[float, ...], glow: tuple[float, ...], light: NDArray[Real]
+) -> NDArray[Real]:
     """Image values times a colour plus a glow times `light`, in linear light; unchanged ones exactly."""
     if not any(glow):
         if colour == (1.0, 1.0, 1.0):
             return values
         if values.ndim == 1 and (values == 1).all():
-            return np.array(colour)
-    linear = to_linear(values) * to_linear(np.array(colour)) + to_linear(np.array(glow)) * light
-    return from_linear(linear)
+            return np.array(colour, values.dtype)
+    factor, own = (to_linear(np.array(rgb, values.dtype)) for rgb in (colour, glow))
+    return from_linear(to_linear(values) * factor + own * light)
 
 
 def _tile(material: Material, pictures: dict[bytes, Texels]) -> tuple[bytes, _Tile]:
@@ -151,12 +152,11 @@ def _tile(material: Material, pictures: dict[bytes, Texels]) -> tuple[bytes, _Ti
         shown.append(texels)
     base, glow = shown
     rgb = np.ones((1, 1, 3), np.float32) if base is None else base.rgb
-    light = np.ones((1, 1, 3)) if glow is None else to_linear(glow.rgb.astype(np.float64))
+    light = np.ones((1, 1, 3), np.float32) if glow is None else to_linear(glow.rgb)
     if glow is not None and glow.rgb.shape != rgb.shape:
         larger = max(rgb.shape[:2], glow.rgb.shape[:2])
-        rgb, light = _resized(rgb, larger), _resized(light.astype(np.float32), larger).astype(np.float64)
-    if any(material.glow) or material.colour != (1.0, 1.0, 1.0):
-        rgb = _coloured(rgb.astype(np.float64), material.colour, material.glow, light).astype(np.float32)
+        rgb, light = _resized(rgb, larger), _resized(light, larger)
+    rgb = _coloured(rgb, material.colour, material.glow, light)
     alpha = None if base is None else base.alpha
     if material.nearest:
         sharp = max(1, min(BORDER, SHARP_SIDE // max(rgb.shape[:2])))

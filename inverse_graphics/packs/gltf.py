@@ -103,7 +103,7 @@ def _split(content: bytes) -> tuple[Json, bytes | None]:
     inline = sum(len(match.group()) for match in re.finditer(rb'"data:[^"]*"', text))
     check_bound("bytes of JSON", len(text) - inline, MAX_JSON_BYTES)
     try:
-        header = json.loads(text.decode("utf-8-sig"))
+        header = json.loads(text.rstrip(b"\0").decode("utf-8-sig"))
     except (ValueError, RecursionError) as problem:
         raise MeshFileError("it is not glTF: its JSON cannot be read") from problem
     if not isinstance(header, dict):
@@ -443,7 +443,7 @@ class _Document:
                     _WRAPS.get(sampler.get("wrapT", 10497), "repeat"),
                 ),
                 nearest=sampler.get("magFilter") == _NEAREST,
-                alpha_cut=self._alpha_cut(material, factor) if base else None,
+                alpha_cut=self._alpha_cut(material, factor, base is not None),
             ),
             uv,
         )
@@ -460,12 +460,13 @@ class _Document:
             self._remarks["parts that are wholly transparent are left out"] = None
         return bool(hidden)
 
-    def _alpha_cut(self, material: Json, factor: list[float]) -> float | None:
+    def _alpha_cut(self, material: Json, factor: list[float], pictured: bool) -> float | None:
+        """Below which alpha of its picture, if it has one, a part is not there."""
         mode = material.get("alphaMode", "OPAQUE")
         alpha = max(float(factor[3]) if len(factor) > 3 else 1.0, 1e-6)
         if mode == "MASK":
             return float(material.get("alphaCutoff", 0.5)) / alpha
-        if mode == "BLEND":
+        if mode == "BLEND" and (pictured or alpha < 1):
             self._remarks["it is partly transparent: what is not wholly transparent is drawn opaque"] = None
             return 1 / 255
         return None

@@ -93,7 +93,8 @@ def read_obj(content: bytes, folder: PackFolder, with_materials: bool) -> Parts:
                 else:
                     material = replace(paint.material, picture=None)
                     remarks.append("faces without texture coordinates are drawn in their material's Kd")
-            own_colours = None if colours is None else colours[vertices[chosen]]
+            pictured = material is not None and material.picture is not None
+            own_colours = None if colours is None or pictured else colours[vertices[chosen]]
             parts.append(Part(rows[vertices[chosen]], own_colours, own_uv, material))
     return Parts(parts, tuple(remarks))
 

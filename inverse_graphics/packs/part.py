@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ OR_ELSE = "or give a 'colour' or a 'texture' in pack.yaml"
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Wrap = Literal["repeat", "clamp", "mirror"]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 class MeshFileError(AssetError):
@@ -120,14 +121,14 @@ def decode_text(content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def from_linear(light: Floats) -> Floats:
+def from_linear(light: NDArray[Real]) -> NDArray[Real]:
     """Linear light as image values, both in [0, 1] (the sRGB transfer function, IEC 61966-2-1)."""
     light = np.clip(light, 0.0, 1.0)
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.where(light == 1, 1.0, values)  # exactly, so that white leaves a texture as it is
 
 
-def to_linear(values: Floats) -> Floats:
+def to_linear(values: NDArray[Real]) -> NDArray[Real]:
     """Image values as linear light, both in [0, 1]."""
     values = np.clip(values, 0.0, 1.0)
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

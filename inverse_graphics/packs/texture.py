@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -52,12 +53,16 @@ class PackFolder:
     def find(self, reference: str) -> str:
         """The path within the pack of a file that the file names.
 
-        Backslashes count as slashes; where no name fits exactly, one that differs in capitals only does.
+        Backslashes count as slashes; where no name fits exactly, one that differs in capitals only does. An
+        absolute path, of its author's disk, stands for the file of that name beside the file that names it.
 
         Raises:
             AssetError: It leads out of the pack: an absolute path, a drive, an address, or too many "..".
         """
         name = reference.strip().strip('"').replace("\\", "/")
+        beside = posixpath.basename(name)
+        if re.match(r"/|[A-Za-z]:", name) and self.exists(beside):
+            name = beside
         path = posixpath.normpath(posixpath.join(self.place, name))
         if not name or re.match(r"/|[A-Za-z][A-Za-z0-9+.-]*:", name) or path.startswith(".."):
             raise _outside(self.root, reference)
@@ -94,11 +99,16 @@ class PackFolder:
                 names = [child.name for child in _resolved(self.root, found or ".").iterdir()]
             except (OSError, AssetError):
                 return path
-            fits = sorted(name for name in names if name.casefold() == part.casefold())
+            fits = sorted(name for name in names if _folded(name) == _folded(part))
             if not fits:
                 return path
             found = posixpath.join(found, part if part in fits else fits[0])
         return found
+
+
+def _folded(name: str) -> str:
+    """Equal for names that differ in capitals, or in how an accent is written, as some systems do it."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _read(path: Path, folder: Path, name: str) -> bytes:

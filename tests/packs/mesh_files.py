@@ -110,9 +110,9 @@ def all_in(colour):
     return [(point, colour) for point in EVERYWHERE]
 
 
-def glb(header, data=b""):
+def glb(header, data=b"", padding=b" "):
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 4)
+    text += padding * (4 - len(text) % 4)
     data += b"\0" * (-len(data) % 4)
     chunks = struct.pack("<I4s", len(text), b"JSON") + text
     if data:
