@@ -14,7 +14,7 @@ import typer
 
 from .application import ReadableImages
 from .options import Device, Images, JsonLines, Model, named
-from .streams import STDOUT, console, json_lines, say
+from .streams import STDOUT, console, json_lines, notify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,30 +40,30 @@ def infer(
         Path | None,
         named(
             "FILE|DIR",
-            "Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
-            "beside them, the reconstruction; in 2D boxes, numbered by step.",
+            "Draw the inferred objects over the images, one file per image in DIR or all in FILE: outlines, "
+            "names and reconstruction; for 2D models, boxes numbered by step.",
         ),
     ] = None,
     scenes: Annotated[
-        Path | None, named("DIR", "Write each inferred scene as a file that `render` draws; 3D models.")
+        Path | None, named("DIR", "Write each inferred scene to a file that `render` accepts (3D models).")
     ] = None,
     write: Annotated[
         list[str] | None,
-        named("NAME=PATH", "Write the answers by a writer: json, scenes or overlay; may be given again."),
+        named("NAME=PATH", "Write results in a format: json, scenes or overlay; may be repeated."),
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Infer what images show: how many objects, which, and where.
+    """Infer the number, kinds and poses of the objects in images.
 
-    PNG, JPEG, BMP and WebP. Transparent pixels count as black. An image that cannot be read is reported on
-    stderr, the others are still inferred, and the exit status is 1.
+    Accepts PNG, JPEG, BMP and WebP; transparent pixels are treated as black. An image that cannot be read is
+    reported on stderr, the others are still processed, and the exit status is 1.
     """
     from inverse_graphics.io.images import expand_images
 
     paths = expand_images(images)
     readable = ReadableImages(paths)
     pairs = ((str(path), image) for path, image in readable)
-    first = next(pairs, None)  # before a second goes into loading a model
+    first = next(pairs, None)  # fails before a model is loaded, which takes a second
     if first is not None:
         shorthands = [("overlay", overlay), ("scenes", scenes)]
         writers = [(name, target) for name, target in shorthands if target] + _parsed_writers(write or [])
@@ -88,7 +88,7 @@ def _infer_all(
         file = stack.enter_context(json_lines(json) if json else nullcontext())
         parser = load_parser(model, device)
         if model is None:
-            say(f"model: {parser.name}, the default (--model chooses another)")
+            notify(f"model: {parser.name}, the default (--model chooses another)")
         lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None
         out = console()
         if lines:
@@ -103,7 +103,7 @@ def _infer_all(
 
 
 def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:
-    """Read values of --write such as "scenes=out/"."""
+    """Parse values of --write such as "scenes=out/"."""
     parts = [text.partition("=") for text in texts]
     if wrong := [text for text, (name, _, path) in zip(texts, parts, strict=True) if not name or not path]:
         raise typer.BadParameter(f"got {wrong[0]!r}, expected NAME=PATH", param_hint="--write")
@@ -111,7 +111,7 @@ def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def _with_progress(parses: Iterator[Parse], total: int) -> Iterable[Parse]:
-    """Show a bar on stderr where people see that and not the answers themselves."""
+    """Show a progress bar on stderr if it is a terminal and stdout, which takes the results, is not."""
     if total == 1 or not sys.stderr.isatty() or sys.stdout.isatty():
         return parses
     from rich.progress import track

@@ -81,14 +81,14 @@ FixedOrRange = Annotated[
 """A number, which fixes it, or the range [low, high] over which it is uniform."""
 
 
-def bounds(freedom: float | tuple[float, float]) -> tuple[float, float]:
+def bounds(value: float | tuple[float, float]) -> tuple[float, float]:
     """The least and the greatest value."""
-    return freedom if isinstance(freedom, tuple) else (freedom, freedom)
+    return value if isinstance(value, tuple) else (value, value)
 
 
-def middle(freedom: float | tuple[float, float]) -> float:
+def middle(value: float | tuple[float, float]) -> float:
     """The value halfway."""
-    return sum(bounds(freedom)) / 2
+    return sum(bounds(value)) / 2
 
 
 def uniform(low: Tensor, high: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

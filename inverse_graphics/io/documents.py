@@ -118,10 +118,10 @@ def validated(model: type[Model], document: Any, name: str, error: ErrorKind) ->
     try:
         return model.model_validate(document)
     except ValidationError as problem:
-        raise error(f"{name}: {describe(problem)}") from problem
+        raise error(f"{name}: {validation_message(problem)}") from problem
 
 
-def describe(problem: ValidationError) -> str:
+def validation_message(problem: ValidationError) -> str:
     """Format a pydantic error as one line: the first wrong field, what was expected and what came."""
     first, *others = problem.errors(include_url=False, include_context=False)
     field = ".".join(str(part) for part in first["loc"])

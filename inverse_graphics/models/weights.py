@@ -114,7 +114,7 @@ Network = TypeVar("Network", bound=type[nn.Module])
 
 
 def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network], Network]:
-    """A decorator that lets model folders hold a network, which is built from settings alone.
+    """Decorate a network class to register it for model folders; it is built from its settings alone.
 
     Args:
         name: of the model type.
@@ -153,7 +153,7 @@ def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: s
 
 
 def load_model(name_or_folder: str | Path) -> LoadedModel:
-    """Load a trained network and what is known of it.
+    """Load a trained network and its metadata.
 
     Args:
         name_or_folder: A shipped model's name (see `list_models`), or a model's folder.
@@ -260,5 +260,5 @@ def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> No
     if known is not None and here is not None and known != here:
         raise ModelError(
             f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "
-            f"{here[:12]}: bring back the packs that it was trained with, or train it again"
+            f"{here[:12]}: restore the packs that it was trained with, or train it again"
         )

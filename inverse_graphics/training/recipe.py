@@ -53,6 +53,7 @@ RENAMED_KEYS = {
     "objective.remembered": "objective.replay_ratio",
     "objective.memory": "objective.replay_capacity",
     "objective.robust": "objective.uniform_mixture_weight",
+    "objective.defence": "objective.defensive_mixture_weight",
     "objective.leeway_nats": "objective.misfit_scale_nats",
 }
 """Keys of recipes of version 0.1, which are still read, and their present names."""
@@ -74,7 +75,7 @@ else:
         Union[tuple(Annotated[settings, Tag(kind)] for kind, settings in ESTIMATORS.items())],  # noqa: UP007
         Discriminator(_estimator_kind),
     ]
-    """Any estimator's settings; the exact one's where no kind is named."""
+    """Settings of any estimator; `kind` is "exact" by default."""
 
 
 class EvaluationSettings(BaseModel):
@@ -101,7 +102,7 @@ class Recipe(BaseModel):
     """
 
     model_type: ClassVar[str]
-    """What it trains, as `model.kind` names it."""
+    """The model type that it trains, a value of `model.kind`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -43,7 +43,7 @@ class TrainingResult:
         folder: The run's folder.
         step: Steps done.
         seconds: Seconds of training, evaluations not counted.
-        finished: False if it was asked to stop before the last step.
+        finished: False if it was interrupted before the last step.
         history: One row per evaluation: step, seconds, and figures of training and on held-out data.
         weights: The model's folder, which `load_model` and `load_parser` take; None unless finished.
     """
@@ -92,8 +92,8 @@ def train(
         DataError: Data is missing and cannot be fetched.
         TrainingError: The folder already holds a run, or none to resume, or another recipe's; or the training
             diverged.
-        MissingExtraError: What training needs beyond inference is not installed.
-        StorageError: Something could not be written; the latest checkpoint stands.
+        MissingExtraError: The packages for training are not installed.
+        StorageError: A file could not be written; the latest checkpoint is unchanged.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -125,11 +125,11 @@ def run(
         how_to_resume: the command that continues a run, for the message of one that was stopped.
 
     Raises:
-        DeviceError: this machine has no device as the recipe names it.
-        MissingExtraError: what training needs beyond inference is not installed.
+        DeviceError: this machine does not have the recipe's device.
+        MissingExtraError: the packages for training are not installed.
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
-        StorageError: something could not be written; the latest checkpoint stands.
+        StorageError: a file could not be written; the latest checkpoint is unchanged.
 
     """
     require_extras("training", "train")

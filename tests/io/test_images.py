@@ -408,7 +408,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_could_mean_two_things_is_refused_in_one_line(case):
+def test_what_could_mean_two_objects_is_refused_in_one_line(case):
     image, message = REFUSED[case]
     with pytest.raises(ImageError, match=message) as refused:
         as_image(image, "image '7'")
