@@ -26,7 +26,7 @@ from inverse_graphics.packs.part import (
     MeshFileError,
     Part,
     Parts,
-    Picture,
+    TextureImage,
     Wrap,
     check_bound,
     check_faces,
@@ -41,7 +41,7 @@ MAX_ITEMS = 4_000_000
 MAX_TARGETS = 100
 MAX_PLACED = 5000
 
-READ = frozenset(
+SUPPORTED = frozenset(
     {
         "EXT_mesh_gpu_instancing", "EXT_texture_webp", "KHR_materials_emissive_strength",
         "KHR_materials_pbrSpecularGlossiness", "KHR_materials_unlit", "KHR_mesh_quantization",
@@ -49,7 +49,7 @@ READ = frozenset(
     }
 )  # fmt: skip
 """Extensions that are read."""
-HARMLESS = frozenset(
+IGNORED = frozenset(
     {
         "KHR_animation_pointer", "KHR_lights_punctual", "KHR_materials_anisotropy", "KHR_materials_clearcoat",
         "KHR_materials_diffuse_transmission", "KHR_materials_dispersion", "KHR_materials_ior",
@@ -72,7 +72,7 @@ def read_gltf(content: bytes, folder: PackFolder) -> Parts:
 
     Args:
         content: Of the file.
-        folder: Where it lies; buffers and pictures that it names are found from there.
+        folder: Where it lies; buffers and images that it names are found from there.
 
     Raises:
         MeshFileError: broken, beyond the bounds, or in need of an extension that is not read.
@@ -124,7 +124,7 @@ def _entry(value: Json, key: str) -> Json:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Triangles (F, 3) into the rows of the attributes, and their look; uv: (V, 2), v up, or None."""
+    """Triangles (F, 3) into the rows of the attributes, and their material; uv: (V, 2), v up, or None."""
 
     triangles: Ints
     attributes: dict[str, Floats]
@@ -176,7 +176,8 @@ class _Document:
 
     def _check_extensions(self) -> None:
         needed = self._header.get("extensionsRequired", [])
-        unknown = sorted(str(name)[:60] for name in needed if name not in READ | HARMLESS | set(_PICTURES))
+        known = SUPPORTED | IGNORED | set(_IMAGE_FORMATS)
+        unknown = sorted(str(name)[:60] for name in needed if name not in known)
         if unknown:
             raise MeshFileError(
                 f"it needs the glTF extension {', '.join(unknown)[:150]}: export it without compression and "
@@ -354,7 +355,7 @@ class _Document:
         assert isinstance(index, int)
         if index not in self._buffers:
             uri = buffer.get("uri")
-            content = self._chunk if uri is None else self._fetch(str(uri))
+            content = self._chunk if uri is None else self._read_uri(str(uri))
             length = _whole(buffer, "byteLength")
             if content is None and buffer.get("extensions"):
                 names = ", ".join(buffer["extensions"])[:60]
@@ -366,7 +367,7 @@ class _Document:
             self._buffers[index] = content
         return self._buffers[index]
 
-    def _fetch(self, uri: str) -> bytes:
+    def _read_uri(self, uri: str) -> bytes:
         if uri.startswith("data:"):
             try:
                 return base64.b64decode(uri.partition("base64,")[2] + "==")
@@ -408,7 +409,7 @@ class _Document:
     def _material(
         self, primitive: Json, attributes: dict[str, Floats]
     ) -> tuple[Material | None, Floats | None]:
-        """The look of a part, and the texture coordinates (V, 2) of its picture, v pointing up."""
+        """The material of a part, and the texture coordinates (V, 2) of its image, v pointing up."""
         if "material" not in primitive:
             white = Material() if "COLOR_0" in attributes else None
             return white, self._uv({}, attributes)
@@ -419,25 +420,25 @@ class _Document:
         factor = surface.get("diffuseFactor" if glossy else "baseColorFactor", [1, 1, 1, 1])
         texture = _entry(surface, "diffuseTexture" if glossy else "baseColorTexture")
         strength = _entry(extensions, "KHR_materials_emissive_strength").get("emissiveStrength", 1.0)
-        glow = np.array(_numbers(material.get("emissiveFactor", [0, 0, 0]), 3)) * float(strength)
-        glow_texture = _entry(material, "emissiveTexture") if glow.any() else {}
+        emission = np.array(_numbers(material.get("emissiveFactor", [0, 0, 0]), 3)) * float(strength)
+        emissive_texture = _entry(material, "emissiveTexture") if emission.any() else {}
         if "KHR_materials_unlit" in extensions:
             self._remarks["it is unlit by its file: it is drawn in the scene's light all the same"] = None
         if "KHR_materials_transmission" in extensions:
             self._remarks["it is see-through by its file: it is drawn opaque"] = None
-        base, sampler = self._picture(texture)
-        emitted, glow_sampler = self._picture(glow_texture)
-        uv = self._uv(texture or glow_texture, attributes)
-        if base and emitted and _mapping(texture) != _mapping(glow_texture):
-            self._remarks["its emissive picture lies otherwise than its colours: it is left out"] = None
-            emitted, glow = None, np.zeros(3)
-        sampler = sampler if base else glow_sampler
+        base, sampler = self._texture_image(texture)
+        emitted, emissive_sampler = self._texture_image(emissive_texture)
+        uv = self._uv(texture or emissive_texture, attributes)
+        if base and emitted and _mapping(texture) != _mapping(emissive_texture):
+            self._remarks["its emissive image lies otherwise than its colours: it is left out"] = None
+            emitted, emission = None, np.zeros(3)
+        sampler = sampler if base else emissive_sampler
         return (
             Material(
                 colour=_image_values(np.array(_numbers(factor, 3))),
-                picture=base,
-                glow=_image_values(glow),
-                glow_picture=emitted,
+                image=base,
+                emission=_image_values(emission),
+                emission_image=emitted,
                 wrap=(
                     _WRAPS.get(sampler.get("wrapS", 10497), "repeat"),
                     _WRAPS.get(sampler.get("wrapT", 10497), "repeat"),
@@ -460,13 +461,13 @@ class _Document:
             self._remarks["parts that are wholly transparent are left out"] = None
         return bool(hidden)
 
-    def _alpha_cut(self, material: Json, factor: list[float], pictured: bool) -> float | None:
-        """Below which alpha of its picture, if it has one, a part is not there."""
+    def _alpha_cut(self, material: Json, factor: list[float], has_image: bool) -> float | None:
+        """Below which alpha of its image, if it has one, a part is not there."""
         mode = material.get("alphaMode", "OPAQUE")
         alpha = max(float(factor[3]) if len(factor) > 3 else 1.0, 1e-6)
         if mode == "MASK":
             return float(material.get("alphaCutoff", 0.5)) / alpha
-        if mode == "BLEND" and (pictured or alpha < 1):
+        if mode == "BLEND" and (has_image or alpha < 1):
             self._remarks["it is partly transparent: what is not wholly transparent is drawn opaque"] = None
             return 1 / 255
         return None
@@ -483,8 +484,8 @@ class _Document:
             values = np.stack([cosine * u + sine * v, cosine * v - sine * u], axis=-1) + offset
         return np.stack([values[:, 0], 1.0 - values[:, 1]], axis=-1)
 
-    def _picture(self, texture: Json) -> tuple[Picture | None, Json]:
-        """The picture of a texture, and its sampler."""
+    def _texture_image(self, texture: Json) -> tuple[TextureImage | None, Json]:
+        """The image of a texture, and its sampler."""
         if not texture:
             return None, {}
         entry = self._item("textures", texture.get("index"))
@@ -494,20 +495,22 @@ class _Document:
             source = extensions["EXT_texture_webp"].get("source")
         if source is None:
             names = ", ".join(extensions)[:60] or "no extension"
-            what = " and ".join(_PICTURES[name] for name in extensions if name in _PICTURES)
-            raise MeshFileError(f"its picture is in {what or 'no file'} ({names}): export it as PNG or JPEG")
+            what = " and ".join(_IMAGE_FORMATS[name] for name in extensions if name in _IMAGE_FORMATS)
+            raise MeshFileError(f"its image is in {what or 'no file'} ({names}): export it as PNG or JPEG")
         image = self._item("images", source)
         if "bufferView" in image:
-            return Picture(f"its image {source}", lambda: bytes(self._view(image["bufferView"])[0])), sampler
+            return TextureImage(
+                f"its image {source}", lambda: bytes(self._view(image["bufferView"])[0])
+            ), sampler
         uri = str(image.get("uri", ""))
         name = f"its image {source}" if uri.startswith("data:") else f"texture '{uri[:80]}'"
-        return Picture(name, lambda: self._fetch(uri)), sampler
+        return TextureImage(name, lambda: self._read_uri(uri)), sampler
 
 
-_PICTURES = {
+_IMAGE_FORMATS = {
     "KHR_texture_basisu": "KTX2", "EXT_texture_avif": "AVIF", "MSFT_texture_dds": "DDS",
 }  # fmt: skip
-"""Extensions for pictures of kinds that are not read; needed only where a picture gives the colour."""
+"""Extensions for images of kinds that are not read; needed only where an image gives the colour."""
 
 
 def _mapping(texture: Json) -> tuple[int, tuple[float, float], float, tuple[float, float]]:

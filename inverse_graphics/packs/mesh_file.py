@@ -18,7 +18,7 @@ SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 
 
 def read_mesh_file(folder: Path, name: str, with_materials: bool = True) -> Parts:
-    """Read a mesh inside `folder`; its pictures are fetched when they are needed.
+    """Read a mesh inside `folder`; its images are fetched when they are needed.
 
     Args:
         folder: The pack's.

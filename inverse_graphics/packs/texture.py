@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inverse_graphics.errors import AssetError, ImageError
 from inverse_graphics.io.images import TEXTURE_FORMATS, decode_image
-from inverse_graphics.packs.part import Picture
+from inverse_graphics.packs.part import TextureImage
 
 MAX_FILE_BYTES = 32 * 2**20
 COMPANIONS = (
@@ -88,9 +88,9 @@ class PackFolder:
             )
         return _read(_resolved(self.root, name), self.root, name)
 
-    def picture(self, reference: str) -> Picture:
+    def image(self, reference: str) -> TextureImage:
         """An image that the file names."""
-        return Picture(f"texture '{shown(reference)}'", lambda: self.read(reference))
+        return TextureImage(f"texture '{shown(reference)}'", lambda: self.read(reference))
 
     def _whatever_its_capitals(self, path: str) -> str:
         found = ""
@@ -99,14 +99,14 @@ class PackFolder:
                 names = [child.name for child in _resolved(self.root, found or ".").iterdir()]
             except (OSError, AssetError):
                 return path
-            fits = sorted(name for name in names if _folded(name) == _folded(part))
+            fits = sorted(name for name in names if _normalised(name) == _normalised(part))
             if not fits:
                 return path
             found = posixpath.join(found, part if part in fits else fits[0])
         return found
 
 
-def _folded(name: str) -> str:
+def _normalised(name: str) -> str:
     """Equal for names that differ in capitals, or in how an accent is written, as some systems do it."""
     return unicodedata.normalize("NFC", name).casefold()
 
@@ -167,7 +167,7 @@ class Texels:
     alpha: NDArray[np.float32] | None
 
 
-def read_texture(picture: Picture) -> Texels:
+def read_texture(image: TextureImage) -> Texels:
     """Fetch and decode a texture.
 
     Raises:
@@ -175,7 +175,7 @@ def read_texture(picture: Picture) -> Texels:
     """
     try:
         pixels = decode_image(
-            picture.read(), picture.name, formats=TEXTURE_FORMATS, sides=(1, MAX_TEXTURE_SIDE), upright=False
+            image.read(), image.name, formats=TEXTURE_FORMATS, sides=(1, MAX_TEXTURE_SIDE), upright=False
         )
     except ImageError as problem:
         raise AssetError(str(problem)) from problem

@@ -29,6 +29,7 @@ from mesh_files import (
 )
 
 from inverse_graphics.errors import AssetError
+from inverse_graphics.packs import atlas
 
 FLAT = np.ravel(TRIANGLES)
 
@@ -522,6 +523,13 @@ def test_a_large_texture_beside_others_is_reduced(tmp_path):
     assert own.remarks("thing")[0].endswith("its textures are reduced to 1/2 of their size")
 
 
+def test_textures_are_bounded_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(atlas, "MAX_TEXELS", 5000)
+    b, header = halves([pictured(), pictured(baseColorFactor=[0.5, 0.5, 0.5, 1])])
+    with pytest.raises(AssetError, match="it has 8,192 texels in its textures: expected at most 5,000"):
+        pack(tmp_path, b.glb(**header)).mesh("thing")
+
+
 def test_pictures_beside_the_file_and_of_other_kinds(tmp_path):
     for uri, name in (
         ("wood%20grain.png", "wood grain.png"),
@@ -542,7 +550,7 @@ def test_pictures_that_give_no_colour_are_not_opened(tmp_path):
     ktx = b"\xabKTX 20\xbb\r\n\x1a\n" + bytes(64)
     content = square(painted(normalTexture={"index": 0}), picture=ktx, textures=textures)
     check_seen(pack(tmp_path, content), all_in(RED))
-    with pytest.raises(AssetError, match=r"its picture is in KTX2 .KHR_texture_basisu.: export it as PNG"):
+    with pytest.raises(AssetError, match=r"its image is in KTX2 .KHR_texture_basisu.: export it as PNG"):
         pack(tmp_path, square(pictured(), picture=ktx, textures=textures)).mesh("thing")
 
 

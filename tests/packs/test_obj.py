@@ -23,7 +23,7 @@ from mesh_files import (
 
 from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.pack import _warn_once
-from inverse_graphics.packs.part import triangulated
+from inverse_graphics.packs.part import triangulate
 
 VT = "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
 
@@ -116,7 +116,7 @@ def test_the_triangles_of_any_polygon_cover_it_once(radius, tilt, backwards):
     flat = np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1) * np.array(radius)[:, None] + [0.3, 9, 0]
     c, s = np.cos(tilt), np.sin(tilt)
     corners = flat[:: -1 if backwards else 1] @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
-    triangles, _ = triangulated(np.arange(len(corners)), np.array([len(corners)]), corners)
+    triangles, _ = triangulate(np.arange(len(corners)), np.array([len(corners)]), corners)
     areas = np.cross(*(corners[triangles[:, i]] - corners[triangles[:, 0]] for i in (1, 2)))
     whole = np.cross(corners - corners[0], np.roll(corners, -1, axis=0) - corners[0]).sum(axis=0)
     np.testing.assert_allclose(areas.sum(axis=0), whole, atol=1e-9)
