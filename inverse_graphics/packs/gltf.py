@@ -11,8 +11,9 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -157,6 +158,7 @@ class _Document:
 
     def __init__(self, header: Json, chunk: bytes | None, folder: PackFolder) -> None:
         self._header, self._chunk, self._folder = header, chunk, folder
+        self._lists: dict[str, list[Json]] = {}
         self._buffers: dict[int, bytes] = {}
         self._decoded: dict[tuple[int, bool], Floats] = {}
         self._remarks: dict[str, None] = {}
@@ -185,10 +187,12 @@ class _Document:
             )
 
     def _list(self, key: str) -> list[Json]:
-        values = self._header.get(key, [])
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-            raise MeshFileError(f"its '{key}' is not a list of objects: expected glTF 2.0")
-        return values
+        if key not in self._lists:
+            values = self._header.get(key, [])
+            if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+                raise MeshFileError(f"its '{key}' is not a list of objects: expected glTF 2.0")
+            self._lists[key] = values
+        return self._lists[key]
 
     def _item(self, key: str, index: object) -> Json:
         values = self._list(key)
@@ -219,6 +223,7 @@ class _Document:
                     yield shape.placed(transform)
 
     def _places(self) -> dict[int, Floats]:
+        """The nodes of the scene, each once, with their transforms (4, 4) to the scene."""
         scenes, nodes = self._list("scenes"), self._list("nodes")
         if scenes:
             roots = self._item("scenes", self._header.get("scene", 0)).get("nodes", [])
@@ -291,6 +296,7 @@ class _Document:
         return self._decoded[index, as_colour]
 
     def _decode(self, accessor: Json, index: int, as_colour: bool) -> Floats:
+        """Colours are image values."""
         count, width = _whole(accessor, "count"), _WIDTHS.get(accessor.get("type", ""), 0)
         kind = _TYPES.get(accessor.get("componentType", 0))
         if not width or kind is None:
@@ -494,17 +500,21 @@ class _Document:
         if source is None and "EXT_texture_webp" in extensions:
             source = extensions["EXT_texture_webp"].get("source")
         if source is None:
-            names = ", ".join(extensions)[:60] or "no extension"
-            what = " and ".join(_IMAGE_FORMATS[name] for name in extensions if name in _IMAGE_FORMATS)
-            raise MeshFileError(f"its image is in {what or 'no file'} ({names}): export it as PNG or JPEG")
+            return TextureImage("its image", partial(_refuse_image, tuple(extensions))), sampler
         image = self._item("images", source)
         if "bufferView" in image:
-            return TextureImage(
-                f"its image {source}", lambda: bytes(self._view(image["bufferView"])[0])
-            ), sampler
+            view = image["bufferView"]
+            return TextureImage(f"its image {source}", lambda: bytes(self._view(view)[0])), sampler
         uri = str(image.get("uri", ""))
         name = f"its image {source}" if uri.startswith("data:") else f"texture '{uri[:80]}'"
         return TextureImage(name, lambda: self._read_uri(uri)), sampler
+
+
+def _refuse_image(extensions: Sequence[str]) -> bytes:
+    """Refuse an image when it is needed."""
+    names = ", ".join(extensions)[:60] or "no extension"
+    what = " and ".join(_IMAGE_FORMATS[name] for name in extensions if name in _IMAGE_FORMATS)
+    raise MeshFileError(f"its image is in {what or 'no file'} ({names}): export it as PNG or JPEG")
 
 
 _IMAGE_FORMATS = {

@@ -552,6 +552,7 @@ def test_pictures_that_give_no_colour_are_not_opened(tmp_path):
     check_seen(pack(tmp_path, content), all_in(RED))
     with pytest.raises(AssetError, match=r"its image is in KTX2 .KHR_texture_basisu.: export it as PNG"):
         pack(tmp_path, square(pictured(), picture=ktx, textures=textures)).mesh("thing")
+    check_seen(pack_of(tmp_path, {"own.png": PICTURE}, "thing.glb", texture="own.png"), quarters())
 
 
 def test_faces_back_to_back_show_each_its_own_side(tmp_path):
