@@ -77,6 +77,7 @@ class Parse:
         observation: (H, W, 3) float32 in [0, 1], the image at the model's own resolution.
         reconstruction: The same size, the inferred scene rendered.
         prefixes: (count + 1, H, W, 3), the reconstruction after the first 0, 1, … objects.
+        pixels: (H, W, 3) float32 in [0, 1], the image as it was given, unless its name is that of a file.
         scene: The inferred scene, its picture as large as the image, or as large as a scene's can be; None in
             2D.
     """
@@ -93,6 +94,7 @@ class Parse:
     reconstruction: NDArray[np.float32]
     prefixes: NDArray[np.float32]
     scene: Scene | None = None
+    pixels: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"Parse({self.image!r}, count={self.count}, objects=[{', '.join(map(str, self.objects))}])"

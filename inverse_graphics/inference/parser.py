@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import cast, overload
@@ -99,15 +101,15 @@ class SceneParser:
         Raises:
             ImageError: An image cannot be read or could mean two things.
         """
-        batch: list[ResizedImage] = []
-        for name, image in images:
-            pixels = as_image(image, f"image '{name}'")
-            batch.append(ResizedImage(name, *self._reader.resize(pixels)))
-            if len(batch) == BATCH_SIZE:
-                yield from self._reader.read(batch)
-                batch = []
-        if batch:
-            yield from self._reader.read(batch)
+        pairs = iter(images)
+        while several := list(islice(pairs, BATCH_SIZE)):
+            batch, held = [], []
+            for name, image in several:
+                pixels = as_image(image, f"image '{name}'")
+                batch.append(ResizedImage(name, *self._reader.resize(pixels)))
+                held.append(None if Path(name).is_file() else pixels)
+            for parse, pixels_given in zip(self._reader.read(batch), held, strict=True):
+                yield replace(parse, pixels=pixels_given)
 
 
 def load_parser(
