@@ -1,7 +1,7 @@
 """The scene description: frozen, validated pydantic models.
 
 Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as in an image file
-divided by 255. Forms that people find easier (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted.
+divided by 255. Simpler forms (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted.
 """
 
 from __future__ import annotations
