@@ -1,6 +1,6 @@
 """Storage of data files: shipped arrays, local files, and downloads.
 
-A published file is searched in a folder that the user names, then in the user's cache, and is else fetched
+A published file is searched in a folder that the user names, then in the user's cache, and otherwise fetched
 over https from public mirrors, bounded in time and size, and verified before it is stored. Arrays that ship
 with the package, in assets/data, have MNIST's idx format: a typed array after a short big-endian header.
 """

@@ -82,9 +82,9 @@ def make_differentiable_engine(
     Args:
         name: of the engine.
         library: the meshes that it renders.
-        samples: along each side of a pixel, None for the engine's default.
-        workers: processes that render for an engine without gradients, 0 for this one only.
-        settings: of differences.
+        samples: number of samples along each side of a pixel; None for the engine's default.
+        workers: worker processes for an engine without gradients; 0 to render in this process.
+        settings: of finite differences; None for the defaults.
 
     Raises:
         EngineError: no engine has that name, or it does not work here; the message lists those that do.

@@ -46,7 +46,7 @@ class Problem(BaseModel, ABC):
     """A sequence problem: inputs, targets and their difficulty.
 
     Attributes:
-        difficulty: the measure of an input's difficulty, in a few words.
+        difficulty: what measures the difficulty of an input, for labels of plots.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

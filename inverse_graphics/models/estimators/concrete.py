@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inverse_graphics.models.air2d.network import Air2D
 
 FLOOR = 1e-30
-"""So small that no presence is ever truncated."""
+"""Floor of relaxed weights, so small that no presence is ever truncated."""
 
 
 class RenderingModel(AirModel, Protocol):

@@ -138,7 +138,7 @@ class Table:
 
 
 def check_assets(asset: Tensor, library: MeshLibrary) -> None:
-    """Refuse indices that no mesh has.
+    """Check the indices of meshes.
 
     Raises:
         EngineError: an index of `asset` is neither −1 nor a mesh of the library.
