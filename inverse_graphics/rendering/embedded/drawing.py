@@ -29,7 +29,7 @@ def draw(
     fragments, crossings = visibility.fragments, visibility.crossings
     covered = fragments[: visibility.covered]
     rgb, depth, moved = shade(parameters, covered, corners, textures, slopes)
-    if slopes == "picture" and moved.requires_grad:
+    if slopes == "image" and moved.requires_grad:
         rgb = rgb - (between_pixels(rgb.detach(), covered, crossings) * moved[:, None]).sum(dim=0)
     centres = torch.cat([rgb, depth[None], torch.ones_like(depth)[None]])
     values = torch.nn.functional.pad(centres, (0, len(fragments) - visibility.covered))
