@@ -30,7 +30,7 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Te
 """What `as_image` converts: a path, a Pillow image, an array or a tensor."""
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP"}
-"""Formats by suffix, for writing; for reading, the format is detected from the contents."""
+"""The formats read and written, by suffix; reading goes by the contents, not by the name."""
 MIN_SIDE = 8
 MAX_SIDE = 8192
 MAX_PIXELS = 40_000_000

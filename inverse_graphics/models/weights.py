@@ -255,7 +255,7 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
 
 
 def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> None:
-    """Check that the asset packs are those of training: with other meshes predictions are silently wrong."""
+    """Check that the asset packs are those of training: with other meshes a network silently fails."""
     known, here = document.asset_pack_sha256, getattr(module, "packs_hash", None)
     if known is not None and here is not None and known != here:
         raise ModelError(
