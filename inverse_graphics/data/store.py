@@ -215,7 +215,7 @@ class Resource:
     Attributes:
         name: its path in a data folder, without .gz, such as "mnist/train-images-idx3-ubyte".
         sha256: of the *unpacked* bytes, so that any compression is accepted.
-        size: likewise, bytes.
+        size: of the unpacked bytes.
         urls: of gzip copies, in the order in which they are requested.
     """
 

@@ -247,7 +247,7 @@ def _decoding(name: str) -> Iterator[None]:
         raise
     except Exception as problem:  # decoders raise many kinds of exception
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
-        raise ImageError(f"{name} is damaged or cut off: {reason}; provide a whole file") from problem
+        raise ImageError(f"{name} is damaged or cut off: {reason}; provide a complete file") from problem
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:

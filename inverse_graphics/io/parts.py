@@ -154,7 +154,7 @@ def begin_set(path: Path, wanted: Document, what: str, state: frozenset[str]) ->
         return found
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder} is not empty and no {what}: choose another folder")
+            raise DataError(f"{folder} is not empty and not a {what}: choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise storage_error(folder, problem) from problem
@@ -171,7 +171,7 @@ def read_complete_set(
         path: of the document.
         kind: of the document.
         what: the name of the data set in messages.
-        complete: whether all parts are there, by the document.
+        complete: whether the document states that all parts exist.
 
     Raises:
         DataError: there is no data set, or it is damaged or not complete.
@@ -182,7 +182,7 @@ def read_complete_set(
             f"no {what} in {path.parent}: expected a folder that `inverse-graphics data make` made"
         )
     if not complete(document):
-        raise DataError(f"the {what} in {path.parent} is not complete: make it again, which goes on")
+        raise DataError(f"the {what} in {path.parent} is not complete: repeat the command that makes it")
     return document
 
 
@@ -243,7 +243,7 @@ def _made_by_workers(
             yield future.result()
     except BrokenProcessPool as problem:
         raise DataError(
-            "a worker was killed, perhaps for want of memory: "
+            "a worker was killed, perhaps because memory was exhausted: "
             "the same command with fewer workers makes what is missing"
         ) from problem
     finally:

@@ -67,7 +67,7 @@ class OutlierModel(PixelNoise):
 
 @NOISES.register("outliers")
 class OutlierNoise(NoiseSettings):
-    """Gaussian noise with outliers."""
+    """Settings of Gaussian noise with outliers."""
 
     kind: Literal["outliers"] = "outliers"
     share: float = Field(0.01, gt=0, lt=1, description="share of pixels that are outliers")

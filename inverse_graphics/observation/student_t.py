@@ -57,7 +57,7 @@ class StudentTModel(PixelNoise):
 
 @NOISES.register("student_t")
 class StudentTNoise(NoiseSettings):
-    """Student's t noise."""
+    """Settings of Student's t noise."""
 
     kind: Literal["student_t"] = "student_t"
     degrees_of_freedom: float = Field(4.0, gt=0, le=1000, description="ν: the smaller, the heavier the tails")

@@ -191,7 +191,7 @@ class Table(_Frozen):
 
 
 class Background(_Frozen):
-    """What is behind everything.
+    """The background of the image.
 
     Attributes:
         colour: RGB in [0, 1].
@@ -201,14 +201,14 @@ class Background(_Frozen):
 
 
 class Scene(_Frozen):
-    """All that an image depends on.
+    """A complete scene: everything that determines its image.
 
     Attributes:
         camera: The camera.
         objects: At most 64 objects.
         light: The light.
         table: The table; None for none.
-        background: What is behind everything.
+        background: The background, visible where there is neither object nor table.
     """
 
     camera: Camera

@@ -79,7 +79,7 @@ class Problem(BaseModel, ABC):
         """
 
     def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample `size` test sequences; by default as `draw` does: repeated sequences are very improbable."""
+        """Sample `size` test sequences; by default by `draw`, as repeated sequences are very improbable."""
         return self.draw(size, rng)
 
 

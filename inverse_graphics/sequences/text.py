@@ -67,7 +67,7 @@ class Text(Problem):
 
     @cached_property
     def content(self) -> NDArray[np.uint8]:
-        """All bytes.
+        """The bytes of the file.
 
         Raises:
             DataError: the file cannot be read, or is too short.

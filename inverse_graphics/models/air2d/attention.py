@@ -44,7 +44,7 @@ def read_window(images: Tensor, where: Tensor, size: int) -> Tensor:
 
 
 def write_window(glimpses: Tensor, where: Tensor, height: int, width: int) -> Tensor:
-    """Draw a glimpse into the window of an empty image: (B, height, width).
+    """Write a glimpse to the window of an empty image: (B, height, width).
 
     Args:
         glimpses: (B, size, size).

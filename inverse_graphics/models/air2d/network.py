@@ -1,7 +1,7 @@
 """AIR for images of objects in the plane: multi-MNIST and its like.
 
 An object is a window (where) and its appearance (what), decoded to a glimpse; objects add up, or occlude what
-is behind them. A step sees the image, or its difference from the reconstruction so far (difference-AIR).
+is behind them. A step reads the image, or its difference from the reconstruction so far (difference-AIR).
 Source: Eslami et al. 2016, sections 2.2 and 3.1; for DAIR, the paragraph on strong generalisation.
 """
 

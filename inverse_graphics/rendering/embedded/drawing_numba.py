@@ -308,7 +308,7 @@ def _texture(
 
 @inner
 def _distance(row: Floats, crossings: Rows, n: int, places: Floats, ends: Floats) -> tuple[float, float]:
-    """Where an edge crosses between two pixel centres, and the denominator of that quotient.
+    """The position of an edge between two pixel centres, and the denominator of that quotient.
 
     Args:
         ends: (3, 2), for start and end of the edge: along the two pixels, across them, z; the first two times

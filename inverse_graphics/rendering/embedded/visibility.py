@@ -67,7 +67,7 @@ Args:
     topology: their edges.
     parameters: (L, ≥ 12), from `layer_parameters`.
     mesh: (L,), the mesh in each layer, −1 for an empty slot.
-    clipping: the image's size, and the depths that are drawn.
+    clipping: the image's size, and the range of rendered depths.
 """
 
 

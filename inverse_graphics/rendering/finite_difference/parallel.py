@@ -84,7 +84,7 @@ class _Worker:
 
 
 class ParallelDifferences:
-    """As `LayerDifferences`, by `workers` processes that start immediately.
+    """`LayerDifferences` in `workers` processes that start immediately.
 
     Raises:
         EngineError: fewer than one worker.
