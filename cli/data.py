@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import add, answer, new_group
-from .options import Device, Engine, Json, Packs, Seed, named, number
+from .options import Device, Engine, FamilyPacks, Json, Seed, loaded_packs, named, number
 from .streams import advancing, console, notify
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def make(
     ] = 0.0,
     engine: Engine = "embedded",
     workers: Annotated[int | None, number("Number of processes; default one per core.", 1, 1024)] = None,
-    packs: Packs = None,
+    packs: FamilyPacks = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -151,14 +151,16 @@ def make(
         from inverse_graphics.families.dataset import DatasetSettings
         from inverse_graphics.families.dataset_making import make_dataset
         from inverse_graphics.families.registry import read_family
-        from inverse_graphics.packs.pack import load_pack
 
         _refuse("kinds of images", {"--set": overrides, "--share": share})
         wanted = DatasetSettings(
-            family=read_family(family), images=images, seed=seed, sigma=sigma, engine=engine
+            family=read_family(family).with_packs(loaded_packs(packs)),
+            images=images,
+            seed=seed,
+            sigma=sigma,
+            engine=engine,
         )
-        loaded = [load_pack(folder) for folder in packs or ()]
-        make = partial(make_dataset, wanted, out, processes, loaded, device=device)
+        make = partial(make_dataset, wanted, out, processes, device=device)
         _make(wanted.parts(out), make, json)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import ReadableImages
-from .options import Device, Images, JsonLines, Model, named
+from .options import Device, Images, JsonLines, Model, ModelPacks, loaded_packs, named
 from .streams import STDOUT, console, json_lines, notify
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inverse_graphics.inference.parse import Parse
+    from inverse_graphics.packs.pack import Pack
 
 EXAMPLES = """\
 inverse-graphics infer table.png
@@ -52,6 +53,7 @@ def infer(
         named("NAME=PATH", "Write results in a format: json, scenes or overlay; may be repeated."),
     ] = None,
     device: Device = "cpu",
+    packs: ModelPacks = None,
 ) -> None:
     """Infer the number, kinds and poses of the objects in images.
 
@@ -67,7 +69,7 @@ def infer(
     if first is not None:
         shorthands = [("overlay", overlay), ("scenes", scenes)]
         writers = [(name, target) for name, target in shorthands if target] + _parsed_writers(write or [])
-        _infer_all(chain([first], pairs), paths, model, json, writers, device)
+        _infer_all(chain([first], pairs), paths, model, json, writers, device, loaded_packs(packs))
     readable.exit_if_failed()
 
 
@@ -78,6 +80,7 @@ def _infer_all(
     json: str | None,
     writers: Sequence[tuple[str, Path]],
     device: str,
+    packs: Sequence[Pack],
 ) -> None:
     from inverse_graphics.inference.parser import load_parser
     from inverse_graphics.interchange.writers import open_writer
@@ -86,7 +89,7 @@ def _infer_all(
     with ExitStack() as stack:
         write = [stack.enter_context(open_writer(name, target, len(paths))) for name, target in writers]
         file = stack.enter_context(json_lines(json) if json else nullcontext())
-        parser = load_parser(model, device)
+        parser = load_parser(model, device, packs)
         if model is None:
             notify(f"model: {parser.name}, the default (--model chooses another)")
         lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None

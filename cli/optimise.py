@@ -13,7 +13,7 @@ import typer
 from inverse_graphics.errors import ModelError
 
 from .application import ReadableImages
-from .options import Device, Images, JsonLines, Seed, named, number
+from .options import Device, Images, JsonLines, Packs, Seed, loaded_packs, named, number
 from .streams import STDOUT, advancing, console, json_lines, notify
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ inverse-graphics optimise table.png --restarts 4 --steps 300 --seed 1 --out foun
 inverse-graphics optimise images/ --start network --json - | jq .log_likelihood
 inverse-graphics optimise table.png --engine open3d --restarts 2 --workers 2
 inverse-graphics optimise cube.png --family single_object --out found/
+inverse-graphics optimise table.png --family table_top --pack my_pack/ --out found/
 inverse-graphics optimise table.png --exchanges 0 --restarts 16"""
 
 
@@ -66,6 +67,7 @@ def optimise(
         Path | None, named("DIR", "Folder for a scene file, an image and an animation per input image.")
     ] = None,
     device: Device = "cpu",
+    packs: Packs = None,
     json: JsonLines = None,
     seed: Seed = 0,
 ) -> None:
@@ -83,10 +85,11 @@ def optimise(
 
     _check(model, family, start, restarts, sigma)
     readable = ReadableImages(expand_images(images))
+    own = loaded_packs(packs)
     if family is None:
-        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers, device)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers, device, own)
     else:
-        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA, device)
+        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA, device, own)
     with optimiser:
         settings = settings_from(start, restarts, steps, exchanges)
         _optimise_all(optimiser, readable, start, settings, out, json, seed)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from inverse_graphics.packs.pack import Pack
 
 Number = TypeVar("Number", int, float)
 
@@ -56,10 +59,35 @@ Packs = Annotated[
     list[Path] | None,
     typer.Option("--pack", metavar="DIR", help="Folder of a custom asset pack; may be repeated."),
 ]
+ModelPacks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pack", metavar="DIR", help="Folder of an asset pack in place of the model's copy; may be repeated."
+    ),
+]
+FamilyPacks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pack",
+        metavar="DIR",
+        help="Folder of a custom asset pack; its objects replace kinds of no such pack; may be repeated.",
+    ),
+]
 Size = Annotated[str, named("WxH", "Pixels.")]
 Seed = Annotated[int, number("Random seed.", 0)]
 Seeds = Annotated[str, named("N,N,…", "Random seeds, one run each.")]
 Plot = Annotated[Path | None, named("FILE", "Write a plot to a PNG, SVG or PDF file.")]
+
+
+def loaded_packs(folders: list[Path] | None) -> list[Pack]:
+    """Load the packs of an option `--pack`.
+
+    Raises:
+        AssetError: one of them is no pack.
+    """
+    from inverse_graphics.packs.pack import load_pack
+
+    return [load_pack(folder) for folder in folders or ()]
 
 
 def parsed_numbers(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Engine, Json, Packs, named, number, parsed_size
+from .options import Engine, Json, Packs, loaded_packs, named, number, parsed_size
 from .streams import notify
 
 if TYPE_CHECKING:
@@ -51,13 +51,11 @@ def render(
     The JSON contains the camera and the number of visible pixels of each object.
     """
     from inverse_graphics.io.images import write_depth, write_image, write_mask
-    from inverse_graphics.packs.pack import load_pack
     from inverse_graphics.rendering.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
     pixels = None if size is None else parsed_size(size)
-    loaded = [load_pack(folder) for folder in packs or ()]
-    drawn = render_scene(scene, engine, size=pixels, packs=loaded, supersample=supersample)
+    drawn = render_scene(scene, engine, size=pixels, packs=loaded_packs(packs), supersample=supersample)
     drawn.save(out)
     if depth is not None:
         write_depth(depth, drawn.depth)

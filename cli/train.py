@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from .application import answer
-from .options import Json, Overrides, RecipeArgument, named
+from .options import FamilyPacks, Json, Overrides, RecipeArgument, loaded_packs, named
 
 EXAMPLES = """\
 inverse-graphics train multi_mnist
 inverse-graphics train multi_mnist --set seed=1 --set steps=2000
 inverse-graphics train my_recipe.yaml --run-dir runs/mine
+inverse-graphics train table_top --pack my_pack/ --run-dir runs/mine
 inverse-graphics train multi_mnist --resume     [dim]# after Ctrl-C, which saves first[/dim]"""
 
 
@@ -28,6 +29,7 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help="The device: cpu, cuda or cuda:N; default the recipe's."),
     ] = None,
+    packs: FamilyPacks = None,
     json: Json = None,
 ) -> None:
     """Train a model from a recipe.
@@ -42,6 +44,7 @@ def train(
         run_dir,
         overrides or (),
         device=device,
+        packs=loaded_packs(packs),
         resume=resume,
         how_to_resume=_with_resume(sys.argv),
     )

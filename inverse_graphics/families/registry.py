@@ -11,9 +11,9 @@ from pydantic import Field, RootModel
 from inverse_graphics.errors import SceneError
 from inverse_graphics.families import single_object, table_top  # noqa: F401 - importing registers them
 from inverse_graphics.families.family import FAMILIES, SceneFamily
-from inverse_graphics.families.quantities import FamilySettings
+from inverse_graphics.families.quantities import FamilySettings, with_packs_beside
 from inverse_graphics.io.documents import find_document, read_document, shipped_documents, validated
-from inverse_graphics.packs.pack import Pack
+from inverse_graphics.packs.pack import Pack, load_pack
 
 if TYPE_CHECKING:
     AnyFamilySettings = FamilySettings
@@ -33,14 +33,18 @@ def build_family(settings: FamilySettings, packs: Sequence[Pack] = ()) -> SceneF
     """Load a family's objects.
 
     Args:
-        packs: the caller's own; shipped ones are found by name.
+        settings: of the family, and of the folders of its packs.
+        packs: the caller's own, which take the place of those in the settings; shipped ones are found by
+            name.
 
     Raises:
         AssetError: an unknown pack or object, or files that cannot be used.
         SceneError: an object is larger than the image.
 
     """
-    return FAMILIES[settings.kind].family.build(settings, packs)
+    given = {pack.name for pack in packs}
+    own = [pack for pack in map(load_pack, settings.packs) if pack.name not in given]
+    return FAMILIES[settings.kind].family.build(settings, [*own, *packs])
 
 
 def shipped_families() -> tuple[str, ...]:
@@ -62,6 +66,7 @@ def read_family(name_or_path: str | Path) -> FamilySettings:
     document = read_document(path, SceneError)
     if not isinstance(document, dict):
         raise SceneError(f"{path}: expected a mapping with 'kind' and the settings of a scene family")
+    document = with_packs_beside(document, path.parent)
     return validated(_Document, document, str(path), SceneError).root
 
 

@@ -73,7 +73,6 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
             kind="air3d",
             settings=recipe.model.model_dump(mode="json"),
             recipe=recipe.model_dump(mode="json"),
-            asset_pack_sha256=network.space.family.packs_hash,
             metrics={**metrics, **warned},
             familiarity=detector,
         )

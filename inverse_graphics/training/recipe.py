@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from inverse_graphics.data.sources import MultiMnistData, MultiObjectData
 from inverse_graphics.errors import RecipeError
+from inverse_graphics.families.quantities import with_packs_beside
 from inverse_graphics.io.documents import (
     find_document,
     parse_yaml,
@@ -264,9 +265,13 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         RecipeError: No such recipe, or it or an override is not valid; one line.
     """
     name = str(name_or_path)
-    document = read_document(find_document(name, "recipe", shipped_recipes(), RecipeError), RecipeError)
+    path = find_document(name, "recipe", shipped_recipes(), RecipeError)
+    document = read_document(path, RecipeError)
     if not isinstance(document, dict):
         raise RecipeError(f"{name} is not a recipe: expected a mapping with name, steps, data, model, …")
+    model = document.get("model")
+    if isinstance(model, dict) and "family" in model:
+        document["model"] = {**model, "family": with_packs_beside(model["family"], path.parent)}
     changed = with_overrides(document, overrides)
     return validated(recipe_class(changed, name), changed, name, RecipeError)
 

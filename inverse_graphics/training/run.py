@@ -18,13 +18,21 @@ import torch
 from rich.console import Console
 
 from inverse_graphics.devices import resolve_device
-from inverse_graphics.errors import TrainingError, require_extras
+from inverse_graphics.errors import RecipeError, TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
+from inverse_graphics.packs.pack import Pack
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
 from inverse_graphics.training.precision import resolve_precision
 from inverse_graphics.training.progress import Display, RunLog, display_for
-from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe, recipe_class
+from inverse_graphics.training.recipe import (
+    RESUMABLE,
+    Air3DRecipe,
+    Recipe,
+    differences,
+    load_recipe,
+    recipe_class,
+)
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
 from inverse_graphics.training.task import build_task as build_any_task
@@ -67,6 +75,7 @@ def train(
     overrides: Sequence[str] = (),
     *,
     device: str | None = None,
+    packs: Sequence[Pack] = (),
     resume: bool = False,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
@@ -80,6 +89,8 @@ def train(
         overrides: Settings of a named recipe or a file that are changed, such as "steps=500" or
             "optimiser.learning_rate=5e-4".
         device: "cpu", "cuda" or "cuda:N"; the recipe's if not given.
+        packs: Asset packs of your own for a 3D recipe; if its family names none of their objects, all of them
+            take the place of its kinds.
         resume: Continue from the latest checkpoint in the folder.
         how_to_resume: The command that continues a run, for the message of one that was stopped.
 
@@ -97,10 +108,21 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    if packs:
+        recipe = _with_packs(recipe, packs)
     if device is not None:
         recipe = recipe.model_copy(update={"device": device})
     folder = run_folder(recipe) if out is None else Path(out)
     return run(recipe, folder, resume=resume, how_to_resume=how_to_resume)
+
+
+def _with_packs(recipe: Recipe, packs: Sequence[Pack]) -> Recipe:
+    if not isinstance(recipe, Air3DRecipe):
+        raise RecipeError(
+            f"recipe {recipe.name} trains no 3D model: expected one with model.family for --pack"
+        )
+    family = recipe.model.family.with_packs(packs)
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"family": family})})
 
 
 def run(

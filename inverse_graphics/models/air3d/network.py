@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -41,6 +42,8 @@ from inverse_graphics.observation.channels import InputChannels
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.pack import Pack
 from inverse_graphics.rendering.backdrop import Backdrop, table_and_background
 from inverse_graphics.rendering.compositing import compose
 from inverse_graphics.rendering.engine import Layers, RenderEngine
@@ -180,8 +183,18 @@ class Air3D(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
+    def packs(self) -> Mapping[str, Pack]:
+        """The asset packs whose objects the network knows, by name."""
+        return self.space.family.packs
+
+    @property
+    def appearances(self) -> Mapping[str, Appearance]:
+        """What can be seen of each object that the network knows, by asset name."""
+        return self.space.family.appearances
+
+    @property
     def packs_hash(self) -> str:
-        """A checksum of the asset packs of the family's meshes."""
+        """A hash of the files of those packs, by which older models know them."""
         return self.space.family.packs_hash
 
     @property

@@ -1,5 +1,6 @@
 """The network: its divergences, its steps, its precision, and its way to disk and back."""
 
+import json
 import math
 from pathlib import Path
 
@@ -220,9 +221,14 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
 
 
 def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path, one_line_error):
-    settings = model.settings.model_dump(mode="json")
-    document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256="0" * 64)
+    """Older models know their packs by a hash of the files alone."""
+    document = ModelDocument(kind="air3d", settings=model.settings.model_dump(mode="json"))
     save_model(tmp_path / "model", model, document, "a card\n")
+    file = tmp_path / "model" / "model.json"
+    older = json.loads(file.read_text()) | {"objects": None}
+    file.write_text(json.dumps(older | {"asset_pack_sha256": model.packs_hash}))
+    load_model(tmp_path / "model")
+    file.write_text(json.dumps(older | {"asset_pack_sha256": "0" * 64}))
     with one_line_error(ModelError, "asset packs of hash 000000000000, those here"):
         load_model(tmp_path / "model")
 
