@@ -41,7 +41,7 @@ def find_document(name_or_path: str | Path, what: str, shipped: Mapping[str, Pat
 
     Args:
         name_or_path: a name in `shipped`, or a path.
-        what: the document is called, for the message.
+        what: the type of document, for the message.
         shipped: files by name.
         error: kind of error to raise.
 
