@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -31,7 +31,7 @@ from inverse_graphics.io.files import atomic_folder, atomic_write
 from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.outlier_detector import OutlierDetector
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
-from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.appearance import Appearance, KnowsObjects
 from inverse_graphics.packs.pack import MANIFEST_NAME, Pack, load_pack, shipped_packs
 
 FORMAT_VERSION = 1
@@ -101,23 +101,6 @@ class ModelEntry:
 
     name: str
     document: ModelDocument
-
-
-@runtime_checkable
-class KnowsObjects(Protocol):
-    """A network that infers objects of asset packs."""
-
-    @property
-    def packs(self) -> Mapping[str, Pack]:
-        """The packs that its objects come from, by name."""
-
-    @property
-    def appearances(self) -> Mapping[str, Appearance]:
-        """What can be seen of each object, by asset name."""
-
-    @property
-    def packs_hash(self) -> str:
-        """A hash of the packs' files (SHA-256, hexadecimal)."""
 
 
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
