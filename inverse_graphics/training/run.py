@@ -24,7 +24,14 @@ from inverse_graphics.io.files import atomic_write, storage_error
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
 from inverse_graphics.training.precision import resolve_precision
 from inverse_graphics.training.progress import Display, RunLog, display_for
-from inverse_graphics.training.recipe import RESUMABLE, Recipe, differences, load_recipe, recipe_class
+from inverse_graphics.training.recipe import (
+    RESUMABLE,
+    Recipe,
+    differences,
+    load_recipe,
+    recipe_class,
+    with_earlier_values,
+)
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
 from inverse_graphics.training.task import build_task as build_any_task
@@ -181,7 +188,8 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> tuple[Path, Recipe] |
         )
     if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
         raise TrainingError(f"{folder} holds a run of another type of model: choose another folder")
-    before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
+    stored = with_earlier_values(document.recipe)
+    before = validated(type(recipe), stored, str(found[-1]), TrainingError)
     keys = differences(before, resolve_precision(recipe, before)[0])
     changed = [key for key in keys if not {key, key.partition(".")[0]} & RESUMABLE]
     if changed:

@@ -133,14 +133,19 @@ class SleepSettings(BaseModel):
 
     Attributes:
         tie_m: of objects whose depths differ by less, metres, any may come first. Which is nearest cannot
-            always be seen, and a network that must choose would place one object between the two.
+            always be seen, and a network that must choose would place one object between the two: the more
+            often, the more objects there are, and the less is known of the camera yet.
+        uniform_mixture_weight: share of a uniform distribution in the posterior of position and orientation
+            that is trained. Under a normal alone, the few objects that a step mistakes for another, which
+            are more the more objects there are, cost hundreds of nats each and dominate the gradient.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sleep"] = "sleep"
     state_perturbation: StatePerturbation = StatePerturbation.model_validate({})
-    tie_m: float = Field(0.05, ge=0, le=10)
+    tie_m: float = Field(0.2, ge=0, le=10)
+    uniform_mixture_weight: float = Field(0.02, ge=0, lt=1)
 
 
 class SleepObjective:
@@ -171,14 +176,20 @@ class SleepObjective:
         """The scalar to minimise, and its parts, nats."""
         del step, generator
         log_q = log_posterior(
-            self.model, batch.observation, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
+            self.model,
+            batch.observation,
+            batch.scenes,
+            batch.prefixes,
+            batch.seen_orbit,
+            self.settings.tie_m,
+            DefensiveMixture(rest=self.settings.uniform_mixture_weight),
         )
         watched = {f"log_q_{name}": part.detach().mean() for name, part in log_q._asdict().items()}
         return -log_q.total.mean(), watched
 
 
 class WakeSleepSettings(BaseModel):
-    """The sleep phase for `sleep_steps`, then both; `state_perturbation` and `tie_m` as in `SleepSettings`.
+    """The sleep phase for `sleep_steps`, then both; the settings of that phase are those of `SleepSettings`.
 
     Attributes:
         samples: S, proposals for each image.
@@ -191,7 +202,8 @@ class WakeSleepSettings(BaseModel):
 
     kind: Literal["wake_sleep"] = "wake_sleep"
     state_perturbation: StatePerturbation = StatePerturbation.model_validate({})
-    tie_m: float = Field(0.05, ge=0, le=10)
+    tie_m: float = Field(0.2, ge=0, le=10)
+    uniform_mixture_weight: float = Field(0.02, ge=0, lt=1)
     sleep_steps: int = Field(4000, ge=0)
     samples: int = Field(8, ge=1, le=1024)
     wake_share: float = Field(0.25, gt=0, le=16)
@@ -221,7 +233,7 @@ class WakeSleepObjective:
         self.model = model
         self.settings = settings
         self.sleep = SleepObjective(
-            model, SleepSettings(state_perturbation=settings.state_perturbation, tie_m=settings.tie_m)
+            model, SleepSettings(**settings.model_dump(include=SleepSettings.model_fields.keys() - {"kind"}))
         )
 
     def batch(self, size: int, generator: torch.Generator) -> WakeSleepBatch:
