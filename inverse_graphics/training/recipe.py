@@ -54,7 +54,7 @@ RENAMED_KEYS = {
 """Keys of recipes of version 0.1, which are still read, and their present names."""
 
 
-EARLIER_VALUES = {
+EARLIER_VALUES: dict[str, dict[str, dict[str, Any]]] = {
     "air3d": {"model": {"normalise_maps": False}},
     "sleep": {"objective": {"uniform_mixture_weight": 0.0}},
     "wake_sleep": {"objective": {"uniform_mixture_weight": 0.0}},

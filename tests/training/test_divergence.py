@@ -15,7 +15,7 @@ from inverse_graphics.training.checkpoint import checkpoints, read_document_of
 from inverse_graphics.training.divergence import MIN_REFERENCE, RECENT, REFERENCE, DivergenceMonitor
 from inverse_graphics.training.optimiser import OptimiserSettings
 from inverse_graphics.training.recipe import Recipe
-from inverse_graphics.training.run import run
+from inverse_graphics.training.run import BuildTask, run
 from inverse_graphics.training.task import Task
 
 SETTINGS = OptimiserSettings(gradient_clip=500.0)
@@ -101,14 +101,14 @@ class Diverging:
             value, metrics = plain(batch, step, generator)
             return value * (1000.0 if step >= self.begin else 1.0), metrics
 
-        trainable.loss = loss  # type: ignore[method-assign]
+        trainable.loss = loss
         return replace(task, trainable=trainable)
 
 
-def transcript(settings: Recipe, folder: Path, task: object, **options: bool) -> list[str]:
-    console = Console(file=io.StringIO(), width=300)
-    run(settings, folder, build_task=task, console=console, **options)
-    return console.file.getvalue().splitlines()
+def transcript(settings: Recipe, folder: Path, task: BuildTask, *, resume: bool = False) -> list[str]:
+    heard = io.StringIO()
+    run(settings, folder, build_task=task, console=Console(file=heard, width=300), resume=resume)
+    return heard.getvalue().splitlines()
 
 
 def test_the_trainer_says_so_and_again_at_the_end(tmp_path: Path) -> None:

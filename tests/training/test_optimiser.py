@@ -115,7 +115,7 @@ def steady_then_spike(spike: float, **changes: object) -> tuple[torch.Tensor, to
         [ParameterGroup([one, other])], settings(learning_rate=0.01, betas=(0.0, 0.999), **changes), 1000
     )
     generator = torch.Generator().manual_seed(0)
-    moved = one, other
+    moved = one.detach(), other.detach()
     for step in range(101):
         size = spike if step == 100 else 1.0
         before = one.detach().clone(), other.detach().clone()
