@@ -1,7 +1,7 @@
 """Makes the meshes of the shipped packs: `python -m inverse_graphics.assets.generate_packs [FOLDER]`.
 
-The same code gives the same bytes, so a change of shape is a change of this file. Lengths are metres, colours
-are what a picture file holds, divided by 255. GLB is Y up, as its standard says; the manifests say so too.
+Output is deterministic. Lengths are in metres, colours are sRGB values divided by 255. GLB files are Y up,
+as the standard requires and the manifests state.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def mug() -> Solid:
 
 def _mug_handle(colour: Colour) -> Solid:
     """Half an ellipse in the plane y = 0 that leaves and meets the wall at a right angle."""
-    turn = np.linspace(0.0, np.pi, 13)
+    phase = np.linspace(0.0, np.pi, 13)
     path = np.stack(
-        [0.0385 + 0.031 * np.sin(turn), np.zeros_like(turn), 0.048 + 0.026 * np.cos(turn)], axis=-1
+        [0.0385 + 0.031 * np.sin(phase), np.zeros_like(phase), 0.048 + 0.026 * np.cos(phase)], axis=-1
     )
-    flare = 1.0 + 0.35 * np.abs(np.cos(turn)) ** 6  # thicker where it joins the wall
+    flare = 1.0 + 0.35 * np.abs(np.cos(phase)) ** 6  # thicker where it joins the wall
     half_widths = np.stack([0.0062 * flare, 0.0042 * flare], axis=-1)
     return sweep(path, half_widths, [colour] * (len(path) - 1), sides=10)
 
@@ -135,9 +135,9 @@ def sphere() -> trimesh.Trimesh:
 def cylinder() -> trimesh.Trimesh:
     """A cylinder, 9 cm across and 12 cm high, with a texture that repeats six times around."""
     radius, half, sides = 0.045, 0.06, 48
-    turn = np.linspace(0.0, 1.0, sides + 1)
-    circle = radius * np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)], axis=-1)
-    wall, wall_uv, wall_faces = _wall(circle, half, turn)
+    phase = np.linspace(0.0, 1.0, sides + 1)
+    circle = radius * np.stack([np.cos(2 * np.pi * phase), np.sin(2 * np.pi * phase)], axis=-1)
+    wall, wall_uv, wall_faces = _wall(circle, half, phase)
     top, top_uv, top_faces = _cap(circle, half, (0.25, 0.75))
     bottom, bottom_uv, bottom_faces = _cap(circle, -half, (0.75, 0.75))
     starts = [0, len(wall), len(wall) + len(top)]
@@ -149,11 +149,11 @@ def cylinder() -> trimesh.Trimesh:
     return mesh
 
 
-def _wall(circle: Array, half: float, turn: Array) -> tuple[Array, Array, Array]:
-    """The mantle: the lower half of the texture, once around."""
+def _wall(circle: Array, half: float, phase: Array) -> tuple[Array, Array, Array]:
+    """The lateral surface, mapped to the lower half of the texture."""
     low = np.column_stack([circle, np.full(len(circle), -half)])
     high = np.column_stack([circle, np.full(len(circle), half)])
-    uv = np.concatenate([np.column_stack([turn, np.full_like(turn, v)]) for v in (0.01, 0.49)])
+    uv = np.concatenate([np.column_stack([phase, np.full_like(phase, v)]) for v in (0.01, 0.49)])
     n = len(circle)
     a = np.arange(n - 1)
     faces = np.concatenate([np.stack([a, a + 1, a + n + 1], -1), np.stack([a, a + n + 1, a + n], -1)])
@@ -170,9 +170,9 @@ def _cap(circle: Array, height: float, centre_uv: tuple[float, float]) -> tuple[
 
 
 def cylinder_texture(size: int = 192, samples: int = 4) -> Image.Image:
-    """Diamonds on the mantle (lower half), a six-petalled flower on the top end, rings on the bottom one."""
-    picture = _cylinder_pattern(size * samples)
-    smooth = picture.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
+    """Diamonds on the lateral surface (lower half), a six-petalled flower on the top, rings on the bottom."""
+    pattern = _cylinder_pattern(size * samples)
+    smooth = pattern.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
     return Image.fromarray((smooth * 255).round().astype(np.uint8))
 
 
@@ -207,7 +207,7 @@ def _painted(mesh: trimesh.Trimesh, colour: Colour) -> trimesh.Trimesh:
 
 
 def _glazed(solid: Solid) -> trimesh.Trimesh:
-    """As a mesh whose vertices are split where the colour changes, for GLB has no colours of faces."""
+    """Convert to a mesh with vertices split at colour boundaries, as GLB has no face colours."""
     colours = (solid.face_colours * 255).round().astype(np.int64)
     corners = np.column_stack([solid.faces.reshape(-1), np.repeat(colours, 3, axis=0)])
     unique, inverse = np.unique(corners, axis=0, return_inverse=True)
@@ -228,10 +228,10 @@ PRIMITIVES: dict[str, Callable[[], trimesh.Trimesh]] = {"cube": cube, "sphere": 
 
 
 def as_glb(mesh: trimesh.Trimesh) -> bytes:
-    """The mesh as a binary glTF: metres, turned from Z up to Y up."""
-    turned = mesh.copy()
-    turned.vertices = mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0])
-    return bytes(export_glb(turned, include_normals=False))  # type: ignore[no-untyped-call]
+    """Encode a mesh as binary glTF, in metres, rotated from Z up to Y up."""
+    converted = mesh.copy()
+    converted.vertices = mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0])
+    return bytes(export_glb(converted, include_normals=False))  # type: ignore[no-untyped-call]
 
 
 def write_packs(folder: Path) -> None:

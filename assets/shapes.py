@@ -1,7 +1,7 @@
-"""Closed surfaces from profiles: a lathe for what is round and a sweep for handles.
+"""Closed surfaces from profiles: surfaces of revolution, and sweeps for handles.
 
-Both return faces that wind counter-clockwise seen from outside and one colour per face, so that a rim band
-has a crisp edge without a texture.
+Faces are counter-clockwise seen from outside and have one colour each, so that colour edges are sharp without
+a texture.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Solid:
 
 @dataclass(frozen=True)
 class Stroke:
-    """A run of a profile in one colour; it starts where the stroke before it ended."""
+    """A part of a profile in one colour; it starts at the end of the previous stroke."""
 
     colour: Colour
     points: Sequence[Point]
@@ -41,10 +41,10 @@ def arc(centre: Point, radius: float, start_degrees: float, stop_degrees: float,
 
 
 def lathe(strokes: Sequence[Stroke], segments: int) -> Solid:
-    """Turn a profile about Z.
+    """Build a surface of revolution about Z.
 
-    The profile is in metres, (radius, height), from the axis at the bottom, round the outside, to the axis
-    again; the surface is then closed.
+    The profile is (radius, height) in metres, from the axis at the bottom along the outside back to the axis,
+    so that the surface is closed.
     """
     profile = np.array([point for stroke in strokes for point in stroke.points])
     colours = np.array([stroke.colour for stroke in strokes for _ in stroke.points])
@@ -60,10 +60,13 @@ def lathe(strokes: Sequence[Stroke], segments: int) -> Solid:
 
 
 def sweep(path: Array, half_widths: Array, colours: Sequence[Colour], sides: int) -> Solid:
-    """Carry an ellipse along a path in the plane y = 0 and close both ends.
+    """Sweep an ellipse along a path in the plane y = 0 and close both ends.
 
-    path: (P, 3), metres.  half_widths: (P, 2), metres, of the ellipse along y and across the path.
-    colours: P − 1, one for each piece between neighbouring points.
+    Args:
+        path: (P, 3), metres.
+        half_widths: (P, 2), semi-axes of the ellipse along y and across the path, metres.
+        colours: P − 1 colours, one per segment.
+        sides: vertices of the ellipse.
     """
     tangent = np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
@@ -84,7 +87,7 @@ def sweep(path: Array, half_widths: Array, colours: Sequence[Colour], sides: int
 
 
 def together(*solids: Solid) -> Solid:
-    """Several closed surfaces as one; they may overlap, as a handle's ends do with the wall they join."""
+    """Combine closed surfaces, which may overlap, as a handle's ends do with the wall."""
     starts = np.cumsum([0] + [len(solid.vertices) for solid in solids])
     return Solid(
         np.concatenate([solid.vertices for solid in solids]),
@@ -102,7 +105,7 @@ def _grid_faces(rows: int, columns: int) -> NDArray[np.int64]:
 
 
 def _without_slivers(solid: Solid) -> Solid:
-    """Weld vertices at the same place (the ring at the axis is one point) and drop faces that vanish."""
+    """Merge coincident vertices (such as the ring at the axis) and remove degenerate faces."""
     _, first, welded = np.unique(solid.vertices.round(9), axis=0, return_index=True, return_inverse=True)
     faces = welded.reshape(-1)[solid.faces]
     kept = (faces != np.roll(faces, 1, axis=1)).all(axis=1)

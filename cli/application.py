@@ -1,4 +1,4 @@
-"""How commands are put together, and how each gives its answer: as text or a table, and as JSON."""
+"""Building blocks of commands: groups, registration, and output of results as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from inverse_graphics.errors import ImageError
 
-from .streams import STDOUT, complain, console, write_json
+from .streams import STDOUT, console, print_error, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def new_group(text: str) -> typer.Typer:
-    """Make a group of commands that shows its help when it is called alone."""
+    """Make a group of commands that shows its help when called without a command."""
     return typer.Typer(
         help=text,
         no_args_is_help=True,
@@ -31,19 +31,19 @@ def new_group(text: str) -> typer.Typer:
 
 
 def add(group: typer.Typer, command: Callable[..., None], examples: str, name: str | None = None) -> None:
-    """Add a command; the lines of each paragraph of its docstring flow together."""
+    """Register a command, with its docstring, paragraphs joined to single lines, as the help text."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     group.command(name, help=text, epilog=f"[bold]Examples[/bold]\n\n{examples}")(command)
 
 
 def answer(value: Any, json: str | None, show: Callable[[], object]) -> None:
-    """Give a command's answer to people and to programs.
+    """Output a command's result as JSON, if requested, and as text.
 
     Args:
-        value: the answer, of what JSON can hold.
-        json: file to write it to, "-" for stdout, None for nowhere.
-        show: prints the answer for people; called unless stdout is for JSON.
+        value: the result, serialisable as JSON.
+        json: file to write JSON to; "-" for stdout, None for no JSON.
+        show: prints the result as text; not called when JSON goes to stdout.
     """
     if json is not None:
         write_json(json, value)
@@ -52,11 +52,11 @@ def answer(value: Any, json: str | None, show: Callable[[], object]) -> None:
 
 
 def report(rows: Sequence[DataclassInstance], json: str | None) -> None:
-    """Give rows of figures as a table and as JSON.
+    """Output rows of figures as a table and as JSON.
 
     Args:
-        rows: of one dataclass.
-        json: as `answer` takes it.
+        rows: instances of one dataclass.
+        json: see `answer`.
     """
     from dataclasses import asdict
 
@@ -65,7 +65,7 @@ def report(rows: Sequence[DataclassInstance], json: str | None) -> None:
 
 
 def print_table(records: Sequence[dict[str, Any]]) -> None:
-    """Print records with the same keys, one a line, under their names; without columns of nothing."""
+    """Print records that have the same keys as a table; columns in which every value is None are omitted."""
     from rich.table import Table
     from rich.text import Text
 
@@ -89,9 +89,11 @@ def _figure(value: object) -> str:
 
 
 class ReadableImages:
-    """Image files, read one by one: (path, pixels) of each that can be read, a complaint about each other.
+    """Iterates over image files as (path, pixels); unreadable files are reported on stderr and skipped.
 
-    failed: how many could not be read so far.
+    Attributes:
+        paths: the files.
+        failed: number of files that could not be read so far.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -105,7 +107,7 @@ class ReadableImages:
                 yield path, read_image(path)
             except ImageError as error:
                 self.failed += 1
-                complain(str(error))
+                print_error(str(error))
 
     def exit_if_failed(self) -> None:
         """Leave with exit status 1 if an image could not be read."""

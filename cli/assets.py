@@ -13,7 +13,7 @@ from .streams import console
 if TYPE_CHECKING:
     from inverse_graphics.visualisation.asset_facts import AssetFacts
 
-group = new_group("Asset packs: the objects that scenes are made of.")
+group = new_group("Asset packs: meshes of the objects in scenes.")
 
 LIST_EXAMPLES = """\
 inverse-graphics assets list
@@ -24,13 +24,13 @@ SHOW_EXAMPLES = """\
 inverse-graphics assets show crockery/mug
 inverse-graphics assets show mug --pack my_pack/ --json -"""
 
-Pack = Annotated[str | None, named("NAME|DIR", "A pack that comes with the package, or a folder.")]
+Pack = Annotated[str | None, named("NAME|DIR", "A shipped pack's name, or a pack's folder.")]
 
 
 def list_assets(pack: Pack = None, json: Json = None) -> None:
-    """List the objects of all packs that come with the package, or of one pack.
+    """List the objects of all shipped packs, or of one pack.
 
-    Every mesh is read and checked, so that this also tells whether a pack of one's own is sound.
+    Every mesh is read and validated, so this command also checks a custom pack.
     """
     from dataclasses import asdict
 
@@ -56,7 +56,7 @@ def show(
     pack: Pack = None,
     json: Json = None,
 ) -> None:
-    """Show what is known of one object."""
+    """Show an object's size, number of faces, surface, symmetry and licence."""
     from dataclasses import asdict
 
     from rich.table import Table

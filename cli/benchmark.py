@@ -23,9 +23,9 @@ from .options import (
     parsed_numbers,
     parsed_seeds,
 )
-from .streams import say
+from .streams import notify
 
-group = new_group("Measure how good and how fast this is, here.")
+group = new_group("Measure accuracy and speed on this machine.")
 
 INFER_EXAMPLES = """\
 inverse-graphics benchmark infer
@@ -48,10 +48,10 @@ inverse-graphics benchmark compaction --units 18 --shares 0.5,0.25,0.1 --json fi
 
 def infer(
     model: Model = None,
-    images: Annotated[int, number("How many in-distribution images.", 1)] = 1000,
+    images: Annotated[int, number("Number of in-distribution images.", 1)] = 1000,
     digits: Annotated[
         Literal["shipped", "full"],
-        typer.Option(help="Of 2D models: the 1,000 test digits inside the package, or all 10,000."),
+        typer.Option(help="For 2D models: the 1,000 shipped MNIST test digits, or all 10,000."),
     ] = "shipped",
     seed: Seed = 0,
     device: Device = "cpu",
@@ -59,35 +59,36 @@ def infer(
 ) -> None:
     """Measure accuracy, speed and warnings of a model on held-out images.
 
-    In-distribution images, of test digits or of new scenes, are written to PNG files and read back. Then come
-    out-of-distribution images; kinds whose files are not on this machine are left out.
+    In-distribution images (test digits or newly sampled scenes) are written to PNG files and read back. Then
+    out-of-distribution images are evaluated; kinds whose files are not on this machine are skipped.
     """
     from inverse_graphics.benchmarks.infer import benchmark_infer
     from inverse_graphics.inference.parser import load_parser
 
-    rows = list(benchmark_infer(load_parser(model, device), images, digits, seed, progress=say))
+    rows = list(benchmark_infer(load_parser(model, device), images, digits, seed, progress=notify))
     report(rows, json)
 
 
 def optimise(
     model: Annotated[str, named("NAME|DIR", "A 3D model.")] = "table_top",
-    images: Annotated[int, number("How many images.", 1, 100_000)] = 40,
-    restarts: Annotated[str, named("N,N,…", "Numbers of searches of an image.")] = "1,4,16",
-    steps: Annotated[int, number("Gradient steps of a search from the prior.", 1, 100_000)] = 150,
+    images: Annotated[int, number("Number of images.", 1, 100_000)] = 40,
+    restarts: Annotated[str, named("N,N,…", "Numbers of restarts per image to compare.")] = "1,4,16",
+    steps: Annotated[int, number("Gradient steps per search from the prior.", 1, 100_000)] = 150,
     gradients_alone: Annotated[
-        bool, typer.Option(help="Also search by gradients alone, without proposals.")
+        bool, typer.Option(help="Also search with gradients only, without discrete proposals.")
     ] = True,
-    engine: Annotated[str, named("NAME", "The engine of searches.")] = "embedded",
+    engine: Annotated[str, named("NAME", "The render engine of the searches.")] = "embedded",
     plot: Plot = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Compare searching for scenes with a network that infers them, on the same images.
+    """Compare search through the renderer with inference by a network, on the same images.
 
-    A success is the right count, and for each true object one of its kind within 2 cm and 15°, modulo its
-    symmetry. Images are new scenes of the model's family, with its noise.
+    An image counts as a success if the count is correct and each true object is matched by one of the same
+    kind within 2 cm and 15°, modulo symmetry. Images are newly sampled scenes of the model's family with
+    its noise.
 
-    With 40 images and 16 restarts this takes some six minutes on one core.
+    Takes about six minutes on one core with 40 images and 16 restarts.
     """
     from inverse_graphics.benchmarks.optimise import OptimiseBenchmark, plot_optimisation
     from inverse_graphics.benchmarks.render_sweeps import check_plot_name
@@ -99,25 +100,25 @@ def optimise(
     if plot:
         check_plot_name(plot)
     benchmark = OptimiseBenchmark(load_model(model), images, engine, seed)
-    rows = list(benchmark.rows(numbers, gradients_alone, steps, progress=say))
+    rows = list(benchmark.rows(numbers, gradients_alone, steps, progress=notify))
     report(rows, json)
     if plot:
         plot_optimisation(rows, plot)
-        say(f"wrote {plot}")
+        notify(f"wrote {plot}")
 
 
 def compaction(
-    units: Annotated[int, number("Units of a block: 5 for ResNet-32, 18 for ResNet-110.", 2, 100)] = 5,
-    batch: Annotated[int, number("Images at once.", 1, 4096)] = 32,
+    units: Annotated[int, number("Units per block: 5 for ResNet-32, 18 for ResNet-110.", 2, 100)] = 5,
+    batch: Annotated[int, number("Batch size.", 1, 4096)] = 32,
     shares: Annotated[
-        str, named("X,X,…", "Active shares after the first unit of each block.")
+        str, named("X,X,…", "Shares of positions that stay active after the first unit of each block.")
     ] = "0.5,0.4,0.3,0.2,0.1,0.02",
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Time a residual network that skips halted positions against one that masks them, on 32×32 pixels.
+    """Compare the speed of skipping halted positions in a residual network with that of masking them.
 
-    One thread. Active positions lie in blobs, or scattered, which is the worst case.
+    Images of 32×32 pixels, one thread. Active positions form blobs or are scattered (the worst case).
     """
     import torch
 
@@ -132,18 +133,18 @@ def train(
     recipe: RecipeArgument,
     seeds: Seeds = "0",
     overrides: Overrides = None,
-    runs: Annotated[Path | None, named("DIR", "Holds the runs; runs/ if not given.")] = None,
+    runs: Annotated[Path | None, named("DIR", "Folder of the runs; default runs/.")] = None,
     json: Json = None,
 ) -> None:
-    """Train a recipe from several seeds and report every run.
+    """Train a recipe with several seeds and report the result of every run.
 
-    Runs that were stopped are resumed.
+    Interrupted runs are resumed.
     """
     from inverse_graphics.benchmarks.training import benchmark_training
     from inverse_graphics.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or ())
-    report(list(benchmark_training(loaded, parsed_seeds(seeds), runs, progress=say)), json)
+    report(list(benchmark_training(loaded, parsed_seeds(seeds), runs, progress=notify)), json)
 
 
 add(group, infer, INFER_EXAMPLES)

@@ -12,7 +12,7 @@ from inverse_graphics.errors import EngineError
 
 from .application import report
 from .options import Json, Plot, Seed, Size, named, number, parsed_size
-from .streams import STDOUT, advancing, say
+from .streams import STDOUT, advancing, notify
 
 EXAMPLES = """\
 inverse-graphics benchmark render
@@ -27,7 +27,7 @@ inverse-graphics benchmark render-fuzz --scenes 100000 --json -"""
 
 
 class Sweep(StrEnum):
-    """What a sweep varies: names in `benchmarks.render_sweeps.SWEEPS`."""
+    """The quantity that a sweep varies: a key of `benchmarks.render_sweeps.SWEEPS`."""
 
     FACES = "faces"
     OBJECTS = "objects"
@@ -42,35 +42,40 @@ inverse-graphics benchmark render-gradients --engine all --supersample 1 --scene
 
 Engines = Annotated[
     list[str] | None,
-    named("NAME", "The render engine, or `all` that work here; may be given again."),
+    named("NAME", "The render engine, or `all` available ones; may be repeated."),
 ]
-Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the engine works.")]
+Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="The device to render on.")]
 
 
 def render(
     engine: Engines = None,
-    size: Annotated[list[str] | None, named("WxH", "Pixels, 64x64 if not given; may be given again.")] = None,
-    batch: Annotated[
-        list[int] | None, number("Scenes at once, 64 if not given; may be given again.", 1, 65536)
+    size: Annotated[
+        list[str] | None, named("WxH", "Image size in pixels, default 64x64; may be repeated.")
     ] = None,
+    batch: Annotated[list[int] | None, number("Batch size, default 64; may be repeated.", 1, 65536)] = None,
     faces: Annotated[
-        list[int] | None, number("Balls of so many faces instead of crockery; again.", 6, 1_000_000)
+        list[int] | None,
+        number(
+            "Render spheres with this number of faces instead of crockery; may be repeated.", 6, 1_000_000
+        ),
     ] = None,
-    objects: Annotated[list[int] | None, number("Objects in a scene, 3 if not given; again.", 1, 64)] = None,
+    objects: Annotated[
+        list[int] | None, number("Objects per scene, default 3; may be repeated.", 1, 64)
+    ] = None,
     sweep: Annotated[
         list[Sweep] | None,
-        typer.Option(help="Vary one thing in several steps instead, and fit how the cost grows; again."),
+        typer.Option(help="Vary one quantity and fit how the cost grows with it; may be repeated."),
     ] = None,
     plot: Plot = None,
     device: Device = "cpu",
-    seconds: Annotated[float, number("How long each figure is measured.", 0.01, 600, metavar="S")] = 2.0,
+    seconds: Annotated[float, number("Measuring time per figure.", 0.01, 600, metavar="S")] = 2.0,
     json: Json = None,
 ) -> None:
-    """Measure how many scenes an engine renders in a second, without and with gradients.
+    """Measure the number of scenes that an engine renders per second, without and with gradients.
 
-    Colour, depth, alpha and mask, composited over a table. Sweeps, which --plot draws, all four if none is
-    named, render balls that cover a known number of pixels, in batches of 8 unless --batch is given;
-    "pixels" enlarges the image alone.
+    Renders colour, depth, alpha and mask, composited over a table. Sweeps render spheres that cover a known
+    number of pixels, in batches of 8 unless --batch is given; the sweep "pixels" enlarges only the image.
+    --plot draws the sweeps, all four if none is selected.
     """
     from inverse_graphics.benchmarks.render import OBJECTS, benchmark_render
 
@@ -78,7 +83,7 @@ def render(
     engines = _engines(engine)
     if sweep or plot:
         if size or faces or objects:
-            raise typer.BadParameter("a sweep chooses --size, --faces and --objects: leave them out")
+            raise typer.BadParameter("a sweep sets --size, --faces and --objects: omit them")
         return _sweep(
             [each.value for each in dict.fromkeys(sweep or ())],
             engines,
@@ -90,23 +95,31 @@ def render(
         )
     sizes = [(height, width) for width, height in map(parsed_size, size or ["64x64"])]
     rows = benchmark_render(
-        engines, sizes, batch or [64], device, seconds, faces or [None], objects or [OBJECTS], progress=say
+        engines,
+        sizes,
+        batch or [64],
+        device,
+        seconds,
+        faces or [None],
+        objects or [OBJECTS],
+        progress=notify,
     )
     return report(list(rows), json)
 
 
 def render_fuzz(
-    scenes: Annotated[int, number("How many scenes.", 1)] = 10_000,
+    scenes: Annotated[int, number("Number of scenes.", 1)] = 10_000,
     engine: Engines = None,
     size: Size = "32x32",
     seed: Seed = 0,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
-    """Render extreme random scenes, and count values and gradients that are not finite.
+    """Render extreme random scenes, and count the values and gradients that are not finite.
 
-    Objects and cameras a micrometre to a million metres away and inside each other, scales from 0 up, any
-    focal length. The exit status is 1 if any value is not finite; the seeds of such scenes are printed.
+    Distances range from a micrometre to a million metres, objects and cameras may intersect, scales start
+    at 0 and focal lengths are arbitrary. The exit status is 1 if any value is not finite; the seeds of such
+    scenes are printed.
     """
     from inverse_graphics.benchmarks.render_fuzz import fuzz, fuzz_library
     from inverse_graphics.rendering.engines import make_engine
@@ -124,26 +137,27 @@ def render_fuzz(
 
 
 def render_gradients(
-    scenes: Annotated[int, number("How many scenes.", 1, 1000)] = 48,
+    scenes: Annotated[int, number("Number of scenes.", 1, 1000)] = 48,
     engine: Engines = None,
     supersample: Annotated[
-        list[int] | None, number("Samples a pixel along each side: 1, 2, 3; again.", 1, 16)
+        list[int] | None,
+        number("Samples per pixel along each axis, default 1, 2 and 3; may be repeated.", 1, 16),
     ] = None,
     size: Size = "64x64",
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Compare gradients with finite differences of half a pixel: how often their signs agree.
+    """Compare gradients with finite differences of half a pixel, by the cosine between them.
 
-    One and three objects of crockery on a table; the image is blurred by a pixel, the differences are taken
-    with many samples a pixel.
+    Scenes have one or three pieces of crockery on a table. Images are blurred by one pixel; the finite
+    differences are computed from heavily supersampled images.
     """
     from inverse_graphics.benchmarks.gradients import benchmark_gradients
 
     width, height = parsed_size(size)
     factors = supersample or [1, 2, 3]
     rows = benchmark_gradients(
-        _engines(engine), factors, ((height, width),), scenes=scenes, seed=seed, progress=say
+        _engines(engine), factors, ((height, width),), scenes=scenes, seed=seed, progress=notify
     )
     report(list(rows), json)
 
@@ -167,13 +181,13 @@ def _sweep(
 
     if plot:
         check_plot_name(plot)
-    rows = list(benchmark_sweeps(varied or list(SWEEPS), engines, batch, device, seconds, progress=say))
+    rows = list(benchmark_sweeps(varied or list(SWEEPS), engines, batch, device, seconds, progress=notify))
     report(rows, json)
     if json != STDOUT:
         report(list(growth_rows(rows)), None)
     if plot:
         plot_sweeps(rows, plot)
-        say(f"wrote {plot}")
+        notify(f"wrote {plot}")
 
 
 def _engines(names: list[str] | None) -> list[str]:
@@ -190,6 +204,4 @@ def _check_device(device: str) -> None:
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise EngineError(
-            "no GPU that torch can use: choose --device cpu; `inverse-graphics doctor` says more"
-        )
+        raise EngineError("no GPU that torch can use: choose --device cpu; see `inverse-graphics doctor`")

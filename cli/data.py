@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import add, answer, new_group
-from .options import Device, Engine, Json, Packs, Seed, named, number
-from .streams import advancing, console, say
+from .options import Device, Engine, FamilyPacks, Json, Seed, loaded_packs, named, number
+from .streams import advancing, console, notify
 
 if TYPE_CHECKING:
     from inverse_graphics.data.multi_object_set import ImageSet, ImageSetSettings
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from inverse_graphics.io.parts import Parts
 
 MULTI_OBJECT_KINDS = ("multi_mnist", "sprites", "multi_dsprites", "omniglot")
-"""The kinds there are, named here so that help needs not import them."""
+"""The available kinds, listed here so that --help does not import the library."""
 
-group = new_group("What there is to learn from: scene families, kinds of images, and published files.")
+group = new_group("Training data: scene families, generated image sets, and published data sets.")
 
 LIST_EXAMPLES = """\
 inverse-graphics data list
@@ -46,7 +46,7 @@ inverse-graphics data make sprites --images 5000 --out data/sprites --set placem
 
 
 def list_families(json: Json = None) -> None:
-    """List the scene families and the kinds of images that `data make` draws, and the published files."""
+    """List the scene families and kinds of images that `data make` generates, and the published data sets."""
     from rich.table import Table
 
     from inverse_graphics.data.published import known_files
@@ -56,12 +56,12 @@ def list_families(json: Json = None) -> None:
     kinds = _multi_object_kinds()
 
     def show() -> None:
-        table = Table("family", "objects", "kinds", "pixels", "what it shows", box=None, pad_edge=False)
+        table = Table("family", "objects", "kinds", "pixels", "description", box=None, pad_edge=False)
         for name, settings in families.items():
             size = f"{settings.image_size}x{settings.image_size}"
             table.add_row(name, _counts(settings), str(len(settings.kinds)), size, settings.description)
         console().print(table, "")
-        table = Table("images", "of", "where these come from", box=None, pad_edge=False)
+        table = Table("images", "of", "source", box=None, pad_edge=False)
         for kind in kinds:
             table.add_row(str(kind["name"]), str(kind["objects"]), str(kind["description"]))
         console().print(table, "")
@@ -73,13 +73,14 @@ def list_families(json: Json = None) -> None:
 
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="mnist, omniglot, dsprites; all if none.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="mnist, omniglot or dsprites; default all."),
     ] = None,
     json: Json = None,
 ) -> None:
-    """Fetch published data sets into the user's cache, and verify what is there already.
+    """Download published data sets into the user's cache, and verify those already there.
 
-    Training fetches what it needs by itself; this is for machines that will have no network then.
+    Training downloads missing data automatically; use this command to prepare for training offline.
     """
     from inverse_graphics.data.published import fetch_files
 
@@ -90,9 +91,9 @@ def fetch(
 def _show_files(files: Sequence[FoundFile]) -> None:
     from rich.table import Table
 
-    table = Table("file", "MB", "where it is", box=None, pad_edge=False)
+    table = Table("file", "MB", "location", box=None, pad_edge=False)
     for file in files:
-        table.add_row(file.name, f"{file.size / 1e6:.1f}", file.path or "not here: `data fetch` gets it")
+        table.add_row(file.name, f"{file.size / 1e6:.1f}", file.path or "not downloaded: run `data fetch`")
     console().print(table)
 
 
@@ -101,35 +102,35 @@ def make(
         str,
         typer.Argument(
             metavar="FAMILY|KIND",
-            help="A scene family, shipped or a YAML file; or a kind of images, as `data list` has them.",
+            help="A scene family (shipped name or YAML file) or a kind of images; see `data list`.",
         ),
     ],
-    images: Annotated[int, number("How many images.", 1, 10_000_000)],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The data set's folder.")],
+    images: Annotated[int, number("Number of images.", 1, 10_000_000)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the data set.")],
     seed: Seed = 0,
     sigma: Annotated[
         float,
-        number("Standard deviation of the noise on pixels, 1 being full brightness.", 0, 1, metavar="S"),
+        number("Standard deviation of the pixel noise; pixels are in [0, 1].", 0, 1, metavar="S"),
     ] = 0.0,
     engine: Engine = "embedded",
-    workers: Annotated[int | None, number("Processes; one per core if not given.", 1, 1024)] = None,
-    packs: Packs = None,
+    workers: Annotated[int | None, number("Number of processes; default one per core.", 1, 1024)] = None,
+    packs: FamilyPacks = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one setting of a kind of images; may be given again."
+            "--set", metavar="KEY=VALUE", help="Override a setting of a kind of images; may be repeated."
         ),
     ] = None,
     share: Annotated[
-        str | None, named("NAME", "Of a kind of images: made of glyphs train, calibration or test.")
+        str | None, named("NAME", "For a kind of images: use the train, calibration or test glyphs.")
     ] = None,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
-    """Make a data set: images, masks, depth and truth of a scene family, or arrays of a kind of images.
+    """Generate a data set: images, masks, depth and ground truth of a scene family, or arrays of images.
 
-    The same settings give the same bytes with any number of processes. Ctrl-C keeps the parts that are
-    finished, and the same command goes on from there.
+    The same settings give identical bytes with any number of processes. Ctrl-C keeps the finished parts,
+    and the same command continues from there.
     """
     processes = workers or os.cpu_count() or 1
     if family in MULTI_OBJECT_KINDS:
@@ -150,39 +151,41 @@ def make(
         from inverse_graphics.families.dataset import DatasetSettings
         from inverse_graphics.families.dataset_making import make_dataset
         from inverse_graphics.families.registry import read_family
-        from inverse_graphics.packs.pack import load_pack
 
         _refuse("kinds of images", {"--set": overrides, "--share": share})
         wanted = DatasetSettings(
-            family=read_family(family), images=images, seed=seed, sigma=sigma, engine=engine
+            family=read_family(family).with_packs(loaded_packs(packs)),
+            images=images,
+            seed=seed,
+            sigma=sigma,
+            engine=engine,
         )
-        loaded = [load_pack(folder) for folder in packs or ()]
-        make = partial(make_dataset, wanted, out, processes, loaded, device=device)
+        make = partial(make_dataset, wanted, out, processes, device=device)
         _make(wanted.parts(out), make, json)
 
 
 def _make(parts: Parts, make: Callable[..., Dataset | ImageSet], json: str | None) -> None:
-    """Call `make(advanced=…)`, show how far it is, and say where the data set is or how to go on."""
+    """Call `make(advanced=…)` with a progress bar, and print the data set's folder or how to continue."""
     folder = parts.path(0).parent
     try:
         with advancing("drawing", parts.images) as advance:
             made = make(advanced=advance)
     except KeyboardInterrupt:
-        say(
+        notify(
             f"stopped: {parts.images_made():,} of {parts.images:,} images are in {folder}; "
-            "the same command goes on"
+            "run the same command to continue"
         )
         raise typer.Exit(130) from None
     facts = {**made.document.model_dump(mode="json"), "complete": made.document.complete}
     answer(
         {"folder": str(folder), **facts},
         json,
-        lambda: say(f"{parts.images:,} images are in {folder}; {folder / 'sheet.png'} shows the first"),
+        lambda: notify(f"{parts.images:,} images are in {folder}; {folder / 'sheet.png'} shows the first"),
     )
 
 
 def _multi_object_kinds() -> list[dict[str, Any]]:
-    """Each kind's name, what its objects are called, where they come from, and its settings."""
+    """Name, objects, source and settings of each kind of images."""
     from inverse_graphics.data.sources import KINDS
 
     kinds = {name: kind.model_validate({"kind": name}) for name, kind in KINDS.items()}
@@ -198,7 +201,7 @@ def _image_set_settings(
     """The settings of a set, `key=value` overrides applied.
 
     Raises:
-        DataError: one of them is no such thing, or does not fit.
+        DataError: an override is not key=value, or its key or value is not valid.
     """
     from inverse_graphics.data.multi_object_set import ImageSetSettings
     from inverse_graphics.errors import DataError
@@ -214,10 +217,10 @@ def _image_set_settings(
     return validated(ImageSetSettings, document, kind, DataError)
 
 
-def _refuse(of: str, options: dict[str, object]) -> None:
-    """Refuse options that were given and have no meaning here."""
+def _refuse(applies_to: str, options: dict[str, object]) -> None:
+    """Raise an error for options that were given but do not apply."""
     if given := [option for option, value in options.items() if value]:
-        raise typer.BadParameter(f"is for {of} only", param_hint=given[0])
+        raise typer.BadParameter(f"is for {applies_to} only", param_hint=given[0])
 
 
 def _counts(settings: FamilySettings) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from .application import answer
 from .options import Json, number
-from .streams import console, say
+from .streams import console, notify
 
 if TYPE_CHECKING:
     from inverse_graphics.inference.parse import ParsedObject
@@ -23,29 +23,29 @@ inverse-graphics infer inverse-graphics-demo/table-1.png     [dim]# one of its i
 inverse-graphics infer inverse-graphics-demo/digits-1.png --model multi_mnist"""
 
 SEED = 137
-"""Its first six images show every kind of object, an empty table, and from none to two digits."""
+"""With this seed the first six images contain all kinds of objects, an empty table, and 0 to 2 digits."""
 
 
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the page and pictures go.")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the page and images.")
     ] = Path("inverse-graphics-demo"),
-    images: Annotated[int, number("How many images of each kind to infer.", 1, 200)] = 6,
-    seed: Annotated[int, number("Which images.", 0)] = SEED,
+    images: Annotated[int, number("Number of images to infer for each model.", 1, 200)] = 6,
+    seed: Annotated[int, number("Seed of the images.", 0)] = SEED,
     json: Json = None,
 ) -> None:
-    """Infer images, draw scenes, and make a page about both.
+    """Run the shipped models on held-out images, render example scenes, and write an HTML page of both.
 
-    The shipped networks infer held-out images step by step: objects on a table, and several handwritten
-    digits. The embedded engine draws example scenes: image, depth and mask. Takes seconds and works offline.
+    The models infer objects on a table and handwritten digits, step by step. The embedded engine renders
+    image, depth and mask of the example scenes. Takes seconds and works offline.
     """
     from inverse_graphics.visualisation.demonstration import demonstrate, write_demonstration
 
-    say("drawing scenes and inferring images; the first run compiles kernels, which takes longer")
+    notify("rendering scenes and inferring images; the first run takes longer, as it compiles kernels")
     shown = demonstrate(images, seed)
     page = write_demonstration(shown, out)
     answer([_record(inferred) for inferred in shown.inferred], json, lambda: _show(shown))
-    say(f"{shown.seconds:.1f} s; open {page}")
+    notify(f"{shown.seconds:.1f} s; open {page}")
 
 
 def _record(inferred: InferredImage) -> dict[str, Any]:

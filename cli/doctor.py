@@ -23,10 +23,10 @@ STATES = {"works": ("  ok", "green"), "missing": ("  --", "yellow"), "broken": (
 def doctor(
     json: Json = None,
 ) -> None:
-    """Say what works here, what is missing, and how to get it.
+    """Check the installation: what works, what is missing, and how to install it.
 
-    Looks at versions, devices, render engines, data, asset packs and models. The exit status is 1 if
-    something that is needed is broken, and 0 if only optional things are missing.
+    Checks versions, devices, render engines, data, asset packs and models. The exit status is 1 if a
+    required part is broken, and 0 if only optional parts are missing.
     """
     from dataclasses import asdict
 

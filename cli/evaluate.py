@@ -21,24 +21,24 @@ inverse-graphics evaluate multi_mnist --samples 50 --json - | jq .iwae"""
 LINES = (
     ("elbo", "bound on log p(x), nats", 1.0),
     ("iwae", "importance-weighted bound, nats", 1.0),
-    ("count_accuracy", "counts right, %", 100.0),
+    ("count_accuracy", "correct counts, %", 100.0),
     ("calibration_error", "calibration error of counts, %", 100.0),
     ("count_log_score", "log-probability of the true count, nats", 1.0),
-    ("mean_count", "mean count inferred", 1.0),
+    ("mean_count", "mean inferred count", 1.0),
 )
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A 2D model's name, or its folder.")],
-    images: Annotated[int, number("Held-out images.", 1, 1_000_000)] = 2000,
-    samples: Annotated[int, number("Of the importance-weighted bound.", 1, 10_000, metavar="K")] = 10,
-    seed: Annotated[int, number("Other seeds give other images.", 0)] = 0,
+    images: Annotated[int, number("Number of held-out images.", 1, 1_000_000)] = 2000,
+    samples: Annotated[int, number("Samples of the importance-weighted bound.", 1, 10_000, metavar="K")] = 10,
+    seed: Annotated[int, number("Seed of the images.", 0)] = 0,
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
     """Evaluate a 2D model on held-out images: bounds, counts, calibration.
 
-    The images are drawn from the distribution in the model's recipe.
+    The images are sampled from the data distribution in the model's recipe.
     """
     from inverse_graphics.devices import resolve_device
     from inverse_graphics.evaluation.air2d import evaluate2d, recipe_of

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .application import ReadableImages
-from .options import Device, Images, JsonLines, Model, named
-from .streams import STDOUT, console, json_lines, say
+from .options import Device, Images, JsonLines, Model, ModelPacks, loaded_packs, named
+from .streams import STDOUT, console, json_lines, notify
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from inverse_graphics.inference.parse import Parse
+    from inverse_graphics.packs.pack import Pack
 
 EXAMPLES = """\
 inverse-graphics infer table.png
@@ -40,34 +41,35 @@ def infer(
         Path | None,
         named(
             "FILE|DIR",
-            "Draw what was found over the images, each in DIR or all in FILE: outlines with names and, "
-            "beside them, the reconstruction; in 2D boxes, numbered by step.",
+            "Draw the inferred objects over the images, one file per image in DIR or all in FILE: outlines, "
+            "names and reconstruction; for 2D models, boxes numbered by step.",
         ),
     ] = None,
     scenes: Annotated[
-        Path | None, named("DIR", "Write each inferred scene as a file that `render` draws; 3D models.")
+        Path | None, named("DIR", "Write each inferred scene to a file that `render` accepts (3D models).")
     ] = None,
     write: Annotated[
         list[str] | None,
-        named("NAME=PATH", "Write the answers by a writer: json, scenes or overlay; may be given again."),
+        named("NAME=PATH", "Write results in a format: json, scenes or overlay; may be repeated."),
     ] = None,
     device: Device = "cpu",
+    packs: ModelPacks = None,
 ) -> None:
-    """Infer what images show: how many objects, which, and where.
+    """Infer the number, kinds and poses of the objects in images.
 
-    PNG, JPEG, BMP and WebP. Transparent pixels count as black. An image that cannot be read is reported on
-    stderr, the others are still inferred, and the exit status is 1.
+    Accepts PNG, JPEG, BMP and WebP; transparent pixels are treated as black. An image that cannot be read is
+    reported on stderr, the others are still processed, and the exit status is 1.
     """
     from inverse_graphics.io.images import expand_images
 
     paths = expand_images(images)
     readable = ReadableImages(paths)
     pairs = ((str(path), image) for path, image in readable)
-    first = next(pairs, None)  # before a second goes into loading a model
+    first = next(pairs, None)  # fails before a model is loaded, which takes a second
     if first is not None:
         shorthands = [("overlay", overlay), ("scenes", scenes)]
         writers = [(name, target) for name, target in shorthands if target] + _parsed_writers(write or [])
-        _infer_all(chain([first], pairs), paths, model, json, writers, device)
+        _infer_all(chain([first], pairs), paths, model, json, writers, device, loaded_packs(packs))
     readable.exit_if_failed()
 
 
@@ -78,6 +80,7 @@ def _infer_all(
     json: str | None,
     writers: Sequence[tuple[str, Path]],
     device: str,
+    packs: Sequence[Pack],
 ) -> None:
     from inverse_graphics.inference.parser import load_parser
     from inverse_graphics.interchange.writers import open_writer
@@ -86,9 +89,9 @@ def _infer_all(
     with ExitStack() as stack:
         write = [stack.enter_context(open_writer(name, target, len(paths))) for name, target in writers]
         file = stack.enter_context(json_lines(json) if json else nullcontext())
-        parser = load_parser(model, device)
+        parser = load_parser(model, device, packs)
         if model is None:
-            say(f"model: {parser.name}, the default (--model chooses another)")
+            notify(f"model: {parser.name}, the default (--model chooses another)")
         lines = ParseLines([str(path) for path in paths]) if json != STDOUT else None
         out = console()
         if lines:
@@ -103,7 +106,7 @@ def _infer_all(
 
 
 def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:
-    """Read values of --write such as "scenes=out/"."""
+    """Parse values of --write such as "scenes=out/"."""
     parts = [text.partition("=") for text in texts]
     if wrong := [text for text, (name, _, path) in zip(texts, parts, strict=True) if not name or not path]:
         raise typer.BadParameter(f"got {wrong[0]!r}, expected NAME=PATH", param_hint="--write")
@@ -111,7 +114,7 @@ def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def _with_progress(parses: Iterator[Parse], total: int) -> Iterable[Parse]:
-    """Show a bar on stderr where people see that and not the answers themselves."""
+    """Show a progress bar on stderr if it is a terminal and stdout, which takes the results, is not."""
     if total == 1 or not sys.stderr.isatty() or sys.stdout.isatty():
         return parses
     from rich.progress import track

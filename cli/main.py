@@ -1,4 +1,4 @@
-"""The application: its commands, and the one place where the project's errors become an exit status."""
+"""The application: its commands, and the conversion of the project's errors to exit statuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inverse_graphics.errors import InverseGraphicsError
 
 from . import assets, benchmark, data, demo, doctor, evaluate, infer, models, optimise, render, study, train
 from .application import add, new_group
-from .streams import complain
+from .streams import print_error
 
 app = new_group("An image goes in, a scene comes out.")
 add(app, demo.demo, demo.EXAMPLES)
@@ -50,17 +50,19 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
-    0: success.  1: an error that the user can mend, told in one line on stderr, or nobody reads stdout any
-    more.  2: wrong usage.  130: Ctrl-C.  Any other exception is a bug and leaves with its traceback.
+    0: success.  1: an error that the user can fix, reported in one line on stderr, or a closed stdout.
+    2: wrong usage.  130: Ctrl-C.  Any other exception is a bug and is raised with its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # the name of a file need not fit the terminal's encoding
+        if hasattr(
+            stream, "reconfigure"
+        ):  # file names may contain characters outside the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(arguments)
         sys.stdout.flush()
     except InverseGraphicsError as error:
-        complain(str(error))
+        print_error(str(error))
         return 1
     except BrokenPipeError:
         _forget_stdout()
@@ -69,13 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         _forget_stdout()
-        complain("cannot write to standard output: the disk is full; free some space")
+        print_error("cannot write to standard output: the disk is full; free some space")
         return 1
     return status
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """Let Typer parse and run; it leaves by SystemExit."""
+    """Parse the arguments and run the command; Typer ends with SystemExit."""
     try:
         app(arguments, prog_name="inverse-graphics")
     except SystemExit as left:
@@ -84,5 +86,5 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _forget_stdout() -> None:
-    """Point stdout at nothing, so that what is still buffered does not fail again when Python ends."""
+    """Redirect stdout to the null device, so that flushing the buffer at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

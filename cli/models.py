@@ -13,7 +13,7 @@ from .streams import console
 if TYPE_CHECKING:
     from inverse_graphics.models.weights import ModelDocument
 
-group = new_group("Trained models: which there are, and what is known of each.")
+group = new_group("Trained models: list them and show their model cards.")
 
 LIST_EXAMPLES = """\
 inverse-graphics models list
@@ -24,15 +24,15 @@ inverse-graphics models show multi_mnist
 inverse-graphics models show runs/multi_mnist-seed0/weights --json -"""
 
 HELD_OUT = (
-    ("count right", "count_accuracy", 100, " %"),
-    ("named right, of all objects", "identity_of_all", 100, " %"),
+    ("correct counts", "count_accuracy", 100, " %"),
+    ("correct kinds", "identity_of_all", 100, " %"),
     ("position, median", "position_error_m_median", 1000, " mm"),
 )
-"""Held-out figures that are listed: title, name, and how they are written."""
+"""Columns of held-out figures: title, metric name, factor, and unit."""
 
 
 def list_models(json: Json = None) -> None:
-    """List the models that come with the package."""
+    """List the models that ship with the package."""
     from rich.table import Table
 
     from inverse_graphics.models.weights import list_models as shipped_models
@@ -57,7 +57,7 @@ def show(
     model: Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model's name, or its folder.")],
     json: Json = None,
 ) -> None:
-    """Show a model's card and figures, after checking that its weights are whole."""
+    """Show a model's card and figures, after verifying its weights."""
     from inverse_graphics.models.weights import load_model, read_card
 
     loaded = load_model(model)

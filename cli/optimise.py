@@ -13,8 +13,8 @@ import typer
 from inverse_graphics.errors import ModelError
 
 from .application import ReadableImages
-from .options import Device, Images, JsonLines, Seed, named, number
-from .streams import STDOUT, advancing, console, json_lines, say
+from .options import Device, Images, JsonLines, Packs, Seed, loaded_packs, named, number
+from .streams import STDOUT, advancing, console, json_lines, notify
 
 if TYPE_CHECKING:
     from inverse_graphics.optimisation.optimiser import OptimiseResult, SceneOptimiser
@@ -26,53 +26,58 @@ inverse-graphics optimise table.png --restarts 4 --steps 300 --seed 1 --out foun
 inverse-graphics optimise images/ --start network --json - | jq .log_likelihood
 inverse-graphics optimise table.png --engine open3d --restarts 2 --workers 2
 inverse-graphics optimise cube.png --family single_object --out found/
+inverse-graphics optimise table.png --family table_top --pack my_pack/ --out found/
 inverse-graphics optimise table.png --exchanges 0 --restarts 16"""
 
 
 def optimise(
     images: Images,
     model: Annotated[
-        str | None, named("NAME|DIR", "The 3D model whose scenes are searched; table_top if not given.")
+        str | None, named("NAME|DIR", "The 3D model that defines the scenes; default table_top.")
     ] = None,
     family: Annotated[
-        str | None, named("NAME|FILE", "Search the scenes of a family instead, for which no model is needed.")
+        str | None, named("NAME|FILE", "Search the scenes of a family instead, without a model.")
     ] = None,
     start: Annotated[
         Literal["prior", "network"],
-        typer.Option(help="Start from scenes drawn from the family, or from the model's answer."),
+        typer.Option(help="Start from scenes sampled from the prior, or from the network's prediction."),
     ] = "prior",
-    restarts: Annotated[
-        int | None, number("Searches of an image from the prior; default 16.", 1, 1024)
-    ] = None,
+    restarts: Annotated[int | None, number("Restarts per image from the prior; default 16.", 1, 1024)] = None,
     steps: Annotated[
-        int | None, number("Gradient steps; 150 from the prior, 60 from the network.", 0, 100_000)
+        int | None, number("Gradient steps; default 150 from the prior, 60 from the network.", 0, 100_000)
     ] = None,
     exchanges: Annotated[
         int | None,
-        number("Proposals of other places, beside those of kinds and turns; 0: gradients only.", 0, 4096),
+        number("Position proposals, besides those of kind and orientation; 0: gradients only.", 0, 4096),
     ] = None,
     engine: Annotated[
-        str, named("NAME", "The render engine; without gradients of its own: finite differences.")
+        str, named("NAME", "The render engine; one without gradients uses finite differences.")
     ] = "embedded",
-    workers: Annotated[int, number("Processes that render those differences.", 0, 256)] = 0,
+    workers: Annotated[int, number("Number of processes that render finite differences.", 0, 256)] = 0,
     sigma: Annotated[
         float | None,
-        number("Noise of pixels in [0, 1], with --family; default 0.05.", 0.001, 1, metavar="GREY"),
+        number(
+            "With --family: standard deviation of the pixel noise, pixels in [0, 1]; default 0.05.",
+            0.001,
+            1,
+            metavar="GREY",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, named("DIR", "Write for each image a scene file, a picture, and an animation.")
+        Path | None, named("DIR", "Folder for a scene file, an image and an animation per input image.")
     ] = None,
     device: Device = "cpu",
+    packs: Packs = None,
     json: JsonLines = None,
     seed: Seed = 0,
 ) -> None:
-    """Search for the scene of an image through a renderer, without a network or from its answer.
+    """Fit a scene to an image by search through a renderer, from the prior or from a network's prediction.
 
-    Gradients move objects and camera; proposals change an object's kind, turn it, remove it, or place it
-    elsewhere. Of several searches the one with the greatest log p(image, scene) is kept.
+    Gradient steps optimise the poses of objects and camera; discrete proposals change an object's kind,
+    rotate it, remove it, or move it elsewhere. The restart with the greatest log p(image, scene) is returned.
 
-    An image that cannot be read is reported on stderr, the others are still searched, and the exit status is
-    1.
+    An image that cannot be read is reported on stderr, the others are still processed, and the exit status
+    is 1.
     """
     from inverse_graphics.io.images import expand_images
     from inverse_graphics.optimisation.optimiser import DEFAULT_MODEL, SIGMA, SceneOptimiser
@@ -80,10 +85,11 @@ def optimise(
 
     _check(model, family, start, restarts, sigma)
     readable = ReadableImages(expand_images(images))
+    own = loaded_packs(packs)
     if family is None:
-        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers, device)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, workers, device, own)
     else:
-        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA, device)
+        optimiser = SceneOptimiser.from_family(family, engine, workers, sigma or SIGMA, device, own)
     with optimiser:
         settings = settings_from(start, restarts, steps, exchanges)
         _optimise_all(optimiser, readable, start, settings, out, json, seed)
@@ -94,15 +100,13 @@ def _check(
     model: str | None, family: str | None, start: str, restarts: int | None, sigma: float | None
 ) -> None:
     if model and family:
-        raise typer.BadParameter("give --model or --family, not both: a model has its own family")
+        raise typer.BadParameter("give either --model or --family: a model has its own family")
     if start == "network" and family:
-        raise ModelError(
-            f"scene family '{family}' has no network: leave out --start network, or give --model"
-        )
+        raise ModelError(f"scene family '{family}' has no network: omit --start network, or give --model")
     if start == "network" and restarts not in (None, 1):
-        raise typer.BadParameter("the network gives one answer: leave out --restarts")
+        raise typer.BadParameter("the network gives one prediction: omit --restarts")
     if sigma is not None and family is None:
-        raise typer.BadParameter("a model knows the noise of its images: leave out --sigma")
+        raise typer.BadParameter("a model defines the noise of its images: omit --sigma")
 
 
 def _optimise_all(
@@ -117,7 +121,7 @@ def _optimise_all(
     import torch
 
     from inverse_graphics.visualisation.parse_table import SearchLines
-    from inverse_graphics.visualisation.search_picture import SearchFolder
+    from inverse_graphics.visualisation.search_images import SearchFolder
 
     with ExitStack() as stack:
         file = stack.enter_context(json_lines(json) if json else nullcontext())
@@ -139,14 +143,14 @@ def _optimise_all(
             if folder:
                 folder(image, found, optimiser.search)
     if out and images.failed < len(images.paths):
-        say(f"wrote {out}")
+        notify(f"wrote {out}")
 
 
 def _record(
     found: OptimiseResult, engine: str, start: str, settings: OptimiseSettings, seconds: float
 ) -> dict[str, Any]:
     parse = found.parse.to_json()
-    del parse["count_probabilities"], parse["warning"]  # a search knows neither
+    del parse["count_probabilities"], parse["warning"]  # a search has neither
     return parse | {
         "engine": engine,
         "start": start,

@@ -1,13 +1,16 @@
-"""Options and arguments that several commands have, and how what is typed for them is read."""
+"""Options and arguments shared by several commands, and parsers of their values."""
 
 from __future__ import annotations
 
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from inverse_graphics.packs.pack import Pack
 
 Number = TypeVar("Number", int, float)
 
@@ -16,10 +19,10 @@ def number(text: str, low: float, high: float | None = None, metavar: str = "N")
     """A numeric option.
 
     Args:
-        text: its help.
-        low: least number allowed.
-        high: greatest number allowed.
-        metavar: what the help calls its value.
+        text: help text.
+        low: smallest allowed value.
+        high: largest allowed value.
+        metavar: name of the value in the help.
     """
     return typer.Option(metavar=metavar, min=low, max=high, help=text)
 
@@ -28,8 +31,8 @@ def named(metavar: str, text: str) -> Any:
     """An option whose value is a name, a path or a list.
 
     Args:
-        metavar: what the help calls its value.
-        text: its help.
+        metavar: name of the value in the help.
+        text: help text.
     """
     return typer.Option(metavar=metavar, help=text)
 
@@ -40,43 +43,68 @@ JsonLines = Annotated[
     named("FILE|-", "Write one JSON object per image and line to FILE, or - for stdout."),
 ]
 Images = Annotated[
-    list[Path], typer.Argument(metavar="IMAGE", help="Images, or folders of them.", show_default=False)
+    list[Path], typer.Argument(metavar="IMAGE", help="Image files, or folders of images.", show_default=False)
 ]
-Model = Annotated[str | None, named("NAME|DIR", "A model's name, or the folder of a trained one.")]
+Model = Annotated[str | None, named("NAME|DIR", "A shipped model's name, or a trained model's folder.")]
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="The name of a recipe, or a YAML file.")
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be given again."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; may be repeated."),
 ]
-Device = Annotated[str, named("NAME", "Where to compute: cpu, cuda or cuda:N.")]
-Engine = Annotated[str, named("NAME", "The render engine; `doctor` lists them.")]
+Device = Annotated[str, named("NAME", "The device: cpu, cuda or cuda:N.")]
+Engine = Annotated[str, named("NAME", "The render engine; see `doctor` for a list.")]
 Packs = Annotated[
     list[Path] | None,
-    typer.Option("--pack", metavar="DIR", help="An asset pack of one's own; may be given again."),
+    typer.Option("--pack", metavar="DIR", help="Folder of a custom asset pack; may be repeated."),
+]
+ModelPacks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pack", metavar="DIR", help="Folder of an asset pack in place of the model's copy; may be repeated."
+    ),
+]
+FamilyPacks = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pack",
+        metavar="DIR",
+        help="Folder of a custom asset pack; its objects replace kinds of no such pack; may be repeated.",
+    ),
 ]
 Size = Annotated[str, named("WxH", "Pixels.")]
-Seed = Annotated[int, number("The same seed gives the same result.", 0)]
-Seeds = Annotated[str, named("N,N,…", "One run for each seed.")]
-Plot = Annotated[Path | None, named("FILE", "Draw the figures into a PNG, SVG or PDF file.")]
+Seed = Annotated[int, number("Random seed.", 0)]
+Seeds = Annotated[str, named("N,N,…", "Random seeds, one run each.")]
+Plot = Annotated[Path | None, named("FILE", "Write a plot to a PNG, SVG or PDF file.")]
+
+
+def loaded_packs(folders: list[Path] | None) -> list[Pack]:
+    """Load the packs of an option `--pack`.
+
+    Raises:
+        AssetError: one of them is no pack.
+    """
+    from inverse_graphics.packs.pack import load_pack
+
+    return [load_pack(folder) for folder in folders or ()]
 
 
 def parsed_numbers(
     text: str, option: str, kind: type[Number], low: float, high: float, expected: str
 ) -> list[Number]:
-    """Read a list such as "0,1,2"; numbers that come again are left out.
+    """Parse a comma-separated list of numbers such as "0,1,2"; duplicates are dropped.
 
     Args:
-        text: numbers with commas between them.
-        option: its name, for the message.
+        text: the list.
+        option: the option's name, for the error message.
         kind: int or float.
-        low: least number allowed.
-        high: greatest number allowed.
-        expected: for the message.
+        low: smallest allowed value.
+        high: largest allowed value.
+        expected: description of valid values, for the error message.
 
     Raises:
-        BadParameter: the text is no such list.
+        BadParameter: the text is not such a list.
     """
     try:
         numbers = [kind(part) for part in text.split(",")]
@@ -88,24 +116,24 @@ def parsed_numbers(
 
 
 def parsed_seeds(text: str) -> list[int]:
-    """Read the seeds in a list such as "0,1,2".
+    """Parse a comma-separated list of seeds such as "0,1,2".
 
     Raises:
-        BadParameter: the text is no such list.
+        BadParameter: the text is not such a list.
     """
     return parsed_numbers(text, "--seeds", int, 0, math.inf, "whole numbers such as 0,1,2")
 
 
 def parsed_names(text: str) -> list[str]:
-    """Read the names in a list such as "air,dair"."""
+    """Parse a comma-separated list of names such as "air,dair"."""
     return [name.strip() for name in text.split(",")]
 
 
 def parsed_size(text: str) -> tuple[int, int]:
-    """Turn "640x480" into (640, 480), width and height.
+    """Parse "640x480" to (640, 480), width and height.
 
     Raises:
-        BadParameter: the text is no such size.
+        BadParameter: the text is not such a size.
     """
     parts = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", text)
     if parts is None or not all(1 <= int(side) <= 4096 for side in parts.groups()):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .application import answer
-from .options import Engine, Json, Packs, named, number, parsed_size
-from .streams import say
+from .options import Engine, Json, Packs, loaded_packs, named, number, parsed_size
+from .streams import notify
 
 if TYPE_CHECKING:
     from inverse_graphics.rendering.rendered_scene import RenderedScene
@@ -25,34 +25,37 @@ inverse-graphics render my_scene.yaml -o out.png --pack my_pack/ --json -"""
 
 def render(
     scene: Annotated[
-        str, typer.Argument(metavar="SCENE", help="A scene's YAML or JSON file, or a shipped one's name.")
+        str, typer.Argument(metavar="SCENE", help="A scene's YAML or JSON file, or a shipped scene's name.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The image: PNG, JPEG, BMP or WebP.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Output image: PNG, JPEG, BMP or WebP.")
     ],
-    depth: Annotated[Path | None, named("FILE", "Depth: a 16-bit PNG, millimetres, 0 for nothing.")] = None,
-    depth_preview: Annotated[Path | None, named("FILE", "Depth in colours, near bright, far dark.")] = None,
-    mask: Annotated[Path | None, named("FILE", "A palette PNG: 0, or the object's number from 1.")] = None,
-    size: Annotated[str | None, named("WxH", "Pixels; the view keeps its height.")] = None,
+    depth: Annotated[Path | None, named("FILE", "Output depth: 16-bit PNG, mm, 0 for none.")] = None,
+    depth_preview: Annotated[
+        Path | None, named("FILE", "Output depth as a colour image, near bright, far dark.")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        named("FILE", "Output mask: palette PNG, 0 for background, else the object's number from 1."),
+    ] = None,
+    size: Annotated[
+        str | None, named("WxH", "Image size in pixels; the vertical field of view is unchanged.")
+    ] = None,
     engine: Engine = "embedded",
-    supersample: Annotated[
-        int, number("Samples a pixel along each side, averaged; 1: as the engine does.", 1, 16)
-    ] = 1,
+    supersample: Annotated[int, number("Samples per pixel along each axis; default 1.", 1, 16)] = 1,
     packs: Packs = None,
     json: Json = None,
 ) -> None:
-    """Draw a scene: its image and, if asked for, its depth and which object is in each pixel.
+    """Render a scene: its image and, optionally, depth and instance mask.
 
-    The JSON holds the camera, and of each object the pixels in which it is seen.
+    The JSON contains the camera and the number of visible pixels of each object.
     """
     from inverse_graphics.io.images import write_depth, write_image, write_mask
-    from inverse_graphics.packs.pack import load_pack
     from inverse_graphics.rendering.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
     pixels = None if size is None else parsed_size(size)
-    loaded = [load_pack(folder) for folder in packs or ()]
-    drawn = render_scene(scene, engine, size=pixels, packs=loaded, supersample=supersample)
+    drawn = render_scene(scene, engine, size=pixels, packs=loaded_packs(packs), supersample=supersample)
     drawn.save(out)
     if depth is not None:
         write_depth(depth, drawn.depth)
@@ -61,7 +64,7 @@ def render(
     if mask is not None:
         write_mask(mask, drawn.mask)
     written = ", ".join(str(file) for file in (out, depth, depth_preview, mask) if file)
-    answer(_facts(Path(scene).stem, drawn), json, lambda: say(f"wrote {written}"))
+    answer(_facts(Path(scene).stem, drawn), json, lambda: notify(f"wrote {written}"))
 
 
 def _facts(name: str, drawn: RenderedScene) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where commands speak: data on stdout, talk on stderr, plain where nobody sees colours."""
+"""Output streams of commands: data on stdout, messages on stderr, colours on terminals only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIPE_WIDTH = 10_000
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Make a rich console; where no window bounds it, no line is wrapped or cut."""
+    """Make a rich console that does not wrap or cut lines unless it is a terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -28,25 +28,25 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def say(text: str) -> None:
-    """Tell the user something that is not data: one line on stderr."""
-    print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - this is the place that prints
+def notify(text: str) -> None:
+    """Print a message as one line on stderr."""
+    print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - the only function that prints messages
 
 
-def complain(text: str) -> None:
-    """Tell the user what went wrong: one line on stderr."""
+def print_error(text: str) -> None:
+    """Print an error as one line on stderr."""
     red, plain = ("\x1b[1;31m", "\x1b[0m") if _shows_colours(sys.stderr) else ("", "")
     print(f"{red}Error:{plain} {one_line(text)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def one_line(text: str) -> str:
-    """Fold white space and drop what a terminal would obey: names of files may hold anything."""
+    """Collapse white space and remove control characters, which file names may contain."""
     return "".join(char if char.isprintable() else "�" for char in " ".join(text.split()))
 
 
 @contextmanager
 def json_lines(target: str) -> Iterator[IO[str]]:
-    """Open FILE, or stdout for "-"; a file appears whole when the block has ended well."""
+    """Open FILE, or stdout for "-"; the file is written atomically at the end of the block."""
     if target == STDOUT:
         yield sys.stdout
         sys.stdout.flush()
@@ -60,12 +60,12 @@ def write_json(target: str, value: Any) -> None:
     with json_lines(target) as file:
         file.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
     if target != STDOUT:
-        say(f"wrote {Path(target)}")
+        notify(f"wrote {Path(target)}")
 
 
 @contextmanager
 def advancing(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how far something has come, on a terminal: call what this yields with what is done so far."""
+    """Show a progress bar if stderr is a terminal; yields a function that takes the amount done so far."""
     from rich.progress import Progress
 
     with Progress(console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
@@ -74,7 +74,7 @@ def advancing(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _shows_colours(stream: IO[str]) -> bool:
-    """Whether a stream is a terminal that wants colours, by the rules that rich follows."""
+    """Whether a stream is a terminal with colours, by rich's rules."""
     from rich.console import Console
 
     return Console(file=stream).color_system is not None and stream.isatty()

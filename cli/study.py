@@ -1,4 +1,4 @@
-"""`inverse-graphics study …`: one command for each study, and the one body of them all."""
+"""`inverse-graphics study …`: one command per study, with a shared implementation."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ import typer
 
 from .application import add, new_group, report
 from .options import Json, Overrides, Seeds, named, number, parsed_names, parsed_numbers, parsed_seeds
-from .streams import say
+from .streams import notify
 
 if TYPE_CHECKING:
     from inverse_graphics.studies.study import Study
     from inverse_graphics.studies.variants import Variant
 
-group = new_group("Train a recipe in several ways and compare the results.")
+group = new_group("Train variants of a recipe and compare the results.")
 
-RecipeOption = Annotated[str, named("NAME|FILE", "The recipe that all runs share.")]
-Steps = Annotated[int | None, number("Steps of every run.", 1)]
+RecipeOption = Annotated[str, named("NAME|FILE", "The base recipe of all runs.")]
+Steps = Annotated[int | None, number("Training steps per run.", 1)]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="DIR", help="Where runs and results go; default studies/NAME."),
+    typer.Option("--out", "-o", metavar="DIR", help="Folder of runs and results; default studies/NAME."),
 ]
 NoTrain = Annotated[
-    bool, typer.Option("--no-train", help="Report on the runs that are there, finished or not.")
+    bool, typer.Option("--no-train", help="Report on existing runs, finished or not, without training.")
 ]
-Variants = Annotated[str, named("NAME,NAME,…", "What is compared: changes of the recipe that have names.")]
+Variants = Annotated[str, named("NAME,NAME,…", "Names of the variants of the recipe to compare.")]
 OwnVariants = Annotated[
     Path | None,
-    named("FILE", "Variants of one's own: YAML, a name and a list of key=value each."),
+    named("FILE", "YAML file of custom variants, each a name and a list of key=value."),
 ]
-Penalties = Annotated[str, named("τ,τ,…", "Time penalties, nats for each step of computation.")]
-Repetitions = Annotated[str, named("ρ,ρ,…", "Fixed numbers of steps to compare with; empty for none.")]
+Penalties = Annotated[str, named("τ,τ,…", "Time penalties, nats per step of computation.")]
+Repetitions = Annotated[str, named("ρ,ρ,…", "Fixed numbers of steps as baselines; empty for none.")]
 
 COUNTING_EXAMPLES = """\
 inverse-graphics study counting
 inverse-graphics study counting --seeds 0,1,2,3,4 --set steps=3000
 inverse-graphics study counting --recipe sprites --seeds 0,1,2
 inverse-graphics study counting --variants air,dair --out studies/dair
-inverse-graphics study counting --no-train     [dim]# report on what is there[/dim]"""
+inverse-graphics study counting --no-train     [dim]# report on existing runs[/dim]"""
 
 GENERALISATION_EXAMPLES = """\
 inverse-graphics study generalisation
@@ -60,25 +60,25 @@ inverse-graphics study learn3d
 inverse-graphics study learn3d --objectives sleep,elbo --seeds 0 --steps 3000
 inverse-graphics study learn3d --objectives elbo,elbo/without_wake --out studies/wake
 inverse-graphics study learn3d --variants mine.yaml --set batch_size=32
-inverse-graphics study learn3d --no-train     [dim]# report on what is there[/dim]"""
+inverse-graphics study learn3d --no-train     [dim]# report on existing runs[/dim]"""
 
 ACT_EXAMPLES = """\
 inverse-graphics study act
 inverse-graphics study act --penalties 0.001,0.01 --seeds 0,1,2
 inverse-graphics study act --recipe act_addition --repetitions 1,5 --seeds 0
-inverse-graphics study act --no-train     [dim]# report on what is there[/dim]"""
+inverse-graphics study act --no-train     [dim]# report on existing runs[/dim]"""
 
 PACT_EXAMPLES = """\
 inverse-graphics study pact
 inverse-graphics study pact --methods relaxed --penalties 0.001 --seeds 0,1,2
 inverse-graphics study pact --recipe act_logic --steps 5000
-inverse-graphics study pact --no-train     [dim]# report on what is there[/dim]"""
+inverse-graphics study pact --no-train     [dim]# report on existing runs[/dim]"""
 
 PSACT_EXAMPLES = """\
 inverse-graphics study psact
 inverse-graphics study psact --seeds 0,1,2 --steps 500
 inverse-graphics study psact --set model.units=5 --set "model.widths=[16,32,64]" --out studies/resnet32
-inverse-graphics study psact --no-train     [dim]# report on what is there[/dim]"""
+inverse-graphics study psact --no-train     [dim]# report on existing runs[/dim]"""
 
 PENALTIES = "0.0003,0.001,0.003,0.01,0.03"
 TEN_SEEDS = "0,1,2,3,4,5,6,7,8,9"
@@ -95,8 +95,8 @@ def learn3d(
         str | None,
         named(
             "NAME,NAME,…",
-            "What is compared: variants of the objective. If not given: all of --variants, or sleep, "
-            "wake_sleep, elbo, supervised/label and supervised/set.",
+            "Names of the variants to compare; default all of --variants, or sleep, wake_sleep, elbo, "
+            "supervised/label and supervised/set.",
         ),
     ] = None,
     seeds: Seeds = "0,1,2", steps: Steps = None, overrides: Overrides = None, variants: OwnVariants = None,
@@ -105,7 +105,7 @@ def learn3d(
     """Compare objectives of the 3D model on one recipe and the same held-out images.
 
     Writes results.json, summary.md, curves (CSV, PNG, SVG), confusion matrices, and galleries of held-out
-    images with the worst first. Ctrl-C saves, and the same command resumes; finished runs are kept.
+    images with the worst first. Ctrl-C saves; the same command resumes. Finished runs are not repeated.
     """
     from inverse_graphics.studies.learn3d import OBJECTIVES, Learn3DStudy
     from inverse_graphics.studies.variants import choose, read_variants, shipped_variants
@@ -121,22 +121,22 @@ def act(
     seeds: Seeds = TEN_SEEDS, steps: Steps = None, overrides: Overrides = None, out: Out = None,
     no_train: NoTrain = False, json: Json = None,
 ) -> None:  # fmt: skip
-    """Adaptive computation time by time penalty and seed, beside fixed numbers of steps.
+    """Compare adaptive computation time, by time penalty and seed, with fixed numbers of steps.
 
     Writes results.json, runs.csv, summary.md, and plots (PNG, SVG) of errors and steps by time penalty and by
-    difficulty, learning curves and halting probabilities. Ctrl-C saves, and the same command resumes.
+    difficulty, learning curves and halting probabilities. Ctrl-C saves; the same command resumes.
     """
     _run_adaptive("act", "act", penalties, repetitions, recipe, seeds, steps, overrides, out, no_train, json)
 
 
 def pact(
     recipe: RecipeOption = "act_parity",
-    methods: Annotated[str, named("NAME,…", "What is compared: act, relaxed, reinforce.")] = "act,relaxed",
+    methods: Annotated[str, named("NAME,…", "Methods to compare: act, relaxed, reinforce.")] = "act,relaxed",
     penalties: Penalties = PENALTIES, repetitions: Repetitions = "", seeds: Seeds = TEN_SEEDS,
     steps: Steps = None, overrides: Overrides = None, out: Out = None, no_train: NoTrain = False,
     json: Json = None,
 ) -> None:  # fmt: skip
-    """Probabilistic adaptive computation time beside ACT, by time penalty and seed.
+    """Compare probabilistic adaptive computation time with ACT, by time penalty and seed.
 
     Writes the same files as `study act`.
     """
@@ -147,18 +147,18 @@ def pact(
 
 def psact(
     recipe: RecipeOption = "psact_digits", seeds: Seeds = "0", steps: Steps = None,
-    draws: Annotated[int, number("Gradients that a variance is estimated from.", 2, 100_000)] = 100,
+    draws: Annotated[int, number("Number of gradient samples per variance estimate.", 2, 100_000)] = 100,
     overrides: Overrides = None, out: Out = None, no_train: NoTrain = False, json: Json = None,
 ) -> None:  # fmt: skip
-    """Adaptive residual networks: where they compute how much, and gradient noise by number of latents.
+    """Evaluate adaptive residual networks: computation maps, and gradient variance by number of latents.
 
-    Writes results.json, summary.md, gradients (CSV, PNG, SVG) of the score function and of relaxed draws for
-    1 latent of an image to one for each position, and computation maps. Ctrl-C saves, and the same command
-    resumes.
+    Writes results.json, summary.md, gradient variances (CSV, PNG, SVG) of the score function and of relaxed
+    samples, from one latent per image to one per position, and computation maps. Ctrl-C saves; the same
+    command resumes.
     """
-    from inverse_graphics.studies.residual import AS_IT_IS, ResidualStudy
+    from inverse_graphics.studies.residual import UNCHANGED, ResidualStudy
 
-    _run(ResidualStudy(draws), [AS_IT_IS], recipe, seeds, steps, overrides, out, no_train, json)
+    _run(ResidualStudy(draws), [UNCHANGED], recipe, seeds, steps, overrides, out, no_train, json)
 
 
 def _add_counting(
@@ -202,7 +202,7 @@ def _run(
     study: Study, variants: Sequence[Variant], recipe: str, seeds: str, steps: int | None,
     overrides: list[str] | None, out: Path | None, no_train: bool, json: str | None,
 ) -> None:  # fmt: skip
-    """Train what is not there yet, and report: the body of every study's command."""
+    """Train the missing runs and write the report; the implementation of every study's command."""
     from inverse_graphics.errors import TrainingError
     from inverse_graphics.studies.runs import found_runs, schedule_warnings
 
@@ -215,17 +215,17 @@ def _run(
         changes = [*(overrides or ()), *([f"steps={steps}"] if steps else [])]
         runs = study.plan(recipe, variants, numbers, changes, folder)
         for warning in schedule_warnings(runs):
-            say(warning)
+            notify(warning)
         try:
-            done, errors = study.train_and_evaluate(runs, folder, command, say)
+            done, errors = study.train_and_evaluate(runs, folder, command, notify)
         except KeyboardInterrupt:
-            say(f"stopped; to go on: {command}")
+            notify(f"stopped; to continue: {command}")
             done = False
         if not done:
             raise typer.Exit(130)
     report(study.report(runs, folder, command, errors), json)
-    study.finish(runs, folder, say)
-    say(f"everything is in {folder}; {folder / 'summary.md'} sums it up")
+    study.finish(runs, folder, notify)
+    notify(f"results are in {folder}; summary: {folder / 'summary.md'}")
     if errors:
         raise TrainingError(f"{len(errors)} of {len(runs)} runs ended with an error: {', '.join(errors)}")
 
@@ -237,10 +237,10 @@ _add_counting(
     "as_it_is",
     "0,1,2,3,4",
     COUNTING_EXAMPLES,
-    """How the 2D model learns to count, by seed.
+    """Evaluate how the 2D model learns to count, by seed.
 
-    Writes results.json, summary.md, curves (CSV, PNG, SVG), reconstructions by training stage, maps of where
-    each step attends, and confusion matrices. Ctrl-C saves, and the same command resumes.
+    Writes results.json, summary.md, curves (CSV, PNG, SVG), reconstructions over training, attention maps of
+    each step, and confusion matrices. Ctrl-C saves; the same command resumes.
     """,
 )
 _add_counting(
@@ -249,7 +249,9 @@ _add_counting(
     "air/extrapolation,dair/extrapolation,air/interpolation,dair/interpolation",
     "0,1,2",
     GENERALISATION_EXAMPLES,
-    """Counts outside the training data: AIR and difference-AIR, trained on 0-2 and 0, 1, 3, tested on 0-3.
+    """Evaluate AIR and difference-AIR on counts that were not in their training data.
+
+    Models are trained on images with 0-2 or with 0, 1 and 3 objects, and tested on 0-3.
 
     Writes the same files as `study counting`.
     """,
@@ -262,8 +264,8 @@ _add_counting(
     ESTIMATORS_EXAMPLES,
     """Compare estimators of the gradient with respect to the number of objects.
 
-    Writes the same files as `study counting`, and how noisy each estimator's gradient is at the start, in the
-    middle and at the end of the first run.
+    Writes the same files as `study counting`, and the variance of each estimator's gradient at the start,
+    middle and end of the first run.
     """,
 )
 _add_counting(
@@ -272,7 +274,7 @@ _add_counting(
     "as_it_is",
     "0,1,2",
     SPRITES_EXAMPLES,
-    """Squares, triangles and discs that hide each other.
+    """Evaluate the 2D model on squares, triangles and discs that occlude each other.
 
     Writes the same files as `study counting`.
     """,
@@ -283,9 +285,10 @@ _add_counting(
     "as_it_is",
     "0",
     STROKES_EXAMPLES,
-    """Omniglot's letters, stroke by stroke.
+    """Evaluate the 2D model on Omniglot letters, which it explains stroke by stroke.
 
-    Writes the same files as `study counting`, without confusions: the true number of strokes is not known.
+    Writes the same files as `study counting`, without confusion matrices: the true number of strokes is
+    unknown.
     """,
 )
 add(group, act, ACT_EXAMPLES)

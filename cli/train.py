@@ -10,34 +10,32 @@ from typing import Annotated
 import typer
 
 from .application import answer
-from .options import Json, Overrides, RecipeArgument, named
+from .options import FamilyPacks, Json, Overrides, RecipeArgument, loaded_packs, named
 
 EXAMPLES = """\
 inverse-graphics train multi_mnist
 inverse-graphics train multi_mnist --set seed=1 --set steps=2000
 inverse-graphics train my_recipe.yaml --run-dir runs/mine
+inverse-graphics train table_top --pack my_pack/ --run-dir runs/mine
 inverse-graphics train multi_mnist --resume     [dim]# after Ctrl-C, which saves first[/dim]"""
 
 
 def train(
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the latest checkpoint.")] = False,
-    run_dir: Annotated[
-        Path | None, named("DIR", "Where everything goes; runs/RECIPE-seedN if not given.")
-    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the latest checkpoint.")] = False,
+    run_dir: Annotated[Path | None, named("DIR", "Folder of the run; default runs/RECIPE-seedN.")] = None,
     device: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Where to compute: cpu, cuda or cuda:N; the recipe's if not given."
-        ),
+        typer.Option(metavar="NAME", help="The device: cpu, cuda or cuda:N; default the recipe's."),
     ] = None,
+    packs: FamilyPacks = None,
     json: Json = None,
 ) -> None:
     """Train a model from a recipe.
 
-    The weights, with a model card, end up in the run's folder, beside checkpoints and TensorBoard logs.
-    Ctrl-C saves and prints the command that continues the run.
+    Writes weights with a model card, checkpoints and TensorBoard logs to the run's folder. Ctrl-C saves a
+    checkpoint and prints the command that continues the run.
     """
     from inverse_graphics.training.run import train as train_recipe
 
@@ -46,6 +44,7 @@ def train(
         run_dir,
         overrides or (),
         device=device,
+        packs=loaded_packs(packs),
         resume=resume,
         how_to_resume=_with_resume(sys.argv),
     )

@@ -25,13 +25,13 @@ scene = ig.Scene.model_validate(
 )
 ig.save_scene(scene, out / "tea.yaml")
 
-picture = ig.render(scene)
-picture.save(out / "tea.png")
-ig.write_depth(out / "depth.png", picture.depth)  # 16 bits: millimetres, 0 where there is no surface
-ig.write_mask(out / "mask.png", picture.mask)  # the number of the visible object, 0 for none
+rendered = ig.render(scene)
+rendered.save(out / "tea.png")
+ig.write_depth(out / "depth.png", rendered.depth)  # 16 bits: millimetres, 0 where there is no surface
+ig.write_mask(out / "mask.png", rendered.mask)  # the number of the visible object, 0 for none
 
-print("image", picture.image.shape, "nearest surface", f"{picture.depth.min():.3f} m")
-for number, pixels in enumerate(picture.visible_pixels(), start=1):
+print("image", rendered.image.shape, "nearest surface", f"{rendered.depth.min():.3f} m")
+for number, pixels in enumerate(rendered.visible_pixels(), start=1):
     print(scene.objects[number - 1].asset, "has the mask", number, "and", pixels, "visible pixels")
 
 # A shipped scene by its name, in another size, with 9 samples per pixel.

@@ -11,7 +11,11 @@ Every name is imported when it is first used, so that importing the package load
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from inverse_graphics import moved_modules as _moved_modules
+
 __version__ = "0.1.0"
+
+_moved_modules.install()
 
 if TYPE_CHECKING:
     from inverse_graphics.errors import AssetError as AssetError

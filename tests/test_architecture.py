@@ -20,7 +20,7 @@ OUTER = {"assets": "assets", "scenes": "scenes", "recipes": "train", "cli": "cli
 """Part of the package -> the folder at the top level that is installed as this part."""
 FOLDERS = {PACKAGE: PACKAGE, **{f"{PACKAGE}.{part}": folder for part, folder in OUTER.items()}}
 LEVELS = {
-    "errors": 0, "devices": 0, "io": 0, "geometry": 0,
+    "errors": 0, "moved_modules": 0, "devices": 0, "io": 0, "geometry": 0,
     "scene": 1, "packs": 1,
     "rendering": 2,
     "observation": 3, "metrics": 3, "halting": 3, "distributions": 3,

@@ -109,7 +109,7 @@ def refusals(tmp_path_factory) -> dict[str, tuple[int, str]]:
     """Status and stderr of each command where no extra is installed; one process runs them all."""
     folder = tmp_path_factory.mktemp("refusals")
     lines = [command.format(folder=folder) for command in COMMANDS]
-    told = run_without(
+    reported = run_without(
         MODULES,
         f"""
 import contextlib, io, json
@@ -124,7 +124,7 @@ print(json.dumps(outcomes))
 """,
     )
     assert list(folder.iterdir()) == []  # nothing was begun
-    outcomes = [(status, err) for status, err in json.loads(told)]
+    outcomes = [(status, err) for status, err in json.loads(reported)]
     return dict(zip(COMMANDS, outcomes, strict=True))
 
 
@@ -132,9 +132,9 @@ print(json.dumps(outcomes))
 def test_a_command_without_its_extra_says_in_one_line_how_to_get_it(refusals, command):
     reason = COMMANDS[command]
     extras = INSTALLED_BY[reason.partition(" needs")[0]]
-    status, told = refusals[command]
+    status, reported = refusals[command]
     assert status == 1
-    *progress, last = told.splitlines()
+    *progress, last = reported.splitlines()
     assert last == f"Error: {reason}, not installed here: pip install 'inverse-graphics[{extras}]'"
     assert progress == [] or command.startswith("benchmark train")  # which says which seed it begins
 

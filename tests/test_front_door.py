@@ -5,6 +5,7 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import inverse_graphics as ig
+from inverse_graphics.moved_modules import MOVED
 
 SOURCE = Path(ig.__file__).read_text(encoding="utf-8")
 NAMES: list[str] = vars(ig)["__all__"]
@@ -81,6 +83,18 @@ def test_no_name_hides_a_package():
     assert (packages | {"assets", "scenes", "recipes", "cli"}).isdisjoint(NAMES)
     use = "assert callable(ig.render) and callable(ig.train); print(e.DEFAULT_ENGINE)"
     assert run(f"import inverse_graphics as ig, inverse_graphics.rendering.engines as e; {use}") == "embedded"
+
+
+@pytest.mark.parametrize("former", MOVED)
+def test_a_moved_module_is_found_by_its_former_name_with_a_warning(former):
+    present = import_module(MOVED[former])
+    sys.modules.pop(former, None)
+    with pytest.warns(DeprecationWarning, match=f"{former} has moved: import {MOVED[former]}"):
+        module = import_module(former)
+    assert module.__name__ == former
+    public = {name for name in vars(present) if not name.startswith("_")}
+    assert public
+    assert all(getattr(module, name) is getattr(present, name) for name in public)
 
 
 @pytest.mark.parametrize(

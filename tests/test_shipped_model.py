@@ -23,13 +23,13 @@ def rows(data_beside_repository: None) -> dict[str, InferRow]:
     return {row.images: row for row in judged}
 
 
-def test_digits_never_learnt_from_are_counted_and_placed(rows):
+def test_digits_never_learned_from_are_counted_and_placed(rows):
     in_distribution = rows[FAMILIAR]
     assert in_distribution.count_accuracy > 0.99
     assert in_distribution.overlap > 0.95
 
 
-def test_familiar_images_get_no_warning_and_foreign_ones_do(rows):
+def test_in_distribution_images_get_no_warning_and_foreign_ones_do(rows):
     assert rows[FAMILIAR].warned < 0.01
     out_of_distribution = rows.keys() - {FAMILIAR} - STRANGE_BUT_LIKE_DIGITS
     assert out_of_distribution >= {"uniform noise", "Gaussian noise", "salt noise", "photograph"}
@@ -43,7 +43,7 @@ def table_rows() -> dict[str, InferRow]:
     return {row.images: row for row in judged}
 
 
-def test_things_on_a_table_are_counted_named_and_placed(table_rows):
+def test_objects_on_a_table_are_counted_named_and_placed(table_rows):
     in_distribution = table_rows["table_top"]
     assert in_distribution.count_accuracy > 0.985
     assert in_distribution.identity_accuracy > 0.98
@@ -52,7 +52,7 @@ def test_things_on_a_table_are_counted_named_and_placed(table_rows):
     assert in_distribution.camera_error_degrees < 1.5
 
 
-def test_familiar_tables_get_no_warning_and_everything_else_does(table_rows):
+def test_in_distribution_tables_get_no_warning_and_everything_else_does(table_rows):
     assert table_rows["table_top"].warned < 0.015
     for kind in table_rows.keys() - {"table_top"}:
         assert table_rows[kind].warned > 0.95, kind
@@ -79,5 +79,5 @@ def test_the_card_states_recipe_figures_and_thresholds(name):
     assert document.recipe["name"] == name
 
 
-def test_the_default_model_is_that_of_things_on_a_table():
+def test_the_default_model_is_that_of_objects_on_a_table():
     assert load_parser().name == DEFAULT_MODEL == "table_top"

@@ -1,1 +1,1 @@
-"""Measurements of speed and accuracy, each a table and a JSON file."""
+"""Benchmarks of speed and accuracy."""

@@ -1,7 +1,7 @@
 """Speed-up of residual networks that skip halted positions, by the share of active positions.
 
-Weights are random, and the halting positions are prescribed: after the first unit of each block a share of
-its map, in blobs or scattered, stays active to the end, and the rest halts.
+Weights are random and the halting positions prescribed: after the first unit of each block, a share of the
+positions of its map, in blobs or scattered, stays active to the end, and the others halt.
 """
 
 from __future__ import annotations
@@ -28,21 +28,19 @@ CHANNELS = 3
 
 @dataclass(frozen=True)
 class CompactionRow:
-    """A share of positions that stay alive after each block's first unit.
+    """Timings for one pattern and share of active positions; times are the fastest of several runs.
 
     Attributes:
-        active_share: of positions of all units.
-        multiply_adds: as a share of those of all units everywhere.
-        masked_ms: of a batch, the fastest of several alternating runs; plain: all units everywhere, without
-            halting maps.
-        compacted_ms: of a batch, the fastest of several alternating runs; plain: all units everywhere,
-            without halting maps.
-        plain_ms: of a batch, the fastest of several alternating runs; plain: all units everywhere, without
-            halting maps.
-        speedup: masked over compacted.
-        processor_speedup: likewise of the thread's processor time, which other programs on the machine
-            disturb less.
-        deviation: largest, of logits.
+        pattern: arrangement of the active positions, "blobs" or "scattered".
+        stays_alive: share of positions that stay active after each block's first unit.
+        active_share: share of the positions of all units that are computed.
+        multiply_adds: multiply-adds, as a share of those of the plain network.
+        plain_ms: time per batch of the network that runs all units everywhere, without halting maps.
+        masked_ms: time per batch of the network that computes all positions and masks the halted ones.
+        compacted_ms: time per batch of the network that skips halted positions.
+        speedup: `masked_ms` / `compacted_ms`.
+        processor_speedup: the same ratio of the thread's processor times, which depend less on other load.
+        deviation: largest absolute difference between the logits of both networks.
     """
 
     pattern: str
@@ -57,11 +55,13 @@ class CompactionRow:
     deviation: float
 
 
-class LaidDown:
-    """Halts where it is told to, whatever the logits.
+class PrescribedHalting:
+    """A halting rule with fixed random positions, which ignores the logits.
 
     Args:
-        share: of each map that stays alive.
+        share: share of each map's positions that stay active.
+        pattern: arrangement of the active positions.
+        seed: seed of the positions.
     """
 
     def __init__(self, share: float, pattern: Pattern, seed: int) -> None:
@@ -69,14 +69,14 @@ class LaidDown:
         self._halts: dict[torch.Size, Tensor] = {}
 
     def split(self, halt_logit: Tensor, log_alive: Tensor, generator: torch.Generator | None = None) -> Split:
-        """The same positions of a map, each time."""
+        """Halt the positions that belong to the map's size; the same at every call."""
         del generator
         shape = halt_logit.shape
         if shape not in self._halts:
-            self._halts[shape] = self._drawn(shape)
+            self._halts[shape] = self._sample_positions(shape)
         return split_where(self._halts[shape], log_alive)
 
-    def _drawn(self, shape: torch.Size) -> Tensor:
+    def _sample_positions(self, shape: torch.Size) -> Tensor:
         field = torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))
         if self.pattern == "blobs":
             radius = shape[-1] // 8
@@ -89,7 +89,15 @@ class LaidDown:
 def benchmark_compaction(
     units: int, batch: int, shares: Sequence[float], patterns: Sequence[Pattern], seed: int
 ) -> Iterator[CompactionRow]:
-    """Rows for a network of 16, 32 and 64 channels on 32×32 pixels, with so many units in each block."""
+    """Time a network of 16, 32 and 64 channels on images of 32×32 pixels.
+
+    Args:
+        units: units per block.
+        batch: batch size.
+        shares: shares of active positions.
+        patterns: arrangements of active positions.
+        seed: seed of weights, images and positions.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ResidualNetwork(ResidualSettings(units=units, channels=CHANNELS)).eval()
@@ -98,7 +106,7 @@ def benchmark_compaction(
     everything = float(multiply_adds(network, network(images, plain)).mean())
     for pattern in patterns:
         for share in shares:
-            kind: BlockKind = block_kind("psact").by(LaidDown(share, pattern, seed))
+            kind: BlockKind = block_kind("psact").by(PrescribedHalting(share, pattern, seed))
             masked = network(images, kind)
             skipped = compacted(images, kind)
             (plain_ms, _), masked_time, compacted_time = fastest(
@@ -121,14 +129,14 @@ def benchmark_compaction(
 
 
 class Timing(NamedTuple):
-    """Of the fastest run by each clock."""
+    """The smallest wall time and the smallest processor time of several runs, milliseconds."""
 
     wall_ms: float
     processor_ms: float
 
 
 def fastest(*calls: Callable[[], object]) -> list[Timing]:
-    """Of `REPEATS` runs of each, taking turns after a warm-up."""
+    """Time `REPEATS` alternating runs of each function, after a warm-up run of each."""
     taken: list[list[Timing]] = [[] for _ in calls]
     for _ in range(REPEATS + 1):
         for runs, call in zip(taken, calls, strict=True):

@@ -1,4 +1,4 @@
-"""Time of finite-difference gradients of poses, and the part of it that is not rendering."""
+"""Time of finite-difference gradients with respect to poses, and its overhead over rendering."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ MIN_COUNT = 3
 
 
 class DifferenceTiming(NamedTuple):
-    """seconds: for pictures of a batch and gradients by all poses of objects.  overhead: what this takes more
-    than the renderings that it is made of, as a share of theirs; compositing is part of it.
+    """Time of the gradients of a batch.
+
+    Attributes:
+        seconds: time to render a batch and differentiate it with respect to all object poses.
+        overhead: time beyond the engine's renderings, including compositing, as a share of theirs.
     """
 
     seconds: float
@@ -32,7 +35,7 @@ class DifferenceTiming(NamedTuple):
 def time_differences(
     engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary, seconds: float
 ) -> DifferenceTiming:
-    """Take the medians over about `seconds`, and three times at least, after one that warms up."""
+    """Measure medians over about `seconds`, at least `MIN_COUNT` runs, after a warm-up run."""
     drawing = _Stopwatch(engine)
     differences = FiniteDifference(drawing, library)
     _pose_gradients(differences, scenes)
@@ -56,7 +59,7 @@ def _pose_gradients(engine: RenderEngine, scenes: SceneBatch) -> tuple[Tensor, .
 
 
 class _Stopwatch:
-    """Another engine, and the seconds that it has drawn."""
+    """A render engine that measures the time spent in another engine."""
 
     differentiable = False
 

@@ -1,4 +1,4 @@
-"""Agreement of an engine's gradients with finite differences of the image when objects move."""
+"""Agreement of an engine's gradients with finite differences with respect to object and camera poses."""
 
 from __future__ import annotations
 
@@ -23,25 +23,35 @@ from inverse_graphics.scene.batch import SceneBatch
 
 PACK = "crockery"
 STEP_PX = 0.5
-AWAY_PX = 3.0
-FINE = 4
-SAMPLES = 3
-GOOD = 0.95
+"""Step of central differences, pixels of image motion."""
+TARGET_STD_PX = 3.0
+"""Standard deviation of the pose difference between scene and target, pixels of image motion."""
+REFERENCE_SAMPLES = 4
+"""Samples per pixel and axis in the images of finite differences."""
+EMBEDDED_SAMPLES = 3
+"""Samples per pixel and axis of the embedded engine whose gradients are compared with each engine's."""
+COSINE_THRESHOLD = 0.95
+"""Cosine from which two gradients count as equal in direction."""
 
 
 @dataclass(frozen=True)
 class GradientRow:
-    """Cosines of gradients with finite differences over scenes of objects that stand on a table.
+    """Cosines between gradients and finite differences, over scenes of objects on a table.
 
     Attributes:
-        loss: how pictures are compared, one of `PRODUCTS`.
-        of: whose gradient, the objects' poses alone, or with the camera's.
-        share_good: of scenes with a cosine of 0.95 or more.
-        error: root mean square distance between the two, over that of the differences.
-        like_embedded: median cosine with the gradients of the embedded engine, three samples a pixel, and
-            share of scenes in which it is 0.95 or more.
-        like_embedded_share: median cosine with the gradients of the embedded engine, three samples a pixel,
-            and share of scenes in which it is 0.95 or more.
+        engine: name of the engine.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+        objects: objects per scene.
+        scenes: number of scenes.
+        loss: the image loss, a key of `IMAGE_LOSSES`.
+        of: the variables: "objects" (their poses), or "objects and camera".
+        share_good: share of scenes with a cosine of at least 0.95.
+        median: median cosine.
+        lowest: smallest cosine.
+        error: norm of the difference between gradients and finite differences, over that of the latter.
+        like_embedded: median cosine with the gradients of the supersampled embedded engine.
+        like_embedded_share: share of scenes in which that cosine is at least 0.95.
     """
 
     engine: str
@@ -68,18 +78,27 @@ def benchmark_gradients(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[GradientRow]:
-    """Compare each engine, supersampled by each factor, with the same central differences.
+    """Compare the gradients of each engine, supersampled by each factor, with central differences.
 
-    Engines without gradients get them by `FiniteDifference`, and are not supersampled: they take several
-    samples of each pixel already.
+    Engines without gradients are differentiated by `FiniteDifference`; they are not supersampled, as they
+    take several samples per pixel already.
 
-    The loss is the inner product of the picture with what it lacks to a target whose objects and camera are
-    some 3 pixels away, both blurred by one pixel, or as a `Pyramid` of Gaussian noise sees them.
-    Differences are of ±½ pixel, of pictures of the embedded engine drawn whole in 4 × 4 samples a pixel.
-    float64.
+    The loss is an inner product of the image with its difference from a target image, whose objects and
+    camera are moved by about 3 pixels: both blurred by one pixel, or as in a Gaussian `Pyramid`. Central
+    differences of ±½ pixel are computed in float64 from images of the embedded engine with 4 × 4 samples
+    per pixel.
+
+    Args:
+        engines: names of engines.
+        factors: supersampling factors.
+        sizes: (height, width) of the images, pixels.
+        objects: numbers of objects per scene.
+        scenes: number of scenes.
+        seed: seed of the scenes.
+        progress: called with a line of text before each measurement.
 
     Raises:
-        EngineError: an unknown engine, or one that does not work here.
+        EngineError: an engine is unknown or not available here.
     """
     library = load_pack(PACK).library()
     truth = make_engine(DEFAULT_ENGINE, library)
@@ -89,16 +108,18 @@ def benchmark_gradients(
             batch = table_top_scenes(scenes, height, width, library, count, seed).to("cpu", torch.float64)
             case = _Case.from_scenes(batch, library, truth, seed)
             expected = case.differences(truth)
-            embedded = case.gradients(Supersampled(truth, SAMPLES))
+            embedded = case.gradients(Supersampled(truth, EMBEDDED_SAMPLES))
             for name in engines:
-                for called, engine in _forms(name, library, factors):
-                    progress(f"{called}, {height}×{width}, {count} objects")
+                for label, engine in _supersampled(name, library, factors):
+                    progress(f"{label}, {height}×{width}, {count} objects")
                     for loss, gradient in case.gradients(engine).items():
-                        yield from _rows(called, case, loss, gradient, expected[loss], embedded[loss])
+                        yield from _rows(label, case, loss, gradient, expected[loss], embedded[loss])
 
 
-def _forms(name: str, library: MeshLibrary, factors: Sequence[int]) -> Iterator[tuple[str, RenderEngine]]:
-    """An engine at each factor, or, without gradients of its own, as it is; with what to call it."""
+def _supersampled(
+    name: str, library: MeshLibrary, factors: Sequence[int]
+) -> Iterator[tuple[str, RenderEngine]]:
+    """Label and engine for each factor; an engine without gradients once, with finite differences."""
     engine = make_engine(name, library)
     if not engine.differentiable:
         differences = with_gradients(engine, library)
@@ -116,7 +137,7 @@ def _rows(
     for of, size in (("objects", 6 * objects), ("objects and camera", found.shape[1])):
         gradient, difference = found[:, :size], expected[:, :size]
         cosine = torch.nn.functional.cosine_similarity(gradient, difference, dim=1)
-        alike = torch.nn.functional.cosine_similarity(gradient, embedded[:, :size], dim=1)
+        with_embedded = torch.nn.functional.cosine_similarity(gradient, embedded[:, :size], dim=1)
         yield GradientRow(
             engine=engine,
             height=camera.height,
@@ -125,37 +146,45 @@ def _rows(
             scenes=scenes,
             loss=loss,
             of=of,
-            share_good=float((cosine >= GOOD).double().mean()),
+            share_good=float((cosine >= COSINE_THRESHOLD).double().mean()),
             median=float(cosine.median()),
             lowest=float(cosine.min()),
             error=float((gradient - difference).norm() / difference.norm()),
-            like_embedded=float(alike.median()),
-            like_embedded_share=float((alike >= GOOD).double().mean()),
+            like_embedded=float(with_embedded.median()),
+            like_embedded_share=float((with_embedded >= COSINE_THRESHOLD).double().mean()),
         )
 
 
 @dataclass(frozen=True)
 class _Case:
-    """Scenes, and what their pictures lack: (B, 3, H, W)."""
+    """B scenes and the differences of their images from the target images.
+
+    Attributes:
+        scenes: the scenes.
+        library: their meshes.
+        residual: (B, 3, H, W), image minus target image.
+    """
 
     scenes: SceneBatch
     library: MeshLibrary
-    lacking: Tensor
+    residual: Tensor
 
     @classmethod
     def from_scenes(cls, scenes: SceneBatch, library: MeshLibrary, truth: RenderEngine, seed: int) -> _Case:
-        """Draw targets some pixels away."""
+        """Render scenes and targets whose poses differ from them by some pixels."""
         count, objects = scenes.objects.asset.shape
         generator = torch.Generator().manual_seed(seed)
-        away = AWAY_PX * torch.randn(count, 6 * objects + 6, generator=generator, dtype=torch.float64)
+        motion = TARGET_STD_PX * torch.randn(count, 6 * objects + 6, generator=generator, dtype=torch.float64)
         with torch.no_grad():
-            here, there = (_fine(each, truth) for each in (scenes, nudged(scenes, away, library)))
-        return cls(scenes, library, here - there)
+            image, target = (
+                _render_supersampled(each, truth) for each in (scenes, perturb_poses(scenes, motion, library))
+            )
+        return cls(scenes, library, image - target)
 
     def gradients(self, engine: RenderEngine) -> dict[str, Tensor]:
-        """Differentiate each loss with respect to pixels of movement, (B, 6 N + 6)."""
+        """Differentiate each loss with respect to poses, per pixel of image motion: (B, 6 N + 6)."""
         moves = self._moves().requires_grad_()
-        losses = self._losses(render(nudged(self.scenes, moves, self.library), engine).image)
+        losses = self._losses(render(perturb_poses(self.scenes, moves, self.library), engine).image)
         return {
             name: torch.autograd.grad(loss.sum(), moves, retain_graph=True)[0]
             for name, loss in losses.items()
@@ -163,31 +192,31 @@ class _Case:
 
     @torch.no_grad()
     def differences(self, truth: RenderEngine) -> dict[str, Tensor]:
-        """Divide central differences of each loss by the step, (B, 6 N + 6)."""
+        """Central differences of each loss, divided by the step: (B, 6 N + 6)."""
 
         def losses(moves: Tensor) -> dict[str, Tensor]:
-            return self._losses(_fine(nudged(self.scenes, moves, self.library), truth))
+            return self._losses(_render_supersampled(perturb_poses(self.scenes, moves, self.library), truth))
 
         start = self._moves()
         steps = STEP_PX * torch.eye(start.shape[1], dtype=start.dtype)
         ends = [(losses(start + step), losses(start - step)) for step in steps]
         return {
-            name: torch.stack([(ahead[name] - behind[name]) / (2 * STEP_PX) for ahead, behind in ends], dim=1)
-            for name in PRODUCTS
+            name: torch.stack([(plus[name] - minus[name]) / (2 * STEP_PX) for plus, minus in ends], dim=1)
+            for name in IMAGE_LOSSES
         }
 
-    def _losses(self, picture: Tensor) -> dict[str, Tensor]:
-        return {name: product(picture, self.lacking) for name, product in PRODUCTS.items()}
+    def _losses(self, image: Tensor) -> dict[str, Tensor]:
+        return {name: product(image, self.residual) for name, product in IMAGE_LOSSES.items()}
 
     def _moves(self) -> Tensor:
         count, objects = self.scenes.objects.asset.shape
         return torch.zeros(count, 6 * objects + 6, dtype=torch.float64)
 
 
-def _fine(scenes: SceneBatch, engine: RenderEngine) -> Tensor:
-    """Whole pictures of many samples a pixel, averaged; (B, 3, H, W)."""
-    image = render(replace(scenes, camera=enlarged(scenes.camera, FINE)), engine).image
-    return torch.nn.functional.avg_pool2d(image, FINE)
+def _render_supersampled(scenes: SceneBatch, engine: RenderEngine) -> Tensor:
+    """Render composites with `REFERENCE_SAMPLES`² samples per pixel, averaged: (B, 3, H, W)."""
+    image = render(replace(scenes, camera=enlarged(scenes.camera, REFERENCE_SAMPLES)), engine).image
+    return torch.nn.functional.avg_pool2d(image, REFERENCE_SAMPLES)
 
 
 def blurred(images: Tensor) -> Tensor:
@@ -196,8 +225,8 @@ def blurred(images: Tensor) -> Tensor:
     Args:
         images: (B, 3, H, W).
     """
-    at = torch.arange(-4, 5, dtype=images.dtype)
-    weights = torch.exp(-at.square() / 2)
+    offset = torch.arange(-4, 5, dtype=images.dtype)
+    weights = torch.exp(-offset.square() / 2)
     kernel = (weights / weights.sum()).expand(3, 1, 1, 9)
     padded = torch.nn.functional.pad(images, (4, 4, 4, 4), mode="replicate")
     across = torch.nn.functional.conv2d(padded, kernel, groups=3)
@@ -205,28 +234,33 @@ def blurred(images: Tensor) -> Tensor:
 
 
 def blurred_product(one: Tensor, other: Tensor) -> Tensor:
-    """Inner product of two batches of pictures (B, 3, H, W), both blurred, (B,)."""
+    """Inner product of two batches of blurred images (B, 3, H, W): (B,)."""
     return (blurred(one) * blurred(other)).flatten(1).sum(dim=1)
 
 
 def pyramid_product(one: Tensor, other: Tensor) -> Tensor:
-    """Inner product (B,) in which a `Pyramid` takes the square of a difference of pictures, σ = 1."""
+    """Inner product (B,) of two batches of images that induces the squared distance of a `Pyramid`, σ = 1."""
     surrogate, image = GaussianModel(1.0).pyramid(4), Observation(one)
     towards, away = (surrogate.log_prob(image, Rendered(render)) for render in (other, -other))
     return (towards - away) / 2
 
 
-PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+IMAGE_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "blur": blurred_product,
     "pyramid": pyramid_product,
 }
+"""Inner products of image and residual that serve as losses."""
 
 
-def nudged(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> SceneBatch:
-    """Move scenes by `pixels`, (B, 6 N + 6): each object's shift and turn, then the camera's; world axes.
+def perturb_poses(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> SceneBatch:
+    """Change the poses of objects and camera by amounts that are given in pixels of image motion.
 
-    A turn of an object by so many pixels moves its farthest vertex by about so much in the picture, a turn of
-    the camera, in its own axes, the whole picture.
+    Args:
+        scenes: B scenes of N objects.
+        pixels: (B, 6 N + 6), translation and rotation vector of each object, then of the camera; in world
+            axes, the camera's rotation in its own. An object's rotation moves its farthest vertex in the
+            image by about this many pixels, the camera's rotation the whole image.
+        library: meshes of the objects.
     """
     objects, camera = scenes.objects, scenes.camera
     count, slots = objects.asset.shape
@@ -234,7 +268,7 @@ def nudged(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> SceneBat
     focal, pose = camera.K[:, 0, 0], camera.T_world_camera
     metres = (objects.position - pose[:, None, :3, 3]).norm(dim=-1, keepdim=True) / focal[:, None, None]
     radians = metres / library.radius.to(metres)[objects.asset][..., None]
-    turned = pose[:, :3, :3] @ matrix_from_rotation_vector(steers[:, 3:] / focal[:, None])
+    rotated = pose[:, :3, :3] @ matrix_from_rotation_vector(steers[:, 3:] / focal[:, None])
     eye = pose[:, :3, 3] + steers[:, :3] * metres.mean(dim=1)
     return replace(
         scenes,
@@ -245,6 +279,6 @@ def nudged(scenes: SceneBatch, pixels: Tensor, library: MeshLibrary) -> SceneBat
         ),
         camera=replace(
             camera,
-            T_world_camera=torch.cat([torch.cat([turned, eye[..., None]], dim=2), pose[:, 3:]], dim=1),
+            T_world_camera=torch.cat([torch.cat([rotated, eye[..., None]], dim=2), pose[:, 3:]], dim=1),
         ),
     )

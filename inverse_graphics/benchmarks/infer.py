@@ -1,6 +1,6 @@
 """Accuracy, warnings and speed of a parser on in-distribution and out-of-distribution images.
 
-Every image goes through a PNG file, as a user's would.
+Every image is written to a PNG file and read back, as in use.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from inverse_graphics.inference.parser import SceneParser
 from inverse_graphics.io.images import read_image, write_image
 
 OUT_OF_DISTRIBUTION_SHARE = 20
-"""In-distribution images per out-of-distribution image of each kind."""
+"""Number of in-distribution images per out-of-distribution image of each kind."""
 TIMED_ALONE = 50
-"""Images that are parsed one at a time, after as many for warm-up."""
+"""Number of images that are timed one by one, after the same number for warm-up."""
 
 
 @dataclass(frozen=True)
 class InferRow:
     """Figures of one kind of images; None where they do not apply.
 
-    count_accuracy … camera_error_degrees: see `Scores`.
+    `count_accuracy` to `camera_error_degrees` are the fields of `Scores`.
 
     Attributes:
-        warned: share with a warning.
-        images_per_second: from files, in batches.
-        milliseconds_alone: median time of one image by itself, from memory.
+        warned: share of images with a warning.
+        images_per_second: throughput in batches, files included.
+        milliseconds_alone: median latency of a single image in memory.
     """
 
     images: str
@@ -58,13 +58,16 @@ def benchmark_infer(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[InferRow]:
-    """Measure a parser on `number` in-distribution images, and on out-of-distribution images.
+    """Measure a parser on in-distribution and out-of-distribution images.
+
+    Out-of-distribution images whose files are not on this machine are skipped.
 
     Args:
-        digits: for 2D models, which test digits.
-        seed: which images.
-        progress: called with the name of each kind of images. Kinds whose files are not on this machine are
-            left out.
+        parser: the parser.
+        number: number of in-distribution images.
+        digits: for 2D models, the source of test digits.
+        seed: seed of the images.
+        progress: called with the name of each kind of images.
 
     Raises:
         DataError: the digits are missing and cannot be fetched.
@@ -95,7 +98,7 @@ def _row(
 
 
 def _through_files(parser: SceneParser, images: Images) -> tuple[list[Parse], float]:
-    """Write images to files, read and parse them: the parses, and the seconds of reading and parsing."""
+    """Write images to files, read and parse them; returns parses, and seconds of reading and parsing."""
     with TemporaryDirectory() as folder:
         files = [Path(folder) / f"{index:06d}.png" for index in range(len(images))]
         for file, image in zip(files, images, strict=True):
@@ -106,7 +109,7 @@ def _through_files(parser: SceneParser, images: Images) -> tuple[list[Parse], fl
 
 
 def _milliseconds_alone(parser: SceneParser, images: Images) -> float:
-    """The median time of one image by itself, after a warm-up."""
+    """The median time of parsing a single image, after a warm-up."""
     times = []
     for index in range(2 * TIMED_ALONE):
         start = time.perf_counter()

@@ -41,10 +41,11 @@ if TYPE_CHECKING:
 
 
 SEARCH_BATCH = 256
+"""Scenes per search pass."""
 TIMED, TIMED_NETWORK = 5, 50
-"""Images that are inferred one at a time to measure the time."""
-AS_LIKELY = 10.0
-"""Nats below the true scene's log p(x, scene) within which another counts as equally likely."""
+"""Number of images that are timed one by one: for searches, and for the network."""
+LIKELIHOOD_TOLERANCE_NATS = 10.0
+"""A scene is as likely as the true one if its log p(x, scene) is lower by at most this."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,19 @@ class OptimiseRow:
     """Figures of one method over all images.
 
     Attributes:
-        success: shares of images, see `SceneSuccess`.
-        placed: shares of images, see `SceneSuccess`.
-        counted: shares of images, see `SceneSuccess`.
-        as_likely: share whose inferred scene has a log p(x, scene) of at most 10 nats less than the true one.
+        method: name of the method.
+        restarts: restarts per image.
+        steps: gradient steps per restart.
+        images: number of images.
+        success: share of images with correct count, kinds, positions and orientations (`SceneSuccess`).
+        placed: share of images with correct count, kinds and positions.
+        counted: share of images with the correct count.
+        as_likely: share of images whose inferred scene has a log p(x, scene) at most 10 nats below the true
+            scene's.
         log_likelihood: median log p(x | scene), nats.
-        above_truth: median of that less the true scene's.
-        seconds_alone: median processor time of one image by itself, which does not depend on other processes;
-            0 for the truth.
-        times_network: multiple of the network's.
+        above_truth: median difference of log p(x | scene) from the true scene's, nats.
+        seconds_alone: median processor time for a single image; 0 for the truth.
+        times_network: `seconds_alone` as a multiple of the network's.
     """
 
     method: str
@@ -78,29 +83,41 @@ class OptimiseRow:
 
 
 class _HeldOut(NamedTuple):
-    """observation: B images.  scenes: the true ones.  truth: their latents and likelihoods."""
+    """Held-out images with the truth.
+
+    Attributes:
+        observation: B images.
+        scenes: the true scenes.
+        truth: latents and likelihoods of the true scenes.
+    """
 
     observation: Observation
     scenes: SceneBatch
     truth: Explanations
 
 
-Answer = Callable[[Observation, torch.Generator], Explanations]
+InferScenes = Callable[[Observation, torch.Generator], Explanations]
 """Infers the scenes of B images."""
 
 
 class OptimiseBenchmark:
-    """A model, its held-out images, and the methods that are compared on them."""
+    """A comparison of methods of inference on held-out images of a 3D model."""
 
     def __init__(self, loaded: LoadedModel, images: int, engine: str = "embedded", seed: int = 0) -> None:
-        """loaded: a 3D model.  images: how many.  engine: of the searches.  seed: of images and searches.
+        """Sample the held-out images and time the network.
+
+        Args:
+            loaded: a 3D model.
+            images: number of images.
+            engine: the render engine of the searches.
+            seed: seed of images and searches.
 
         Raises:
             ModelError: not a 3D model.
-            EngineError: no such engine, or it does not work here.
+            EngineError: the engine is unknown or not available here.
         """
         if not isinstance(loaded.module, Air3D):
-            raise ModelError(f"model '{loaded.name}' infers no scenes: choose a 3D model")
+            raise ModelError(f"model '{loaded.name}' does not infer scenes: choose a 3D model")
         self.network, self.seed = loaded.module, seed
         space = self.network.space
         drawing = make_differentiable_engine(engine, space.family.library)
@@ -115,12 +132,12 @@ class OptimiseBenchmark:
         steps: int = FROM_PRIOR.steps,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Iterator[OptimiseRow]:
-        """Measure the truth, the network, and each search.
+        """Measure the true scenes, the network, the network followed by search, and search from the prior.
 
         Args:
-            restarts: numbers of restarts, from 1.
-            gradients_alone: also search without proposals and with one candidate per start.
-            steps: of each search.
+            restarts: numbers of restarts, at least 1 each.
+            gradients_alone: also search without discrete proposals and with one candidate per restart.
+            steps: gradient steps of each search from the prior.
             progress: called with the name of each method.
         """
         yield self._row("truth", 1, 0, self.held_out.truth, 0.0)
@@ -144,7 +161,7 @@ class OptimiseBenchmark:
         restarts: Sequence[int],
         progress: Callable[[str], None],
     ) -> Iterator[OptimiseRow]:
-        """Search once with the most restarts; results for fewer restarts are those of the first ones."""
+        """Search once with the largest number of restarts; smaller numbers use the first of them."""
         most = settings.model_copy(update={"restarts": max(restarts)})
         progress(f"{method}, {most.restarts} restarts")
         found = []
@@ -160,7 +177,7 @@ class OptimiseBenchmark:
     def _draw(self, known: InDistributionScenes, count: int) -> _HeldOut:
         drawn = known.sample(count, self.seed)
         observation = known.observe(drawn, self.seed)
-        sample = known.family.sample(count, generator_of(self.seed))  # the same, as latents
+        sample = known.family.sample(count, generator_of(self.seed))  # the same scenes, as latents
         truth = self._explained(observation, sample.latents)
         return _HeldOut(observation, drawn, truth)
 
@@ -185,20 +202,20 @@ class OptimiseBenchmark:
     ) -> Explanations:
         return self.search.from_prior(observation, generator, settings).best
 
-    def _answers(self, answer: Answer, at_once: int) -> Explanations:
+    def _answers(self, infer: InferScenes, batch_size: int) -> Explanations:
         generator = generator_of(self.seed + 2)
         return Explanations.cat(
-            [answer(block, generator) for block in self.held_out.observation.split(at_once)]
+            [infer(block, generator) for block in self.held_out.observation.split(batch_size)]
         )
 
-    def _alone(self, answer: Answer, number: int) -> float:
-        """Median processor seconds of one image by itself, after a warm-up."""
+    def _alone(self, infer: InferScenes, number: int) -> float:
+        """Median processor seconds for a single image, after a warm-up."""
         times = []
         for index in range(number + 1):
             first = index % len(self.held_out.observation)
             observation = self.held_out.observation[first : first + 1]
             start = time.process_time()
-            answer(observation, generator_of(index))
+            infer(observation, generator_of(index))
             times.append(time.process_time() - start)
         return float(np.median(times[1:]))
 
@@ -217,7 +234,7 @@ class OptimiseBenchmark:
             success=_share(success.succeeded),
             placed=_share(success.placed),
             counted=_share(success.counted),
-            as_likely=_share(found.log_joint >= truth.log_joint - AS_LIKELY),
+            as_likely=_share(found.log_joint >= truth.log_joint - LIKELIHOOD_TOLERANCE_NATS),
             log_likelihood=float(found.log_likelihood.median()),
             above_truth=float((found.log_likelihood - truth.log_likelihood).median()),
             seconds_alone=seconds,
@@ -232,7 +249,7 @@ def _share(right: Tensor) -> float:
 LABELS = {
     "network": "network",
     "network, then search": "network, then search",
-    "gradients": "gradients alone, by restarts",
+    "gradients": "gradients only, by restarts",
     "search": "gradients and exchanges, by restarts",
 }
 COLOURS = {
@@ -247,7 +264,7 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
     """Plot success and log-likelihood against seconds per image, as PNG, SVG or PDF.
 
     Raises:
-        StorageError: another ending, or a file that cannot be written.
+        StorageError: the suffix is unknown, or the file cannot be written.
     """
     kind = check_plot_name(file)
     import matplotlib as mpl
@@ -257,13 +274,13 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
         figure = Figure(figsize=(8.6, 3.6), layout="constrained")
         success, likelihood = figure.subplots(1, 2)
         _draw(success, rows, lambda row: 100 * row.success)
-        success.set_ylabel("scenes inferred right, %")
+        success.set_ylabel("correctly inferred scenes, %")
         success.set_ylim(-4, 106)
         _draw(likelihood, rows, lambda row: row.above_truth)
         likelihood.set_yscale("symlog", linthresh=10)
         likelihood.set_ylim(2 * min(-10.0, *(row.above_truth for row in rows)), 30)
         likelihood.axhline(0, color="#999999", linewidth=0.8)
-        likelihood.set_ylabel("log p(x | scene) above the truth's, nats")
+        likelihood.set_ylabel("log p(x | scene), difference from truth, nats")
         handles, labels = success.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         metadata = {"Date": None} if kind == "svg" else None
@@ -272,7 +289,7 @@ def plot_optimisation(rows: Sequence[OptimiseRow], file: Path) -> None:
 
 
 def _draw(panel: Axes, rows: Sequence[OptimiseRow], height: Callable[[OptimiseRow], float]) -> None:
-    """One line for each method over its numbers of restarts, which label the points."""
+    """Draw one line per method, with points labelled by the number of restarts."""
     for method, group in groupby((row for row in rows if row.method in LABELS), key=lambda row: row.method):
         own = list(group)
         x, y = [row.seconds_alone for row in own], [height(row) for row in own]
@@ -288,13 +305,13 @@ def _draw(panel: Axes, rows: Sequence[OptimiseRow], height: Callable[[OptimiseRo
                     ha="center",
                 )
     _decades(panel, [row.seconds_alone for row in rows if row.method in LABELS])
-    panel.set_xlabel("processor seconds an image, by itself")
+    panel.set_xlabel("processor seconds per image")
     panel.grid(True, which="major", color="#e3e3e3", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
 
 
 def _decades(panel: Axes, seconds: Sequence[float]) -> None:
-    """Show whole decades, labelled with plain numbers."""
+    """Set the x axis to whole decades, labelled with plain numbers."""
     low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
     panel.set_xlim(10**low, 10**high)
     panel.set_xticks(

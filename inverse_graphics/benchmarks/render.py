@@ -1,4 +1,4 @@
-"""Speed of the render engines on whole scenes of crockery on a table, without and with gradients."""
+"""Speed of the render engines on composited scenes of crockery on a table, without and with gradients."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from inverse_graphics.rendering.engines import DEFAULT_ENGINE, available_engines
 from inverse_graphics.rendering.rendering import SceneEngine, render
 from inverse_graphics.scene.batch import SceneBatch
 
-TOO_LONG = 10  # times the seconds that were asked for
+TIME_LIMIT_FACTOR = 10
+"""A measurement ends after this multiple of the requested seconds, whatever the number of runs."""
 
 
 class Timing(NamedTuple):
-    """Seconds for a batch.  forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward:
-    the same with gradients of all of them with respect to poses, tints, cameras and lights, None without.
+    """Seconds per batch.
+
+    Attributes:
+        forward: time to render image, depth, alpha and mask without gradients.
+        forward_backward: time to render and differentiate with respect to poses, tints, cameras and lights;
+            None for engines without gradients.
     """
 
     forward: float
@@ -33,7 +38,13 @@ class Timing(NamedTuple):
 
 
 def time_engine(engine: RenderEngine, scenes: SceneBatch, seconds: float) -> Timing:
-    """Take medians over about `seconds` each way, at most ten times that and a call, after a warm-up."""
+    """Measure the median time per call with and without gradients, over about `seconds` each.
+
+    Args:
+        engine: the engine.
+        scenes: a batch.
+        seconds: time per measurement after a warm-up; slow engines take up to ten times as long.
+    """
     forward = _seconds_per_call(lambda: _forward(engine, scenes), seconds)
     if not engine.differentiable:
         return Timing(forward, None)
@@ -47,7 +58,7 @@ def _forward(engine: RenderEngine, scenes: SceneBatch) -> None:
 
 
 def _backward(engine: RenderEngine, scenes: SceneBatch) -> None:
-    """Gradients of the sum of image, depth and alpha with respect to what a search moves."""
+    """Differentiate the sum of image, depth and alpha with respect to the variables of a search."""
     _, moving = with_leaves(scenes, GEOMETRY)
     drawn = render(moving, engine)
     outputs = (drawn.image, drawn.depth, drawn.alpha)
@@ -61,12 +72,12 @@ def _finish(value: Tensor) -> None:
 
 
 def _seconds_per_call(call: Callable[[], None], seconds: float) -> float:
-    """Median time of a call, after two that warm up: of five or more, of fewer where they take too long."""
-    patience = TOO_LONG * seconds
-    if _timed(call) < patience:
+    """Median time of at least five calls, or fewer at the time limit, after two calls for warm-up."""
+    limit = TIME_LIMIT_FACTOR * seconds
+    if _timed(call) < limit:
         call()
     times = [_timed(call)]
-    while sum(times) < seconds or (len(times) < 5 and sum(times) < patience):
+    while sum(times) < seconds or (len(times) < 5 and sum(times) < limit):
         times.append(_timed(call))
     return median(times)
 
@@ -85,18 +96,23 @@ PACK = "crockery"
 
 @dataclass(frozen=True)
 class RenderRow:
-    """Scenes per second of one engine at one size and batch; backward is None without gradients.
-
-    forward: image, depth, alpha and mask under `torch.no_grad()`; forward_backward: the same with gradients
-    of all of them with respect to poses, tints, cameras and lights.
+    """Speed of one engine at one image size and batch size.
 
     Attributes:
-        objects: a scene's.
-        faces: a scene's.
-        covered: pixels that the objects of a scene cover, each by itself, added up.
-        pose_gradients_per_second: scenes with their image's gradient by the objects' poses, by differences;
-            of engines that draw layers and have no gradients.
-        overhead: how much longer that takes than its renderings.
+        engine: name of the engine.
+        device: device of the scenes.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+        batch: batch size.
+        faces: mean number of faces per scene.
+        forward_scenes_per_second: rendering of image, depth, alpha and mask without gradients.
+        forward_backward_scenes_per_second: rendering and differentiation with respect to poses, tints,
+            cameras and lights; None for engines without gradients.
+        objects: objects per scene.
+        covered: mean sum over a scene's objects of the pixels that each covers, occluded ones included.
+        pose_gradients_per_second: rendering and finite differences with respect to object poses; only for
+            engines that render layers and have no gradients.
+        overhead: time of these gradients beyond their renderings, as a share of the renderings.
     """
 
     engine: str
@@ -123,15 +139,22 @@ def benchmark_render(
     objects: Sequence[int] = (OBJECTS,),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RenderRow]:
-    """Time each engine at each size (height, width), batch, number of faces and of objects.
+    """Time each engine at each image size, batch size, number of faces and number of objects.
+
+    All engines render the same scenes.
 
     Args:
-        faces: of each object, which is then a ball; None for crockery, of about 1,000.
-        objects: in each scene. Figures are medians over about `seconds` each way; all engines are given the
-            same scenes.
+        engines: names of engines.
+        sizes: (height, width) of the images, pixels.
+        batches: batch sizes.
+        device: device of the scenes.
+        seconds: time per measurement.
+        faces: faces per object, which is then a sphere; None for crockery, of about 1,000 faces.
+        objects: numbers of objects per scene.
+        progress: called with a line of text before each measurement.
 
     Raises:
-        EngineError: an unknown engine, or one that does not work here.
+        EngineError: an engine is unknown or not available here.
 
     """
     for count in faces:
@@ -147,7 +170,7 @@ def benchmark_render(
 
 
 def measured_row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary, seconds: float) -> RenderRow:
-    """Time one engine on given scenes."""
+    """Time one engine on a batch of scenes; see `time_engine`."""
     batch, objects = scenes.objects.asset.shape
     faces = library.first_face.diff()[scenes.objects.asset.cpu()].sum(dim=1)
     forward, both = time_engine(engine, scenes, seconds)
@@ -173,5 +196,5 @@ def measured_row(engine: RenderEngine, scenes: SceneBatch, library: MeshLibrary,
 
 
 def working_engines() -> tuple[str, ...]:
-    """Names of all engines that work here, the default first."""
+    """Names of all engines that are available here, the default first."""
     return tuple(engine.name for engine in available_engines() if engine.works)

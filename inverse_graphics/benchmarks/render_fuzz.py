@@ -1,4 +1,4 @@
-"""Random scenes that are hard to render, and whether a render engine gives anything that is not finite."""
+"""Fuzzing of render engines: extreme random scenes must give finite values and gradients."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ PACKS = ("crockery", "primitives")
 
 @dataclass(frozen=True)
 class FuzzResult:
-    """What came out of random scenes.
+    """Result of rendering random scenes.
 
     Attributes:
-        values: numbers looked at, in pictures and gradients.
-        non_finite: how many of them are NaN or infinite; +inf in depth, which says that nothing is there, is
-            no such value, and carries no gradient.
-        showing: scenes in which an object is seen.
-        offenders: "seed:index" of up to ten scenes with such values, which are `wild_scenes(250, …, seed)`,
-            entry index.
+        engine: name of the engine.
+        scenes: number of scenes.
+        values: number of checked values in images and gradients.
+        non_finite: number of these that are NaN or infinite; +inf in depth, which marks background, is not
+            counted.
+        showing: number of scenes with a visible object.
+        offenders: "seed:index" of up to ten scenes with such values: scene number `index` of
+            `extreme_scenes(BATCH_SIZE, …, seed)`.
     """
 
     engine: str
@@ -48,7 +50,7 @@ class FuzzResult:
     offenders: str
 
     def check(self) -> None:
-        """Raise EngineError if any value was not finite."""
+        """Raise `EngineError` if any value was not finite."""
         if self.non_finite:
             raise EngineError(
                 f"engine '{self.engine}': {self.non_finite:,} of {self.values:,} values are not finite; "
@@ -69,14 +71,14 @@ def fuzz(
     """Render random scenes in batches, with gradients where the engine has them.
 
     Args:
-        engine: what renders, made over `library`.
-        library: of the scenes' meshes; `fuzz_library()` is a hostile one.
-        scenes: how many.
-        height: of each image, pixels.
-        width: of each image, pixels.
-        seed: batches have the seeds `seed` · 1,000,000 + 0, 1, 2, …
-        device: where the scenes are.
-        progress: called with the number of scenes that are done.
+        engine: an engine built over `library`.
+        library: meshes of the scenes, such as `fuzz_library()`, which includes degenerate ones.
+        scenes: number of scenes.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+        seed: batch k has the seed `seed` · 1,000,000 + k.
+        device: device of the scenes.
+        progress: called with the number of scenes done.
     """
     start, showing, values, bad = time.perf_counter(), 0, 0, 0
     offenders: list[str] = []
@@ -102,7 +104,7 @@ def fuzz(
 
 
 def fuzz_library() -> MeshLibrary:
-    """Give the shipped packs' meshes, a needle, and one of faces without area."""
+    """Build a library of the shipped packs' meshes, a needle, and a mesh of faces without area."""
     shipped = [
         (name, load_pack(pack).mesh(name.partition("/")[2]))
         for pack in PACKS
@@ -120,7 +122,7 @@ def _mesh(vertices: list[list[float]], faces: list[list[int]]) -> Mesh:
 
 
 def _examined(engine: RenderEngine, scenes: SceneBatch) -> tuple[int, int, Tensor]:
-    """Scenes that show an object, numbers looked at, and how many of each scene's are not finite, (B,)."""
+    """Count the scenes with a visible object, the checked values, and each scene's non-finite values (B,)."""
     leaves, moving = with_leaves(scenes, EVERYTHING) if engine.differentiable else ([], scenes)
     drawn = render(moving, engine)
     tensors = [drawn.image, drawn.alpha, torch.where(drawn.depth == torch.inf, 0.0, drawn.depth)]
@@ -132,7 +134,7 @@ def _examined(engine: RenderEngine, scenes: SceneBatch) -> tuple[int, int, Tenso
 
 
 def _loss(drawn: Rendering) -> Tensor:
-    """A sum in which every pixel weighs differently, so that gradients do not cancel."""
+    """A weighted sum of all pixels, with different weights so that gradients do not cancel."""
     depth = torch.where(drawn.depth.isfinite(), drawn.depth, 0.0)
     pixels = torch.cat([drawn.image, drawn.alpha[:, None], depth[:, None]], dim=1)
     weights = torch.arange(pixels[0].numel(), device=pixels.device, dtype=pixels.dtype).sin()

@@ -33,10 +33,15 @@ class StageRow(NamedTuple):
 
 
 def profile_stages(scenes: SceneBatch, library: MeshLibrary, repeats: int = 15) -> tuple[StageRow, ...]:
-    """Time each stage of `render` without gradients, the median of `repeats`; scenes: on the CPU.
+    """Time each stage of `render` without gradients.
 
-    The last row, "calls and allocation", is what `render` takes more than all the stages together (it may
-    be negative by the noise of the measurement), so the rows sum up to the time of a whole picture.
+    The last row, "calls and allocation", is the time of `render` minus the sum of the stages; it may be
+    negative by measurement noise. The rows sum to the time of `render`.
+
+    Args:
+        scenes: scenes on the CPU.
+        library: their meshes.
+        repeats: number of runs, of which medians are reported.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -95,7 +100,7 @@ def _without_edges(found: Visibility) -> Visibility:
 
 
 def _seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median processor time of this thread, after two calls that warm up."""
+    """Median processor time of a call on this thread, after two calls for warm-up."""
     call()
     call()
     times = []

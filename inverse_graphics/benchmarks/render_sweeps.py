@@ -1,4 +1,4 @@
-"""The cost of rendering by faces, objects and pixels: one quantity is varied, the others are fixed."""
+"""Cost of rendering as a function of faces, objects and pixels, varied one at a time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Growth:
-    """A straight line through measured costs, fixed + each · x, and how far from straight they are.
+    """A linear fit of costs, fixed + each · x.
 
     Attributes:
-        fixed: seconds.
-        each: seconds.
-        deviation: the largest relative distance of a measured cost from the line.
-        slope: of the cost in a double logarithmic plot, over the upper octaves of x: 1 where it is
-            proportional, 0 where it does not depend on x.
+        fixed: intercept, seconds.
+        each: slope, seconds per unit of x.
+        deviation: largest relative deviation of a measured cost from the line.
+        slope: log-log slope over the upper octaves of x: 1 for proportional cost, 0 for constant cost.
     """
 
     fixed: float
@@ -39,38 +38,50 @@ class Growth:
 
 
 def growth(x: Sequence[float], seconds: Sequence[float]) -> Growth:
-    """Fit a line with non-negative fixed part, each cost weighed by its own size, and the upper slope.
+    """Fit a line with non-negative coefficients to relative errors, and the log-log slope at large x.
 
     Args:
-        x: positive, at least two.
-        seconds: positive, at least two.
+        x: at least two positive values.
+        seconds: cost at each x, positive.
     """
     from scipy.optimize import nnls
 
-    at, cost = np.asarray(x, float), np.asarray(seconds, float)
-    terms = np.stack([np.ones_like(at), at / at.max()], axis=1)
+    values, cost = np.asarray(x, float), np.asarray(seconds, float)
+    terms = np.stack([np.ones_like(values), values / values.max()], axis=1)
     (fixed, each), _ = nnls(terms / cost[:, None], np.ones_like(cost))
     deviation = float(np.abs((terms @ [fixed, each]) / cost - 1).max())
-    return Growth(float(fixed), float(each / at.max()), deviation, _upper_slope(at, cost))
+    return Growth(float(fixed), float(each / values.max()), deviation, _upper_slope(values, cost))
 
 
-def _upper_slope(at: np.ndarray, cost: np.ndarray) -> float:
-    """Least squares in logarithms over all x from an eighth of the largest on, two at least."""
-    order = np.argsort(at)
-    upper = order[max(0, min(len(at) - 2, int((at < at.max() / 8).sum()))) :]
-    return float(np.polyfit(np.log(at[upper]), np.log(cost[upper]), 1)[0])
+def _upper_slope(x: np.ndarray, cost: np.ndarray) -> float:
+    """Log-log least-squares slope over x ≥ max x / 8, or over the two largest x."""
+    order = np.argsort(x)
+    upper = order[max(0, min(len(x) - 2, int((x < x.max() / 8).sum()))) :]
+    return float(np.polyfit(np.log(x[upper]), np.log(cost[upper]), 1)[0])
 
 
 @dataclass(frozen=True)
 class SweepRow(RenderRow):
-    """One figure of a sweep; varied is the quantity that the sweep is about, and pixels the picture's."""
+    """A measurement of a sweep.
+
+    Attributes:
+        varied: the quantity that the sweep varies, a key of `SWEEPS`.
+        pixels: number of pixels of the image.
+    """
 
     varied: str
     pixels: int
 
 
 class Setting(NamedTuple):
-    """faces: of each ball.  covered: pixels of each ball.  side: of the square picture, pixels."""
+    """Scenes of spheres.
+
+    Attributes:
+        faces: faces per sphere.
+        objects: spheres per scene.
+        covered: pixels covered by each sphere.
+        side: side of the square image, pixels.
+    """
 
     faces: int = 1000
     objects: int = 3
@@ -89,7 +100,7 @@ SWEEPS: dict[str, tuple[Setting, ...]] = {
     "covered": tuple(Setting(faces=300, objects=1, covered=covered, side=256) for covered in COVERED),
     "pixels": tuple(Setting(faces=300, objects=1, side=side) for side in SIDES),
 }
-"""By the name of the field of `SweepRow` that is varied."""
+"""Settings of each sweep, by the field of `SweepRow` that is varied."""
 
 
 def benchmark_sweeps(
@@ -100,10 +111,18 @@ def benchmark_sweeps(
     seconds: float = 2.0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[SweepRow]:
-    """Time engines along sweeps, named as in `SWEEPS`, on balls before a table.
+    """Time engines on scenes of spheres over a table, varying one quantity at a time.
+
+    Args:
+        varied: keys of `SWEEPS`.
+        engines: names of engines.
+        batch: batch size.
+        device: device of the scenes.
+        seconds: time per measurement.
+        progress: called with a line of text before each measurement.
 
     Raises:
-        EngineError: an unknown engine, or one that does not work here.
+        EngineError: an engine is unknown or not available here.
     """
     for name in varied:
         for engine in engines:
@@ -122,12 +141,16 @@ def _row(varied: str, engine: str, setting: Setting, batch: int, device: str, se
 
 @dataclass(frozen=True)
 class GrowthRow:
-    """How the seconds a scene of one engine grow along one sweep; see `Growth`.
+    """Growth of one engine's time per scene along one sweep; see `Growth`.
 
     Attributes:
+        varied: the quantity that the sweep varies.
+        engine: name of the engine.
         of: "forward" or "forward and backward".
-        microseconds_fixed: a scene's cost as a line.
-        microseconds_each: a scene's cost as a line.
+        slope: log-log slope at large values.
+        microseconds_fixed: intercept of the linear fit, per scene.
+        microseconds_each: slope of the linear fit, per scene and unit of the quantity.
+        largest_deviation: largest relative deviation from the fit.
     """
 
     varied: str
@@ -140,7 +163,7 @@ class GrowthRow:
 
 
 def growth_rows(rows: Sequence[SweepRow]) -> Iterator[GrowthRow]:
-    """Fit each engine's cost along each sweep, without and with gradients."""
+    """Fit each engine's cost as a function of each sweep's quantity, without and with gradients."""
     for (varied, engine), group in groupby(rows, key=lambda row: (row.varied, row.engine)):
         sweep = list(group)
         for of, seconds in costs(sweep).items():
@@ -151,12 +174,12 @@ def growth_rows(rows: Sequence[SweepRow]) -> Iterator[GrowthRow]:
 
 
 def quantities(sweep: Sequence[SweepRow]) -> list[float]:
-    """Give the quantity that a sweep varies, as it was found in each row."""
+    """The measured value of the varied quantity in each row of a sweep."""
     return [float(getattr(row, row.varied)) for row in sweep]
 
 
 def costs(sweep: Sequence[SweepRow]) -> dict[str, list[float]]:
-    """Give the seconds a scene in each row: forward and, where there are gradients, with backward."""
+    """Seconds per scene in each row: forward and, for engines with gradients, forward and backward."""
     found = {"forward": [1 / row.forward_scenes_per_second for row in sweep]}
     both = [row.forward_backward_scenes_per_second for row in sweep]
     if None not in both:
@@ -165,10 +188,10 @@ def costs(sweep: Sequence[SweepRow]) -> dict[str, list[float]]:
 
 
 TITLES = {
-    "faces": "faces of a scene",
-    "objects": "objects of a scene",
-    "covered": "pixels that the object covers",
-    "pixels": "pixels of the picture, as many covered",
+    "faces": "faces per scene",
+    "objects": "objects per scene",
+    "covered": "pixels covered by the object",
+    "pixels": "pixels of the image, same number covered",
 }
 COLOURS = {"embedded": "#1b6ca8", "pytorch3d": "#c8553d", "pytorch3d-native": "#7a8b3b"}
 OTHERS = ("#6b4c9a", "#3f7f7f", "#8a6d3b")
@@ -177,24 +200,24 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def check_plot_name(file: Path) -> str:
-    """Give the kind of picture that a file's name asks for: png, svg or pdf.
+    """Get the image format from a file's suffix: png, svg or pdf.
 
     Raises:
-        StorageError: another ending.
-        MissingExtraError: what draws it is not installed.
+        StorageError: the suffix is unknown.
+        MissingExtraError: matplotlib is not installed.
     """
     require_extras("a plot", "plots")
     kind = file.suffix.lower().lstrip(".")
     if kind not in FORMATS:
-        raise StorageError(f"cannot draw {file.name}: expected a name that ends in .png, .svg or .pdf")
+        raise StorageError(f"cannot draw {file.name}: expected a name ending in .png, .svg or .pdf")
     return kind
 
 
 def plot_sweeps(rows: Sequence[SweepRow], file: Path) -> None:
-    """Draw the sweeps in `rows` into a PNG, SVG or PDF file.
+    """Plot the sweeps in `rows` as a PNG, SVG or PDF file.
 
     Raises:
-        StorageError: another ending, or a file that cannot be written.
+        StorageError: the suffix is unknown, or the file cannot be written.
     """
     kind = check_plot_name(file)
     import matplotlib as mpl
@@ -206,7 +229,7 @@ def plot_sweeps(rows: Sequence[SweepRow], file: Path) -> None:
         panels = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
         for panel, sweep in zip(panels, sweeps, strict=True):
             _draw(panel, sweep)
-        panels[0].set_ylabel("milliseconds a scene")
+        panels[0].set_ylabel("milliseconds per scene")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         metadata = {"Date": None} if kind == "svg" else None
@@ -215,7 +238,7 @@ def plot_sweeps(rows: Sequence[SweepRow], file: Path) -> None:
 
 
 def _draw(panel: Axes, sweep: Sequence[SweepRow]) -> None:
-    """Draw one panel: a line for each engine and direction; their upper slopes stand in its corner."""
+    """Draw one panel: a line per engine and direction, labelled with their log-log slopes."""
     engines = [list(group) for _, group in groupby(sweep, key=lambda row: row.engine)]
     for line, rows in enumerate(engines):
         name, x, slopes = rows[0].engine, quantities(rows), []

@@ -1,4 +1,4 @@
-"""Scenes of the benchmarks: balls with given numbers of faces and pixels, set tables, and extremes."""
+"""Scenes of the benchmarks: spheres with given numbers of faces and pixels, tables, and extreme scenes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOCAL_PX = 1000.0
 
 
 def ball_mesh(faces: int) -> Mesh:
-    """Make a ball of about `faces` triangles, 6 at least, of even size: circles of latitude and two poles."""
+    """Make a latitude-longitude sphere of about `faces` (at least 6) triangles of similar size."""
     bands = max(1, round(math.sqrt(faces / 4)))
     sides = max(3, round(faces / (2 * bands)))
     polar = np.arange(1, bands + 1) * (math.pi / (bands + 1))
@@ -43,7 +43,7 @@ def ball_mesh(faces: int) -> Mesh:
 
 
 def _faces(bands: int, sides: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Fans about the poles, two triangles for each cell between circles; counter-clockwise from outside."""
+    """Triangle fans at the poles, two triangles per cell elsewhere; counter-clockwise seen from outside."""
     here = np.arange(bands * sides).reshape(bands, sides) + 1
     right = np.roll(here, -1, axis=1)
     north = np.stack([np.zeros(sides, np.int64), here[0], right[0]], axis=-1)
@@ -54,15 +54,22 @@ def _faces(bands: int, sides: int) -> np.ndarray[tuple[int, int], np.dtype[np.in
 
 
 def ball_library(faces: int) -> MeshLibrary:
-    """Make a library of one ball."""
+    """Make a library of one sphere."""
     return MeshLibrary.from_meshes([(f"benchmark/ball-{faces}", ball_mesh(faces))])
 
 
 def ball_scenes(count: int, height: int, width: int, objects: int, covered: int, seed: int = 0) -> SceneBatch:
-    """Put balls anywhere in a picture, each covering about `covered` pixels, before a table that fills it.
+    """Sample scenes of spheres at random image positions, over a table that fills the image.
 
-    Focal length and distance stay the same, so that a larger picture shows more of the table and balls of
-    the same size.
+    Focal length and distance do not depend on the image size: a larger image shows more of the table.
+
+    Args:
+        count: number of scenes.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+        objects: spheres per scene.
+        covered: approximate number of pixels covered by each sphere.
+        seed: seed of the scenes.
     """
     generator = torch.Generator().manual_seed(seed)
     radius_px = math.sqrt(covered / math.pi)
@@ -89,7 +96,7 @@ def ball_scenes(count: int, height: int, width: int, objects: int, covered: int,
 
 
 def _looking_down(count: int, height: int, width: int) -> CameraBatch:
-    """Cameras one metre above the origin."""
+    """Cameras one metre above the origin, looking down."""
     K = torch.tensor([[FOCAL_PX, 0, width / 2], [0, FOCAL_PX, height / 2], [0, 0, 1]])
     pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     pose[2, 3] = 1.0
@@ -99,7 +106,7 @@ def _looking_down(count: int, height: int, width: int) -> CameraBatch:
 def table_top_scenes(
     count: int, height: int, width: int, library: MeshLibrary, objects: int = 3, seed: int = 0
 ) -> SceneBatch:
-    """Scenes with `objects` objects each, standing apart on a table, seen from around it."""
+    """Sample scenes of `objects` separate objects on a table, seen from random directions."""
     generator = np.random.default_rng(seed)
     return SceneBatch.from_scenes(
         [_scene(generator, height, width, library, objects) for _ in range(count)], library
@@ -110,9 +117,9 @@ def _scene(
     generator: np.random.Generator, height: int, width: int, library: MeshLibrary, objects: int
 ) -> Scene:
     kinds = generator.integers(len(library.names), size=objects)
-    turn = generator.uniform(0, 2 * math.pi)
-    around = turn + np.arange(objects) * 2 * math.pi / objects
-    far = generator.uniform(0.12, 0.2, objects)
+    first_angle = generator.uniform(0, 2 * math.pi)
+    angles = first_angle + np.arange(objects) * 2 * math.pi / objects
+    distances = generator.uniform(0.12, 0.2, objects)
     yaws = generator.uniform(-180, 180, objects)
     orbit = {
         "azimuth_degrees": generator.uniform(-180, 180),
@@ -129,23 +136,31 @@ def _scene(
                     "position_m": (distance * math.cos(angle), distance * math.sin(angle), 0.0),
                     "yaw_degrees": yaw,
                 }
-                for kind, angle, distance, yaw in zip(kinds, around, far, yaws, strict=True)
+                for kind, angle, distance, yaw in zip(kinds, angles, distances, yaws, strict=True)
             ],
         }
     )
 
 
-FARTHEST = 6.0
-"""Lengths are up to 10 to this power metres, and down to its inverse."""
+LENGTH_DECADES = 6.0
+"""Lengths lie between 10^-6 and 10^6 metres."""
 
 
 def extreme_scenes(count: int, height: int, width: int, meshes: int, seed: int, slots: int = 3) -> SceneBatch:
-    """Sample `count` finite scenes, float32, of any extremes; the same seed gives the same scenes.
+    """Sample extreme scenes with finite float32 values; equal seeds give equal scenes.
 
-    Each quantity of an object and of a camera is ordinary, extreme or degenerate at random: objects a
-    micrometre to a million metres away, at the camera, or empty; scale 0 and 1e-6 to 1e6; no turn, half
-    turns and any rotation; cameras inside objects, in the table's plane, or facing away; focal lengths of a
-    thousandth to 1e5 pictures, principal points outside; tables of any size or none; light from below.
+    Each quantity is ordinary, extreme or degenerate at random: objects a micrometre to a million metres away,
+    at the camera, or empty; scale 0 and 1e-6 to 1e6; identity, half and random rotations; cameras inside
+    objects, in the table's plane, or facing away; focal lengths of 1e-3 to 1e5 image heights, principal
+    points outside the image; tables of any size or none; light from below.
+
+    Args:
+        count: number of scenes.
+        height: height of the images, pixels.
+        width: width of the images, pixels.
+        meshes: number of meshes of the library.
+        seed: seed of the scenes.
+        slots: largest number of objects.
     """
     draw = _Draw(torch.Generator().manual_seed(seed))
     asset = torch.randint(-1, meshes, (count, slots), generator=draw.generator)
@@ -183,7 +198,7 @@ def extreme_scenes(count: int, height: int, width: int, meshes: int, seed: int, 
 
 
 class _Draw:
-    """Random tensors from one generator, each entry of the leading dimensions of a kind of its own."""
+    """Random tensors from one generator; each entry along the first dimension is of a random category."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -195,36 +210,36 @@ class _Draw:
         return low + (high - low) * torch.rand(shape, generator=self.generator)
 
     def choose(self, *choices: Tensor) -> Tensor:
-        """Take each entry along the first dimension from one of the choices, with equal probability."""
+        """Take each entry along the first dimension from a random one of the choices."""
         count = len(choices[0])
         which = torch.randint(len(choices), (count,), generator=self.generator)
         return torch.stack(choices)[which, torch.arange(count)]
 
     def length(self, *shape: int) -> Tensor:
-        """Metres, every order of magnitude as probable as any other."""
-        return 10 ** self.uniform(-FARTHEST, FARTHEST, *shape)
+        """Log-uniform lengths, metres."""
+        return 10 ** self.uniform(-LENGTH_DECADES, LENGTH_DECADES, *shape)
 
     def colour(self, *shape: int) -> Tensor:
-        """Black, white, or anything in between."""
+        """Colours in [0, 1], with 0 and 1 frequent."""
         return self.uniform(-0.3, 1.3, *shape).clamp(0, 1)
 
     def point(self, *shape: int) -> Tensor:
-        """Where objects stand, at any distance, along an axis, or in the origin."""
+        """Points near the origin, at any distance, on an axis, or at the origin."""
         near = self.normal(*shape, 3) * 0.2
         far = _unit(self.normal(*shape, 3)) * self.length(*shape, 1)
         axis = torch.eye(3)[torch.randint(3, shape, generator=self.generator)] * self.length(*shape, 1)
         return self.choose(near, near, far, far, axis, torch.zeros(*shape, 3))
 
     def rotation(self, *shape: int) -> Tensor:
-        """Any rotation, a hair's breadth of one, none, and half turns."""
-        any_turn = random_rotations(shape, self.generator)
-        hair = matrix_from_rotation_vector(1e-7 * self.normal(*shape, 3))
+        """Random rotations, rotations by about 1e-7 radians, the identity, and half rotations."""
+        uniform = random_rotations(shape, self.generator)
+        tiny = matrix_from_rotation_vector(1e-7 * self.normal(*shape, 3))
         identity = torch.eye(3).expand(*shape, 3, 3)
-        half = identity * torch.tensor([1.0, -1.0, -1.0])
-        return self.choose(any_turn, any_turn, any_turn, hair, identity, half)
+        reversed_axes = identity * torch.tensor([1.0, -1.0, -1.0])
+        return self.choose(uniform, uniform, uniform, tiny, identity, reversed_axes)
 
     def intrinsics(self, count: int, height: int, width: int) -> Tensor:
-        """Focal lengths from a thousandth of the picture on, principal points in it and far outside."""
+        """Intrinsics with focal lengths from 1e-3 image heights on, and principal points far outside."""
         K = torch.eye(3).repeat(count, 1, 1)
         usual, any_focal = torch.full((count,), 1.3 * height), height * 10 ** self.uniform(-3, 5, count)
         K[:, 0, 0] = self.choose(usual, usual, any_focal)
@@ -237,7 +252,7 @@ class _Draw:
 
 
 def _facing(eye: Tensor, target: Tensor) -> Tensor:
-    """Rotations of cameras that look from one point to another; (B, 3, 3)."""
+    """Rotations of cameras at `eye` that look at `target`: (B, 3, 3)."""
     forward = _unit(target - eye)
     aside = torch.eye(3)[forward.abs().argmin(dim=1)]
     right = _unit(torch.linalg.cross(forward, aside))
@@ -245,7 +260,7 @@ def _facing(eye: Tensor, target: Tensor) -> Tensor:
 
 
 def _unit(vector: Tensor) -> Tensor:
-    """Directions; up where there is none."""
+    """Normalise vectors; zero vectors become (0, 0, 1)."""
     length = vector.norm(dim=-1, keepdim=True)
     up = torch.tensor([0.0, 0.0, 1.0]).expand_as(vector)
     return torch.where(length > 0, vector / torch.where(length > 0, length, 1.0), up)
@@ -256,22 +271,26 @@ GEOMETRY = {
     "camera": ("T_world_camera",),
     "light": ("direction",),
 }
-"""Quantities of scenes that a search moves."""
+"""Scene quantities that a search optimises."""
 EVERYTHING = {
     "objects": ("position", "rotation", "scale", "tint"),
     "camera": ("K", "T_world_camera"),
     "light": ("direction", "diffuse", "ambient"),
 }
-"""All quantities of scenes that an engine differentiates by."""
+"""All scene quantities with respect to which an engine is differentiable."""
 
 
 def with_leaves(
     scenes: SceneBatch, quantities: Mapping[str, Sequence[str]]
 ) -> tuple[list[Tensor], SceneBatch]:
-    """Copies of some quantities that gradients flow to, and scenes made of them.
+    """Replace some quantities of scenes by leaf tensors that require gradients.
 
     Args:
-        quantities: names of tensors, by the part of the scenes that holds them.
+        scenes: B scenes.
+        quantities: names of tensors, by the part of the scenes that contains them.
+
+    Returns:
+        The leaf tensors, and the scenes that use them.
     """
     leaves: list[Tensor] = []
     for part, names in quantities.items():

@@ -1,4 +1,4 @@
-"""Reliability and speed of training: one recipe from several seeds, all reported."""
+"""Reliability and speed of training: the results of one recipe with several seeds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from inverse_graphics.training.run import run, run_folder
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One seed's run; seconds are of training, without evaluations.
+    """The run of one seed; seconds exclude evaluations.
 
     Attributes:
-        seconds_to_98: until the first held-out count accuracy of 98 %; None if never.
-        steps_to_98: until the first held-out count accuracy of 98 %; None if never.
-        seconds_to_99_5: likewise 99.5 %.
+        recipe: name of the recipe.
+        seed: seed of the run.
+        steps: training steps.
+        seconds: training time.
+        images_per_second: training throughput.
+        count_accuracy: held-out count accuracy after training.
+        elbo: held-out bound after training, nats.
+        steps_to_98: steps to the first evaluation with a count accuracy of 98 %; None if never.
+        seconds_to_98: training time to that evaluation; None if never.
+        seconds_to_99_5: training time to a count accuracy of 99.5 %; None if never.
     """
 
     recipe: str
@@ -39,11 +46,13 @@ def benchmark_training(
     folder: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TrainingRow]:
-    """Train a recipe from each seed, resuming runs that were begun.
+    """Train a recipe with each seed, resuming interrupted runs.
 
     Args:
-        folder: holds one run folder per seed; `runs/` unless given.
-        progress: called with a line for each seed.
+        recipe: the recipe.
+        seeds: the seeds.
+        folder: parent of the runs' folders; default `runs/`.
+        progress: called with a line of text before each run.
     """
     for seed in seeds:
         seeded = recipe.model_copy(update={"seed": seed})
@@ -73,6 +82,6 @@ def _row(recipe: Recipe, history: Sequence[dict[str, Any]]) -> TrainingRow:
 
 
 def _first(history: Sequence[dict[str, Any]], accuracy: float) -> dict[str, Any]:
-    """Step and seconds of the first evaluation that reached an accuracy, None for each if none did."""
+    """Step and seconds of the first evaluation that reached an accuracy; None if none did."""
     reached = (row for row in history if row["held_out"]["count_accuracy"] >= accuracy)
     return next(reached, {"step": None, "seconds": None})

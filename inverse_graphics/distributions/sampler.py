@@ -87,14 +87,14 @@ class DefensiveSampler:
     Source: Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions".
     """
 
-    def __init__(self, generator: torch.Generator, defence: DefensiveMixture) -> None:
+    def __init__(self, generator: torch.Generator, mixture: DefensiveMixture) -> None:
         self.generator = generator
-        self.defence = defence
+        self.mixture = mixture
 
     def __call__(self, posterior: Any) -> Tensor:
         """Sample one value (B, …) of a `Bounded` posterior."""
         sample: Tensor = posterior.sample(self.generator)
-        share = self.defence.share(posterior)
+        share = self.mixture.share(posterior)
         if share == 0:
             return sample
         u = draw_uniform(sample.shape[:1], self.generator, sample, torch.float32)
@@ -102,9 +102,9 @@ class DefensiveSampler:
         return torch.where(from_uniform, posterior.sample_uniform(self.generator), sample)
 
 
-def log_prob_mixture(posterior: Bounded, value: Tensor, defence: DefensiveMixture) -> Tensor:
+def log_prob_mixture(posterior: Bounded, value: Tensor, mixture: DefensiveMixture) -> Tensor:
     """Log density of `value` under the mixture that `DefensiveSampler` samples: (B,), nats."""
-    log_prob, share = posterior.log_prob(value), defence.share(posterior)
+    log_prob, share = posterior.log_prob(value), mixture.share(posterior)
     if share == 0:
         return log_prob
     if share == 1:

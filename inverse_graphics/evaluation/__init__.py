@@ -1,1 +1,1 @@
-"""How well a trained model does on held-out images."""
+"""Evaluation of trained models on held-out images."""

@@ -27,15 +27,15 @@ BATCH_SIZE = 250
 
 
 def recipe_of(model: LoadedModel) -> Air2DRecipe:
-    """The recipe of a 2D model's training.
+    """Get the recipe with which a 2D model was trained.
 
     Raises:
-        ModelError: it is a model of another type, or its recipe is not known.
+        ModelError: the model is of another type, or its recipe is unknown.
     """
     if model.document.kind != "air2d":
         raise ModelError(
-            f"model '{model.name}' is of kind '{model.document.kind}': this evaluates 2D models; for others "
-            "use `inverse-graphics benchmark infer`"
+            f"model '{model.name}' is of type '{model.document.kind}', expected a 2D model: for others use "
+            "`inverse-graphics benchmark infer`"
         )
     if model.document.recipe is None:
         raise ModelError(f"model '{model.name}' has no recipe: train it again")
@@ -51,12 +51,18 @@ def evaluate2d(
     seed: int = 0,
     advance: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Any]:
-    """Evaluate a network on the recipe's held-out images: shares, and nats elsewhere, as JSON holds them.
+    """Evaluate a network on the held-out images of its recipe.
 
     Args:
-        images: how many.
-        samples: of the importance-weighted bound.
+        network: the model.
+        recipe: the recipe that defines images and count prior.
+        images: number of images.
+        samples: samples per image of the bounds.
+        seed: seed of images and samples.
         advance: called with the number of images done.
+
+    Returns:
+        Figures by name, serialisable as JSON: bounds in nats, accuracies as shares.
 
     Raises:
         DataError: the data is missing and cannot be fetched.
@@ -92,9 +98,9 @@ def evaluate2d(
 def _bounds(
     network: Air2D, images: Tensor, prior: Tensor, samples: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The bound, averaged over the samples, and the importance-weighted bound: (B,) each.
+    """Compute the ELBO, averaged over samples, and the importance-weighted bound: (B,) each.
 
-    Both use the same samples. The weights are summed over the count, which makes the second bound tighter.
+    Both use the same samples. Importance weights are summed over the count, which tightens the second bound.
     """
     elbo, weights = [], []
     for _ in range(samples):

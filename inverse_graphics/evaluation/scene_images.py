@@ -1,4 +1,4 @@
-"""Evaluation of 3D models: new scenes of their family, out-of-distribution images, scores and successes."""
+"""Evaluation of 3D models: in-distribution scenes, out-of-distribution images, scores and successes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from inverse_graphics.families.registry import build_family
 from inverse_graphics.geometry.transforms import matrix_from_quaternion
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.documents import validated
-from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
+from inverse_graphics.metrics.object_errors import ObjectErrors
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.models.air3d.network import Air3DSettings
@@ -43,22 +43,25 @@ from inverse_graphics.rendering.rendering import render
 from inverse_graphics.rendering.supersampled import enlarged
 from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
 
-BATCH_SIZE = 128
-"""Scenes that are rendered at once."""
-STREAM = 29
-"""Separates these scenes' random numbers from those of training."""
+BATCH_SIZE = 128  # scenes per rendering pass
+STREAM = 29  # seed component that separates the random numbers of these scenes from those of training
 
 
 @dataclass(frozen=True)
 class InDistributionScenes:
-    """New scenes of the family of a 3D model, and images of them."""
+    """Newly sampled scenes of a 3D model's family, and their images.
+
+    Attributes:
+        settings: settings of the model.
+        family: the scene family.
+    """
 
     settings: Air3DSettings
     family: SceneFamily
 
     @classmethod
     def from_document(cls, document: ModelDocument) -> InDistributionScenes:
-        """The scenes of a 3D model's family.
+        """Build from a 3D model's document.
 
         Raises:
             ModelError: its settings are not those of a 3D model.
@@ -67,27 +70,24 @@ class InDistributionScenes:
         return cls(settings, build_family(settings.family))
 
     def sample(self, count: int, seed: int) -> SceneBatch:
-        """Sample scenes.
-
-        Args:
-            count: how many.
-            seed: which.
-        """
+        """Sample `count` scenes; equal seeds give equal scenes."""
         return self.family.sample(count, generator_of(seed)).scene
 
     def noisy_images(self, scenes: SceneBatch, seed: int) -> Images:
-        """Images with the noise that the model assumes, (H, W, 3) each, in [0, 1].
+        """Render images with the model's noise, (H, W, 3) each, in [0, 1].
 
         Args:
-            seed: of the noise.
+            scenes: B scenes.
+            seed: seed of the noise.
         """
         return list(self.observe(scenes, seed).to_arrays())
 
     def observe(self, scenes: SceneBatch, seed: int) -> Observation:
-        """The same, as one observation.
+        """Render scenes with the model's noise as a batched `Observation`.
 
         Args:
-            seed: of the noise.
+            scenes: B scenes.
+            seed: seed of the noise.
         """
         model = self.settings.noise.model(self.settings.sigma)
         render = renders(scenes, self.family)
@@ -97,13 +97,13 @@ class InDistributionScenes:
 
 
 def generator_of(seed: int) -> torch.Generator:
-    """A separate generator for each seed."""
+    """Make the generator of a seed, independent of those of other seeds."""
     state = np.random.SeedSequence((STREAM, seed)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) % 2**63)
 
 
 def render_images(scenes: SceneBatch, family: SceneFamily, times: int = 1) -> Images:
-    """Render scenes of a family with `times` as many rows and columns; (H, W, 3) each, in [0, 1]."""
+    """Render scenes of a family without noise, enlarged by a factor `times`; (H, W, 3) each, in [0, 1]."""
     enlarged_scenes = scenes.replace(camera=enlarged(scenes.camera, times))
     return list(Observation(renders(enlarged_scenes, family).rgb).to_arrays())
 
@@ -120,11 +120,11 @@ OTHER_OBJECTS = {
     "primitives": ("primitives/cube", "primitives/sphere", "primitives/cylinder"),
     "crockery": ("crockery/bowl", "crockery/mug", "crockery/glass"),
 }
-"""Objects for out-of-distribution scenes, by the name of their pack."""
+"""Kinds of objects for out-of-distribution scenes, by pack name."""
 
 
 def out_of_distribution_for(settings: FamilySettings) -> OutOfDistributionImages:
-    """Kinds of images outside a family: other objects in its surroundings, and unrelated images."""
+    """Generators of images outside a family: other objects on the same table, and unrelated images."""
     others = {
         pack: kinds
         for pack, kinds in OTHER_OBJECTS.items()
@@ -140,13 +140,13 @@ def out_of_distribution_for(settings: FamilySettings) -> OutOfDistributionImages
 
 
 def digits(count: int, generator: np.random.Generator) -> Images:
-    """Several handwritten digits, white on black."""
+    """Sample images of several handwritten digits, white on black."""
     streams = MultiObjectImages(load_digits("test", "shipped"))
     return list(streams.fixed_set(count, int(generator.integers(2**31))).images)
 
 
 def gradients(count: int, generator: np.random.Generator) -> Images:
-    """Linear gradients between two colours, in any direction."""
+    """Sample linear gradients between two random colours, in random directions."""
     row, column = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) / (SIDE - 1)
     images = []
     for _ in range(count):
@@ -158,7 +158,7 @@ def gradients(count: int, generator: np.random.Generator) -> Images:
 
 
 def blank(count: int, generator: np.random.Generator) -> Images:
-    """Images of one colour, every second one grey."""
+    """Sample images of one random colour, every second one grey."""
     colours = generator.random((count, 3), dtype=np.float32)
     colours[::2] = colours[::2, :1]
     return [np.broadcast_to(colour, (SIDE, SIDE, 3)) for colour in colours]
@@ -167,7 +167,7 @@ def blank(count: int, generator: np.random.Generator) -> Images:
 def _other_objects(
     settings: FamilySettings, kinds: tuple[str, ...]
 ) -> Callable[[int, np.random.Generator], Images]:
-    """Scenes of a family with other objects, which stand on the table where the family's do."""
+    """Make a generator of images of the family's scenes with objects of other kinds."""
     family = build_family(settings.with_kinds(kinds))
 
     def draw(count: int, generator: np.random.Generator) -> Images:
@@ -180,7 +180,7 @@ def _other_objects(
 
 
 def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
-    """Raise objects until their lowest points are where their origins were."""
+    """Move objects up so that their lowest points are at the height of their former origins."""
     lowest = torch.stack(
         [library.vertices[a:b, 2].amin() for a, b in pairwise(library.first_vertex.tolist())]
     )
@@ -191,13 +191,17 @@ def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
 
 @dataclass(frozen=True)
 class SceneSuite:
-    """The `EvaluationSuite` of 3D models."""
+    """The `EvaluationSuite` of 3D models.
+
+    Attributes:
+        scenes: scenes of the model's family.
+    """
 
     scenes: InDistributionScenes
 
     @classmethod
     def from_document(cls, document: ModelDocument) -> SceneSuite:
-        """The suite of a 3D model.
+        """Build the suite from a 3D model's document.
 
         Raises:
             ModelError: its settings are not those of a 3D model.
@@ -206,11 +210,11 @@ class SceneSuite:
 
     @property
     def name(self) -> str:
-        """The family's kind."""
+        """The name of the scene family's type."""
         return self.scenes.settings.family.kind
 
     def in_distribution(self, number: int, seed: int) -> InDistributionImages:
-        """Images of new scenes of the family."""
+        """Images of newly sampled scenes of the family."""
         drawn = self.scenes.sample(number, seed)
         truth, family = PredictedScenes.from_batch(drawn), self.scenes.family
         images = self.scenes.noisy_images(drawn, seed)
@@ -249,7 +253,7 @@ def scene_scores(parses: Sequence[Parse], truth: PredictedScenes, family: SceneF
 
 
 def parsed_scenes(parses: Sequence[Parse], family: SceneFamily) -> PredictedScenes:
-    """Convert parses to the form in which scenes are compared."""
+    """Convert parses to `PredictedScenes`, the input of the metrics."""
     counts = torch.tensor([parse.count for parse in parses], dtype=torch.int64)
     there = torch.arange(family.max_objects) < counts[:, None]
     found = [one for parse in parses for one in parse.objects]
@@ -275,13 +279,12 @@ WITHIN_M, WITHIN_DEGREES = 0.02, 15.0
 
 
 class SceneSuccess(NamedTuple):
-    """Of each image, (B,) bool.
+    """Success criteria of B images, (B,) bool each; every criterion implies the ones before it.
 
     Attributes:
-        counted: the count is right.
-        placed: and every true object has one of its own kind within `WITHIN_M`, in the world.
-        succeeded: and each is turned by at most `WITHIN_DEGREES` from the true one, modulo its symmetry.
-            Objects that others hide count as the others do.
+        counted: the count is correct.
+        placed: every true object, also an occluded one, is matched by one of its kind within `WITHIN_M`.
+        succeeded: every match is rotated by at most `WITHIN_DEGREES` from the truth, modulo symmetry.
     """
 
     counted: Tensor
@@ -295,12 +298,11 @@ def scene_success(
     """Compare inferred with true scenes, image by image.
 
     Args:
-        symmetries: of each kind that `asset` indexes.
+        predicted: B inferred scenes.
+        truth: B true scenes.
+        symmetries: symmetry of each kind, indexed by `asset`.
     """
-    predicted, truth = predicted.to_float64(), truth.to_float64()
-    slots = matched_slots(predicted, truth, WITHIN_M)
-    errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
-    image = (truth.asset >= 0).nonzero()[:, 0]
+    errors, image, _ = ObjectErrors.match(predicted, truth, WITHIN_M, symmetries)
 
     def all_of(right: Tensor) -> Tensor:
         wrong = torch.zeros(len(truth.count), dtype=torch.int64)

@@ -1,6 +1,6 @@
-"""Evaluation suites: in-distribution images with the truth, and out-of-distribution images to be flagged.
+"""Evaluation suites: in-distribution images with ground truth, and out-of-distribution images.
 
-Suites are in a registry by model type. That of 2D models, images of several test digits, is here.
+A registry maps model types to suites. The suite of 2D models, images of MNIST test digits, is in this file.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.weights import ModelDocument
 
 OutOfDistributionImages = Mapping[str, Callable[[int, np.random.Generator], Images | None]]
-"""Kinds of out-of-distribution images; a kind gives None where this machine does not have its files."""
+"""Generators of out-of-distribution images by name; one returns None if its files are not on this machine."""
 
 
 class Scores(NamedTuple):
     """Accuracy of parses; None where a figure does not apply.
 
     Attributes:
-        count_accuracy: share of images whose count is right.
-        overlap: median intersection over union of a true tight box and the best inferred box, where the count
-            is right.
-        identity_accuracy: share of true objects that are found and named right.
-        position_error_m: median over objects found.
-        rotation_error_degrees: median over objects named right, of the worst of the kinds that have an
-            orientation.
-        camera_error_degrees: median over images.
+        count_accuracy: share of images with the correct count.
+        overlap: median intersection over union of a true tight box and the best inferred box, over images
+            with the correct count.
+        identity_accuracy: share of true objects that are matched by an object of the correct kind.
+        position_error_m: median position error of matched objects.
+        rotation_error_degrees: median rotation error of correctly classified objects, for the kind with the
+            largest median.
+        camera_error_degrees: median error of the viewing direction.
     """
 
     count_accuracy: float | None = None
@@ -49,7 +49,8 @@ class InDistributionImages:
     """New images from a model's training distribution.
 
     Attributes:
-        score: compares parses of them with the truth.
+        images: the images, (H, W, 3) or (H, W) each.
+        score: compares parses of the images with the ground truth.
     """
 
     images: Images
@@ -57,7 +58,7 @@ class InDistributionImages:
 
 
 class EvaluationSuite(Protocol):
-    """The images on which models of one type are evaluated."""
+    """The test images of one type of model."""
 
     @property
     def name(self) -> str:
@@ -67,26 +68,26 @@ class EvaluationSuite(Protocol):
         """Make in-distribution images.
 
         Args:
-            number: how many.
-            seed: which.
+            number: number of images.
+            seed: seed of the images.
 
         Raises:
-            DataError: data that they are made of is missing and cannot be fetched.
+            DataError: required data is missing and cannot be fetched.
 
         """
 
     @property
     def out_of_distribution(self) -> OutOfDistributionImages:
-        """Images that should get a warning."""
+        """Generators of images for which a model should give a warning."""
 
 
 MakeSuite = Callable[[ModelDocument, Source], EvaluationSuite]
-"""Makes a suite for a model, from what is known of it, and of which digits if it is a 2D model."""
+"""Makes the suite of a model from its document and, for 2D models, a source of digits."""
 
 SUITES: Registry[MakeSuite] = Registry(
     "model type", "inverse_graphics.evaluation.suites", "inverse_graphics.evaluation.scene_images"
 )
-"""Evaluation suites by the type of model."""
+"""Evaluation suites by model type."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class DigitSuite:
     """The `EvaluationSuite` of 2D models.
 
     Attributes:
-        digits: which test digits.
+        digits: source of the test digits.
+        name: the name of the in-distribution images.
     """
 
     digits: Source
@@ -107,7 +109,7 @@ class DigitSuite:
 
     @property
     def out_of_distribution(self) -> OutOfDistributionImages:
-        """Drawings, sprites, noise and photographs."""
+        """Generators of drawings, sprites, noise and photographs."""
         return OUT_OF_DISTRIBUTION
 
 
@@ -134,7 +136,7 @@ def _median_overlap(parses: Sequence[Parse], truth: MultiObjectBatch) -> float |
 
 
 def intersection_over_union(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes x, y, width, height, in [0, 1]."""
+    """Compute the intersection over union of two boxes (x, y, width, height)."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     shared = max(width, 0.0) * max(height, 0.0)

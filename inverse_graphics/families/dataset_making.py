@@ -42,6 +42,7 @@ from inverse_graphics.io.parts import (
 )
 from inverse_graphics.observation.model import ChannelsLast
 from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.packs.appearance import appearance_hash
 from inverse_graphics.packs.pack import Pack, load_pack
 from inverse_graphics.rendering.backdrop import table_and_background
 from inverse_graphics.rendering.compositing import compose
@@ -71,7 +72,7 @@ def make_dataset(
         folder: empty, or of a data set of the same settings that is to be completed.
         workers: processes that draw, each on one thread; 1 draws in this process. More are spawned, so a
             script calls this under `if __name__ == "__main__":`.
-        packs: one's own; shipped ones need not be given.
+        packs: one's own, in place of those that the family's settings name; shipped ones need not be given.
         advanced: called with the number of images that are there.
         device: where images are rendered, "cpu", "cuda" or "cuda:N"; scenes and noise are the same on all.
 
@@ -83,7 +84,8 @@ def make_dataset(
     """
     folder = Path(folder)
     maker = ScenePartMaker.from_settings(settings, packs, device)
-    wanted = DatasetDocument(settings=settings, packs_hash=maker.family.packs_hash, versions=_versions())
+    seen = appearance_hash(maker.family.appearances)
+    wanted = DatasetDocument(settings=settings, packs_hash=seen, versions=_versions())
     document = begin_set(folder / DOCUMENT, wanted, "data set", frozenset({"complete"}))
     load_maker = partial(_load_maker, settings, [pack.folder for pack in packs], device, folder)
     make_missing_parts(settings.parts(folder), partial(maker.make, folder), load_maker, workers, advanced)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from inverse_graphics.families.surroundings import Surroundings
+from inverse_graphics.packs.appearance import Appearance
 from inverse_graphics.packs.mesh import MeshLibrary
-from inverse_graphics.packs.pack import Pack, load_library, load_pack
+from inverse_graphics.packs.pack import Pack, load_library, packs_of
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """Meshes and symmetries by kind, and a hash of the packs that they come from."""
+    """Meshes and symmetries by kind, and the packs that they come from, by name."""
 
     library: MeshLibrary
     symmetries: tuple[Symmetry, ...]
-    packs_hash: str
+    packs: Mapping[str, Pack]
 
     @classmethod
     def load(cls, assets: Sequence[str], packs: Sequence[Pack] = ()) -> Kinds:
@@ -36,15 +38,24 @@ class Kinds:
 
         """
         library = load_library(assets, packs)
-        used = {pack.name: pack for pack in packs}
-        names = [asset.partition("/")[0] for asset in assets]
-        for name in names:
-            used[name] = used.get(name) or load_pack(name)
-        symmetries = tuple(used[name].symmetry(asset) for name, asset in zip(names, assets, strict=True))
+        used = packs_of(assets, packs)
+        symmetries = tuple(used[asset.partition("/")[0]].symmetry(asset) for asset in assets)
+        return cls(library, symmetries, used)
+
+    @cached_property
+    def appearances(self) -> dict[str, Appearance]:
+        """What can be seen of each kind, by asset name."""
+        meshes = map(self.library.mesh, range(len(self.library.names)))
+        each = zip(self.library.names, meshes, self.symmetries, strict=True)
+        return {name: Appearance.of(mesh, symmetry) for name, mesh, symmetry in each}
+
+    @property
+    def packs_hash(self) -> str:
+        """A hash (SHA-256, hexadecimal) of the packs' files, by which older models know them."""
         digest = hashlib.sha256()
-        for name in sorted(set(names)):
-            digest.update(f"{name}\0{used[name].content_hash()}\0".encode())
-        return cls(library, symmetries, digest.hexdigest())
+        for name, pack in sorted(self.packs.items()):
+            digest.update(f"{name}\0{pack.content_hash()}\0".encode())
+        return digest.hexdigest()
 
     @property
     def has_yaw(self) -> Tensor:
@@ -78,8 +89,18 @@ class KindsInSurroundings:
         return self.parts.symmetries
 
     @property
+    def packs(self) -> Mapping[str, Pack]:
+        """That the kinds come from, by name."""
+        return self.parts.packs
+
+    @property
+    def appearances(self) -> Mapping[str, Appearance]:
+        """What can be seen of each kind, by asset name."""
+        return self.parts.appearances
+
+    @property
     def packs_hash(self) -> str:
-        """Of the packs that the kinds come from."""
+        """Of the files of the packs that the kinds come from."""
         return self.parts.packs_hash
 
     @property

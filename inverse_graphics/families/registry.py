@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Union
 
@@ -13,9 +11,9 @@ from pydantic import Field, RootModel
 from inverse_graphics.errors import SceneError
 from inverse_graphics.families import single_object, table_top  # noqa: F401 - importing registers them
 from inverse_graphics.families.family import FAMILIES, SceneFamily
-from inverse_graphics.families.quantities import FamilySettings
-from inverse_graphics.io.documents import read_document, validated
-from inverse_graphics.packs.pack import Pack
+from inverse_graphics.families.quantities import FamilySettings, with_packs_beside
+from inverse_graphics.io.documents import find_document, read_document, shipped_documents, validated
+from inverse_graphics.packs.pack import Pack, load_pack
 
 if TYPE_CHECKING:
     AnyFamilySettings = FamilySettings
@@ -35,14 +33,18 @@ def build_family(settings: FamilySettings, packs: Sequence[Pack] = ()) -> SceneF
     """Load a family's objects.
 
     Args:
-        packs: the caller's own; shipped ones are found by name.
+        settings: of the family, and of the folders of its packs.
+        packs: the caller's own, which take the place of those in the settings; shipped ones are found by
+            name.
 
     Raises:
         AssetError: an unknown pack or object, or files that cannot be used.
         SceneError: an object is larger than the image.
 
     """
-    return FAMILIES[settings.kind].family.build(settings, packs)
+    given = {pack.name for pack in packs}
+    own = [pack for pack in map(load_pack, settings.packs) if pack.name not in given]
+    return FAMILIES[settings.kind].family.build(settings, [*own, *packs])
 
 
 def shipped_families() -> tuple[str, ...]:
@@ -51,7 +53,7 @@ def shipped_families() -> tuple[str, ...]:
     Returns:
         The names, sorted.
     """
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+    return tuple(shipped_documents("scenes", "families"))
 
 
 def read_family(name_or_path: str | Path) -> FamilySettings:
@@ -60,16 +62,11 @@ def read_family(name_or_path: str | Path) -> FamilySettings:
     Raises:
         SceneError: no such family or file, or settings that are not valid; one line.
     """
-    name = str(name_or_path)
-    shipped = shipped_families()
-    path = _folder() / f"{name}.yaml" if name in shipped else Path(name)
-    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
-        near = get_close_matches(name, shipped, n=2)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise SceneError(f"no scene family '{name}': {hint}expected {', '.join(shipped)}, or a .yaml file")
+    path = find_document(name_or_path, "scene family", shipped_documents("scenes", "families"), SceneError)
     document = read_document(path, SceneError)
     if not isinstance(document, dict):
         raise SceneError(f"{path}: expected a mapping with 'kind' and the settings of a scene family")
+    document = with_packs_beside(document, path.parent)
     return validated(_Document, document, str(path), SceneError).root
 
 
@@ -88,7 +85,3 @@ def load_family(name_or_path: str | Path, packs: Sequence[Pack] = ()) -> SceneFa
         AssetError: An unknown pack or object, or files that cannot be used.
     """
     return build_family(read_family(name_or_path), packs)
-
-
-def _folder() -> Path:
-    return Path(str(files("inverse_graphics.scenes"))) / "families"

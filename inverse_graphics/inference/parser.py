@@ -15,6 +15,7 @@ from inverse_graphics.inference.image_resize import READERS, ResizedImage
 from inverse_graphics.inference.parse import Parse
 from inverse_graphics.io.images import ImageLike, as_image, is_one_image
 from inverse_graphics.models.weights import LoadedModel, load_model
+from inverse_graphics.packs.pack import Pack
 
 DEFAULT_MODEL = "table_top"
 BATCH_SIZE = 64
@@ -45,6 +46,11 @@ class SceneParser:
             )
         self.name, self.document = model.name, model.document
         self._reader = READERS[model.document.kind](model, resolve_device(device))
+
+    @classmethod
+    def load(cls, model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
+        """Load a parser: `load_parser`, under its former name."""
+        return load_parser(model, device)
 
     @overload
     def parse(self, images: ImageLike, names: str | None = None) -> Parse: ...  # type: ignore[overload-overlap]
@@ -104,22 +110,27 @@ class SceneParser:
             yield from self._reader.read(batch)
 
 
-def load_parser(model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
+def load_parser(
+    model: str | Path | None = None, device: str | torch.device = "cpu", packs: Sequence[Pack] = ()
+) -> SceneParser:
     """Load a model that parses images.
 
     Args:
         model: A shipped model's name (see `list_models`) or a model's folder; "table_top" if not given.
         device: Where the network runs, such as "cpu" or "cuda".
+        packs: Asset packs in place of those of the same names in the model's folder.
 
     Returns:
         The parser.
 
     Raises:
         DeviceError: This machine has no such device.
-        ModelError: No such model, its files are damaged, or it cannot parse images.
+        ModelError: No such model, its files are damaged, it cannot parse images, or objects of a pack do not
+            look as in training.
+        AssetError: Objects cannot be read.
     """
     device = resolve_device(device)  # before the weights are read
-    return SceneParser(load_model(DEFAULT_MODEL if model is None else model), device)
+    return SceneParser(load_model(DEFAULT_MODEL if model is None else model, packs), device)
 
 
 def _name(index: int, image: ImageLike) -> str:

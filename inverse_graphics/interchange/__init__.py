@@ -1,1 +1,1 @@
-"""What was inferred, as files that other programs open."""
+"""Export of inferred scenes to file formats."""

@@ -1,4 +1,4 @@
-"""Writers of inferred scenes: each opens a target and then takes one parse after another.
+"""Writers of inferred scenes: each opens a target and then accepts parses one by one.
 
     @WRITERS.register("mine")
     @contextmanager
@@ -6,7 +6,8 @@
         with atomic_write(target, "w") as file:
             yield lambda parse: …
 
-A writer in a file of its own is added to the list of modules here; `infer --write mine=FILE` then finds it.
+A writer in another module is registered by adding that module to `WRITERS`, and then available as
+`infer --write mine=FILE`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from inverse_graphics.scene.scene_file import save_scene
 Write = Callable[[Parse], object]
 """Writes one parse."""
 OpenWriter = Callable[[Path, int], AbstractContextManager[Write]]
-"""Opens a file or folder for at most so many parses; what is written is complete when the block has ended."""
+"""Opens a file or folder for at most the given number of parses, and completes it at the end of the block."""
 
 WRITERS: Registry[OpenWriter] = Registry(
     "writer", "inverse_graphics.interchange.writers", "inverse_graphics.visualisation.overlay"
@@ -37,9 +38,9 @@ def open_writer(name: str, target: Path, count: int) -> AbstractContextManager[W
     """Open a writer.
 
     Args:
-        name: of the writer.
+        name: name of the writer.
         target: file or folder to write.
-        count: largest number of parses that will be written.
+        count: upper bound on the number of parses.
 
     Raises:
         StorageError: there is no such writer, or the target cannot be written.
@@ -75,24 +76,22 @@ def write_scenes(target: Path, count: int) -> Iterator[Write]:
 
 
 class SceneFolder:
-    """Writes the scene of each parse to a YAML file that is named after its image.
+    """Writes the scene of each parse to a YAML file named after its image.
 
     Args:
-        folder: made if need be.
+        folder: output folder, created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self._names = FileNames(folder, ".yaml")
 
     def __call__(self, parse: Parse) -> None:
-        """Write one.
+        """Write the scene of one parse.
 
         Raises:
-            ModelError: the model infers boxes and no scenes.
+            ModelError: the model infers 2D boxes, not scenes.
             StorageError: the folder or the file cannot be written.
         """
         if parse.scene is None:
-            raise ModelError(
-                f"model '{parse.model}' infers boxes in an image and no scenes: choose a 3D model"
-            )
+            raise ModelError(f"model '{parse.model}' infers 2D boxes, not scenes: choose a 3D model")
         save_scene(parse.scene, self._names.path_for(parse.image))

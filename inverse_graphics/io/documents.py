@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -22,9 +24,40 @@ MAX_BYTES = {"YAML": 2**20, "JSON": 2**24}
 """YAML takes seconds per MiB to parse; JSON does not, and the checkpoint of a long run has a long history."""
 MAX_DEPTH = 32
 MAX_NODES = 50_000
+SUFFIXES = (".yaml", ".yml", ".json")
 
 Model = TypeVar("Model", bound=BaseModel)
 ErrorKind = type[InverseGraphicsError]
+
+
+def shipped_documents(part: str, folder: str = ".") -> dict[str, Path]:
+    """The .yaml files of a part of this package, such as "scenes", or of a folder of it: by name, sorted."""
+    found = (Path(str(files(f"inverse_graphics.{part}"))) / folder).glob("*.yaml")
+    return {path.stem: path for path in sorted(found)}
+
+
+def find_document(name_or_path: str | Path, what: str, shipped: Mapping[str, Path], error: ErrorKind) -> Path:
+    """Find the file of a document: a shipped one's by its name, or the path itself.
+
+    Args:
+        name_or_path: a name in `shipped`, or a path.
+        what: the document is called, for the message.
+        shipped: files by name.
+        error: kind of error to raise.
+
+    Raises:
+        error: neither a name in `shipped` nor a path with a suffix that documents have.
+    """
+    name = str(name_or_path)
+    if name in shipped:
+        return shipped[name]
+    path = Path(name_or_path)
+    if path.suffix.lower() not in SUFFIXES:
+        near = get_close_matches(name, shipped, n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        known = ", ".join(shipped)
+        raise error(f"no {what} '{name}': {hint}expected {known}, or a .yaml, .yml or .json file")
+    return path
 
 
 def read_document(path: Path | str, error: ErrorKind) -> Any:
@@ -85,10 +118,10 @@ def validated(model: type[Model], document: Any, name: str, error: ErrorKind) ->
     try:
         return model.model_validate(document)
     except ValidationError as problem:
-        raise error(f"{name}: {describe(problem)}") from problem
+        raise error(f"{name}: {validation_message(problem)}") from problem
 
 
-def describe(problem: ValidationError) -> str:
+def validation_message(problem: ValidationError) -> str:
     """Format a pydantic error as one line: the first wrong field, what was expected and what came."""
     first, *others = problem.errors(include_url=False, include_context=False)
     field = ".".join(str(part) for part in first["loc"])

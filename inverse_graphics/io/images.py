@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -31,11 +31,14 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Te
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP"}
 """The formats read and written, by suffix; reading goes by the contents, not by the name."""
+TEXTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TGA", "TIFF")
+"""Pillow's raster formats; for others, such as EPS, it would start a program that executes the file."""
 MIN_SIDE = 8
 MAX_SIDE = 8192
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 256 * 2**20
 _BLOCK = 2**20
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ROUNDING = 0.5 / 255
 """How far floats may lie beyond [0, 1]: so little that they round to a level within it."""
 
@@ -72,8 +75,8 @@ def as_image(image: ImageLike, name: str = "the image") -> NDArray[np.float32]:
         return read_image(image)
     if isinstance(image, Image.Image):
         with _decoding(name):
-            return _from_pillow(image, name)
-    return _from_array(_array(image, name), name)
+            return _opaque(_from_pillow(image, name))
+    return _opaque(_from_array(_array(image, name), name))
 
 
 def is_one_image(images: object) -> bool:
@@ -99,11 +102,36 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.float32]:
         ImageError: No such file, a folder, empty, not an image, damaged, too small or too large.
     """
     path = Path(path)
-    content = _read_bytes(path)
-    with _decoding(str(path)), warnings.catch_warnings():
+    return _opaque(decode_image(_read_bytes(path), str(path)))
+
+
+def decode_image(
+    content: bytes,
+    name: str,
+    *,
+    formats: Collection[str] = frozenset(FORMATS.values()),
+    sides: tuple[int, int] = (MIN_SIDE, MAX_SIDE),
+    upright: bool = True,
+) -> NDArray[np.float32]:
+    """Decode an image file of a stranger: of a known format, and of a size checked before it is decoded.
+
+    Args:
+        content: Of the file.
+        name: For messages.
+        formats: Pillow's names of those accepted, whatever the suffix.
+        sides: The least and the largest number of pixels a side.
+        upright: Whether the orientation in EXIF is applied.
+
+    Returns:
+        (H, W, C) float32 in [0, 1]: grey, RGB or RGBA, not multiplied by alpha.
+
+    Raises:
+        ImageError: Not an image, damaged, too small or too large.
+    """
+    with _decoding(name, sides[1]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the bounds below are tighter than Pillow's warning
-        with Image.open(io.BytesIO(content), formats=tuple(set(FORMATS.values()))) as image:
-            return _from_pillow(image, str(path))
+        with Image.open(io.BytesIO(_without_metadata(content)), formats=tuple(formats)) as image:
+            return _from_pillow(image, name, sides, upright)
 
 
 def write_image(path: Path | str, image: NDArray[np.floating]) -> None:
@@ -235,12 +263,12 @@ def _read_bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def _decoding(name: str, max_side: int = MAX_SIDE) -> Iterator[None]:
     """Convert any exception of a decoder to an ImageError of one line."""
     try:
         yield
     except Image.DecompressionBombError as problem:
-        raise ImageError(f"{name} is too large: expected {_bounds()}; scale it down") from problem
+        raise ImageError(f"{name} is too large: expected {_bounds(max_side)}; scale it down") from problem
     except UnidentifiedImageError as problem:
         raise ImageError(f"{name} is not an image: expected {_names()}") from problem
     except ImageError:
@@ -250,32 +278,49 @@ def _decoding(name: str) -> Iterator[None]:
         raise ImageError(f"{name} is damaged or cut off: {reason}; provide a whole file") from problem
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _without_metadata(content: bytes) -> bytes:
+    """Drop a PNG's texts and colour profile, which are not used, and of which Pillow refuses large ones."""
+    if not content.startswith(_PNG_SIGNATURE):
+        return content
+    kept, place = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
+    while place < len(content):
+        stop = place + 12 + int.from_bytes(content[place : place + 4])
+        if content[place + 4 : place + 8] not in (b"iTXt", b"zTXt", b"tEXt", b"iCCP"):
+            kept.append(content[place:stop])
+        place = stop
+    return b"".join(kept)
+
+
+def _check_size(size: tuple[int, int], name: str, sides: tuple[int, int]) -> None:
     width, height = size
     came = f"{name} has {width}×{height} pixels"
-    if min(size) < MIN_SIDE:
-        raise ImageError(f"{came}: expected at least {MIN_SIDE}×{MIN_SIDE}")
-    if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ImageError(f"{came}: expected {_bounds()}; scale it down")
+    if min(size) < sides[0]:
+        raise ImageError(f"{came}: expected at least {sides[0]}×{sides[0]}")
+    if max(size) > sides[1] or width * height > MAX_PIXELS:
+        raise ImageError(f"{came}: expected {_bounds(sides[1])}; scale it down")
 
 
-def _from_pillow(image: Image.Image, name: str) -> NDArray[np.float32]:
-    _check_size(image.size, name)
-    upright = _upright(image)
-    if upright.mode == "I":  # 32 bits that hold 16
-        levels = np.asarray(upright)
+def _from_pillow(
+    image: Image.Image, name: str, sides: tuple[int, int] = (MIN_SIDE, MAX_SIDE), upright: bool = True
+) -> NDArray[np.float32]:
+    _check_size(image.size, name, sides)
+    image.load()
+    if upright:
+        image = _upright(image)
+    if image.mode == "I":  # 32 bits that hold 16
+        levels = np.asarray(image)
         if levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
             came = f"{name} is a Pillow image of mode I with values from {levels.min()} to {levels.max()}"
             raise ImageError(f"{came}: expected 0 to 65535; scale it to 16 bits")
-        return _from_array(levels.astype(np.uint16), name)
-    if upright.mode.startswith(("I", "F")):
-        return _from_array(np.asarray(upright), name)
-    return _from_array(np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB")), name)
+        return _from_array(levels.astype(np.uint16), name, sides)
+    if image.mode.startswith(("I", "F")):
+        return _from_array(np.asarray(image), name, sides)
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return _from_array(np.asarray(image.convert(mode)), name, sides)
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """Apply the orientation in EXIF; an orientation that cannot be read is none."""
-    image.load()
     try:
         return ImageOps.exif_transpose(image) or image
     except Exception:  # damaged metadata must not make the image unusable
@@ -295,18 +340,25 @@ def _array(image: object, name: str) -> NDArray[Any]:
     return np.asarray(image)
 
 
-def _from_array(pixels: NDArray[Any], name: str) -> NDArray[np.float32]:
+def _from_array(
+    pixels: NDArray[Any], name: str, sides: tuple[int, int] = (MIN_SIDE, MAX_SIDE)
+) -> NDArray[np.float32]:
+    """(H, W, C) in [0, 1], with as many channels as there are."""
     came = f"{name} is an array of shape {pixels.shape} and type {pixels.dtype}"
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise ImageError(f"{came}: expected (H, W), (H, W, 3) or (H, W, 4); {_advice(pixels.shape)}")
-    height, width, channels = pixels.shape
-    _check_size((width, height), name)
-    values = _scaled(pixels, came)
-    if channels == 4:
+    height, width, _ = pixels.shape
+    _check_size((width, height), name, sides)
+    return _scaled(pixels, came)
+
+
+def _opaque(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(H, W, 1, 3 or 4) as RGB, over black."""
+    if values.shape[2] == 4:
         values = values[..., :3] * values[..., 3:]
-    return np.ascontiguousarray(np.repeat(values, 3, axis=2) if channels == 1 else values)
+    return np.ascontiguousarray(np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values)
 
 
 def _advice(shape: tuple[int, ...]) -> str:
@@ -352,5 +404,5 @@ def _suffixes() -> str:
     return ", ".join(FORMATS)
 
 
-def _bounds() -> str:
-    return f"at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 1_000_000} megapixels"
+def _bounds(max_side: int = MAX_SIDE) -> str:
+    return f"at most {max_side} pixels a side and {MAX_PIXELS // 1_000_000} megapixels"

@@ -57,6 +57,30 @@ class ObjectErrors(NamedTuple):
         inferred, true = predicted.rotation[image, partner], truth.rotation[image, slot]
         return cls(kind, found, identified, distance, _angles(inferred, true, kind, symmetries))
 
+    @classmethod
+    def match(
+        cls,
+        predicted: PredictedScenes,
+        truth: PredictedScenes,
+        within_m: float,
+        symmetries: Sequence[Symmetry],
+    ) -> tuple[ObjectErrors, Tensor, Tensor]:
+        """Match objects within a distance, and compare them in float64.
+
+        Args:
+            predicted: B scenes.
+            truth: B scenes.
+            within_m: the largest distance of a match, metres.
+            symmetries: of each kind.
+
+        Returns:
+            The errors of the D true objects, the scene (D,) of each, and `slots` as `measure` takes them.
+        """
+        predicted, truth = predicted.to_float64(), truth.to_float64()
+        slots = matched_slots(predicted, truth, within_m)
+        scene = (truth.asset >= 0).nonzero()[:, 0]
+        return cls.measure(predicted, truth, slots, symmetries), scene, slots
+
     def only(self, chosen: Tensor) -> ObjectErrors:
         """Select the rows where `chosen` (D,) is true."""
         return ObjectErrors(*(column[chosen] for column in self))

@@ -49,7 +49,7 @@ class InitialState(NamedTuple):
 class AirModel(Protocol):
     """A model for the loop.
 
-    The type of its observations is its own: images (B, C, H, W) in [0, 1], or an `Observation` of them.
+    Models define the type of their observations: images (B, C, H, W) in [0, 1], or an `Observation`.
     """
 
     @property
@@ -60,7 +60,7 @@ class AirModel(Protocol):
         """Infer the latents that all objects share, and build the recurrent state before the first step."""
 
     def step(self, state: Any, sampler: Sampler) -> Step[Any, ObjectStep]:
-        """Infer one more object.  The step's halting logit is that of *no* further object: −logit(π_i)."""
+        """Infer one more object; the step's halting logit is that of *no* further object, −logit(π_i)."""
 
     def prefix_log_likelihoods(
         self, observation: Any, objects: list[ObjectStep], likelihood: Likelihood | None = None
@@ -68,7 +68,7 @@ class AirModel(Protocol):
         """log p(x | z_1 … z_n) for n = 0 … N: (B, N + 1), nats.
 
         Args:
-            likelihood: what compares images with renders, the model's own unless given.
+            likelihood: the observation model; default the model's own.
         """
 
 
@@ -110,12 +110,12 @@ def attend_infer_repeat(
     """Infer the objects of B images.
 
     Args:
-        model: what infers.
-        observation: B images, as the model takes them.
-        sampler: how latents are taken from their posteriors.
-        halting: `Enumerated` unless given, and then all N steps run.
-        initial: where to start from, if what the model would begin with is known already.
-        likelihood: a surrogate that compares images with renders in place of the model's own.
+        model: the model.
+        observation: B images, of the model's type.
+        sampler: takes latents from their posteriors.
+        halting: the halting rule; default `Enumerated`, which runs all N steps.
+        initial: the state before the first step, if it was computed already.
+        likelihood: a surrogate for the model's observation model.
     """
     initial = initial or model.begin(observation, sampler)
     pondering = ponder(

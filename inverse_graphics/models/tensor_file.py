@@ -31,9 +31,9 @@ RENAMED = {
     "encode": "glimpse_encoder", "decode": "glimpse_decoder", "see_difference": "difference_encoder",
     "aim": "location_attention", "want": "query", "map_image": "image_map", "correct": "window_correction",
     "where_there": "location_where", "presence_there": "location_presence",
-    "think": "adaptive_cell", "begun": "initialised", "picture": "image",
+    "think": "adaptive_cell", "begun": "initialised", "picture": "image", "say": "output",
 }  # fmt: skip
-"""Parts of tensors' names in files of version 0.1, and their present names."""
+"""Parts of tensors' names in older files, and their present names."""
 
 ADDED = ("replay.K",)
 """Ends of names of tensors that files of version 0.1 lack: these keep the values they were built with."""

@@ -3,6 +3,7 @@
     weights.safetensors   the tensors, by the names of the network's state
     model.json            a `ModelDocument`
     README.md             the model card
+    packs/                the objects that a 3D model knows, but for those of shipped packs
 
 Nothing is unpickled, and only the networks in the registry are built.
 """
@@ -10,7 +11,7 @@ Nothing is unpickled, and only the networks in the registry are built.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,7 +19,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -31,9 +32,11 @@ from inverse_graphics.io.files import atomic_folder, atomic_write
 from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.outlier_detector import OutlierDetector
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
+from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.pack import MANIFEST_NAME, Pack, load_pack, shipped_packs
 
 FORMAT_VERSION = 1
-WEIGHTS, DOCUMENT, CARD = "weights.safetensors", "model.json", "README.md"
+WEIGHTS, DOCUMENT, CARD, PACKS = "weights.safetensors", "model.json", "README.md", "packs"
 
 
 def current_versions() -> dict[str, str]:
@@ -54,7 +57,8 @@ class ModelDocument(BaseModel):
         settings: of the network.
         recipe: of its training, None if unknown.
         versions: of the packages that trained it.
-        asset_pack_sha256: of the asset packs that it was trained with, None in 2D.
+        asset_pack_sha256: of the asset packs that an older model was trained with.
+        objects: what can be seen of each object that it knows, by asset name; None in 2D and in older models.
         metrics: on test data.
         familiarity: the outlier detector, None if there is none.
     """
@@ -67,6 +71,7 @@ class ModelDocument(BaseModel):
     recipe: dict[str, Any] | None = None
     versions: dict[str, str] = Field(default_factory=current_versions)
     asset_pack_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    objects: dict[str, Appearance] | None = Field(default=None, max_length=1000)
     metrics: dict[str, FiniteFloat] = {}
     familiarity: OutlierDetector | None = None
 
@@ -99,6 +104,23 @@ class ModelEntry:
     document: ModelDocument
 
 
+@runtime_checkable
+class KnowsObjects(Protocol):
+    """A network that infers objects of asset packs."""
+
+    @property
+    def packs(self) -> Mapping[str, Pack]:
+        """The packs that its objects come from, by name."""
+
+    @property
+    def appearances(self) -> Mapping[str, Appearance]:
+        """What can be seen of each object, by asset name."""
+
+    @property
+    def packs_hash(self) -> str:
+        """A hash of the packs' files (SHA-256, hexadecimal)."""
+
+
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
@@ -117,7 +139,7 @@ Network = TypeVar("Network", bound=type[nn.Module])
 def register_network(
     name: str, settings: type[BaseModel], before: Mapping[str, Any] = MappingProxyType({})
 ) -> Callable[[Network], Network]:
-    """A decorator that lets model folders hold a network, which is built from settings alone.
+    """Decorate a network class to register it for model folders; it is built from its settings alone.
 
     Args:
         name: of the model type.
@@ -136,7 +158,7 @@ def register_network(
 
 
 def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: str) -> None:
-    """Write a model folder atomically.
+    """Write a model folder atomically, with the objects of one's own packs that the network knows.
 
     Args:
         folder: its path.
@@ -145,10 +167,13 @@ def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: s
         card: the model card, Markdown.
 
     Raises:
+        AssetError: files of a pack have become unreadable, or are too large.
         StorageError: the folder cannot be written; an existing one is unchanged.
 
     """
     with atomic_folder(folder) as temporary:
+        if isinstance(module, KnowsObjects):
+            document = _with_objects(module, document, temporary)
         save_tensors(module.state_dict(), temporary / WEIGHTS)
         with atomic_write(temporary / DOCUMENT, "w") as file:
             file.write(document.model_dump_json(indent=1) + "\n")
@@ -156,22 +181,25 @@ def save_model(folder: Path, module: nn.Module, document: ModelDocument, card: s
             file.write(card)
 
 
-def load_model(name_or_folder: str | Path) -> LoadedModel:
-    """Load a trained network and what is known of it.
+def load_model(name_or_folder: str | Path, packs: Sequence[Pack] = ()) -> LoadedModel:
+    """Load a trained network and its metadata.
 
     Args:
         name_or_folder: A shipped model's name (see `list_models`), or a model's folder.
+        packs: Asset packs that take the place of those of the same names in the model's folder; their objects
+            must look as in training.
 
     Returns:
         The network, on the CPU and in evaluation mode.
 
     Raises:
         ModelError: No such model, or it is incomplete, damaged, of another format, its tensors are not
-            those of the network that its settings describe, or its asset packs are not those here.
+            those of the network that its settings describe, or its objects do not look as in training.
+        AssetError: Its objects cannot be read.
     """
     name = str(name_or_folder)
     with _folder_of(name) as folder:
-        document = _read_document(folder)
+        document = _with_packs(_read_document(folder), folder, packs)
         return LoadedModel(name, _read_network(folder, document), document)
 
 
@@ -254,15 +282,67 @@ def _read_network(folder: Path, document: ModelDocument) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # initial weights are sampled, then replaced
         module = NETWORKS[document.kind](document.settings, source)
     module.load_state_dict(tensors)
-    _check_packs(module, document, folder)
+    if isinstance(module, KnowsObjects):
+        _check_objects(module, document, folder)
     return module.eval()
 
 
-def _check_packs(module: nn.Module, document: ModelDocument, folder: Path) -> None:
-    """Check that the asset packs are those of training: with other meshes a network silently fails."""
-    known, here = document.asset_pack_sha256, getattr(module, "packs_hash", None)
-    if known is not None and here is not None and known != here:
+def _with_objects(module: KnowsObjects, document: ModelDocument, folder: Path) -> ModelDocument:
+    """Copy the objects of one's own packs into a model's folder, and note how all objects look."""
+    shipped = {load_pack(name).folder.resolve() for name in shipped_packs()}
+    for name, pack in module.packs.items():
+        if pack.folder.resolve() not in shipped:
+            own = [asset for asset in module.appearances if asset.partition("/")[0] == name]
+            pack.copy(folder / PACKS / name, own)
+    copied = sorted(path.name for path in (folder / PACKS).glob("*"))
+    noted = document.model_copy(update={"objects": dict(module.appearances)})
+    return _with_pack_folders(noted, [f"{PACKS}/{name}" for name in copied])
+
+
+def _with_packs(document: ModelDocument, folder: Path, packs: Sequence[Pack]) -> ModelDocument:
+    """Name the packs of a model's folder by their absolute paths, and those given in their places."""
+    folders = (path for path in sorted((folder / PACKS).glob("*")) if not path.is_symlink())
+    held = {path.name: path for path in folders if (path / MANIFEST_NAME).is_file()}
+    used = {**held, **{pack.name: pack.folder for pack in packs}}
+    return _with_pack_folders(document, [str(path.resolve()) for path in used.values()])
+
+
+def _with_pack_folders(document: ModelDocument, folders: list[str]) -> ModelDocument:
+    """Set `packs` of the family in a network's settings, and in its recipe."""
+
+    def changed(settings: dict[str, Any]) -> dict[str, Any]:
+        family = settings.get("family")
+        return {**settings, "family": {**family, "packs": folders}} if isinstance(family, dict) else settings
+
+    recipe = document.recipe
+    if recipe is not None and isinstance(recipe.get("model"), dict):
+        recipe = {**recipe, "model": changed(recipe["model"])}
+    return document.model_copy(update={"settings": changed(document.settings), "recipe": recipe})
+
+
+def _check_objects(module: KnowsObjects, document: ModelDocument, folder: Path) -> None:
+    """Check that objects look as in training: with others a network silently fails."""
+    if document.objects is None:
+        known, here = document.asset_pack_sha256, module.packs_hash
+        if known is not None and known != here:
+            raise ModelError(
+                f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "
+                f"{here[:12]}: bring back the packs that it was trained with, or train it again"
+            )
+        return
+    found = [
+        f"{name}: {', '.join(differences)}"
+        for name, appearance in module.appearances.items()
+        if name in document.objects and (differences := appearance.differences(document.objects[name]))
+    ]
+    found += [
+        f"{name}: not among the objects of its training"
+        for name in module.appearances
+        if name not in document.objects
+    ]
+    if found:
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
         raise ModelError(
-            f"{folder / DOCUMENT}: trained with asset packs of hash {known[:12]}, those here have "
-            f"{here[:12]}: bring back the packs that it was trained with, or train it again"
+            f"{folder / DOCUMENT}: objects differ from those of training: {'; '.join(found[:3])}{more}: "
+            "bring back the packs that it was trained with, or train it again"
         )

@@ -54,7 +54,7 @@ def exchanged(
     """
     for slot in range(scenes.asset.shape[1]):
         trials = [scenes, *_other_kinds(scenes, space, slot), _without(scenes, space, slot)]
-        trials += [_turned(scenes, space, slot, generator) for _ in range(orientation_observable)]
+        trials += [_rotated(scenes, space, slot, generator) for _ in range(orientation_observable)]
         trials += [
             _with_fresh(scenes, space, slot, place, generator)
             for place in _places(scenes, space, slot, judgement.unexplained, elsewhere, generator)
@@ -123,7 +123,7 @@ def _places(
         yield space.plane_from_pixel(pixel, cameras).clamp(-space.reach, space.reach)
 
 
-def _turned(scenes: SceneLatents, space: SceneSpace, slot: int, generator: torch.Generator) -> SceneLatents:
+def _rotated(scenes: SceneLatents, space: SceneSpace, slot: int, generator: torch.Generator) -> SceneLatents:
     return _with(scenes, slot, orientation=_random_orientations(len(scenes.asset), space, generator))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -32,6 +33,7 @@ from inverse_graphics.optimisation.settings import (
     settings_from,
 )
 from inverse_graphics.optimisation.trace import Optimised
+from inverse_graphics.packs.pack import Pack
 from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_differentiable_engine
 
 DEFAULT_MODEL = "table_top"
@@ -79,6 +81,7 @@ class SceneOptimiser:
         engine: str = DEFAULT_ENGINE,
         workers: int = 0,
         device: str | torch.device = "cpu",
+        packs: Sequence[Pack] = (),
     ) -> SceneOptimiser:
         """Search the scenes of a 3D model's family, with the model's noise.
 
@@ -87,6 +90,7 @@ class SceneOptimiser:
             engine: An engine's name (see `available_engines`); one without gradients is differenced.
             workers: Processes that draw the differences, 0 for none but this one.
             device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
+            packs: Asset packs in place of those of the same names in the model's folder.
 
         Returns:
             The optimiser, which may also start from the network's answer.
@@ -97,7 +101,7 @@ class SceneOptimiser:
             EngineError: No such engine, or it does not work here.
         """
         place = resolve_device(device)
-        loaded = load_model(model)
+        loaded = load_model(model, packs)
         network = loaded.module.to(place)
         if not isinstance(network, Air3D):
             raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
@@ -112,6 +116,7 @@ class SceneOptimiser:
         workers: int = 0,
         sigma: float = SIGMA,
         device: str | torch.device = "cpu",
+        packs: Sequence[Pack] = (),
     ) -> SceneOptimiser:
         """Search the scenes of a family, for which no network is needed.
 
@@ -121,6 +126,8 @@ class SceneOptimiser:
             workers: Processes that draw the differences, 0 for none but this one.
             sigma: Standard deviation of the noise of pixels in [0, 1].
             device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
+            packs: Asset packs of your own; if the family names none of their objects, all of them take the
+                place of its kinds.
 
         Returns:
             The optimiser.
@@ -131,7 +138,7 @@ class SceneOptimiser:
             EngineError: No such engine, or it does not work here.
         """
         place = resolve_device(device)
-        space = SceneSpace(read_family(family)).to(place)
+        space = SceneSpace(read_family(family).with_packs(packs)).to(place)
         drawing = make_differentiable_engine(engine, space.family.library.to(place), workers=workers)
         return cls(str(family), SceneSearch(space, drawing, GaussianModel(sigma)))
 
@@ -212,6 +219,7 @@ def optimise(
     engine: str = DEFAULT_ENGINE,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    packs: Sequence[Pack] = (),
 ) -> OptimiseResult:
     """Search for the scene of one image through a renderer.
 
@@ -230,6 +238,8 @@ def optimise(
         engine: An engine's name (see `available_engines`); one without gradients is differenced.
         seed: The same seed finds the same scene.
         device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
+        packs: Asset packs of your own: all objects of them if the family names none, or in place of those of
+            the same names in the model's folder.
 
     Returns:
         The best scene as a parse, and how it was found.
@@ -247,8 +257,8 @@ def optimise(
     settings = settings_from(start, restarts, steps, exchanges)
     generator = torch.Generator().manual_seed(seed)
     if family is None:
-        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, device=device)
+        optimiser = SceneOptimiser.from_model(model or DEFAULT_MODEL, engine, device=device, packs=packs)
     else:
-        optimiser = SceneOptimiser.from_family(family, engine, device=device)
+        optimiser = SceneOptimiser.from_family(family, engine, device=device, packs=packs)
     with optimiser:
         return optimiser.optimise(image, name, generator, start, settings)

@@ -31,7 +31,7 @@ BATCH_SIZE = 128
 """Scenes that are drawn and compared together where nothing is differentiated; more fit into no cache."""
 
 Progress = Callable[[int], None]
-"""Is told how many steps are done."""
+"""Called with the number of steps done."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,18 @@ class MeshLibrary:
             ),
         )
 
+    def mesh(self, index: int) -> Mesh:
+        """One of the meshes, as it was given to `from_meshes`."""
+        vertices = slice(*self.first_vertex[index : index + 2].tolist())
+        faces = self.faces[slice(*self.first_face[index : index + 2].tolist())] - self.first_vertex[index]
+        height, width = self.texture_size[index].tolist()
+        first = int(self.first_texel[index])
+        texture = self.texels[first : first + height * width].reshape(height, width, 3).numpy(force=True)
+        parts = (self.vertices[vertices], faces, self.normals[vertices], self.colours[vertices])
+        arrays = [part.numpy(force=True) for part in parts]
+        textured = (self.uv[vertices].numpy(force=True), texture) if height else (None, None)
+        return Mesh(*arrays, *textured)
+
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> MeshLibrary:
         """Copy to a device, with real-valued tensors in `dtype`."""
         moved = {

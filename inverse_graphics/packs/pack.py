@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from inverse_graphics.errors import AssetError
 from inverse_graphics.geometry.transforms import matrix_from_quaternion, matrix_from_rotation_vector
 from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.files import atomic_write
+from inverse_graphics.packs.atlas import merge_parts
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
+from inverse_graphics.packs.part import ALTERNATIVE, Material, Part
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
-from inverse_graphics.packs.texture import read_texture
+from inverse_graphics.packs.texture import COMPANIONS, PackFolder, recorded_files, shown
 
 MANIFEST_NAME = "pack.yaml"
 METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
@@ -77,10 +83,10 @@ class ObjectSpec(_Frozen):
     """One object: its mesh file and how to read it.
 
     Attributes:
-        mesh: a .glb, .obj, .ply or .stl file inside the pack.
+        mesh: a .glb, .gltf, .obj, .ply or .stl file inside the pack.
         unit: of the file's coordinates.
         up_axis: of the file's coordinates.
-        colour: RGB in [0, 1] that replaces the file's own.
+        colour: RGB in [0, 1] that replaces the file's own colours and textures; it multiplies `texture`.
         texture: an image inside the pack that replaces the file's own; the mesh must have texture
             coordinates.
         crease_degrees: edges whose faces differ by a larger angle stay sharp.
@@ -107,10 +113,11 @@ class Manifest(_Frozen):
 
 
 MAX_METRES = 1000.0
+MAX_COPIED_BYTES = 256 * 2**20
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 # columns of a file's coordinates, and their signs, that give x, y and z (up) in the object's frame
 _TO_Z_UP = {"z": ((0, 1, 2), (1, 1, 1)), "y": ((0, 2, 1), (1, -1, 1)), "x": ((1, 2, 0), (1, 1, 1))}
-_HASHED_SUFFIXES = (*SUFFIXES, ".mtl", ".png", ".jpg", ".jpeg")
+_HASHED_SUFFIXES = (*SUFFIXES, *COMPANIONS)
 
 
 @dataclass(frozen=True)
@@ -147,11 +154,33 @@ class Pack:
         Raises:
             AssetError: No such object, or its files cannot be used; names pack, object and file.
         """
+        mesh, remarks = self._read(asset)
+        for remark in remarks:
+            _warn_once(remark)
+        return mesh
+
+    def remarks(self, asset: str) -> tuple[str, ...]:
+        """List what of an object's files is not shown as their maker meant it; `mesh` logs it as warnings.
+
+        Args:
+            asset: "mug" or "crockery/mug".
+
+        Returns:
+            Sentences that name pack, object and file.
+
+        Raises:
+            AssetError: No such object, or its files cannot be used.
+        """
+        return self._read(asset)[1]
+
+    def _read(self, asset: str) -> tuple[Mesh, tuple[str, ...]]:
         name, spec = self._find(asset)
+        place = f"pack '{self.name}', object '{name}', {spec.mesh}"
         try:
-            return _mesh(self.folder, spec)
+            mesh, remarks = _mesh(self.folder, spec)
         except AssetError as problem:
-            raise AssetError(f"pack '{self.name}', object '{name}', {spec.mesh}: {problem}") from problem
+            raise AssetError(f"{place}: {problem}") from problem
+        return mesh, tuple(shown(f"{place}: {remark}", 300) for remark in remarks)
 
     def meshes(self) -> list[tuple[str, Mesh]]:
         """Read all objects, with their full names, in the manifest's order."""
@@ -185,8 +214,44 @@ class Pack:
             return Symmetry(group, spherical=continuous == "any")
         return Symmetry(group, axis=_unit(continuous))
 
+    def copy(self, folder: Path, assets: Iterable[str]) -> Pack:
+        """Copy some objects, and no file that they do not need.
+
+        Args:
+            folder: That of the copy, which does not exist.
+            assets: "mug" or "crockery/mug".
+
+        Returns:
+            The copy, whose objects are the same to the bit.
+
+        Raises:
+            AssetError: No such object, its files cannot be used, or all of them are larger than 256 MiB.
+            StorageError: A file cannot be written.
+        """
+        objects = dict(self._find(asset) for asset in assets)
+        with recorded_files() as read:
+            for name in objects:
+                self.mesh(name)
+        size = sum(len(content) for content in read.values())
+        if size > MAX_COPIED_BYTES:
+            raise AssetError(
+                f"pack '{self.name}': the files of {len(objects)} objects are {size / 2**20:.0f} MiB, more "
+                f"than the {MAX_COPIED_BYTES // 2**20} that a model may hold: make textures or meshes smaller"
+            )
+        manifest = self.manifest.model_copy(update={"objects": objects})
+        text = yaml.safe_dump(manifest.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        for name, content in {**read, MANIFEST_NAME: text.encode()}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, "wb") as file:
+                file.write(content)
+        return Pack(folder, manifest)
+
     def content_hash(self) -> str:
-        """Hash the manifest and every file that a mesh of the pack could read (SHA-256, hexadecimal)."""
+        """Hash the manifest and every file that a mesh of the pack could read (SHA-256, hexadecimal).
+
+        Models that know their pack by this hash are older than `Appearance`, which newer ones hold.
+        """
         digest = hashlib.sha256()
         for path in sorted(self._hashed_files(), key=lambda path: path.relative_to(self.folder).as_posix()):
             content = path.read_bytes()
@@ -206,6 +271,12 @@ class Pack:
             known = ", ".join(self.manifest.objects)
             raise AssetError(f"pack '{self.name}' has no object '{name}': it has {known}")
         return name, self.manifest.objects[name]
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """Log a warning; without a handler Python writes it to stderr."""
+    logging.getLogger(__name__).warning(text)
 
 
 def shipped_packs() -> tuple[str, ...]:
@@ -254,39 +325,71 @@ def load_library(assets: Iterable[str], packs: Sequence[Pack] = ()) -> MeshLibra
     Raises:
         AssetError: An unknown pack or object, or files that cannot be used.
     """
-    own = {pack.name: pack for pack in packs}
-    meshes = []
-    for asset in dict.fromkeys(assets):
+    names = tuple(dict.fromkeys(assets))
+    used = packs_of(names, packs)
+    return MeshLibrary.from_meshes([(asset, used[asset.partition("/")[0]].mesh(asset)) for asset in names])
+
+
+def packs_of(assets: Iterable[str], packs: Sequence[Pack] = ()) -> dict[str, Pack]:
+    """Find the packs of some objects.
+
+    Args:
+        assets: Their names, "pack/object".
+        packs: Asset packs of your own, which come before shipped ones of the same name.
+
+    Returns:
+        The packs by name.
+
+    Raises:
+        AssetError: An unknown pack, or two of your own have one name.
+    """
+    own: dict[str, Pack] = {}
+    for pack in packs:
+        other = own.setdefault(pack.name, pack)
+        if other.folder.resolve() != pack.folder.resolve():
+            raise AssetError(
+                f"two packs are called '{pack.name}', {other.folder} and {pack.folder}: change 'name' in one "
+                f"{MANIFEST_NAME}"
+            )
+    found: dict[str, Pack] = {}
+    for asset in assets:
         name = asset.partition("/")[0]
         if name not in own and name not in shipped_packs():
             known = ", ".join(dict.fromkeys([*own, *shipped_packs()]))
-            raise AssetError(f"asset '{asset}': no pack '{name}': expected 'pack/object' from {known}")
-        own[name] = own.get(name) or load_pack(name)
-        meshes.append((asset, own[name].mesh(asset)))
-    return MeshLibrary.from_meshes(meshes)
+            raise AssetError(
+                f"asset '{asset}': no pack '{name}': expected 'pack/object' from {known}; a pack of your own "
+                "is given by --pack, or by 'packs' in a family or recipe"
+            )
+        found[name] = found.get(name) or own.get(name) or load_pack(name)
+    return found
 
 
-def _mesh(folder: Path, spec: ObjectSpec) -> Mesh:
-    soup, texture = read_mesh_file(folder, spec.mesh)
-    if spec.texture is not None:
-        texture = read_texture(folder, spec.texture)
-    if texture is not None and soup.uv is None:
-        raise AssetError(
-            "it has a texture but not everywhere texture coordinates: add them, or drop the texture"
-        )
-    colours = _colours(soup, spec)
-    soup = TriangleSoup(_upright_metres(soup.corners, spec), colours, None if texture is None else soup.uv)
-    mesh = mesh_from_soup(soup, spec.crease_degrees, texture)
+def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
+    """An object, and what of its files is not shown as their maker meant it."""
+    replaced = spec.colour is not None or spec.texture is not None
+    read = read_mesh_file(folder, spec.mesh, with_materials=not replaced)
+    parts = [_with_manifest_appearance(part, folder, spec) for part in read.parts] if replaced else read.parts
+    try:
+        surface = merge_parts(parts)
+    except AssetError as problem:
+        if replaced:
+            raise
+        raise AssetError(f"{problem}; {ALTERNATIVE}") from problem
+    soup = surface.soup
+    soup = TriangleSoup(_upright_metres(soup.corners, spec), soup.colours, soup.uv)
+    mesh = mesh_from_soup(soup, spec.crease_degrees, surface.texture)
     if not len(mesh.faces):
         raise AssetError("the mesh has 0 faces that have an area: expected a triangle mesh")
-    return mesh
+    return mesh, (*read.remarks, *surface.remarks)
 
 
-def _colours(soup: TriangleSoup, spec: ObjectSpec) -> Floats:
-    """The file's colours, unless the manifest gives a colour or a texture, with which the colour is white."""
-    if spec.colour is None and spec.texture is None:
-        return soup.colours
-    return np.broadcast_to(spec.colour or (1.0, 1.0, 1.0), soup.colours.shape)
+def _with_manifest_appearance(part: Part, folder: Path, spec: ObjectSpec) -> Part:
+    """The part in the manifest's colour or texture; a texture is multiplied by the colour."""
+    colour = spec.colour or (1.0, 1.0, 1.0)
+    if spec.texture is None:
+        return Part(part.corners, material=Material(colour))
+    colours = np.broadcast_to(colour, part.corners.shape)
+    return Part(part.corners, colours, part.uv, Material(image=PackFolder(folder).image(spec.texture)))
 
 
 def _upright_metres(corners: Floats, spec: ObjectSpec) -> Floats:

@@ -135,7 +135,7 @@ def _angles(corners: Floats) -> Floats:
     Returns:
         (F, 3), radians.
     """
-    ahead, behind = np.roll(corners, -1, axis=1) - corners, np.roll(corners, 1, axis=1) - corners
-    sine = np.linalg.norm(np.cross(ahead, behind), axis=-1)
-    angles: Floats = np.arctan2(sine, (ahead * behind).sum(-1))
+    forward, backward = np.roll(corners, -1, axis=1) - corners, np.roll(corners, 1, axis=1) - corners
+    sine = np.linalg.norm(np.cross(forward, backward), axis=-1)
+    angles: Floats = np.arctan2(sine, (forward * backward).sum(-1))
     return angles

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from inverse_graphics.errors import SceneError
 from inverse_graphics.geometry.transforms import matrix_from_quaternion, quaternion_from_matrix
-from inverse_graphics.io.documents import describe
+from inverse_graphics.io.documents import validation_message
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.scene.scene import Background, Camera, Light, Scene, SceneObject, Table
 from inverse_graphics.scene.tensor_batch import TensorBatch
@@ -166,7 +166,9 @@ class SceneBatch(TensorBatch):
         try:
             return self._scene(index, library)
         except ValidationError as problem:
-            raise SceneError(f"element {index} of the batch is no scene: {describe(problem)}") from problem
+            raise SceneError(
+                f"element {index} of the batch is no scene: {validation_message(problem)}"
+            ) from problem
 
     def _scene(self, index: int, library: MeshLibrary) -> Scene:
         slots = torch.nonzero(self.objects.asset[index] >= 0).squeeze(-1).tolist()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from inverse_graphics.io.documents import describe
+from inverse_graphics.io.documents import validation_message
 from inverse_graphics.scene.camera import look_at_pose, orbit_pose, pinhole_intrinsics, resized_intrinsics
 from inverse_graphics.scene.numbers import (
     Colour,
@@ -142,7 +142,7 @@ class Camera(_Frozen):
             on_orbit = _OrbitCamera.model_validate(value)
             return _camera_fields(on_orbit.orbit, on_orbit.width_px, on_orbit.height_px)
         except ValidationError as problem:
-            raise ValueError(describe(problem)) from problem
+            raise ValueError(validation_message(problem)) from problem
 
     @model_validator(mode="after")
     def _is_pinhole(self) -> Camera:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
 
 from inverse_graphics.errors import SceneError
-from inverse_graphics.io.documents import read_document, validated
+from inverse_graphics.io.documents import SUFFIXES, find_document, read_document, shipped_documents, validated
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.scene.scene import Scene
-
-SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def shipped_scenes() -> tuple[str, ...]:
@@ -22,7 +19,7 @@ def shipped_scenes() -> tuple[str, ...]:
     Returns:
         The names, sorted.
     """
-    return tuple(sorted(path.stem for path in _shipped_folder().glob("*.yaml")))
+    return tuple(shipped_documents("scenes"))
 
 
 def find_scene(name_or_path: str | Path) -> Path:
@@ -37,13 +34,7 @@ def find_scene(name_or_path: str | Path) -> Path:
     Raises:
         SceneError: Neither a shipped scene nor a path with a suffix that scenes have.
     """
-    if str(name_or_path) in shipped_scenes():
-        return _shipped_folder() / f"{name_or_path}.yaml"
-    path = Path(name_or_path)
-    if path.suffix.lower() not in SUFFIXES:
-        known = ", ".join(shipped_scenes())
-        raise SceneError(f"no scene '{path}': expected a .yaml, .yml or .json file, or one of {known}")
-    return path
+    return find_document(name_or_path, "scene", shipped_documents("scenes"), SceneError)
 
 
 def load_scene(name_or_path: str | Path) -> Scene:
@@ -88,7 +79,3 @@ def save_scene(scene: Scene, path: str | Path) -> None:
         text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=110)
     with atomic_write(path) as file:
         file.write(text.encode())
-
-
-def _shipped_folder() -> Path:
-    return Path(str(files("inverse_graphics.scenes")))

@@ -1,9 +1,9 @@
 """Studies of adaptive computation time: error and steps by method, time penalty and seed.
 
-Beside the files of every study, whose variants are called <method>/<τ>,
+Files, besides those of every study; variants are named <method>/<τ>:
 
-    runs.csv                  one line for each run
-    penalties.png, .svg       error and steps against the time penalty, and against each other
+    runs.csv                  one line per run
+    penalties.png, .svg       error and steps against the time penalty, and error against steps
     difficulty.png, .svg      steps and errors by difficulty of the input
     curves.csv, .png, .svg    held-out error against training steps and time
     halting.png, .svg         at which step each method halts, by difficulty
@@ -36,32 +36,33 @@ from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import AdaptiveRecipe
 
 METHODS = ("act", "relaxed", "reinforce")
-"""Those that have a time penalty; beside them `repeat`, which has a number of steps."""
+"""Methods with a time penalty; the method `repeat` has a fixed number of steps instead."""
 VERSION = 1
-"""Evaluations of older versions are made again."""
+"""Evaluations of other versions are recomputed."""
 HALTING_RULES: dict[str, Halting] = {
     "accumulated": Accumulated(),
     "thresholded": Thresholded(),
     "discrete": Discrete(),
 }
-"""With which every network is evaluated besides, whichever it was trained with."""
+"""Rules with which every network is also evaluated, whatever rule it was trained with."""
 MIN_COUNT = 20
-"""Inputs of a difficulty below which nothing is reported of it."""
+"""Difficulties with fewer inputs than this are not reported."""
 
 
 @dataclass(frozen=True)
 class AdaptiveStudy(Study):
-    """A comparison of methods and time penalties.
+    """A comparison of halting methods and time penalties.
 
     Attributes:
-        name: act or pact.
+        name: "act" or "pact".
+        recipes: the accepted recipes.
     """
 
     name: str
     recipes: ClassVar[RecipeType] = RecipeType(AdaptiveRecipe, "adaptive network", "act_parity")
 
     def evaluate(self, run: StudyRun) -> Figures:
-        """Error and steps on held-out sequences: over all, under other halting rules, and by difficulty."""
+        """Compute errors and steps on held-out sequences: overall, by halting rule, and by difficulty."""
 
         def figures() -> Figures:
             network, recipe = load_network(run), run.recipe
@@ -74,7 +75,7 @@ class AdaptiveStudy(Study):
         return evaluated_once(run, VERSION, figures)
 
     def facts(self, run: StudyRun) -> Record:
-        """The method, and its time penalty or its number of steps."""
+        """The record's method, and its time penalty or number of steps."""
         method, _, setting = run.variant.name.partition("/")
         penalised = method in METHODS
         return {
@@ -86,7 +87,7 @@ class AdaptiveStudy(Study):
     def write_report(
         self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
     ) -> list[AdaptiveRow]:
-        """Write tables and plots; a row for each variant."""
+        """Write tables and plots; returns one row per variant."""
         rows = adaptive_rows(records)
         write_text(out / "runs.csv", _table(records))
         write_text(out / "summary.md", summarise(records, rows, command))
@@ -105,7 +106,7 @@ class AdaptiveStudy(Study):
 def adaptive_variants(
     methods: Sequence[str], penalties: Sequence[float], repetitions: Sequence[int]
 ) -> list[Variant]:
-    """Each method with each time penalty, and each number of repetitions.
+    """Build variants of each method with each time penalty, and of each number of repetitions.
 
     Raises:
         RecipeError: no such method.
@@ -128,11 +129,18 @@ def adaptive_variants(
 def adaptive_figures(
     network: SequenceNetwork, batch: SequenceBatch, halting: Halting, seed: int
 ) -> dict[str, Any]:
-    """All measurements of a trained network.
+    """Evaluate a trained network.
 
-    metrics: under the halting rule that it is meant for.  by_halting: under others.  by_difficulty:
-    difficulty, inputs, wrong (of those that have targets) and steps.  halts: share of each step, from the
-    first, by difficulty.
+    Args:
+        network: the network.
+        batch: held-out sequences.
+        halting: the rule for evaluation that belongs to its training objective.
+        seed: seed of rules that sample.
+
+    Returns:
+        `metrics` under `halting`; `by_halting`, metrics under other rules; `by_difficulty`, rows of
+        difficulty, inputs, share of wrong answers and steps; `halts`, halting probability of each step by
+        difficulty.
     """
     scores = evaluate_sequences(network, batch, halting)
     return {
@@ -147,7 +155,7 @@ def adaptive_figures(
 
 
 def by_difficulty(scores: SequenceScores) -> list[dict[str, float]]:
-    """Error rate and steps, for each difficulty of an input."""
+    """Error rate and mean number of steps for each difficulty."""
     found = []
     for level in _levels(scores.difficulty):
         here = scores.difficulty == level
@@ -167,7 +175,7 @@ def by_difficulty(scores: SequenceScores) -> list[dict[str, float]]:
 def halting_by_difficulty(
     network: SequenceNetwork, batch: SequenceBatch, halting: Halting
 ) -> list[dict[str, Any]]:
-    """With which mean weight each step is the last, for each difficulty of an input."""
+    """Mean probability of halting at each step, for each difficulty."""
     sequences = Sequences.from_batch(batch)
     answers = network(sequences.inputs, halting)
     weights = [log_weights(pondering).exp() for pondering in answers.ponderings]

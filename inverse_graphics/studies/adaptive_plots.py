@@ -23,12 +23,12 @@ NAMES = {
     "repeat": "fixed steps",
 }
 LEAST = 1e-4
-"""Smaller errors are drawn at this one."""
+"""Smaller errors are drawn at this value."""
 OTHER_COLOUR = "#6b4c9a"
 
 
 def plot_penalties(records: Sequence[Record], out: Path) -> None:
-    """Error and steps against the time penalty, and against each other: dots are seeds, lines medians."""
+    """Plot error and steps by time penalty, and error by steps: dots are seeds, lines medians."""
     with new_figure(out / "penalties", 10.5, 3.2) as figure:
         by_error, by_steps, both = figure.subplots(1, 3)
         for method in dict.fromkeys(record["method"] for record in records):
@@ -40,8 +40,8 @@ def plot_penalties(records: Sequence[Record], out: Path) -> None:
                 _against_penalty(by_error, runs, _error, colour)
                 _against_penalty(by_steps, runs, lambda record: _figure(record, "steps"), colour)
         by_error.set(xlabel="time penalty τ", title="sequences with an error", xscale="log")
-        by_steps.set(xlabel="time penalty τ", title="steps for an input", xscale="log")
-        both.set(xlabel="steps for an input", title="sequences with an error, by steps")
+        by_steps.set(xlabel="time penalty τ", title="steps per input", xscale="log")
+        both.set(xlabel="steps per input", title="sequences with an error, by steps")
         for axes in (by_error, both):
             error_axis(axes, LEAST, SOLVED)
         for axes in (by_error, by_steps, both):
@@ -50,7 +50,7 @@ def plot_penalties(records: Sequence[Record], out: Path) -> None:
 
 
 def plot_difficulty(records: Sequence[Record], difficulty: str, out: Path) -> None:
-    """Steps and errors by difficulty of the input, the median seed of each method's variants."""
+    """Plot steps and errors by difficulty, for the median seed of each variant."""
     from matplotlib.ticker import MaxNLocator
 
     methods = list(dict.fromkeys(record["method"] for record in records))
@@ -79,7 +79,7 @@ def plot_difficulty(records: Sequence[Record], difficulty: str, out: Path) -> No
 
 
 def plot_curves(curves: Sequence[Curve], out: Path) -> None:
-    """Held-out error against training time: each variant's seeds and their median."""
+    """Plot held-out error against training time: each variant's seeds and their median."""
     groups = curves_by_variant(curves)
     columns = min(4, len(groups))
     rows = -(-len(groups) // columns)
@@ -98,7 +98,7 @@ def plot_curves(curves: Sequence[Curve], out: Path) -> None:
 
 
 def plot_halting(records: Sequence[Record], difficulty: str, out: Path) -> None:
-    """With which weight each step is the last, by difficulty: the best run of each method."""
+    """Plot the probability of halting at each step by difficulty, for the best run of each method."""
     chosen = [
         min((r for r in records if r["method"] == method), key=_error)
         for method in dict.fromkeys(record["method"] for record in records)
@@ -125,11 +125,11 @@ def plot_halting(records: Sequence[Record], difficulty: str, out: Path) -> None:
             axes.set_title(f"{NAMES[record['method']]}, τ = {record['time_penalty']:g}")
             axes.set_xlabel(difficulty)
             axes.set_yticks(range(1, used + 1, max(1, used // 8)))
-        panels[0].set_ylabel("step at which it halts")
+        panels[0].set_ylabel("halting step")
 
 
 def _dots(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str, label: str | None = None) -> None:
-    """One dot for each seed."""
+    """Draw one dot per seed."""
     axes.plot(x, y, "o", color=colour, alpha=0.5, markersize=4, markeredgewidth=0, label=label)
 
 

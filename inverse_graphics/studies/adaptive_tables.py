@@ -1,4 +1,4 @@
-"""Tables of studies of adaptive computation time: variants, where each method works, other halting rules."""
+"""Tables of studies of adaptive computation time: variants, working settings, other halting rules."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from statistics import mean, median
 from inverse_graphics.studies.records import Record, by_variant, evaluated, markdown_table
 
 SOLVED = 0.01
-"""The share of sequences with an error up to which a problem is solved."""
+"""Largest share of sequences with an error at which a problem counts as solved."""
 MOST = 0.9
-"""The share of seeds that must solve it for a time penalty to work."""
+"""Smallest share of seeds that must solve the problem for a time penalty to count as working."""
 
 
 @dataclass(frozen=True)
 class AdaptiveRow:
-    """A variant over its finished seeds.
+    """Results of a variant over its finished seeds.
 
     Attributes:
-        solved: seeds with at most `SOLVED` of the sequences wrong.  error: medians and worst of the shares of
-            sequences with an error.
-        steps: for each input, mean over inputs, median over seeds.
-        minutes: of training.
-        seconds_to_solved: until an evaluation first was so good, median of the seeds that got there.
+        method: the method.
+        setting: time penalty, or fixed number of steps.
+        seeds: finished seeds, of all.
+        solved: number of seeds that solve the problem.
+        error_median: median over seeds of the share of sequences with an error.
+        error_worst: largest share of sequences with an error of any seed.
+        steps: mean steps per input, median over seeds.
+        minutes: training time.
+        seconds_to_solved: training time to the first evaluation that solves the problem, median over the
+            seeds that reach it.
     """
 
     method: str
@@ -38,26 +43,26 @@ class AdaptiveRow:
 
 
 def adaptive_rows(records: Sequence[Record]) -> list[AdaptiveRow]:
-    """One row for each variant, by method and setting."""
+    """Build one row per variant, sorted by method and setting."""
     rows = [_row(name, runs) for name, runs in by_variant(records).items()]
     order = list(dict.fromkeys(row.method for row in rows))
     return sorted(rows, key=lambda row: (order.index(row.method), float(row.setting)))
 
 
 def seconds_to_solved(record: Record) -> float | None:
-    """Training time at the first evaluation of a run with at most `SOLVED` wrong."""
+    """Training time at a run's first evaluation that solves the problem; None if there is none."""
     return next((r["seconds"] for r in record["history"] if r["held_out"]["error"] <= SOLVED), None)
 
 
 def working_range(rows: Sequence[AdaptiveRow], method: str) -> tuple[list[str], list[str]]:
-    """The settings of a method with which nearly all seeds solve the problem, and all that were tried."""
+    """List the settings of a method with which `MOST` of the seeds solve the problem, and all settings."""
     tried = [row for row in rows if row.method == method and row.seeds[0] != "0"]
     finished = {row.setting: int(row.seeds.split()[0]) for row in tried}
     return [row.setting for row in tried if row.solved >= MOST * finished[row.setting]], list(finished)
 
 
 def summarise(records: Sequence[Record], rows: Sequence[AdaptiveRow], command: str) -> str:
-    """Markdown: all variants, then where each method works, then other halting rules."""
+    """Write Markdown tables of all variants, of working settings, and of other halting rules."""
     solved = f"solved (≤ {100 * SOLVED:g} % wrong)"
     head = ["method", "τ or ρ", "seeds", solved, "error, median", "worst", "steps", "minutes"]
     return "\n".join(
@@ -65,7 +70,7 @@ def summarise(records: Sequence[Record], rows: Sequence[AdaptiveRow], command: s
             f"`{command}`\n",
             *markdown_table([*head, "seconds until solved"], [_cells(row) for row in rows]),
             "",
-            f"Settings with which at least {100 * MOST:g} % of the seeds solve it:\n",
+            f"Settings with which at least {100 * MOST:g} % of the seeds solve the problem:\n",
             *(_range_line(rows, method) for method in dict.fromkeys(row.method for row in rows)),
             "",
             *_other_rules(records),
@@ -110,7 +115,7 @@ def _range_line(rows: Sequence[AdaptiveRow], method: str) -> str:
 
 
 def _other_rules(records: Sequence[Record]) -> list[str]:
-    """Networks evaluated under other halting rules than they were trained with: medians over seeds."""
+    """Markdown table of networks evaluated under other halting rules than in training: medians over seeds."""
     adaptive = [record for record in evaluated(records) if record["method"] != "repeat"]
     if not adaptive:
         return []

@@ -1,12 +1,12 @@
-"""Studies of the 2D model: how counting is learnt, by seed and by variant of a recipe.
+"""Studies of the 2D model: counting accuracy by seed and by variant of a recipe.
 
-Beside the files of every study,
+Files, besides those of every study:
 
     runs/<variant>-seed<k>/stages/     reconstructions at each evaluation
     runs/<variant>-seed<k>/snapshots/  weights at the start, in the middle and at the end of training
     curves.csv, .png, .svg             count accuracy and bound against steps and training time
     stages-<variant>.png               held-out images, and below them their reconstructions over training
-    scanning.json, .png, .svg          where each step's objects were found, by run
+    scanning.json, .png, .svg          positions of the objects inferred in each step, by run
     confusions.png                     true against inferred counts, all seeds together
 """
 
@@ -42,10 +42,10 @@ from inverse_graphics.training.recipe import Air2DRecipe, Recipe
 from inverse_graphics.training.task import Task
 
 VERSION = 1
-"""Evaluations of older versions are made again."""
+"""Evaluations of other versions are recomputed."""
 IWAE_SAMPLES = 5
 SCANNED = 2000
-"""Held-out images of the attention maps."""
+"""Number of held-out images of the attention maps."""
 CONFUSION = "count_confusion_true_by_inferred"
 
 
@@ -57,7 +57,7 @@ class CountingStudy(Study):
     recipes: ClassVar[RecipeType] = RecipeType(Air2DRecipe, "2D model", "multi_mnist")
 
     def train(self, run: StudyRun, command: str) -> bool:
-        """Train a run, and keep reconstructions and snapshots beside it."""
+        """Train a run, recording reconstructions and weight snapshots in its folder."""
 
         def build(recipe: Recipe) -> Task:
             return keeping_snapshots(recording_task(recipe, run.folder), recipe.steps, run.folder)
@@ -65,13 +65,13 @@ class CountingStudy(Study):
         return train_run(run, command, build)
 
     def evaluate(self, run: StudyRun) -> Figures:
-        """Bounds, counts and calibration on held-out images, and the attention maps."""
+        """Compute bounds, counts, calibration and attention maps on held-out images."""
         return evaluated_once(run, VERSION, lambda: _figures(run))
 
     def write_report(
         self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
     ) -> list[CountingRow]:
-        """Write tables and plots; a row for each variant."""
+        """Write tables and plots; returns one row per variant."""
         rows = counting_rows(records)
         write_text(out / "summary.md", summarise_counting(records, rows, command))
         curves = [learning_curve(run) for run in runs]

@@ -1,4 +1,4 @@
-"""Plots of a study of the 2D model: learning curves, confusions of counts, and where each step attends."""
+"""Plots of a study of the 2D model: learning curves, confusion matrices of counts, and attention maps."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ AXES: tuple[tuple[Axis, str], ...] = (
     (lambda point: point.seconds / 60, "training time, minutes"),
 )
 ACCURACY = "count_accuracy"
-LABELS = {ACCURACY: "counts right", "elbo": "bound, nats"}
+LABELS = {ACCURACY: "correct counts", "elbo": "bound, nats"}
 MATRICES_IN_A_ROW = 5
 CELLS = 25
-"""Rows and columns of an attention map."""
+"""Number of rows and of columns of an attention map."""
 BATCH_SIZE = 500
 
 Matrix = Sequence[Sequence[int]]
-"""Numbers of images: rows are true counts from 0, columns inferred ones."""
+"""Numbers of images by true count (row) and inferred count (column), from 0."""
 Maps = NDArray[np.int64]
-"""(N, CELLS, CELLS): of each step, how many objects were found where; rows from the top."""
+"""(N, CELLS, CELLS): number of objects inferred in each step at each position; rows from the top."""
 
 
 def plot_counting(curves: Sequence[Curve], folder: Path, images: int) -> None:
-    """Draw curves.png and curves.svg: medians over seeds as thick lines, seeds as thin ones.
+    """Write curves.png and curves.svg: medians over seeds as thick lines, seeds as thin ones.
 
     Args:
-        images: held-out images, the resolution of shares.
+        curves: learning curves of all runs.
+        folder: output folder.
+        images: number of held-out images, which bounds the resolution of shares.
 
     Raises:
         StorageError: a file cannot be written.
@@ -73,7 +75,7 @@ def plot_counting(curves: Sequence[Curve], folder: Path, images: int) -> None:
 
 
 def pooled(matrices: Sequence[Matrix]) -> list[list[int]]:
-    """The sum of matrices, as large as the largest of them."""
+    """Sum matrices, padded with zeros to the size of the largest."""
     size = max((len(matrix) for matrix in matrices), default=0)
     total = [[0] * size for _ in range(size)]
     for matrix in matrices:
@@ -84,10 +86,11 @@ def pooled(matrices: Sequence[Matrix]) -> list[list[int]]:
 
 
 def plot_confusions(matrices: Mapping[str, Matrix], file: Path) -> None:
-    """Draw a PNG: shares of each true count as colours, numbers of images written over them.
+    """Write a PNG of confusion matrices: shares of each true count as colours, with numbers of images.
 
     Args:
-        file: without suffix.
+        matrices: one per variant.
+        file: the file without suffix.
 
     Raises:
         StorageError: the file cannot be written.
@@ -104,9 +107,10 @@ def plot_confusions(matrices: Mapping[str, Matrix], file: Path) -> None:
 
 
 def scanning_maps(network: Air2D, images: torch.Tensor) -> Maps:
-    """Count the centres of the windows of all objects found, by step.
+    """Count the centres of the inferred objects' windows on a grid, by step.
 
     Args:
+        network: the model.
         images: (M, 1, H, W) in [0, 1].
     """
     size, steps = network.settings.image_size, network.max_objects
@@ -123,7 +127,7 @@ def scanning_maps(network: Air2D, images: torch.Tensor) -> Maps:
 
 
 def plot_scanning(maps: Mapping[str, Maps], folder: Path) -> None:
-    """Draw scanning.png and .svg: for each network a row of its steps; many of them lie side by side.
+    """Write scanning.png and .svg: a row of attention maps by step for each network.
 
     Raises:
         StorageError: a file cannot be written.

@@ -10,21 +10,24 @@ from statistics import mean, median
 from inverse_graphics.studies.records import Record, by_variant, evaluated, markdown_table
 
 TARGET = 0.98
-"""The count accuracy to which the time is measured."""
+"""The count accuracy of `seconds_to_98`."""
 
 
 @dataclass(frozen=True)
 class CountingRow:
-    """A variant over its finished seeds; None where there is none, or true counts are not known.
+    """Results of a variant over its finished seeds; None if there are none, or true counts are unknown.
 
     Attributes:
-        seeds: finished, of those begun.
-        count_accuracy: mean.
-        worst: of any seed.
-        elbo: medians, nats.
-        iwae: medians, nats.
-        seconds_to_98: of training until an evaluation first had 98 % right, median over seeds; None if the
-            median seed never had.
+        variant: name of the variant.
+        seeds: finished seeds, of all.
+        count_accuracy: mean over seeds.
+        worst: smallest count accuracy of any seed.
+        elbo: median over seeds of the bound, nats.
+        iwae: median over seeds of the importance-weighted bound, nats.
+        minutes: training time, median over seeds.
+        images_per_second: training throughput, median over seeds.
+        seconds_to_98: training time to the first evaluation with 98 % correct counts, median over seeds; None
+            if the median seed does not reach it.
     """
 
     variant: str
@@ -39,12 +42,12 @@ class CountingRow:
 
 
 def counting_rows(records: Sequence[Record]) -> list[CountingRow]:
-    """One row for each variant."""
+    """Build one row per variant."""
     return [_row(name, own) for name, own in by_variant(records).items()]
 
 
 def seconds_to(record: Record, share: float) -> float | None:
-    """Training time at the first evaluation of a run with at least this share of counts right."""
+    """Training time at a run's first evaluation with at least this count accuracy; None if there is none."""
     for row in record["history"]:
         if row["held_out"].get("count_accuracy", 0.0) >= share:
             return float(row["seconds"])
@@ -52,8 +55,8 @@ def seconds_to(record: Record, share: float) -> float | None:
 
 
 def summarise_counting(records: Sequence[Record], rows: Sequence[CountingRow], command: str) -> str:
-    """Markdown: all variants, then all runs by true count."""
-    head = ["variant", "seeds", "counts right, mean", "worst seed", "bound", "importance-weighted"]
+    """Write Markdown tables of all variants, and of all runs by true count."""
+    head = ["variant", "seeds", "correct counts, mean", "worst seed", "bound", "importance-weighted"]
     table = markdown_table([*head, "minutes", "images/s", "seconds to 98 %"], [_cells(row) for row in rows])
     return "\n".join([f"`{command}`\n", *table, "", *_by_count(records), ""])
 
@@ -91,7 +94,7 @@ def _cells(row: CountingRow) -> list[str]:
 
 
 def _by_count(records: Sequence[Record]) -> list[str]:
-    """Each finished run's accuracy by true count; nothing where counts are not known."""
+    """Markdown table of each finished run's accuracy by true count; empty if true counts are unknown."""
     key = "count_accuracy_by_count"
     done = [record for record in evaluated(records) if key in record["evaluation"]]
     counts = sorted({count for r in done for count in r["evaluation"][key]}, key=int)
@@ -104,7 +107,7 @@ def _by_count(records: Sequence[Record]) -> list[str]:
         cells = map(_share, [*shares, figures["calibration_error"]])
         rows.append([record["variant"], str(record["seed"]), *cells])
     of_each = [f"of {count}" for count in counts]
-    return markdown_table(["variant", "seed", "counts right", *of_each, "calibration error"], rows)
+    return markdown_table(["variant", "seed", "correct counts", *of_each, "calibration error"], rows)
 
 
 def _share(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Learning curves: what the runs of a study reached at each evaluation, and medians over seeds."""
+"""Learning curves: held-out metrics of the runs of a study at each evaluation, and medians over seeds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ class CurvePoint:
     """One evaluation of one run.
 
     Attributes:
-        images: trained on so far.
-        seconds: of training, evaluations not counted.
+        variant: name of the variant.
+        seed: seed of the run.
+        step: training steps so far.
+        images: training images so far.
+        seconds: training time so far, without evaluations.
         metrics: held-out figures.
     """
 
@@ -30,12 +33,12 @@ class CurvePoint:
 
 
 Axis = Callable[[CurvePoint], float]
-"""What a metric is drawn against."""
+"""The x axis of a plot."""
 Curve = list[CurvePoint]
 
 
 def learning_curve(run: StudyRun) -> Curve:
-    """All evaluations of a run so far."""
+    """Read all evaluations of a run so far."""
     return [
         CurvePoint(
             run.variant.name,
@@ -50,7 +53,7 @@ def learning_curve(run: StudyRun) -> Curve:
 
 
 def curves_by_variant(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
-    """The curves of each variant's seeds, in the order in which variants come; empty curves left out."""
+    """Group curves by variant, in the order of the variants; empty curves are omitted."""
     groups: dict[str, list[Curve]] = {}
     for curve in curves:
         if curve:
@@ -59,7 +62,7 @@ def curves_by_variant(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
 
 
 def median_curve(curves: Sequence[Curve], x: Axis, metric: str) -> tuple[list[float], list[float]]:
-    """Medians over seeds of a metric and of what it is drawn against, at the steps that all seeds have."""
+    """Medians over seeds of a metric and of the x axis, at the steps common to all seeds."""
     by_step = [{point.step: point for point in curve if metric in point.metrics} for curve in curves]
     common = sorted(set.intersection(*(set(points) for points in by_step))) if by_step else []
     at = [[points[step] for points in by_step] for step in common]
@@ -68,7 +71,7 @@ def median_curve(curves: Sequence[Curve], x: Axis, metric: str) -> tuple[list[fl
 
 
 def write_curves(curves: Sequence[Curve], file: Path) -> None:
-    """Write all points as CSV, a column for each metric.
+    """Write all points as CSV, one column per metric.
 
     Raises:
         StorageError: the file cannot be written.

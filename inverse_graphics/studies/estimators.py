@@ -1,12 +1,12 @@
-"""The study of estimators: counting by each of them, and how noisy their gradients are.
+"""The study of gradient estimators: counting accuracy and gradient variance of each.
 
-Beside the files of a study of counting,
+Files, besides those of a counting study:
 
     gradients.json, .md, .png, .svg   variance by estimator and stage of training
 
-All estimators are measured on the same networks, those of one run at the start, in the middle and at the end
-of training, and on the same images: only their random draws differ. The gradient is that of the parameters of
-the presence head, which say how many objects there are.
+All estimators are measured on the same images and the same networks, those of one run at the start, in the
+middle and at the end of training; only their random samples differ. The gradient is that with respect to the
+parameters of the presence head, which determine the count.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from inverse_graphics.studies.counting import CountingStudy
 from inverse_graphics.studies.plotting import colours_of, new_figure, tidy
 from inverse_graphics.studies.records import markdown_table, write_text
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import Say, kept_or_made
+from inverse_graphics.studies.study import Progress, load_or_compute
 from inverse_graphics.studies.training_stages import has_snapshots, read_snapshot, snapshot_file, stage_steps
 from inverse_graphics.training.air2d_task import to_network
 from inverse_graphics.training.recipe import Air2DRecipe
 
 DOCUMENT = "gradients.json"
 FORMAT_VERSION = 1
-"""Measurements of older versions are made again."""
+"""Measurements of other versions are repeated."""
 DRAWS = 40
-"""Gradients of the same images from which a variance is estimated."""
+"""Number of gradient samples per variance estimate."""
 FITTED = 300
-"""Steps in which a baseline is fitted to a network before its estimator is measured."""
+"""Number of steps in which a baseline is fitted to a network before its estimator is measured."""
 
 ESTIMATORS: Mapping[str, EstimatorSettings] = {
     "exact": ExactSettings.model_validate({}),
@@ -57,23 +57,26 @@ ESTIMATORS: Mapping[str, EstimatorSettings] = {
 
 @dataclass(frozen=True)
 class EstimatorStudy(CountingStudy):
-    """A study of counting that also measures gradients once all runs are there."""
+    """A counting study that also measures gradient variances when all runs are finished."""
 
     name: str = "estimators"
 
-    def finish(self, runs: Sequence[StudyRun], out: Path, say: Say) -> None:
-        """Measure all estimators, and write table and plot."""
-        report_gradients(runs, out, say)
+    def finish(self, runs: Sequence[StudyRun], out: Path, progress: Progress) -> None:
+        """Measure all estimators, and write a table and a plot."""
+        report_gradients(runs, out, progress)
 
 
 class GradientSpread(NamedTuple):
-    """The gradient of an estimator at a stage of training.
+    """Mean and variance of an estimator's gradient at a stage of training.
 
     Attributes:
-        variance: of the gradient of a batch's mean objective, nats², mean over the presence head's
-            parameters.
-        square: of the mean gradient, nats², likewise; less what the noise in this mean adds, and never below
-            0.
+        estimator: name of the estimator.
+        stage: the stage of training.
+        step: training steps at that stage.
+        variance: variance of the gradient of a batch's mean objective, nats², mean over the parameters of the
+            presence head.
+        square: square of the mean gradient, nats², mean over the same parameters, corrected for the
+            sampling noise of the mean and at least 0.
     """
 
     stage: str
@@ -84,11 +87,11 @@ class GradientSpread(NamedTuple):
 
 
 def report_gradients(
-    runs: Sequence[StudyRun], out: Path, say: Say, draws: int = DRAWS, fitted: int = FITTED
+    runs: Sequence[StudyRun], out: Path, progress: Progress, draws: int = DRAWS, fitted: int = FITTED
 ) -> list[GradientSpread]:
-    """Measure all estimators on the networks of the first finished run, once, and write table and plot.
+    """Measure all estimators on the networks of the first finished run, and write a table and a plot.
 
-    Nothing is measured while no run is finished.
+    Existing measurements are reused; nothing is measured if no run is finished.
 
     Raises:
         DataError: the data is missing and cannot be fetched.
@@ -110,12 +113,12 @@ def report_gradients(
     }
 
     def measure() -> dict[str, object]:
-        say(f"measuring gradients on the networks of {run.variant.name}, seed {run.seed}")
+        progress(f"measuring gradients on the networks of {run.variant.name}, seed {run.seed}")
         assert isinstance(run.recipe, Air2DRecipe)
         found = gradient_spreads(run.folder, run.recipe, draws, fitted)
         return {"spreads": [one._asdict() for one in found]}
 
-    document = kept_or_made(out / DOCUMENT, made_of, measure, indent=1)
+    document = load_or_compute(out / DOCUMENT, made_of, measure, indent=1)
     spreads = [GradientSpread(**one) for one in document["spreads"]]
     heading = f"On the networks of {run.variant.name}, seed {run.seed}. "
     write_text(out / "gradients.md", heading + "\n".join(gradient_table(spreads)))
@@ -124,24 +127,24 @@ def report_gradients(
 
 
 def gradient_table(spreads: Sequence[GradientSpread]) -> list[str]:
-    """Markdown lines: a row for each estimator, a column for each stage."""
+    """Lines of a Markdown table with a row per estimator and a column per stage."""
     stages = dict.fromkeys((one.stage, one.step) for one in spreads)
-    of = {(one.estimator, one.stage): one for one in spreads}
+    by_key = {(one.estimator, one.stage): one for one in spreads}
     rows = []
     for name in dict.fromkeys(one.estimator for one in spreads):
-        cells = [of[name, stage] for stage, _ in stages]
+        cells = [by_key[name, stage] for stage, _ in stages]
         rows.append([name, *(f"{cell.variance:.2g} ({cell.square:.2g})" for cell in cells)])
     head = ["estimator", *(f"{stage}, step {step:,}" for stage, step in stages)]
     return [
-        "Variance of the gradient by the presence head's parameters, nats², mean over these; in brackets the "
-        "square of the mean gradient, likewise:\n",
+        "Variance of the gradient with respect to the presence head's parameters, nats², mean over "
+        "parameters; in parentheses the square of the mean gradient:\n",
         *markdown_table(head, rows),
         "",
     ]
 
 
 def plot_gradients(spreads: Sequence[GradientSpread], folder: Path) -> None:
-    """Draw gradients.png and .svg: variances on a logarithmic axis, a line for each estimator.
+    """Write gradients.png and .svg: variances on a logarithmic axis, a line per estimator.
 
     Raises:
         StorageError: a file cannot be written.
@@ -163,9 +166,7 @@ def plot_gradients(spreads: Sequence[GradientSpread], folder: Path) -> None:
 def gradient_spreads(
     folder: Path, recipe: Air2DRecipe, draws: int = DRAWS, fitted: int = FITTED
 ) -> list[GradientSpread]:
-    """Measure all estimators on the networks of a run whose snapshots were kept.
-
-    The schedule is that of the run at each stage.
+    """Measure all estimators on the weight snapshots of a run, with the run's schedule at each stage.
 
     Raises:
         DataError: the data is missing and cannot be fetched.
@@ -197,11 +198,11 @@ def _estimator(network: Air2D, settings: EstimatorSettings, seed: int) -> Estima
 
 
 class Schedule(NamedTuple):
-    """Where training is.
+    """The scheduled quantities at a training step.
 
     Attributes:
-        log_count_prior: (N + 1,).
-        warm_up_fraction: in [0, 1].
+        log_count_prior: (N + 1,), nats.
+        warm_up_fraction: see `Estimator`, in [0, 1].
     """
 
     log_count_prior: Tensor
@@ -209,7 +210,7 @@ class Schedule(NamedTuple):
 
     @classmethod
     def from_recipe(cls, recipe: Air2DRecipe, step: int) -> Schedule:
-        """After so many steps of a recipe."""
+        """The schedule of a recipe after `step` steps."""
         log_odds = recipe.objective.log_odds(step)
         return cls(
             truncated_geometric(log_odds, recipe.model.max_objects), recipe.objective.warm_up_fraction(step)
@@ -224,7 +225,7 @@ def presence_gradients(
     draws: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """So many gradients of the mean objective of images (B, 1, H, W) by the presence head: (draws, P)."""
+    """Sample gradients of a batch's mean objective with respect to the presence head: (draws, P)."""
     head = list(network.presence.parameters())
     gradients = []
     for _ in range(draws):
@@ -234,7 +235,11 @@ def presence_gradients(
 
 
 def spread(gradients: Tensor) -> tuple[float, float]:
-    """Of draws (D, P): mean variance, and mean square of the mean, less what noise adds to that.  D > 1."""
+    """Compute the mean variance, and the mean square of the mean, corrected for sampling noise.
+
+    Args:
+        gradients: (D, P), D > 1 samples.
+    """
     variance = float(gradients.double().var(0).mean())
     square = float(gradients.double().mean(0).square().mean()) - variance / len(gradients)
     return variance, max(square, 0.0)
@@ -247,7 +252,7 @@ def _fit_helpers(
     generator: torch.Generator,
     rate: float,
 ) -> None:
-    """Fit an estimator's baseline to a network that does not change."""
+    """Fit an estimator's baseline to a fixed network."""
     if estimator.helpers is None:
         return
     weights = list(estimator.helpers.parameters())

@@ -1,4 +1,4 @@
-"""Failures of inferred scenes, and a gallery of the worst: image, reconstruction, difference, and errors."""
+"""Failures of inferred scenes, and a gallery of the worst ones with reconstructions and errors."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from inverse_graphics.io.images import to_bytes
-from inverse_graphics.metrics.object_errors import ObjectErrors, matched_slots
+from inverse_graphics.metrics.object_errors import ObjectErrors
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.packs.symmetry import Symmetry
 
 ROWS, COLUMNS = 24, 2
-"""Most rows, and how many stand side by side."""
+"""Largest number of images, and number of columns."""
 SIDE = 128
-"""The least side of a picture, pixels; small ones are enlarged by whole numbers."""
+"""Smallest side of a displayed image, pixels; smaller images are enlarged by an integer factor."""
 GAP, TEXT, HEAD, LINE, LETTERS = 6, 230, 64, 18, 36
 INK, GREY, WRONG = (20, 20, 20), (110, 110, 110), (178, 34, 34)
 
 
 @dataclass(frozen=True)
 class GalleryRow:
-    """One image.
+    """One image of a gallery.
 
     Attributes:
         image: (H, W, 3) in [0, 1].
         reconstruction: (H, W, 3) in [0, 1].
         title: the first line of text.
-        notes: the lines below.
-        failed: whether the title tells a failure.
+        notes: the other lines.
+        failed: whether the title is highlighted as a failure.
     """
 
     image: NDArray[np.float32]
@@ -47,7 +47,7 @@ class GalleryRow:
 
 
 def draw_gallery(rows: Sequence[GalleryRow], title: str, subtitle: str) -> Image.Image:
-    """Lay out rows under a title, down the first column and then down the second."""
+    """Draw rows below a title, column by column."""
     rows = rows[:ROWS]
     side = _side(rows[0].image.shape[0]) if rows else SIDE
     columns = COLUMNS if len(rows) > 1 else 1
@@ -64,7 +64,7 @@ def draw_gallery(rows: Sequence[GalleryRow], title: str, subtitle: str) -> Image
 
 
 def difference(image: NDArray[np.float32], reconstruction: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Grey where both agree, brighter where the image is brighter: (H, W, 3) in [0, 1]."""
+    """Signed difference as an image (H, W, 3) in [0, 1]: grey for zero, bright for a brighter image."""
     return np.clip(0.5 + image - reconstruction, 0, 1).astype(np.float32)
 
 
@@ -81,8 +81,8 @@ def _draw_row(
     place: int,
 ) -> None:
     left, top = corner
-    for picture in (row.image, row.reconstruction, difference(row.image, row.reconstruction)):
-        enlarged = Image.fromarray(to_bytes(picture)).resize((side, side), Image.Resampling.NEAREST)
+    for panel in (row.image, row.reconstruction, difference(row.image, row.reconstruction)):
+        enlarged = Image.fromarray(to_bytes(panel)).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(enlarged, (left, top))
         left += side + GAP
     bold, plain = ImageFont.load_default(14), ImageFont.load_default(13)
@@ -92,15 +92,19 @@ def _draw_row(
         draw.text((left + GAP, top + 4 + number * LINE), line, GREY, plain)
 
 
-class Kind(IntEnum):
-    """How bad a failure is: the lower, the worse."""
+class Failure(IntEnum):
+    """Types of failure, the worst first."""
 
     COUNT = 0
     IDENTITY = 1
     NONE = 2
 
 
-TITLES = {Kind.COUNT: "wrong count", Kind.IDENTITY: "wrong object", Kind.NONE: "count and kinds right"}
+TITLES = {
+    Failure.COUNT: "wrong count",
+    Failure.IDENTITY: "wrong kind",
+    Failure.NONE: "correct count and kinds",
+}
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,14 @@ class Failures:
     """The failures of B images.
 
     Attributes:
-        kind: (B,) `Kind`.
-        severity: (B,), how far off within the kind: objects too many or too few, true objects missed or
-            misnamed, or metres of the worst position.
+        predicted: the inferred scenes.
+        truth: the true scenes.
+        names: names of the kinds.
+        slots: (B, N), the slot of the inferred object matched with each true one.
+        errors: errors of the matched objects.
+        kind: (B,) `Failure`.
+        severity: (B,), error within the type of failure: error of the count, number of true objects that are
+            missed or of the wrong kind, or largest position error in metres.
     """
 
     predicted: PredictedScenes
@@ -122,7 +131,7 @@ class Failures:
     severity: Tensor
 
     @classmethod
-    def judge(
+    def from_scenes(
         cls,
         predicted: PredictedScenes,
         truth: PredictedScenes,
@@ -130,28 +139,31 @@ class Failures:
         names: Sequence[str],
         match_distance_m: float,
     ) -> Failures:
-        """Compare scenes image by image, objects matched within some distance as the metrics do it.
+        """Compare inferred with true scenes, image by image.
 
         Args:
-            names: of the kinds that `asset` counts.
+            predicted: B inferred scenes.
+            truth: B true scenes.
+            symmetries: symmetry of each kind, indexed by `asset`.
+            names: name of each kind.
+            match_distance_m: largest distance of matched objects, metres.
         """
-        predicted, truth = predicted.to_float64(), truth.to_float64()
-        slots = matched_slots(predicted, truth, match_distance_m)
-        errors = ObjectErrors.measure(predicted, truth, slots, symmetries)
-        image = (truth.asset >= 0).nonzero()[:, 0]
+        errors, image, slots = ObjectErrors.match(predicted, truth, match_distance_m, symmetries)
         miscounted = (predicted.count - truth.count).abs().double()
-        unnamed = torch.zeros_like(miscounted).index_add(0, image, (~errors.identified).double())
+        unidentified = torch.zeros_like(miscounted).index_add(0, image, (~errors.identified).double())
         distance = torch.where(errors.found, errors.distance, 0.0).double()
         furthest = torch.zeros_like(miscounted).scatter_reduce(0, image, distance, "amax")
-        wrong_count, wrong_kind = miscounted > 0, unnamed > 0
+        wrong_count, wrong_kind = miscounted > 0, unidentified > 0
         kind = torch.where(
-            wrong_count, Kind.COUNT.value, torch.where(wrong_kind, Kind.IDENTITY.value, Kind.NONE.value)
+            wrong_count,
+            Failure.COUNT.value,
+            torch.where(wrong_kind, Failure.IDENTITY.value, Failure.NONE.value),
         )
-        severity = torch.where(wrong_count, miscounted, torch.where(wrong_kind, unnamed, furthest))
+        severity = torch.where(wrong_count, miscounted, torch.where(wrong_kind, unidentified, furthest))
         return cls(predicted, truth, tuple(names), slots, errors, kind, severity)
 
     def worst_first(self, log_likelihood: Tensor) -> list[int]:
-        """The images, the worst first, and of equally bad ones the least likely.
+        """Sort images by failure, the worst first; ties by increasing log-likelihood.
 
         Args:
             log_likelihood: (B,).
@@ -159,52 +171,54 @@ class Failures:
         keys = zip(self.kind.tolist(), (-self.severity).tolist(), log_likelihood.tolist(), strict=True)
         return [index for _, index in sorted((key, index) for index, key in enumerate(keys))]
 
-    def counts(self) -> dict[Kind, int]:
-        """How many images have which failure."""
-        return {kind: int((self.kind == kind).sum()) for kind in Kind}
+    def counts(self) -> dict[Failure, int]:
+        """The number of images with each type of failure."""
+        return {failure: int((self.kind == failure).sum()) for failure in Failure}
 
-    def there(self, image: int) -> str:
-        """The true objects of an image: `glass, 2x mug`."""
-        return _listed(self._called(k) for k in self.truth.asset[image].tolist() if k >= 0)
+    def true_objects(self, image: int) -> str:
+        """The true objects of an image, such as `glass, 2x mug`."""
+        return _listed(self._name(k) for k in self.truth.asset[image].tolist() if k >= 0)
 
     def title(self, image: int) -> str:
-        """The verdict in a few words."""
-        count, seen = int(self.truth.count[image]), int(self.predicted.count[image])
-        return f"{seen} seen, {count} there" if count != seen else TITLES[Kind(int(self.kind[image]))]
+        """The type of failure as text."""
+        count, inferred = int(self.truth.count[image]), int(self.predicted.count[image])
+        if count != inferred:
+            return f"{inferred} inferred, {count} true"
+        return TITLES[Failure(int(self.kind[image]))]
 
     def notes(self, image: int) -> list[str]:
-        """What an image's scene misses, misnames and invents, and how far off the rest is."""
-        told = {
+        """Lines on an image's missed, wrongly classified and spurious objects, and on its pose errors."""
+        mistakes = {
             "missed": self._missed(image),
-            "misnamed": self._misnamed(image),
-            "invented": self._invented(image),
+            "wrong kind": self._misclassified(image),
+            "spurious": self._spurious(image),
         }
-        notes = [f"{what}: {_listed(names)}" for what, names in told.items() if names]
-        return [*notes, *self._off(image)]
+        notes = [f"{label}: {_listed(names)}" for label, names in mistakes.items() if names]
+        return [*notes, *self._pose_errors(image)]
 
     def _missed(self, image: int) -> list[str]:
         pairs = zip(self.truth.asset[image].tolist(), self.slots[image].tolist(), strict=True)
-        return [self._called(k) for k, slot in pairs if k >= 0 and slot < 0]
+        return [self._name(k) for k, slot in pairs if k >= 0 and slot < 0]
 
-    def _misnamed(self, image: int) -> list[str]:
+    def _misclassified(self, image: int) -> list[str]:
         pairs = zip(self.truth.asset[image].tolist(), self.slots[image].tolist(), strict=True)
         named = [(k, int(self.predicted.asset[image, slot])) for k, slot in pairs if k >= 0 and slot >= 0]
-        return [f"{self._called(k)} as {self._called(taken)}" for k, taken in named if k != taken]
+        return [f"{self._name(k)} as {self._name(taken)}" for k, taken in named if k != taken]
 
-    def _invented(self, image: int) -> list[str]:
-        real, seen = set(self.slots[image].tolist()), enumerate(self.predicted.asset[image].tolist())
-        return [self._called(k) for slot, k in seen if k >= 0 and slot not in real]
+    def _spurious(self, image: int) -> list[str]:
+        matched, inferred = set(self.slots[image].tolist()), enumerate(self.predicted.asset[image].tolist())
+        return [self._name(k) for slot, k in inferred if k >= 0 and slot not in matched]
 
-    def _off(self, image: int) -> list[str]:
-        """How far off the worst object found is, and by how much the worst named right is turned."""
+    def _pose_errors(self, image: int) -> list[str]:
+        """The largest position error of matched objects, and rotation error of correctly classified ones."""
         own = (self.truth.asset >= 0).nonzero()[:, 0] == image
         found, named = own & self.errors.found, own & self.errors.identified
-        far = f"{1000 * float(self.errors.distance[found].max()):.0f} mm off" if found.any() else ""
+        distance = f"{1000 * float(self.errors.distance[found].max()):.0f} mm off" if found.any() else ""
         degrees = float(self.errors.angle[named].max()) if named.any() else 0.0
-        told = ", ".join(filter(None, [far, f"turned by {degrees:.0f}°" if degrees >= 1 else ""]))
-        return [told] if told else []
+        note = ", ".join(filter(None, [distance, f"rotated by {degrees:.0f}°" if degrees >= 1 else ""]))
+        return [note] if note else []
 
-    def _called(self, kind: int) -> str:
+    def _name(self, kind: int) -> str:
         return self.names[kind].rpartition("/")[2]
 
 

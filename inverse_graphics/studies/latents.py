@@ -1,19 +1,19 @@
-"""Noise of the halting gradient by the number of latents: score function against relaxed draws.
+"""Variance of the halting gradient by the number of latents: score function and relaxed samples.
 
-All groupings and both estimators are measured on the same network and the same images, as the parameters do
-not depend on how positions are grouped: only which positions halt together differs, and the random draws.
+All groupings and both estimators are measured on the same network and images, as the parameters do not depend
+on how positions are grouped into latents.
 
-| latents, of a 32×32 image | positions of the three blocks that halt together |
+| latents of a 32×32 image | positions that share a latent, in the three blocks |
 |---|---|
-| 1 | all of the last block; the others run all units |
-| 3 | all of a block |
+| 1 | all of the last block; the other blocks run all units |
+| 3 | all of each block |
 | 21 = 16 + 4 + 1 | squares of 8×8 |
 | 84 = 64 + 16 + 4 | squares of 4×4 |
 | 336 = 256 + 64 + 16 | squares of 2×2 |
 | 1,344 = 1,024 + 256 + 64 | none |
 
-Figurnov et al. 2018 compare 1, 21, 84 and 1,344 latents; that the 1 is the last block's is our reading of
-them; 3 and 336 are added.
+Figurnov et al. 2018 compare 1, 21, 84 and 1,344 latents (we assume that the single latent is the last
+block's); 3 and 336 are added here.
 """
 
 from __future__ import annotations
@@ -41,20 +41,23 @@ from inverse_graphics.studies.plotting import new_figure, tidy
 from inverse_graphics.studies.records import csv_table, markdown_table
 
 DRAWS = 100
-"""Gradients of the same images from which a variance is estimated."""
+"""Number of gradient samples per variance estimate."""
 FITTED = 100
-"""Batches to which the moving average is fitted, on a network that does not change."""
+"""Number of batches from which the moving-average baseline is computed, on a fixed network."""
 PATCHES = (8, 4, 2, 1)
 SCORE, RELAXED = "score function", "relaxed"
 
 
 class LatentSpread(NamedTuple):
-    """The gradient of an estimator with a number of latents, on a network at a stage of training.
+    """Mean and variance of an estimator's halting gradient, for a number of latents and a stage of training.
 
     Attributes:
-        variance: of the gradient of a batch's mean loss, nats², summed over the parameters of all halting
-            maps.
-        square: squared length of the mean gradient, likewise; less what the noise in this mean adds.
+        stage: the stage of training.
+        latents: number of latents per image.
+        estimator: name of the estimator.
+        variance: variance of the gradient of a batch's mean loss, nats², summed over the parameters of all
+            halting maps.
+        square: squared norm of the mean gradient, nats², corrected for the sampling noise of the mean.
     """
 
     stage: str
@@ -65,7 +68,7 @@ class LatentSpread(NamedTuple):
 
 
 def groupings(network: ResidualNetwork) -> list[list[BlockKind]]:
-    """The blocks' kinds, from one latent to one for each position; without squares that do not tile."""
+    """The kinds of the blocks for each number of latents; patches that do not tile the maps are omitted."""
     plain, whole = block_kind("plain"), block_kind("pact")
     patches = [block_kind("psact", patch) for patch in PATCHES]
     sizes = network.settings.map_sizes
@@ -82,11 +85,16 @@ def latent_spreads(
     draws: int = DRAWS,
     fitted: int = FITTED,
 ) -> list[LatentSpread]:
-    """Of both estimators at all groupings.
+    """Measure both estimators with all groupings.
 
     Args:
-        network: in evaluation mode, so that an image's loss depends on its own draws alone.
-        batch: the images of each number; those of 0 are measured.
+        network: in evaluation mode, so that an image's loss depends only on its own samples.
+        stage: the stage of training.
+        time_penalty: τ, nats.
+        batch: gives the batch of an index; batch 0 is measured, later ones fit the baseline.
+        seed: seed of the samples.
+        draws: number of gradient samples.
+        fitted: number of batches that fit the baseline.
     """
     found = []
     for kinds in groupings(network):
@@ -108,7 +116,7 @@ def latent_spreads(
 def halting_gradients(
     objective: ResidualObjective, batch: Labelled, draws: int, generator: torch.Generator
 ) -> Tensor:
-    """So many gradients of the loss of images by the parameters of all halting maps: (draws, P)."""
+    """Sample gradients of the loss with respect to the parameters of all halting maps: (draws, P)."""
     maps = [p for name, p in objective.network.named_parameters() if ".halts." in name]
     gradients = []
     for _ in range(draws):
@@ -131,26 +139,26 @@ COLOURS = {SCORE: "#2a9d8f", RELAXED: "#c8553d"}
 
 
 def variances(spreads: Sequence[LatentSpread], stage: str, latents: int, estimator: str) -> list[float]:
-    """One for each seed."""
+    """The variances of all seeds."""
     return [s.variance for s in spreads if s[:3] == (stage, latents, estimator)]
 
 
 def mean_variance(values: Sequence[float]) -> float:
-    """The geometric mean; 0 where one of them is."""
+    """The geometric mean; 0 if any value is 0."""
     return geometric_mean(values) if all(value > 0 for value in values) else 0.0
 
 
 def variance_ratio(spreads: Sequence[LatentSpread], stage: str, latents: int) -> float | None:
-    """The score function's variance over that of relaxed draws, geometric mean over seeds.
+    """Ratio of the variances of score function and relaxed samples, geometric mean over seeds.
 
-    None where one of them is nothing, as where all halting probabilities are held at δ or 1 − δ.
+    None if one of them is 0, as when all halting probabilities are clamped to δ or 1 − δ.
     """
     score, relaxed = (mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED))
     return score / relaxed if score and relaxed else None
 
 
 def latent_table(spreads: Sequence[LatentSpread]) -> list[str]:
-    """Markdown lines: a row for each number of latents and stage."""
+    """Lines of a Markdown table with a row per number of latents and stage."""
     rows = []
     for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads):
         noise = [mean_variance(variances(spreads, stage, latents, name)) for name in (SCORE, RELAXED)]
@@ -173,13 +181,13 @@ def latent_table(spreads: Sequence[LatentSpread]) -> list[str]:
 
 
 def latent_csv(seeds: Sequence[int], spreads: Sequence[Sequence[LatentSpread]]) -> str:
-    """One line for each seed, stage, number of latents and estimator."""
+    """CSV with one line per seed, stage, number of latents and estimator."""
     rows = [[seed, *one] for seed, found in zip(seeds, spreads, strict=True) for one in found]
     return csv_table(["seed", *LatentSpread._fields], rows)
 
 
 def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
-    """Draw gradients.png and .svg: variance against latents, a panel for each stage; dots are seeds.
+    """Write gradients.png and .svg: variance against number of latents, a panel per stage; dots are seeds.
 
     Raises:
         StorageError: a file cannot be written.
@@ -197,7 +205,7 @@ def plot_latents(spreads: Sequence[LatentSpread], out: Path) -> None:
                     [s.latents for s in dots], [s.variance for s in dots], "o", color=colour, markersize=4
                 )
             latents = sorted({s.latents for s in spreads})
-            axes.set(xscale="log", yscale="log", xlabel="latents of an image", title=f"{stage} of training")
+            axes.set(xscale="log", yscale="log", xlabel="latents per image", title=f"{stage} of training")
             axes.set_xticks(latents, [f"{n:,}" for n in latents])
             axes.minorticks_off()
             tidy(axes)

@@ -1,6 +1,6 @@
-"""The study of how the 3D model learns: its objectives on the same recipe and the same held-out images.
+"""The study of the 3D model's training objectives, on the same recipe and held-out images.
 
-Beside the files of every study,
+Files, besides those of every study:
 
     runs/<variant>-seed<k>/gallery.png  a finished run's worst held-out images
     curves.csv, .png, .svg              held-out figures against images and training time
@@ -29,7 +29,7 @@ from inverse_graphics.training.recipe import Air3DRecipe
 from inverse_graphics.training.run import RECIPE
 
 OBJECTIVES = ("sleep", "wake_sleep", "elbo", "supervised/label", "supervised/set")
-"""What is compared unless other variants are named."""
+"""Default variants of the comparison."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class Learn3DStudy(Study):
     recipes: ClassVar[RecipeType] = RecipeType(Air3DRecipe, "3D model", "table_top")
 
     def evaluate(self, run: StudyRun) -> Figures:
-        """Scene metrics, log-likelihoods and a bound on held-out images; and the gallery."""
+        """Compute scene metrics, log-likelihoods and a bound on held-out images, and draw the gallery."""
         return evaluate_run(run)
 
     def facts(self, run: StudyRun) -> Record:
-        """Whether labels were used, and how to train this run alone."""
+        """The record's use of labels, and the command that trains only this run."""
         recipe = f"{run.folder.parent.name}/{run.folder.name}/{RECIPE}"
         return {"with_labels": with_labels(run.recipe), "command": f"inverse-graphics train {recipe}"}
 
     def write_report(
         self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
     ) -> list[VariantRow]:
-        """Write tables, plots and galleries; a row for each variant."""
+        """Write tables, plots and galleries; returns one row per variant."""
         write_text(out / "summary.md", summarise(records, command))
         curves = [learning_curve(run) for run in runs]
         write_curves(curves, out / "curves.csv")
@@ -74,7 +74,7 @@ def _confusion(records: Sequence[Record]) -> list[list[int]]:
 
 
 def _publish_gallery(records: Sequence[Record], out: Path) -> None:
-    """Copy the gallery of the seed that is neither the best nor the worst."""
+    """Copy the gallery of each variant's median seed."""
     ranked = sorted(records, key=lambda r: r["evaluation"]["figures"]["count_accuracy"]["value"])
     middle = ranked[(len(ranked) - 1) // 2]
     source, name = out / middle["folder"] / GALLERY, middle["variant"].replace("/", "-")

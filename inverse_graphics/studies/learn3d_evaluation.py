@@ -18,27 +18,27 @@ from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
 from inverse_graphics.models.weights import LoadedModel, load_model
 from inverse_graphics.rendering.engines import make_engine
-from inverse_graphics.studies.gallery import ROWS, TITLES, Failures, GalleryRow, Kind, draw_gallery
+from inverse_graphics.studies.gallery import ROWS, TITLES, Failure, Failures, GalleryRow, draw_gallery
 from inverse_graphics.studies.records import Figures
 from inverse_graphics.studies.runs import StudyRun
-from inverse_graphics.studies.study import EVALUATION, kept_or_made, weights_sha256
+from inverse_graphics.studies.study import EVALUATION, load_or_compute, weights_sha256
 from inverse_graphics.training.air3d_task import SceneEvaluator
 from inverse_graphics.training.recipe import Air3DRecipe, Recipe
 from inverse_graphics.training.run import WEIGHTS
 
 GALLERY = "gallery.png"
 FORMAT_VERSION = 1
-"""Evaluations of older versions are made again."""
+"""Evaluations of other versions are recomputed."""
 BATCH_SIZE = 50
-"""Images that are inferred at once; the bound needs many renderings of each."""
+"""Images per forward pass; the bound needs many renderings of each."""
 SAMPLES = 8
-"""Scenes sampled for each image in the importance-weighted bound."""
+"""Samples per image of the importance-weighted bound."""
 
 
 def evaluate_run(run: StudyRun, samples: int = SAMPLES) -> Figures:
-    """The evaluation of a finished run, made once for the same weights and images.
+    """Evaluate a finished run, or read an existing evaluation of the same weights and images.
 
-    Writes `evaluation.json` and `gallery.png` into the run's folder.
+    Writes `evaluation.json` and `gallery.png` to the run's folder.
 
     Raises:
         ModelError: the weights are damaged.
@@ -54,7 +54,7 @@ def evaluate_run(run: StudyRun, samples: int = SAMPLES) -> Figures:
     }
     if not (run.folder / GALLERY).is_file():
         (run.folder / EVALUATION).unlink(missing_ok=True)
-    return kept_or_made(run.folder / EVALUATION, made_of, lambda: _evaluation(run, samples), indent=1)
+    return load_or_compute(run.folder / EVALUATION, made_of, lambda: _evaluation(run, samples), indent=1)
 
 
 def _evaluation(run: StudyRun, samples: int) -> Figures:
@@ -75,10 +75,12 @@ def _held_out(recipe: Recipe, model: LoadedModel) -> SceneEvaluator:
 
 
 class _InferredScenes:
-    """What a network infers of held-out images.
+    """Scenes inferred from held-out images.
 
     Args:
-        drawn: (M, 3, H, W).
+        held_out: M images and their true scenes.
+        scenes: the inferred scenes.
+        drawn: (M, 3, H, W), the reconstructions.
         log_likelihood: (M,), nats.
     """
 
@@ -87,9 +89,9 @@ class _InferredScenes:
     ) -> None:
         self.held_out, self.network, self.scenes = held_out, held_out.network, scenes
         self.drawn, self.log_likelihood = drawn, log_likelihood
-        self.metrics = held_out.compare(scenes)
+        self.metrics = held_out.scene_metrics(scenes)
         family = self.network.space.family
-        self.failures = Failures.judge(
+        self.failures = Failures.from_scenes(
             self._placed(scenes),
             self._placed(held_out.scenes),
             family.symmetries,
@@ -99,7 +101,7 @@ class _InferredScenes:
 
     @classmethod
     def from_held_out(cls, held_out: SceneEvaluator) -> _InferredScenes:
-        """Infer all images."""
+        """Infer the scenes of all images."""
         scenes, drawn, log_likelihood = [], [], []
         for block in held_out.observation.split(BATCH_SIZE):
             reading = read_scenes(held_out.network, block)
@@ -110,26 +112,26 @@ class _InferredScenes:
         return cls(held_out, together, torch.cat(drawn), torch.cat(log_likelihood))
 
     def figures(self, samples: int) -> dict[str, Any]:
-        """All of them; log-likelihoods and the bound are means over the images."""
+        """Compute all figures; log-likelihoods and the bound are means over images."""
         counts = self.failures.counts()
         return {
             "images": len(self.drawn),
             "sigma": self.network.settings.sigma,
             **self.metrics.to_json(),
-            "log_likelihood": _mean(self.log_likelihood, "of the inferred scene at its best"),
+            "log_likelihood": _mean(self.log_likelihood, "of the inferred scene"),
             "log_likelihood_of_truth": _mean(self.log_likelihood_of_truth, "of the true scene"),
             "log_evidence_bound": _mean(
-                self._log_evidence(samples), f"importance-weighted bound, {samples} samples an image"
+                self._log_evidence(samples), f"importance-weighted bound, {samples} samples per image"
             ),
             "failures": {TITLES[kind]: number for kind, number in counts.items()},
         }
 
     def gallery(self, name: str) -> Any:
-        """The worst images."""
+        """Draw the gallery of the worst images."""
         counts, total = self.failures.counts(), len(self.drawn)
         order = self.failures.worst_first(self.log_likelihood)
         rows = [self._row(index) for index in order[:ROWS]]
-        listed = ", ".join(f"{counts[kind]:,} {TITLES[kind]}" for kind in Kind)
+        listed = ", ".join(f"{counts[kind]:,} {TITLES[kind]}" for kind in Failure)
         return draw_gallery(
             rows,
             f"{name}: the worst of {total:,} held-out images",
@@ -137,20 +139,20 @@ class _InferredScenes:
         )
 
     def _row(self, index: int) -> GalleryRow:
-        kind = Kind(int(self.failures.kind[index]))
+        kind = Failure(int(self.failures.kind[index]))
         image, drawn = (
             part[index].clamp(0, 1).permute(1, 2, 0).numpy()
             for part in (self.held_out.observation.rgb, self.drawn)
         )
         short = float(self.log_likelihood_of_truth[index] - self.log_likelihood[index])
-        there = f"there: {self.failures.there(index)}"
-        notes = (there, f"{short:,.0f} nats below the truth", *self.failures.notes(index))
-        return GalleryRow(image, drawn, self.failures.title(index), notes, kind != Kind.NONE)
+        truth = f"true: {self.failures.true_objects(index)}"
+        notes = (truth, f"{short:,.0f} nats below the truth", *self.failures.notes(index))
+        return GalleryRow(image, drawn, self.failures.title(index), notes, kind != Failure.NONE)
 
     @cached_property
     @torch.no_grad()
     def log_likelihood_of_truth(self) -> Tensor:
-        """Of the images, given the true scenes: (M,), nats."""
+        """Log-likelihood of the images given the true scenes: (M,), nats."""
         network, parts = self.network, []
         blocks = zip(
             self.held_out.observation.split(BATCH_SIZE), self.held_out.scenes.split(BATCH_SIZE), strict=True
@@ -172,8 +174,8 @@ class _InferredScenes:
         return PredictedScenes.from_batch(placed)
 
 
-def _mean(values: Tensor, of: str) -> dict[str, Any]:
-    """Mean and median; None where not finite."""
+def _mean(values: Tensor, label: str) -> dict[str, Any]:
+    """Mean and median with a label; None where not finite."""
     mean, median = float(values.double().mean()), float(values.double().median())
     finite = bool(torch.isfinite(values).all())
     return {
@@ -181,5 +183,5 @@ def _mean(values: Tensor, of: str) -> dict[str, Any]:
         "median": median if finite else None,
         "unit": "nats",
         "denominator": len(values),
-        "of": of,
+        "of": label,
     }

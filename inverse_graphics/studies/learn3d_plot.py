@@ -1,4 +1,4 @@
-"""Learning curves of the 3D model: a column for each figure, against images and against training time."""
+"""Learning curves of the 3D model: a column per figure, against images and against training time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ COLOURS = {
     "supervised/label": "#8a8a8a",
     "supervised/set": "#4a4a4a",
 }
-"""Of the objectives that are compared by default."""
+"""Colours of the default variants."""
 UNITS = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
 
 
 class Panel(NamedTuple):
-    """One figure.
+    """A panel of the plot.
 
     Attributes:
-        factor: from the metric's unit to the label's.
-        scale: of its axis.
+        metric: name of the metric.
+        label: label of the y axis, with the unit.
+        factor: factor from the metric's unit to the label's.
+        scale: scale of the y axis, as matplotlib names it.
     """
 
     metric: str
@@ -40,18 +42,20 @@ class Panel(NamedTuple):
 
 
 PANELS = (
-    Panel("count_accuracy", "count right", 1, "logit"),
-    Panel("identity_of_all", "identity right, of all true objects", 1, "logit"),
-    Panel("position_error_m_median", "median position error of objects found, mm", 1000, "log"),
-    Panel("log_likelihood", "log-likelihood of an image, 1,000 nats", 1e-3, "linear"),
+    Panel("count_accuracy", "count accuracy", 1, "logit"),
+    Panel("identity_of_all", "correct kind, of all true objects", 1, "logit"),
+    Panel("position_error_m_median", "median position error of matched objects, mm", 1000, "log"),
+    Panel("log_likelihood", "log-likelihood per image, 1,000 nats", 1e-3, "linear"),
 )
 
 
 class Line(NamedTuple):
-    """A variant's curves, one for each seed.
+    """A variant's learning curves.
 
     Attributes:
+        variant: name of the variant.
         labels: whether it was trained with labels.
+        curves: one curve per seed.
     """
 
     variant: str
@@ -60,17 +64,17 @@ class Line(NamedTuple):
 
     @property
     def style(self) -> Literal["-", "--"]:
-        """Dashed with labels."""
+        """Line style: dashed for variants trained with labels."""
         return "--" if self.labels else "-"
 
 
 def plot_curves(lines: Sequence[Line], folder: Path, images: int, truth: float | None = None) -> None:
-    """Draw curves.png and curves.svg: medians over seeds as thick lines, seeds as thin ones, labels dashed.
+    """Write curves.png and curves.svg: medians over seeds as thick lines, seeds as thin ones.
 
     Args:
-        lines: one for each variant.
-        folder: of the files.
-        images: held-out images, the resolution of shares.
+        lines: one per variant.
+        folder: output folder.
+        images: number of held-out images, which bounds the resolution of shares.
         truth: mean log-likelihood of the true scenes, nats.
 
     Raises:
@@ -96,7 +100,7 @@ def plot_curves(lines: Sequence[Line], folder: Path, images: int, truth: float |
 
 
 def _axes(lines: Sequence[Line]) -> list[tuple[Axis, str]]:
-    """What figures are drawn against: images and time, in units of sensible size."""
+    """The x axes, images and training time, in units chosen by the largest value."""
     longest = max((p.seconds for line in lines for one in line.curves for p in one), default=0.0)
     unit, name = next(((unit, name) for unit, name in UNITS if longest > 2 * unit), UNITS[-1])
     return [
@@ -139,7 +143,7 @@ def _scale(axes: Axes, panel: Panel) -> None:
 
 
 def _bound_likelihood(axes: Axes, lines: Sequence[Line], truth: float | None) -> None:
-    """Leave out how bad untrained networks are: the axis begins at the worst of the runs' better halves."""
+    """Set the lower limit of the likelihood axis to exclude untrained networks."""
     panel = PANELS[-1]
     curves = [_values(curve, panel) for line in lines for curve in line.curves]
     halves = [sorted(values)[len(values) // 2 :] for values in curves if values]

@@ -1,4 +1,4 @@
-"""Tables of a study of the 3D model: medians over seeds, every seed, confusions, and what is missing."""
+"""Tables of a study of the 3D model: medians over seeds, every seed, confusion matrices, missing runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from inverse_graphics.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class VariantRow:
-    """A variant: medians over its finished seeds, None where there is none.
+    """Results of a variant: medians over its finished seeds, None if there are none.
 
     Attributes:
-        labels: whether it needs labels.
-        seeds: finished, of those begun.
-        worst_count_accuracy: of any seed.
-        identity_of_all: over all true objects.
-        position_error_m: median over the objects found.
+        variant: name of the variant.
+        labels: whether it is trained with labels.
+        seeds: finished seeds, of all.
+        images_per_second: training throughput.
+        minutes: training time.
+        count_accuracy: held-out count accuracy.
+        worst_count_accuracy: smallest count accuracy of any seed.
+        identity_of_all: share of all true objects that are matched by an object of the correct kind.
+        position_error_m: median position error of matched objects, metres.
+        log_likelihood: mean log-likelihood per image, nats.
+        log_evidence_bound: mean importance-weighted bound per image, nats.
     """
 
     variant: str
@@ -40,14 +46,16 @@ class VariantRow:
 
 
 class Column(NamedTuple):
-    """A figure of finished runs.
+    """A column of a table of finished runs.
 
     Attributes:
-        of: its value in a run, None if unknown.
+        title: heading.
+        value: gives the figure of a run, None if unknown.
+        text: formats the figure.
     """
 
     title: str
-    of: Callable[[Record], float | None]
+    value: Callable[[Record], float | None]
     text: Callable[[float], str]
 
 
@@ -57,12 +65,12 @@ def with_labels(recipe: Recipe) -> bool:
 
 
 def figure(name: str) -> Callable[[Record], float | None]:
-    """Reads a figure of the metrics."""
+    """Make a function that reads a scene metric of a run."""
     return lambda record: record["evaluation"]["figures"].get(name, {}).get("value")
 
 
 def nats(name: str) -> Callable[[Record], float | None]:
-    """Reads a mean over the images."""
+    """Make a function that reads a mean log-likelihood of a run."""
     return lambda record: record["evaluation"][name]["value"]
 
 
@@ -75,10 +83,10 @@ def _whole(value: float) -> str:
 
 
 COLUMNS = (
-    Column("count right", figure("count_accuracy"), _share),
-    Column("identity right, of all true objects", figure("identity_of_all"), _share),
-    Column("objects found", figure("recall"), _share),
-    Column("seen objects that are there", figure("precision"), _share),
+    Column("count accuracy", figure("count_accuracy"), _share),
+    Column("correct kind, of all true objects", figure("identity_of_all"), _share),
+    Column("recall", figure("recall"), _share),
+    Column("precision", figure("precision"), _share),
     Column("position error, median", figure("position_error_m_median"), lambda m: f"{1000 * m:.1f} mm"),
     Column("log-likelihood", nats("log_likelihood"), _whole),
     Column("bound on log p(x)", nats("log_evidence_bound"), _whole),
@@ -86,7 +94,7 @@ COLUMNS = (
     Column("images/s", lambda record: record["images_per_second"], _whole),
 )
 POSES = 5
-"""Before the columns from this on stand those about rotations and the camera."""
+"""Index in `COLUMNS` at which columns of rotation and camera errors are inserted."""
 _ROTATION = re.compile("rotation_error_deg(_visible)?/(.*)_p90")
 CAMERA = Column(
     "camera direction error, median", figure("camera_direction_error_deg_median"), lambda d: f"{d:.2f}°"
@@ -94,12 +102,12 @@ CAMERA = Column(
 
 
 def variant_rows(records: Sequence[Record]) -> list[VariantRow]:
-    """One row for each variant, in the order in which they come."""
+    """Build one row per variant, in the order of the records."""
     return [_row(own) for own in by_variant(records).values()]
 
 
 def summarise(records: Sequence[Record], command: str) -> str:
-    """The tables as Markdown; training with labels stands apart."""
+    """Write the tables as Markdown, with variants trained on labels in a separate table."""
     parts = ["# How the 3D model learns\n", f"`{command}`\n", _conditions(records)]
     for labels, title in ((False, "Without labels"), (True, "With labels, for comparison")):
         own = [record for record in records if record["with_labels"] is labels]
@@ -110,29 +118,29 @@ def summarise(records: Sequence[Record], command: str) -> str:
         parts += ["## Counts\n", _confusions(done), "![true against inferred counts](confusions.png)\n"]
     parts += ["## Curves\n", "![learning curves](curves.svg)\n", _changes(records)]
     if unfinished := [record for record in records if not record["evaluation"]]:
-        parts += ["## Not in the tables\n", _unfinished(unfinished)]
+        parts += ["## Unfinished runs\n", _unfinished(unfinished)]
     return "\n".join(parts)
 
 
 def _row(own: Sequence[Record]) -> VariantRow:
     finished = evaluated(own)
 
-    def middle(of: Callable[[Record], float | None]) -> float | None:
-        return _median([of(record) for record in finished])
+    def median_of(value: Callable[[Record], float | None]) -> float | None:
+        return _median([value(record) for record in finished])
 
     accuracies = [value for r in finished if (value := figure("count_accuracy")(r)) is not None]
     return VariantRow(
         variant=own[0]["variant"],
         labels=own[0]["with_labels"],
         seeds=f"{len(finished)} of {len(own)}",
-        images_per_second=middle(lambda record: record["images_per_second"]),
-        minutes=middle(lambda record: record["seconds"] / 60),
-        count_accuracy=middle(figure("count_accuracy")),
+        images_per_second=median_of(lambda record: record["images_per_second"]),
+        minutes=median_of(lambda record: record["seconds"] / 60),
+        count_accuracy=median_of(figure("count_accuracy")),
         worst_count_accuracy=min(accuracies, default=None),
-        identity_of_all=middle(figure("identity_of_all")),
-        position_error_m=middle(figure("position_error_m_median")),
-        log_likelihood=middle(nats("log_likelihood")),
-        log_evidence_bound=middle(nats("log_evidence_bound")),
+        identity_of_all=median_of(figure("identity_of_all")),
+        position_error_m=median_of(figure("position_error_m_median")),
+        log_likelihood=median_of(nats("log_likelihood")),
+        log_evidence_bound=median_of(nats("log_evidence_bound")),
     )
 
 
@@ -152,31 +160,32 @@ def _conditions(records: Sequence[Record]) -> str:
     near = f"{1000 * evaluation['match_distance_m']:g} mm"
     return (
         f"{lines} Evaluated on {evaluation['images']:,} held-out images with noise of "
-        f"σ = {evaluation['sigma']:g}, {objects:,} objects. An object is found if one was inferred within "
-        f"{near}; positions are those of objects found, rotations those of objects also named right. Nats "
-        f"are means over the images; the true scenes' log-likelihood is {truth}.\n"
+        f"σ = {evaluation['sigma']:g}, {objects:,} objects. A true object is matched with an inferred one "
+        f"within {near}; position errors are those of matched objects, rotation errors those of matched "
+        f"objects of the correct kind. Nats are means over the images; the true scenes' log-likelihood is "
+        f"{truth}.\n"
     )
 
 
 def _columns(records: Sequence[Record]) -> list[Column]:
-    """The usual ones, the rotation of each kind whose orientation is visible, and the camera if it varies."""
+    """Select columns: `COLUMNS`, rotation errors of kinds with an orientation, the camera if it varies."""
     done = evaluated(records)
     names = dict.fromkeys(name for record in done for name in record["evaluation"]["figures"])
     rotations = [name for name in names if _ROTATION.fullmatch(name) and any(figure(name)(r) for r in done)]
     own = [_rotation(name) for name in rotations]
-    camera = [CAMERA] if any(CAMERA.of(record) for record in done) else []
+    camera = [CAMERA] if any(CAMERA.value(record) for record in done) else []
     return [*COLUMNS[:POSES], *own, *camera, *COLUMNS[POSES:]]
 
 
 def _rotation(name: str) -> Column:
-    """The median whose 90th percentile has this name."""
+    """The column of a median rotation error, by the name of its 90th percentile."""
     seen, kind = _ROTATION.fullmatch(name).groups()  # type: ignore[union-attr]
     title = f"rotation error of {'visible ' if seen else ''}{kind.rpartition('/')[2]}, median"
     return Column(title, figure(name.removesuffix("_p90") + "_median"), lambda degrees: f"{degrees:.1f}°")
 
 
 def _medians(own: Sequence[Record]) -> str:
-    """A row for each variant: the median over seeds, and in brackets the worst and the best seed."""
+    """Table with a row per variant: the median over seeds, and the range in parentheses."""
     columns = _columns(own)
     rows = []
     for name, group in by_variant(own).items():
@@ -189,7 +198,7 @@ def _medians(own: Sequence[Record]) -> str:
 
 
 def _spread(column: Column, finished: Sequence[Record]) -> str:
-    values = [value for record in finished if (value := column.of(record)) is not None]
+    values = [value for record in finished if (value := column.value(record)) is not None]
     if not values:
         return "–"
     middle = column.text(median(values))
@@ -208,7 +217,7 @@ def _seeds(own: Sequence[Record]) -> str:
 
 
 def _confusions(done: Sequence[Record]) -> str:
-    """How many images of each true count had which inferred count, all seeds of a variant together."""
+    """Tables of inferred by true counts, summed over the seeds of each variant."""
     rows, most = [], 0
     for name, group in by_variant(done).items():
         matrix = pooled([record["evaluation"]["count_confusion_true_by_inferred"] for record in group])
@@ -222,7 +231,7 @@ def _changes(records: Sequence[Record]) -> str:
     rows = [
         [name, ", ".join(f"`{o}`" for o in own[0]["overrides"])] for name, own in by_variant(records).items()
     ]
-    return _table(["variant", "what it changes of the recipe"], rows)
+    return _table(["variant", "changes of the recipe"], rows)
 
 
 def _unfinished(records: Sequence[Record]) -> str:

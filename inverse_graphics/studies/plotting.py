@@ -1,4 +1,4 @@
-"""How plots of studies look: files, sizes, colours, axes, and the lines of seeds and of their medians."""
+"""Style of the plots of studies: files, sizes, colours, axes, and lines of seeds and medians."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DOTS_PER_INCH = 120
 FONT_SIZE = 8
 GRID, REFERENCE = "#e3e3e3", "#333333"
 COLOURS = ("#6b4c9a", "#d4a017", "#7a8b3b", "#b5446e", "#3f7f7f", "#8a6d3b", "#e07a5f", "#5c7cfa")
-"""Of what has no colour of its own."""
+"""Colours of names without a colour of their own."""
 SHARES = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
-"""Ticks of a logit axis."""
+"""Ticks of a logit axis, shares."""
 
 
 @contextmanager
@@ -34,14 +34,14 @@ def new_figure(
     formats: Sequence[str] = FORMATS,
     font_size: float = FONT_SIZE,
 ) -> Iterator[Figure]:
-    """A figure that is written once the block has ended; equal figures give equal bytes.
+    """Make a figure that is written at the end of the block; equal figures give equal bytes.
 
     Args:
-        file: without suffix.
-        width: inches.
-        height: inches.
+        file: the file without suffix.
+        width: width, inches.
+        height: height, inches.
         formats: suffixes of the files to write.
-        font_size: points.
+        font_size: font size, points.
 
     Raises:
         StorageError: a file cannot be written.
@@ -59,33 +59,33 @@ def new_figure(
 
 
 def colours_of(names: Iterable[str], own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A colour for each name: its own where it has one, or else one of `COLOURS`."""
+    """Assign a colour to each name: its own if it has one, else the next of `COLOURS`."""
     others, known = cycle(COLOURS), own or {}
     return {name: known.get(name) or next(others) for name in names}
 
 
 def tidy(axes: Axes) -> None:
-    """Light grid lines behind the data, and no frame above and at the right."""
+    """Draw light grid lines behind the data, and remove the top and right spines."""
     axes.grid(True, which="major", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def without_axes(axes: Axes) -> None:
-    """No ticks: for images."""
+    """Remove ticks and spines, for images."""
     axes.set_xticks([])
     axes.set_yticks([])
 
 
 def share_axis(axes: Axes) -> None:
-    """A logit axis of shares, in per cent."""
+    """Use a logit y axis of shares, in per cent."""
     axes.set_yscale("logit")
     axes.set_yticks(SHARES)
     _in_per_cent(axes)
 
 
 def error_axis(axes: Axes, least: float, solved: float) -> None:
-    """A logarithmic axis of error rates, in per cent, from `least`, with a line at `solved`."""
+    """Use a logarithmic y axis of error rates, in per cent, from `least`, with a line at `solved`."""
     axes.set_yscale("log")
     axes.set_ylim(0.8 * least, 1.2)
     _in_per_cent(axes)
@@ -105,14 +105,14 @@ def draw_seeds(
     """Draw a metric of each seed as a thin line, and the median over seeds as a thick one.
 
     Args:
-        axes: to draw on.
-        curves: one for each seed.
-        x: what the metric is drawn against.
-        metric: its name; points without it are left out.
-        shown: turns values of the metric into what is drawn.
-        colour: of all lines.
-        style: of all lines, as matplotlib names it.
-        marker: of the median's points.
+        axes: the axes.
+        curves: one curve per seed.
+        x: the x axis.
+        metric: name of the metric; points without it are omitted.
+        shown: converts values of the metric to plotted values.
+        colour: colour of all lines.
+        style: line style of all lines, as matplotlib names it.
+        marker: marker of the median's points.
     """
     for curve in curves if len(curves) > 1 else []:
         points = [point for point in curve if metric in point.metrics]
@@ -123,17 +123,17 @@ def draw_seeds(
 
 
 def resolvable_shares(values: Sequence[float], images: int) -> list[float]:
-    """Shares no nearer to 0 and 1 than so many images can resolve, as a logit axis needs them."""
+    """Clamp shares away from 0 and 1 by half the resolution of `images` images, for a logit axis."""
     return [min(max(value, 0.5 / images), 1 - 0.5 / images) for value in values]
 
 
 def seeds_label(variant: str, seeds: int, more: str = "") -> str:
-    """A variant's name in a legend, with the number of its seeds."""
+    """The legend label of a variant, with the number of its seeds."""
     return f"{variant} ({seeds} seed{'' if seeds == 1 else 's'}{more})"
 
 
 def legend_below(figure: Figure, entries: Sequence[Artist], columns: int) -> None:
-    """A legend below all panels, in rows of about equal length of at most `columns` entries."""
+    """Draw a legend below all panels, in rows of at most `columns` entries."""
     rows = -(-len(entries) // columns)
     figure.legend(
         handles=list(entries), loc="outside lower center", ncols=-(-len(entries) // rows), frameon=False

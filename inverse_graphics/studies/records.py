@@ -1,4 +1,4 @@
-"""What is known of a study's runs as JSON holds it, grouped and written as tables."""
+"""Records of a study's runs, as in `results.json`, and their output as tables."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from inverse_graphics.io.files import atomic_write, storage_error
 
 Figures = dict[str, Any]
-"""Measurements, as JSON holds them."""
+"""Measurements, serialisable as JSON."""
 Record = dict[str, Any]
-"""All that is known of a run, as `results.json` holds it."""
+"""The entry of a run in `results.json`."""
 
 
 def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The records of each variant, in the order in which variants come."""
+    """Group records by variant, in order of appearance."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(record["variant"], []).append(record)
@@ -25,12 +25,12 @@ def by_variant(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def evaluated(records: Sequence[Record]) -> list[Record]:
-    """The records of runs that are finished and have an evaluation."""
+    """Select the records of finished and evaluated runs."""
     return [record for record in records if record["evaluation"]]
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown."""
+    """Lines of a Markdown table."""
 
     def line(cells: Sequence[str]) -> str:
         return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
@@ -48,10 +48,10 @@ def csv_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a file whole, and make its folder if there is none.
+    """Write a text file atomically, creating its folder if missing.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""The study of adaptive residual networks: accuracy and cost by kind of block, gradient noise by latents.
+"""The study of adaptive residual networks: accuracy and cost by kind of block, gradient variance by latents.
 
-Beside the files of every study, of which there is one variant, as_it_is,
+Files, besides those of every study; the only variant is the unchanged recipe, as_it_is:
 
     gradients.csv           variances of the halting gradient, by seed, stage, latents and estimator
-    gradients.png, .svg     the same
-    computation.png, .svg   held-out images, and where the first seed's network computed how much
+    gradients.png, .svg     plot of the same
+    computation.png, .svg   held-out images and computation maps of the first seed's network
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ from inverse_graphics.studies.variants import Variant
 from inverse_graphics.training.recipe import BLOCK_OBJECTIVES, ResidualRecipe
 from inverse_graphics.training.residual_task import labelled
 
-AS_IT_IS = Variant("as_it_is", ())
+UNCHANGED = Variant("as_it_is", ())
+"""The recipe without changes."""
 VERSION = 1
-"""Evaluations of older versions are made again."""
+"""Evaluations of other versions are recomputed."""
 MEASURED = 16
-"""Images whose gradient is measured."""
+"""Number of images whose gradient is measured."""
 SETTLED = 20
-"""Batches from which the normalisation layers of an untrained network get their statistics."""
+"""Number of batches for the batch-norm statistics of an untrained network."""
 SHOWN = 12
 
 
 @dataclass(frozen=True)
 class LatentRow:
-    """Gradient variances for a number of latents at a stage of training.
+    """Gradient variances for a number of latents at a stage of training, geometric means over seeds.
 
-    Attributes:
-        ratio: where both are positive.
+    `ratio` is the variance of the score function over that of relaxed samples; None unless both are positive.
     """
 
     stage: str
@@ -72,10 +72,10 @@ class LatentRow:
 
 @dataclass(frozen=True)
 class ResidualStudy(Study):
-    """A study of one recipe by seed.
+    """A study of one recipe with several seeds.
 
     Attributes:
-        draws: gradients from which a variance is estimated.
+        draws: number of gradient samples per variance estimate.
     """
 
     draws: int
@@ -84,14 +84,15 @@ class ResidualStudy(Study):
     reported: ClassVar[str] = "finished run"
 
     def is_reported(self, run: StudyRun) -> bool:
-        """Whether the run is finished: all that is reported is measured then."""
+        """Whether the run is finished, when all reported figures are measured."""
         return run.finished
 
     def evaluate(self, run: StudyRun) -> Figures:
-        """Accuracy and cost on held-out images, and gradient variances.
+        """Compute accuracy and cost on held-out images, and gradient variances.
 
-        metrics: as the network is meant to be run.  by_kind: the same network run as each kind of block.
-        spreads: gradient variances, of an untrained network and of this one.
+        Returns:
+            `metrics` with the kind of block of the recipe; `by_kind`, metrics with every kind of block;
+            `spreads`, gradient variances of an untrained network and of the trained one.
         """
 
         def figures() -> Figures:
@@ -114,10 +115,10 @@ class ResidualStudy(Study):
     def write_report(
         self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
     ) -> list[LatentRow]:
-        """Write tables and plots; a row for each stage and number of latents."""
+        """Write tables and plots; returns one row per stage and number of latents."""
         whole = [(run, record) for run, record in zip(runs, records, strict=True) if record["evaluation"]]
         if not whole:
-            raise TrainingError(f"{out} holds no finished run with whole weights: {records[0]['error']}")
+            raise TrainingError(f"{out} contains no finished run with valid weights: {records[0]['error']}")
         by_seed = [[LatentSpread(**one) for one in record["evaluation"]["spreads"]] for _, record in whole]
         spreads = [one for found in by_seed for one in found]
         write_text(out / "gradients.csv", latent_csv([run.seed for run, _ in whole], by_seed))
@@ -134,9 +135,11 @@ def plot_computation(
 
     Args:
         images: (M, 1, S, S).
-        least: units of all blocks that run somewhere.
-        most: units of all blocks that run somewhere.
-        file: without suffix.
+        scores: results of these images.
+        least: smallest number of units of all blocks, the lower end of the colour scale.
+        most: largest number of units of all blocks, the upper end of the colour scale.
+        file: the file without suffix.
+        shown: number of images.
 
     Raises:
         StorageError: a file cannot be written.
@@ -157,7 +160,7 @@ def plot_computation(
 
 
 def _rows(spreads: Sequence[LatentSpread]) -> list[LatentRow]:
-    """Geometric means over seeds."""
+    """Build rows of geometric means over seeds."""
     rows = []
     for stage, latents in dict.fromkeys((s.stage, s.latents) for s in spreads):
         score, relaxed = (
@@ -168,7 +171,7 @@ def _rows(spreads: Sequence[LatentSpread]) -> list[LatentRow]:
 
 
 def _spreads(network: ResidualNetwork, recipe: ResidualRecipe, draws: int) -> list[LatentSpread]:
-    """At the start and at the end of training."""
+    """Measure gradient variances at the start and at the end of training."""
     train = open_streams(recipe.data).train
 
     def batch(index: int) -> Labelled:
@@ -202,7 +205,7 @@ def _summary(records: Sequence[Record], spreads: Sequence[LatentSpread], command
         [
             "# Adaptive residual networks\n",
             f"`{command}`\n",
-            "The same networks run as each kind of block; means over seeds.\n",
+            "The same networks run with each kind of block; means over seeds.\n",
             *markdown_table(head, rows),
             f"\nVariance of the gradient of the mean loss of {MEASURED} images, {draws} draws, nats², "
             "summed over the parameters of all halting maps; ratio: "

@@ -1,4 +1,4 @@
-"""The runs of a study: one for each variant and seed, in a folder each, trained once."""
+"""The runs of a study: one per variant and seed, each in its own folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNS = "runs"
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One variant from one seed, and the folder of its run, which need not be there yet."""
+    """The training run of one variant and seed; its folder need not exist yet."""
 
     variant: Variant
     seed: int
@@ -32,12 +32,12 @@ class StudyRun:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint to continue from."""
         return bool(checkpoints(self.folder / CHECKPOINTS))
 
     @property
     def finished(self) -> bool:
-        """Whether it has come to its last step, and its weights are there."""
+        """Whether the last step was done and the weights exist."""
         history = self.history()
         return bool(history) and history[-1]["step"] == self.recipe.steps and (self.folder / WEIGHTS).is_dir()
 
@@ -56,12 +56,12 @@ class StudyRun:
             raise TrainingError(f"cannot read {file}: {error}; delete the run's folder") from error
 
     def images(self, step: int) -> int:
-        """How many images the first `step` steps trained on."""
+        """The number of images in the first `step` training steps."""
         return images_seen(self.recipe, step)
 
 
 def images_seen(recipe: Recipe, step: int) -> int:
-    """How many images the first `step` steps trained on; the wake phase adds images to the sleep batches."""
+    """The number of images in the first `step` training steps, those of the wake phase included."""
     objective, size = getattr(recipe, "objective", None), recipe.batch_size
     if not isinstance(objective, WakeSleepSettings):
         return step * size
@@ -71,11 +71,11 @@ def images_seen(recipe: Recipe, step: int) -> int:
 def plan_runs(
     recipe: str | Path, variants: Sequence[Variant], seeds: Sequence[int], overrides: Sequence[str], out: Path
 ) -> list[StudyRun]:
-    """The runs of all variants from all seeds, all variants from the first seed first.
+    """Build the runs of all variants and seeds, ordered by seed and then by variant.
 
     Raises:
         RecipeError: a variant or an override does not fit the recipe.
-        TrainingError: a run that was begun in `out` has another recipe, or has come further.
+        TrainingError: an existing run in `out` has another recipe, or is beyond the recipe's last step.
     """
     if any(override.partition("=")[0] == "seed" for override in overrides):
         raise RecipeError("seed cannot be set for all runs of a study: choose them by --seeds")
@@ -90,22 +90,22 @@ def plan_runs(
 
 
 def schedule_warnings(runs: Sequence[StudyRun]) -> list[str]:
-    """A line for each phase of an objective that would begin only after the last step."""
+    """Warnings about phases of objectives that would begin after the last step."""
     warnings = []
     for planned in {planned.variant.name: planned for planned in runs}.values():
         objective, steps = getattr(planned.recipe, "objective", None), planned.recipe.steps
         for key in ("sleep_steps", "warm_up_steps"):
             if getattr(objective, key, 0) >= steps:
                 late = f"objective.{key} is {getattr(objective, key):,}, of {steps:,} steps"
-                warnings.append(f"{planned.variant.name}: {late}: what comes after is never reached")
+                warnings.append(f"{planned.variant.name}: {late}: the next phase is never reached")
     return warnings
 
 
 def found_runs(variants: Sequence[Variant], seeds: Sequence[int], out: Path) -> Iterator[StudyRun]:
-    """The runs that are there, with the recipes that they were begun with.
+    """Find the existing runs, with their recipes.
 
     Raises:
-        RecipeError: the recipe of one is damaged.
+        RecipeError: the recipe of a run is damaged.
     """
     for seed in seeds:
         for variant in variants:
@@ -115,20 +115,20 @@ def found_runs(variants: Sequence[Variant], seeds: Sequence[int], out: Path) -> 
 
 
 def run_folder(out: Path, variant: Variant, seed: int) -> Path:
-    """Where a variant's run from a seed lies."""
+    """The folder of the run of a variant and seed."""
     return out / RUNS / f"{variant.file_name}-seed{seed}"
 
 
 def train_run(planned: StudyRun, how_to_resume: str, build_task: BuildTask = build_any_task) -> bool:
-    """Train a run to its end, from where it was stopped; False if it was stopped again.
+    """Train a run to its end, resuming it if it was interrupted; returns False if it was interrupted again.
 
     Args:
         planned: the run.
         how_to_resume: the command that resumes it.
-        build_task: makes the task of a recipe.
+        build_task: builds the task of a recipe.
 
     Raises:
-        TrainingError, StorageError: as `training.run.run`.
+        TrainingError, StorageError: see `training.run.run`.
     """
     if planned.finished:
         return True
@@ -153,12 +153,12 @@ def _check_is_the_same(planned: StudyRun) -> None:
         changed = [key for key in keys if key.partition(".")[0] not in RESUMABLE]
     if changed:
         raise TrainingError(
-            f"{planned.folder} was begun with another recipe (other {', '.join(changed)}): "
+            f"{planned.folder} was trained with another recipe (other {', '.join(changed)}): "
             "choose another --out"
         )
     done = max((row["step"] for row in planned.history()), default=0)
     if done > planned.recipe.steps:
         raise TrainingError(
-            f"{planned.folder} is at step {done:,}, beyond the {planned.recipe.steps:,} asked for: "
+            f"{planned.folder} is at step {done:,}, beyond the requested {planned.recipe.steps:,}: "
             "set steps to more, or choose another --out"
         )

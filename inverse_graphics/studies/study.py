@@ -1,7 +1,7 @@
-"""What all studies do alike: train runs one after the other, evaluate each once, and report on them.
+"""The base class of studies: train runs one by one, evaluate each once, and write a report.
 
-A study fills in which recipes it takes, how a finished run is evaluated, and which tables and plots it makes.
-In its folder lie, whichever study it is,
+A study defines which recipes it accepts, how a finished run is evaluated, and its tables and plots. Files in
+the folder of every study:
 
     runs/<variant>-seed<k>/   a training run; once finished also evaluation.json
     results.json              every run with its recipe, history and evaluation
@@ -35,11 +35,18 @@ if TYPE_CHECKING:
 
 EVALUATION = "evaluation.json"
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
+"""Prints a line of text."""
 
 
 class RecipeType(NamedTuple):
-    """The recipes that a study takes, what they train, and a shipped one of them."""
+    """The recipes that a study accepts.
+
+    Attributes:
+        type: their class.
+        trains: the model that they train, for messages.
+        example: name of a shipped one.
+    """
 
     type: type[Recipe]
     trains: str
@@ -50,8 +57,8 @@ class Study(ABC):
     """A comparison of variants of a recipe, each trained from several seeds.
 
     Attributes:
-        name: of the command and of the default folder.
-        recipes: which recipes it takes.
+        name: name of the command and of the default folder.
+        recipes: the accepted recipes.
     """
 
     name: str
@@ -65,11 +72,11 @@ class Study(ABC):
         overrides: Sequence[str],
         out: Path,
     ) -> list[StudyRun]:
-        """The runs of the study, all variants from the first seed first.
+        """Build the runs of the study, ordered by seed and then by variant.
 
         Raises:
-            RecipeError: the recipe is of another type, or as `plan_runs`.
-            TrainingError: as `plan_runs`.
+            RecipeError: the recipe is of another type; see also `plan_runs`.
+            TrainingError: see `plan_runs`.
         """
         wanted = self.recipes
         if not isinstance(load_recipe(recipe), wanted.type):
@@ -79,25 +86,25 @@ class Study(ABC):
         return plan_runs(recipe, variants, seeds, overrides, out)
 
     def train_and_evaluate(
-        self, runs: Sequence[StudyRun], out: Path, command: str, say: Say
+        self, runs: Sequence[StudyRun], out: Path, command: str, progress: Progress
     ) -> tuple[bool, dict[str, str]]:
-        """Train and evaluate all runs, one after the other, and write the report anew after each.
+        """Train and evaluate all runs one by one, updating the report after each.
 
-        A run that ends with an error is reported, and the others go on.
+        A run that ends with an error is reported, and the others continue.
 
         Args:
-            runs: as `plan` gives them.
+            runs: from `plan`.
             out: the study's folder.
-            command: that resumes the study.
-            say: prints a line.
+            command: the command that resumes the study.
+            progress: prints a line of text.
 
         Returns:
-            False if training was stopped before the end; and errors by the names of the runs' folders.
+            False if training was interrupted; and errors by the names of the runs' folders.
         """
         errors: dict[str, str] = {}
         for number, run in enumerate(runs, start=1):
             state = "is there" if run.finished else "goes on" if run.begun else "begins"
-            say(f"run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}, {state}")
+            progress(f"run {number} of {len(runs)}: {run.variant.name}, seed {run.seed}, {state}")
             try:
                 if not self.train(run, command):
                     return False, errors
@@ -105,25 +112,25 @@ class Study(ABC):
                 if state != "is there":
                     self.report(runs, out, command, errors)
             except (TrainingError, ModelError) as error:
-                say(f"{run.variant.name}, seed {run.seed}: {error}")
+                progress(f"{run.variant.name}, seed {run.seed}: {error}")
                 errors[run.folder.name] = str(error)
         return True, errors
 
     def report(
         self, runs: Sequence[StudyRun], out: Path, command: str, errors: dict[str, str]
     ) -> Sequence[DataclassInstance]:
-        """Write all files of the study about what is there of these runs.
+        """Write all files of the study from the existing runs.
 
         Returns:
-            The rows that sum the study up.
+            The rows of the summary.
 
         Raises:
-            TrainingError: nothing is there.
+            TrainingError: there are no runs to report on.
             StorageError: a file cannot be written.
         """
         there = [run for run in runs if self.is_reported(run)]
         if not there:
-            raise TrainingError(f"{out} holds no {self.reported}: leave out --no-train to train them")
+            raise TrainingError(f"{out} contains no {self.reported}: omit --no-train to train them")
         records = [self._record(run, errors.get(run.folder.name)) for run in there]
         results = {
             "study": self.name,
@@ -136,19 +143,19 @@ class Study(ABC):
         return self.write_report(there, records, out, command)
 
     reported: ClassVar[str] = "run that has been evaluated"
-    """What `is_reported` asks for, for messages."""
+    """A description of the runs for which `is_reported` holds, for messages."""
 
     def is_reported(self, run: StudyRun) -> bool:
-        """Whether there is enough of a run to report on it: by default one evaluation during training."""
+        """Whether a run can be reported; by default, whether it was evaluated at least once in training."""
         return bool(run.history())
 
     def train(self, run: StudyRun, command: str) -> bool:
-        """Train a run to its end, or resume it; False if it was stopped."""
+        """Train or resume a run; returns False if it was interrupted."""
         return train_run(run, command)
 
     @abstractmethod
     def evaluate(self, run: StudyRun) -> Figures:
-        """The evaluation of a finished run, made once for the same weights and held-out data.
+        """Evaluate a finished run, or read an existing evaluation of the same weights and held-out data.
 
         Raises:
             ModelError: the weights are damaged.
@@ -156,21 +163,24 @@ class Study(ABC):
         """
 
     def facts(self, run: StudyRun) -> Record:  # noqa: ARG002 - for studies that add to the record
-        """What the record of a run holds in this study alone."""
+        """The entries of a run's record that are specific to this study."""
         return {}
 
     @abstractmethod
     def write_report(
         self, runs: Sequence[StudyRun], records: Sequence[Record], out: Path, command: str
     ) -> Sequence[DataclassInstance]:
-        """Write tables and plots; give the rows that sum the study up.
+        """Write tables and plots, and return the rows of the summary.
 
         Args:
-            records: of the runs, in order.
+            runs: the runs.
+            records: records of the runs, in the same order.
+            out: the study's folder.
+            command: the command of the study.
         """
 
-    def finish(self, runs: Sequence[StudyRun], out: Path, say: Say) -> None:  # noqa: B027 - optional
-        """Measure what a study measures once all runs are there; by default nothing."""
+    def finish(self, runs: Sequence[StudyRun], out: Path, progress: Progress) -> None:  # noqa: B027 - optional
+        """Make measurements that need all runs; by default none."""
 
     def _record(self, run: StudyRun, error: str | None) -> Record:
         history = run.history()
@@ -200,26 +210,26 @@ class Study(ABC):
 
 
 def evaluated_once(run: StudyRun, version: int, figures: Callable[[], Figures]) -> Figures:
-    """The figures of a finished run, made anew only for other weights, held-out data or version.
+    """Read the evaluation of a finished run, or compute it if weights, held-out data or version changed.
 
     Raises:
-        StorageError: the file beside the run cannot be written.
+        StorageError: the file in the run's folder cannot be written.
     """
     evaluation = run.recipe.evaluation.model_dump(mode="json", include={"size", "seed"})
     made_of = {"version": version, "weights_sha256": weights_sha256(run), "evaluation": evaluation}
-    return kept_or_made(run.folder / EVALUATION, made_of, figures)
+    return load_or_compute(run.folder / EVALUATION, made_of, figures)
 
 
-def kept_or_made(
+def load_or_compute(
     file: Path, made_of: dict[str, Any], make: Callable[[], Figures], indent: int | None = None
 ) -> Figures:
-    """What a JSON file holds, if it was made of the same, or else what is made now and written to it.
+    """Read a JSON file if it was computed from the same inputs; otherwise compute and write it.
 
     Args:
-        file: its field "of" says what it was made of.
-        made_of: all that the content depends on.
-        make: gives the content, without "of".
-        indent: of the JSON.
+        file: the file; its field "of" identifies the inputs.
+        made_of: identifies the inputs.
+        make: computes the content, without "of".
+        indent: indentation of the JSON.
 
     Raises:
         StorageError: the file cannot be written.
@@ -236,7 +246,7 @@ def kept_or_made(
 
 
 def load_network(run: StudyRun) -> nn.Module:
-    """The network of a finished run, in evaluation mode.
+    """Load the network of a finished run, in evaluation mode.
 
     Raises:
         ModelError: the weights are damaged.
@@ -250,7 +260,7 @@ def weights_sha256(run: StudyRun) -> str:
 
 
 def _processor() -> str:
-    """What the processor is called, or at least of which type it is."""
+    """The processor's model name, or its type if that is unknown."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(errors="replace").splitlines() if facts.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""Records of a training run: reconstructions at each evaluation, and weights at three stages of training."""
+"""Records of a training run: reconstructions at each evaluation, and weight snapshots at three stages."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from inverse_graphics.training.task import Evaluation, Task, build_task
 STAGES = "stages"
 PICTURE = "reconstruction"
 SHOWN = 8
-"""Most stages on a sheet: the first, the last, and some between, ever farther apart."""
+"""Largest number of stages on a sheet: the first, the last, and others at increasing intervals."""
 GAP = 2
-"""White lines between them, pixels."""
+"""Width of the white lines between images, pixels."""
 ENLARGED = 2
-"""Each pixel is drawn so many times wide and high."""
+"""Factor by which images are enlarged."""
 
 
 def recording_task(recipe: Recipe, folder: Path) -> Task:
-    """The task of a recipe, which writes the reconstruction of each evaluation to `folder/stages`.
+    """Build a recipe's task that also writes the reconstructions of each evaluation to `folder/stages`.
 
     Raises:
-        StorageError: they cannot be written.
+        StorageError: a file cannot be written.
     """
     task, done = build_task(recipe), [0]
 
@@ -50,34 +50,38 @@ def recording_task(recipe: Recipe, folder: Path) -> Task:
 
 
 def stages(folder: Path) -> list[tuple[int, Path]]:
-    """The stages of a run that were kept, as steps and files, in order."""
+    """The recorded reconstructions of a run as (step, file), in order."""
     files = sorted((folder / STAGES).glob("step-*.png"))
     return [(int(file.stem.removeprefix("step-")), file) for file in files]
 
 
 def stage_sheet(kept: list[tuple[int, Path]]) -> tuple[list[int], NDArray[np.float32]]:
-    """The images once, and below them their reconstructions at some stages; and which: steps.
+    """Draw the images once, and below them their reconstructions at several stages.
 
-    Stages hold the images above their reconstructions.  Returns a picture (H, W, 3).
+    Args:
+        kept: (step, file) of each recorded stage; a file has the images above their reconstructions.
+
+    Returns:
+        The sheet (H, W, 3), and the steps that it shows.
     """
     chosen = [kept[index] for index in spread(len(kept))]
-    pictures = [read_image(file) for _, file in chosen]
-    half = len(pictures[0]) // 2
-    rows = [pictures[0][:half], *(picture[half:] for picture in pictures)]
+    images = [read_image(file) for _, file in chosen]
+    half = len(images[0]) // 2
+    rows = [images[0][:half], *(image[half:] for image in images)]
     down = _spaced([_spaced(np.split(row, row.shape[1] // half, axis=1), axis=1) for row in rows], axis=0)
     return [step for step, _ in chosen], down.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
 
 
-def _spaced(pictures: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
-    """Pictures one beside (1) or below (0) the other, with white between them."""
-    shape = list(pictures[0].shape)
+def _spaced(images: list[NDArray[np.float32]], axis: int) -> NDArray[np.float32]:
+    """Concatenate images horizontally (axis 1) or vertically (axis 0), with white lines between them."""
+    shape = list(images[0].shape)
     shape[axis] = GAP
     gap = np.ones(shape, np.float32)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis)
+    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis)
 
 
 def spread(number: int) -> list[int]:
-    """At most `SHOWN` indices of so many, ever farther apart, the first and the last among them."""
+    """Choose at most `SHOWN` of `number` indices at increasing intervals, with the first and the last."""
     if number <= SHOWN:
         return list(range(number))
     wanted = np.geomspace(1, number, SHOWN).round().astype(int) - 1
@@ -86,27 +90,27 @@ def spread(number: int) -> list[int]:
     return [int(index) for index in wanted]
 
 
-def _keep(folder: Path, step: int, picture: NDArray[np.float32]) -> None:
+def _keep(folder: Path, step: int, image: NDArray[np.float32]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(folder, error) from error
-    write_image(folder / f"step-{step:08d}.png", picture)
+    write_image(folder / f"step-{step:08d}.png", image)
 
 
 SNAPSHOTS = "snapshots"
 
 
 def stage_steps(steps: int) -> dict[str, int]:
-    """How many steps have been done at each stage of a run of so many."""
+    """The number of steps at each stage of a run of `steps` steps."""
     return {"start": 0, "middle": steps // 2, "end": steps - 1}
 
 
 def keeping_snapshots(task: Task, steps: int, folder: Path) -> Task:
-    """The same task, which writes the weights of each stage, as they are trained, to `folder/snapshots`.
+    """Extend a task to write the weights of each stage, not averaged, to `folder/snapshots`.
 
     Raises:
-        StorageError: they cannot be written.
+        StorageError: a file cannot be written.
     """
     network = next(part for part in task.trainable.module.modules() if isinstance(part, Air2D))
     wanted = set(stage_steps(steps).values())
@@ -120,12 +124,12 @@ def keeping_snapshots(task: Task, steps: int, folder: Path) -> Task:
 
 
 def has_snapshots(folder: Path, steps: int) -> bool:
-    """Whether those of all stages of a run are there."""
+    """Whether the snapshots of all stages of a run exist."""
     return all(snapshot_file(folder, step).is_file() for step in stage_steps(steps).values())
 
 
 def read_snapshot(folder: Path, recipe: Air2DRecipe, step: int) -> Air2D:
-    """The network of a run as it was after so many steps.
+    """Load the network of a run as it was after `step` steps.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -137,7 +141,7 @@ def read_snapshot(folder: Path, recipe: Air2DRecipe, step: int) -> Air2D:
 
 
 def snapshot_file(folder: Path, step: int) -> Path:
-    """Where the weights of a run after so many steps lie."""
+    """The file of a run's weights after `step` steps."""
     return folder / SNAPSHOTS / f"step-{step:08d}.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""Variants: the ways of training a recipe that a study compares, each a name and what it changes."""
+"""Variants of a recipe that a study compares: each is a name and a list of overrides."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_.+/-]{0,63}$")]
 
 
 class _Variants(RootModel[dict[Name, list[str]]]):
-    """What a file of variants holds: overrides by name."""
+    """The content of a file of variants: overrides by name."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of training.
+    """A variant of a recipe.
 
     Attributes:
-        overrides: `key=value`, as `train --set` takes them.
+        name: name of the variant.
+        overrides: `key=value`, as for `train --set`.
     """
 
     name: str
@@ -35,36 +36,36 @@ class Variant:
 
     @property
     def file_name(self) -> str:
-        """The name, as folders and files bear it."""
+        """The name as used in names of files and folders."""
         return self.name.replace("/", "-")
 
 
 def shipped_variants(study: str) -> dict[str, Variant]:
-    """Those that come with a study, by name."""
+    """The variants that ship with a study, by name."""
     with resources.as_file(resources.files("inverse_graphics.studies") / f"{study}.yaml") as path:
         return read_variants(path)
 
 
 def read_variants(path: Path | str) -> dict[str, Variant]:
-    """The variants in a YAML file, by name: `name: [key=value, …]`.
+    """Read the variants in a YAML file, `name: [key=value, …]`, by name.
 
     Raises:
-        RecipeError: no such file, or it holds something else; one line.
+        RecipeError: the file does not exist or is not valid; one line.
     """
     document = validated(_Variants, read_document(path, RecipeError), str(path), RecipeError).root
     variants = {name: Variant(name, tuple(overrides)) for name, overrides in document.items()}
-    alike = {variant.file_name: name for name, variant in variants.items()}
-    if hidden := sorted(set(variants) - set(alike.values())):
-        twin = alike[variants[hidden[0]].file_name]
+    by_file_name = {variant.file_name: name for name, variant in variants.items()}
+    if hidden := sorted(set(variants) - set(by_file_name.values())):
+        twin = by_file_name[variants[hidden[0]].file_name]
         raise RecipeError(f"{path}: {hidden[0]!r} and {twin!r} would share their files: rename one of them")
     return variants
 
 
 def choose(names: Sequence[str], known: Mapping[str, Variant]) -> list[Variant]:
-    """The variants of these names, in their order, each once.
+    """Select variants by name, in the given order, without duplicates.
 
     Raises:
-        RecipeError: one is not known; the message tells which are.
+        RecipeError: a name is unknown; the message lists the known ones.
     """
     for name in names:
         if name not in known:
@@ -75,10 +76,10 @@ def choose(names: Sequence[str], known: Mapping[str, Variant]) -> list[Variant]:
 
 
 def varied_recipe(recipe: str | Path, variant: Variant, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe as a variant changes it, and then `overrides` do.
+    """Load a recipe with the overrides of a variant and then further `overrides`.
 
     Raises:
-        RecipeError: no such recipe, or it does not go with the variant or the overrides; one line.
+        RecipeError: the recipe does not exist, or does not fit the variant or the overrides; one line.
     """
     base = load_recipe(recipe)
     changes = [*_objective_anew(base, variant), *variant.overrides, *overrides]
@@ -89,7 +90,7 @@ def varied_recipe(recipe: str | Path, variant: Variant, overrides: Sequence[str]
 
 
 def _objective_anew(base: Recipe, variant: Variant) -> list[str]:
-    """Where a variant has an objective of another kind, what the recipe says of its own does not apply."""
+    """Drop the recipe's objective settings if the variant sets another kind of objective."""
     kinds = [kind for key, _, kind in (text.partition("=") for text in variant.overrides) if key == _KIND]
     before = base.model_dump().get("objective", {}).get("kind")
     return [f"objective={{kind: {kinds[-1]}}}"] if kinds and kinds[-1] != before else []

@@ -1,1 +1,1 @@
-"""Recipes, and the loop that trains from them."""
+"""Recipes and the training loop."""

@@ -77,7 +77,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
 
 
 def _trainable(network: Air2D, settings: EstimatorSettings) -> NetworkTrainable:
-    """The model, beside it where there is one the baseline, which has a learning rate of its own."""
+    """Build the trainable network, with the estimator's baseline, if any, in a separate parameter group."""
     estimator = settings.estimator(network)
     module: nn.Module = network
     groups = [ParameterGroup(list(network.parameters()))]

@@ -73,7 +73,6 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
             kind="air3d",
             settings=recipe.model.model_dump(mode="json"),
             recipe=recipe.model_dump(mode="json"),
-            asset_pack_sha256=network.space.family.packs_hash,
             metrics={**metrics, **warned},
             familiarity=detector,
         )
@@ -156,7 +155,7 @@ class SceneEvaluator:
         inferred = SceneLatents.cat([reading.scenes for reading in readings])
         log_likelihood = torch.cat([reading.log_likelihood for reading in readings])
         metrics = {
-            **self.compare(inferred).flat(),
+            **self.scene_metrics(inferred).flat(),
             "log_likelihood": float(log_likelihood.mean()),
         }
         return Evaluation(metrics, {"reconstruction": self._comparison(readings[0])})
@@ -168,7 +167,7 @@ class SceneEvaluator:
         warnings = detector.warnings(parsed)
         return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}
 
-    def compare(self, inferred: SceneLatents) -> SceneMetrics:
+    def scene_metrics(self, inferred: SceneLatents) -> SceneMetrics:
         """Compare inferred with true scenes."""
         family = self.network.space.family
         return evaluate_scenes(

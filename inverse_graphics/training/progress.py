@@ -67,7 +67,7 @@ class PlainDisplay:
 
     def evaluated(self, row: Row) -> None:
         """Print one line: step, seconds of training, held-out metrics, images per second, time left."""
-        self.message(describe_row(row, self._steps))
+        self.message(format_row(row, self._steps))
 
     def message(self, text: str) -> None:
         """Print one line."""
@@ -112,10 +112,10 @@ class LiveDisplay:
         """Print one line above the bar, and show the metrics of the evaluation in the bar."""
         self._held_out = row["held_out"]
         self._move(row["step"], row["train"], row["images_per_second"])
-        self.message(describe_row(row, self._steps))
+        self.message(format_row(row, self._steps))
 
     def _move(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
-        figures = f"{describe({**self._held_out, **metrics})}  {images_per_second:.0f} images/s"
+        figures = f"{format_metrics({**self._held_out, **metrics})}  {images_per_second:.0f} images/s"
         self._bar.update(self._task, completed=step, figures=figures)
 
     def message(self, text: str) -> None:
@@ -123,18 +123,19 @@ class LiveDisplay:
         self._bar.console.print(text, markup=False, highlight=False)
 
 
-def describe(metrics: Mapping[str, float]) -> str:
+def format_metrics(metrics: Mapping[str, float]) -> str:
     """Format the metrics in `SHOWN`, or the first three if there are none of these."""
     names = [name for name in SHOWN if name in metrics] or list(metrics)[:3]
     return "  ".join(f"{name.replace('_', ' ')} {_number(name, metrics[name])}" for name in names)
 
 
-def describe_row(row: Row, steps: int) -> str:
+def format_row(row: Row, steps: int) -> str:
     """Format an evaluation as one line."""
     rate = row["step"] / max(row["seconds"], 1e-9)
     left = (steps - row["step"]) / rate
+    held_out = format_metrics(row["held_out"])
     return (
-        f"step {row['step']:,} of {steps:,}  {row['seconds']:.1f} s  held-out: {describe(row['held_out'])}  "
+        f"step {row['step']:,} of {steps:,}  {row['seconds']:.1f} s  held-out: {held_out}  "
         f"{row['images_per_second']:.0f} images/s  {left:.0f} s left"
     )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, Union, get_args
 
@@ -14,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from inverse_graphics.data.sources import MultiMnistData, MultiObjectData
 from inverse_graphics.errors import RecipeError
-from inverse_graphics.io.documents import parse_yaml, read_document, validated
+from inverse_graphics.families.quantities import with_packs_beside
+from inverse_graphics.io.documents import (
+    find_document,
+    parse_yaml,
+    read_document,
+    shipped_documents,
+    validated,
+)
 from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.adaptive.sequence_network import AdaptiveSettings
 from inverse_graphics.models.adaptive.settings import AdaptiveObjectiveSettings
@@ -49,6 +54,7 @@ RENAMED_KEYS = {
     "objective.remembered": "objective.replay_ratio",
     "objective.memory": "objective.replay_capacity",
     "objective.robust": "objective.uniform_mixture_weight",
+    "objective.defence": "objective.defensive_mixture_weight",
     "objective.leeway_nats": "objective.misfit_scale_nats",
 }
 """Keys of recipes of version 0.1, which are still read, and their present names."""
@@ -78,7 +84,7 @@ else:
         Union[tuple(Annotated[settings, Tag(kind)] for kind, settings in ESTIMATORS.items())],  # noqa: UP007
         Discriminator(_estimator_kind),
     ]
-    """Any estimator's settings; the exact one's where no kind is named."""
+    """Settings of any estimator; `kind` is "exact" by default."""
 
 
 class EvaluationSettings(BaseModel):
@@ -105,7 +111,7 @@ class Recipe(BaseModel):
     """
 
     model_type: ClassVar[str]
-    """What it trains, as `model.kind` names it."""
+    """The model type that it trains, a value of `model.kind`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -267,27 +273,20 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         RecipeError: No such recipe, or it or an override is not valid; one line.
     """
     name = str(name_or_path)
-    shipped = shipped_recipes()
-    if name in shipped:
-        with resources.as_file(shipped[name]) as path:
-            document = read_document(path, RecipeError)
-    elif Path(name).suffix in {".yaml", ".yml", ".json"} or Path(name).exists():
-        document = read_document(name, RecipeError)
-    else:
-        near = get_close_matches(name, shipped, n=3)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        known = ", ".join(sorted(shipped)) or "none"
-        raise RecipeError(f"no recipe {name!r}: {hint}known recipes: {known}; or give a .yaml file")
+    path = find_document(name, "recipe", shipped_recipes(), RecipeError)
+    document = read_document(path, RecipeError)
     if not isinstance(document, dict):
         raise RecipeError(f"{name} is not a recipe: expected a mapping with name, steps, data, model, …")
+    model = document.get("model")
+    if isinstance(model, dict) and "family" in model:
+        document["model"] = {**model, "family": with_packs_beside(model["family"], path.parent)}
     changed = with_overrides(document, overrides)
     return validated(recipe_class(changed, name), changed, name, RecipeError)
 
 
-def shipped_recipes() -> dict[str, Traversable]:
-    """List the recipes that ship with the package, by name."""
-    folder = resources.files("inverse_graphics.recipes")
-    return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
+def shipped_recipes() -> dict[str, Path]:
+    """List the recipes that ship with the package: their files by name."""
+    return shipped_documents("recipes")
 
 
 def with_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -18,14 +18,16 @@ import torch
 from rich.console import Console
 
 from inverse_graphics.devices import resolve_device
-from inverse_graphics.errors import TrainingError, require_extras
+from inverse_graphics.errors import RecipeError, TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
+from inverse_graphics.packs.pack import Pack
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
 from inverse_graphics.training.precision import resolve_precision
 from inverse_graphics.training.progress import Display, RunLog, display_for
 from inverse_graphics.training.recipe import (
     RESUMABLE,
+    Air3DRecipe,
     Recipe,
     differences,
     load_recipe,
@@ -50,7 +52,7 @@ class TrainingResult:
         folder: The run's folder.
         step: Steps done.
         seconds: Seconds of training, evaluations not counted.
-        finished: False if it was asked to stop before the last step.
+        finished: False if it was interrupted before the last step.
         history: One row per evaluation: step, seconds, and figures of training and on held-out data.
         weights: The model's folder, which `load_model` and `load_parser` take; None unless finished.
     """
@@ -74,6 +76,7 @@ def train(
     overrides: Sequence[str] = (),
     *,
     device: str | None = None,
+    packs: Sequence[Pack] = (),
     resume: bool = False,
     how_to_resume: str | None = None,
 ) -> TrainingResult:
@@ -87,6 +90,8 @@ def train(
         overrides: Settings of a named recipe or a file that are changed, such as "steps=500" or
             "optimiser.learning_rate=5e-4".
         device: "cpu", "cuda" or "cuda:N"; the recipe's if not given.
+        packs: Asset packs of your own for a 3D recipe; if its family names none of their objects, all of them
+            take the place of its kinds.
         resume: Continue from the latest checkpoint in the folder.
         how_to_resume: The command that continues a run, for the message of one that was stopped.
 
@@ -99,15 +104,26 @@ def train(
         DataError: Data is missing and cannot be fetched.
         TrainingError: The folder already holds a run, or none to resume, or another recipe's; or the training
             diverged.
-        MissingExtraError: What training needs beyond inference is not installed.
-        StorageError: Something could not be written; the latest checkpoint stands.
+        MissingExtraError: The packages for training are not installed.
+        StorageError: A file could not be written; the latest checkpoint is unchanged.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
+    if packs:
+        recipe = _with_packs(recipe, packs)
     if device is not None:
         recipe = recipe.model_copy(update={"device": device})
     folder = run_folder(recipe) if out is None else Path(out)
     return run(recipe, folder, resume=resume, how_to_resume=how_to_resume)
+
+
+def _with_packs(recipe: Recipe, packs: Sequence[Pack]) -> Recipe:
+    if not isinstance(recipe, Air3DRecipe):
+        raise RecipeError(
+            f"recipe {recipe.name} trains no 3D model: expected one with model.family for --pack"
+        )
+    family = recipe.model.family.with_packs(packs)
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"family": family})})
 
 
 def run(
@@ -132,11 +148,11 @@ def run(
         how_to_resume: the command that continues a run, for the message of one that was stopped.
 
     Raises:
-        DeviceError: this machine has no device as the recipe names it.
-        MissingExtraError: what training needs beyond inference is not installed.
+        DeviceError: this machine does not have the recipe's device.
+        MissingExtraError: the packages for training are not installed.
         TrainingError: the folder already holds a run, or holds none to resume, or one of another recipe or
             with damaged checkpoints; or the training diverged.
-        StorageError: something could not be written; the latest checkpoint stands.
+        StorageError: a file could not be written; the latest checkpoint is unchanged.
 
     """
     require_extras("training", "train")

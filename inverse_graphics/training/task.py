@@ -21,7 +21,7 @@ Metrics = Mapping[str, float]
 
 
 class ParameterGroup(NamedTuple):
-    """Parameters that share a learning rate: `rate` times the recipe's."""
+    """Parameters with a common learning rate, `rate` times the recipe's."""
 
     parameters: list[nn.Parameter]
     rate: float = 1.0
@@ -58,9 +58,9 @@ class NetworkTrainable:
     """A `Trainable`.
 
     Attributes:
-        module: the network, beside what the objective trains or stores.
-        groups: of its parameters.
-        loss: of the objective.
+        module: the network, and any state of the objective.
+        groups: groups of its parameters.
+        loss: computes the loss of the objective.
     """
 
     module: nn.Module
@@ -114,11 +114,11 @@ TASKS: Registry[Callable[[Any], Task]] = Registry(
 
 
 def build_task(recipe: Recipe) -> Task:
-    """The task of any recipe.
+    """Build the task of any recipe.
 
     Raises:
         DataError: data is missing and cannot be fetched.
         RecipeError: the data has more classes than the network.
-        AssetError, EngineError, SceneError: what the recipe's scenes need is missing here, or does not fit.
+        AssetError, EngineError, SceneError: a requirement of the recipe's scenes is missing or not valid.
     """
     return TASKS[recipe.model_type](recipe)

@@ -1,1 +1,1 @@
-"""Pictures, pages and tables of what was inferred, for people."""
+"""Images, HTML pages and tables of inferred scenes."""

@@ -1,4 +1,4 @@
-"""What a person wants to know of an object in a pack."""
+"""Properties of the objects in an asset pack, for display."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from inverse_graphics.packs.symmetry import Symmetry
 
 @dataclass(frozen=True)
 class AssetFacts:
-    """One object.
+    """Properties of one object.
 
     Attributes:
+        asset: its name, pack/object.
+        pack: name of the pack.
+        pack_version: version of the pack.
+        licence: licence of the pack.
+        vertices: number of vertices.
+        faces: number of triangles.
         size_m: extent along x, y and z, metres.
-        surface: how it is coloured.
+        surface: a description of its texture or colours.
+        symmetry: a description of its rotational symmetry.
     """
 
     asset: str
@@ -30,19 +37,19 @@ class AssetFacts:
 
 
 def facts_of_pack(pack: Pack) -> list[AssetFacts]:
-    """Facts of each object, in the manifest's order.
+    """List the properties of each object in a pack, in the manifest's order.
 
     Raises:
-        AssetError: a mesh or a symmetry cannot be used.
+        AssetError: a mesh or a symmetry is not valid.
     """
     return [facts_of_asset(pack, asset) for asset in pack.asset_names]
 
 
 def facts_of_asset(pack: Pack, asset: str) -> AssetFacts:
-    """Read an object's mesh and tell what it is.
+    """Read an object's mesh and list its properties.
 
     Raises:
-        AssetError: no such object, or its mesh or symmetry cannot be used.
+        AssetError: no such object, or its mesh or symmetry is not valid.
     """
     mesh = pack.mesh(asset)
     low, high = mesh.vertices.min(axis=0).tolist(), mesh.vertices.max(axis=0).tolist()
@@ -70,7 +77,7 @@ def _surface(mesh: Mesh) -> str:
 def _symmetry(symmetry: Symmetry) -> str:
     if symmetry.spherical:
         return "any rotation"
-    parts = ["any turn about an axis"] if symmetry.axis is not None else []
+    parts = ["any rotation about an axis"] if symmetry.axis is not None else []
     if len(symmetry.discrete) > 1:
         parts.append(f"{len(symmetry.discrete)} rotations")
     return ", ".join(parts) or "none"

@@ -1,4 +1,4 @@
-"""The demonstration: images that no network has seen are inferred, scenes are drawn, and a page tells it."""
+"""The demonstration: inference on held-out images, rendering of example scenes, and an HTML page of both."""
 
 from __future__ import annotations
 
@@ -23,30 +23,35 @@ from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sh
 
 SCENES = ("breakfast", "primitives", "row", "crowded")
 UNKNOWN_SCENE = "primitives"
-"""One of no object that the networks know, to be warned about."""
+"""A scene without objects of the models' training data, for which they should give a warning."""
 SIZE = (320, 240)
 SHEET = "index.html"
 SPACE_MODEL, DIGIT_MODEL = "table_top", "multi_mnist"
 ENLARGED = 4
-"""Images of scenes have so many times the rows and columns that the network sees."""
+"""Factor by which displayed images of scenes are larger than the network's input."""
 
 SPACE_TEXT = (
-    "Found by the network table_top: which things stand there, where, how they are turned, and from where "
-    "they were seen. It learnt from other scenes of the same family, drawn afresh by the renderer. Outlines "
-    "and reconstruction are drawn from its answer. The last image shows things that it does not know."
+    "Inferred by the model table_top: the objects' kinds, positions and orientations, and the camera's pose. "
+    "It was trained on other rendered scenes of the same family. Outlines and reconstructions are rendered "
+    "from the inferred scene. The last image shows objects that were not in the training data."
 )
 DIGIT_TEXT = (
-    "Found by the network multi_mnist, which was trained without labels: it attends to one object after "
-    "another and stops when nothing is left to explain. The digits are from MNIST's test set and were never "
-    "learnt from; the last image is none of digits."
+    "Inferred by the model multi_mnist, trained without labels: it attends to one object after another and "
+    "stops when no further object is probable. The digits are from MNIST's test set; the last image does not "
+    "show digits."
 )
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What was drawn, and what was inferred of images; seconds: what it took.
+    """Rendered scenes and inference results.
 
-    The last image of each gallery is one of the scenes, for which no network was made: it has no true count.
+    The last image of each gallery is an out-of-distribution one, without a true count.
+
+    Attributes:
+        galleries: one per model.
+        scenes: rendered example scenes by name.
+        seconds: total run time.
     """
 
     galleries: tuple[Gallery, ...]
@@ -55,27 +60,31 @@ class Demonstration:
 
     @property
     def inferred(self) -> tuple[InferredImage, ...]:
-        """All images, in the order in which the page shows them."""
+        """All images, in the order of the page."""
         return tuple(one for gallery in self.galleries for one in gallery.inferred)
 
 
 def demonstrate(count: int, seed: int) -> Demonstration:
-    """Draw the example scenes, and infer `count` images of things and of digits that `seed` chooses; offline.
+    """Render the example scenes, and infer `count` images of tables and of digits; needs no network access.
+
+    Args:
+        count: images per model.
+        seed: seed of the images.
 
     Raises:
-        InverseGraphicsError: something of this installation is broken.
+        InverseGraphicsError: this installation is broken.
     """
     start = perf_counter()
     scenes = {name: render_scene(name, size=SIZE) for name in SCENES}
     unknown = scenes[UNKNOWN_SCENE].image
     galleries = (
-        Gallery("Image to scene: things on a table", SPACE_TEXT, _things(count, seed, unknown)),
+        Gallery("Image to scene: objects on a table", SPACE_TEXT, _tables(count, seed, unknown)),
         Gallery("Image to scene: digits", DIGIT_TEXT, _digits(count, seed, unknown)),
     )
     return Demonstration(galleries, scenes, perf_counter() - start)
 
 
-def _things(count: int, seed: int, unknown: NDArray[np.float32]) -> list[InferredImage]:
+def _tables(count: int, seed: int, unknown: NDArray[np.float32]) -> list[InferredImage]:
     parser = load_parser(SPACE_MODEL)
     known = InDistributionScenes.from_document(parser.document)
     batch, library = known.sample(count, seed), known.family.library
@@ -101,10 +110,10 @@ def _digits(count: int, seed: int, unknown: NDArray[np.float32]) -> list[Inferre
 
 
 def write_demonstration(shown: Demonstration, folder: Path) -> Path:
-    """Write the page, and beside it every picture as a file of its own; returns the page.
+    """Write the page and every image as a separate file; returns the page's path.
 
     Raises:
-        StorageError: something cannot be written.
+        StorageError: a file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

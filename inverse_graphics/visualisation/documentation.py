@@ -1,6 +1,7 @@
-"""The pictures of docs/rendering.md, drawn by the library itself: `draw_pictures(Path("docs"))`.
+"""Figures of the documentation.
 
-The picture of docs/engines.md: `draw_engines(Path("docs/rendering/engines.png"))`.
+docs/how/rendering.md: `draw_rendering_figures(Path("docs/rendering"))`. docs/how/engines.md:
+`draw_engines(Path("docs/rendering/engines.png"))`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ CHECKS = (0.82, 0.92)
 SIDE = 32
 
 
-def draw_pictures(folder: Path) -> None:
+def draw_rendering_figures(folder: Path) -> None:
     """Write layers.png and gradient.png into a folder.
 
     Raises:
@@ -46,7 +47,7 @@ def draw_pictures(folder: Path) -> None:
 
 
 def layers_and_prefixes(side: int = 120) -> tuple[list[Floats], list[Floats]]:
-    """Draw each object of a shipped scene alone, on checks where it is clear, and the scene's prefixes."""
+    """Render each object of a shipped scene alone, over a checkerboard, and the scene's prefixes."""
     scene = load_scene("breakfast")
     camera = scene.camera.resized(round(side * scene.camera.width_px / scene.camera.height_px), side)
     scene = scene.model_copy(update={"camera": camera})
@@ -63,7 +64,7 @@ def layers_and_prefixes(side: int = 120) -> tuple[list[Floats], list[Floats]]:
 
 
 def strip(file: Path, alone: Sequence[Floats], prefixes: Sequence[Floats]) -> None:
-    """Draw layers above, and below them the pictures of the scene's first 0, 1, … objects."""
+    """Draw the layers in one row, and below them the composites of the first 0, 1, … objects."""
     from matplotlib.figure import Figure
 
     height, width = prefixes[0].shape[:2]
@@ -80,7 +81,7 @@ def strip(file: Path, alone: Sequence[Floats], prefixes: Sequence[Floats]) -> No
 
 
 def gradient_map(file: Path) -> None:
-    """Draw a mug of 32 × 32 pixels, its alpha, and what a step to the right does to each pixel."""
+    """Draw a mug of 32 × 32 pixels, its alpha, and each pixel's derivative by the mug's position."""
     from matplotlib.figure import Figure
 
     image, alpha, slope, difference = mug_and_slopes()
@@ -90,8 +91,8 @@ def gradient_map(file: Path) -> None:
     _show(panels[1], np.repeat(alpha[..., None], 3, axis=2), "alpha")
     largest = float(np.abs(difference).max())
     for panel, values, title in (
-        (panels[2], slope, "gradient: brightness a pixel to the right"),
-        (panels[3], difference, "finite difference, 64 samples a pixel"),
+        (panels[2], slope, "gradient: brightness per pixel to the right"),
+        (panels[3], difference, "finite difference, 64 samples per pixel"),
     ):
         panel.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
         panel.set_title(title, fontsize=8)
@@ -101,10 +102,11 @@ def gradient_map(file: Path) -> None:
 
 
 def mug_and_slopes(side: int = SIDE) -> tuple[Floats, Floats, Floats, Floats]:
-    """Draw a mug and differentiate each pixel's brightness by the mug's place, per pixel to the right.
+    """Render a mug and differentiate each pixel's brightness with respect to the mug's position.
 
     Returns:
-        image (side, side, 3), alpha, gradient and central difference of ± ½ pixel, each (side, side).
+        image (side, side, 3), alpha, gradient and central difference of ± ½ pixel, each (side, side);
+        derivatives are per pixel to the right.
     """
     scene = load_scene("single_mug")
     camera = scene.camera.resized(round(side * scene.camera.width_px / scene.camera.height_px), side)
@@ -122,7 +124,7 @@ def mug_and_slopes(side: int = SIDE) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _slope(batch: SceneBatch, scene: Scene, step: Tensor) -> Floats:
-    """Derivatives of all pixels along one direction, by a scene for each pixel."""
+    """Differentiate each pixel along one direction, by one scene per pixel: (H, W)."""
     height, width = batch.camera.height, batch.camera.width
     many = SceneBatch.from_scenes([scene] * width, load_library(item.asset for item in scene.objects))
     rows = []
@@ -183,10 +185,14 @@ SIDES = (256, 48)
 
 
 def draw_engines(file: Path, engines: Sequence[str] | None = None) -> None:
-    """Draw one scene by each engine, or by all that work here: large, and below small, its pixels seen.
+    """Render one scene with each engine at two resolutions, and write them as one figure.
+
+    Args:
+        file: PNG to write.
+        engines: names of engines; default all that are available here.
 
     Raises:
-        EngineError: an engine that is unknown or does not work here.
+        EngineError: an engine is unknown or not available here.
         StorageError: the file cannot be written.
     """
     from matplotlib.figure import Figure
@@ -196,13 +202,13 @@ def draw_engines(file: Path, engines: Sequence[str] | None = None) -> None:
     panels = figure.subplots(len(SIDES), len(names), squeeze=False)
     for row, side in zip(panels, SIDES, strict=True):
         for panel, name in zip(row, names, strict=True):
-            panel.imshow(pictured(name, side), interpolation="nearest")
+            panel.imshow(render_square(name, side), interpolation="nearest")
             panel.set_title(f"{name}, {side} × {side}", fontsize=9)
             panel.axis("off")
     with atomic_write(file) as opened:
         figure.savefig(opened, format="png", dpi=90)
 
 
-def pictured(engine: str, side: int) -> NDArray[np.float32]:
-    """The scene as an engine draws it, (side, side, 3)."""
+def render_square(engine: str, side: int) -> NDArray[np.float32]:
+    """Render the scene with an engine: (side, side, 3)."""
     return render_scene(SCENE, engine, size=(side, side)).image

@@ -1,7 +1,4 @@
-"""A page for people: what was generated and what was inferred, in one file that needs no other.
-
-One image and what was inferred of it, as a card of a page.
-"""
+"""A self-contained HTML page of inferred images and rendered scenes."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from inverse_graphics.inference.parse import Box, Parse, ParsedObject
 from inverse_graphics.io.files import atomic_write
 from inverse_graphics.io.images import mask_colour
 from inverse_graphics.rendering.rendered_scene import RenderedScene
-from inverse_graphics.visualisation.scene_picture import draw_scene
+from inverse_graphics.visualisation.scene_outlines import draw_scene
 from inverse_graphics.visualisation.svg import (
     count_chart,
     depth_colours,
@@ -26,20 +23,21 @@ from inverse_graphics.visualisation.svg import (
     figure,
     object_caption,
     outline_marks,
-    picture,
     short_name,
     step_colour,
+    svg_image,
 )
 
 
 @dataclass(frozen=True)
 class InferredImage:
-    """An image and what was seen in it.
+    """An image and the inferred objects.
 
     Attributes:
-        image: (H, W, 3) in [0, 1], as it was given to the parser.
-        true_count: what was to be seen, or None.
-        true_identities: likewise, in any order, None where objects have no names.
+        image: (H, W, 3) in [0, 1], the parser's input.
+        parse: the inferred objects.
+        true_count: number of objects, None if unknown.
+        true_identities: kinds of the objects, in any order; None if unknown or for 2D models.
     """
 
     image: NDArray[np.float32]
@@ -49,29 +47,29 @@ class InferredImage:
 
     @property
     def right(self) -> bool | None:
-        """Whether as many objects were found as there are, and the right ones; None if that is not known."""
+        """Whether count and kinds are correct; None if the truth is unknown."""
         if self.true_count is None or self.true_identities is None:
             return None if self.true_count is None else self.parse.count == self.true_count
         return sorted(self.true_identities) == sorted(found.identity or "" for found in self.parse.objects)
 
     @property
     def truth(self) -> str:
-        """What was to be seen, in words."""
+        """The true count or kinds, as text."""
         if not self.true_identities:
             return str(self.true_count)
         return ", ".join(short_name(identity) for identity in self.true_identities)
 
 
 def parse_card(inferred: InferredImage) -> str:
-    """HTML: the image with what was found, the reconstruction, how it came about, and how sure that is."""
+    """HTML of an image with overlay, its reconstruction after each step, and count probabilities."""
     parse, image = inferred.parse, inferred.image
     if parse.scene is None:
         boxes = {step: found.box_px for step, found in enumerate(parse.objects)}
-        seen, again = picture(image, boxes), picture(parse.reconstruction)
+        seen, again = svg_image(image, boxes), svg_image(parse.reconstruction)
     else:
         drawn = draw_scene(parse.scene, image.shape[1], image.shape[0])
         outlines = outline_marks(drawn.outlines, parse.objects, image.shape[:2])
-        seen, again = picture(image, marks=outlines), picture(drawn.picture, smooth=True)
+        seen, again = svg_image(image, marks=outlines), svg_image(drawn.image, smooth=True)
     return (
         f'<div class="card parse{"" if parse.scene is None else " space"}">'
         + figure(seen, f"input: {escape(parse.image)}")
@@ -83,12 +81,12 @@ def parse_card(inferred: InferredImage) -> str:
 
 
 def _steps(inferred: InferredImage) -> Iterator[str]:
-    """What the network had drawn before and after each step, at its own resolution."""
+    """HTML of the reconstruction before and after each step, at the network's resolution."""
     parse = inferred.parse
-    yield figure(picture(parse.prefixes[0]), "before step 1")
+    yield figure(svg_image(parse.prefixes[0]), "before step 1")
     for step, found in enumerate(parse.objects):
         window = _at_model_size(found.window_px or found.box_px, inferred)
-        drawn = picture(parse.prefixes[step + 1], {step: window})
+        drawn = svg_image(parse.prefixes[step + 1], {step: window})
         yield figure(drawn, f"{_badge(step)} after step {step + 1}")
 
 
@@ -99,17 +97,17 @@ def _badge(step: int) -> str:
 def _verdict(inferred: InferredImage) -> str:
     parse = inferred.parse
     objects = "object" if parse.count == 1 else "objects"
-    judged = {None: "", True: "right", False: "wrong"}[inferred.right]
+    verdict = {None: "", True: "right", False: "wrong"}[inferred.right]
     beside = {None: "", True: ", right", False: f", truly {escape(inferred.truth)}"}[inferred.right]
     warning = f'<div class="warning">{escape(parse.warning)}</div>' if parse.warning else ""
     return (
-        f'<div class="verdict">{parse.count} {objects}<span class="{judged}">{beside}</span></div>'
+        f'<div class="verdict">{parse.count} {objects}<span class="{verdict}">{beside}</span></div>'
         f'<div class="facts">log-likelihood {parse.log_likelihood:,.0f} nats</div>{warning}'
     )
 
 
 def _fact(step: int, found: ParsedObject) -> str:
-    """An object's name, how certain that is, and where it stands; nothing where objects have no names."""
+    """HTML of an object's name, probability and position; empty for 2D models."""
     if found.identity is None or found.position_m is None:
         return ""
     place = ", ".join(str(round(100 * axis)) for axis in found.position_m).replace("-", "−")
@@ -117,7 +115,7 @@ def _fact(step: int, found: ParsedObject) -> str:
 
 
 def _at_model_size(box: Box, inferred: InferredImage) -> Box:
-    """Move a box from an image to the canvas: fitted into it whole in 2D, covering it in 3D, centred."""
+    """Map a box from the image to the network's input: letterboxed in 2D, centre-cropped in 3D."""
     (rows, columns), image = inferred.parse.observation.shape[:2], inferred.image.shape
     fit = min if inferred.parse.scene is None else max
     scale = fit(rows / image[0], columns / image[1])
@@ -127,10 +125,12 @@ def _at_model_size(box: Box, inferred: InferredImage) -> Box:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images that one model has parsed.
+    """Images parsed by one model.
 
     Attributes:
-        text: what people should know of them.
+        title: heading of the section.
+        text: introductory text.
+        inferred: the images.
     """
 
     title: str
@@ -145,7 +145,7 @@ def write_sheet(
     scenes: Mapping[str, RenderedScene],
     footer: str = "",
 ) -> None:
-    """Write the page as one HTML file, pictures within it.
+    """Write the page as one HTML file with embedded images.
 
     Raises:
         StorageError: the file cannot be written.
@@ -163,8 +163,8 @@ def _page(title: str, galleries: Sequence[Gallery], scenes: Mapping[str, Rendere
     if scenes:
         cards = "".join(_scene_card(name, scene) for name, scene in scenes.items())
         body.append(
-            "<h2>Scene to image</h2><p>Drawn by the embedded engine: the picture, the depth from the camera, "
-            f'and which object is seen in each pixel.</p><div class="scenes">{cards}</div>'
+            "<h2>Scene to image</h2><p>Rendered by the embedded engine: image, depth along the camera axis, "
+            f'and instance mask.</p><div class="scenes">{cards}</div>'
         )
     body.append(f"<footer>{escape(footer)}</footer>" if footer else "")
     return (
@@ -178,9 +178,9 @@ def _scene_card(name: str, scene: RenderedScene) -> str:
     near, far = depth_range(scene.depth)
     coloured = np.array([mask_colour(index) for index in range(256)], np.float32)[scene.mask] / 255
     figures = (
-        figure(picture(scene.image, smooth=True), "picture")
-        + figure(picture(depth_colours(scene.depth), smooth=True), f"depth, {near:.2f} to {far:.2f} m")
-        + figure(picture(coloured, smooth=True), "objects")
+        figure(svg_image(scene.image, smooth=True), "image")
+        + figure(svg_image(depth_colours(scene.depth), smooth=True), f"depth, {near:.2f} to {far:.2f} m")
+        + figure(svg_image(coloured, smooth=True), "objects")
     )
     legend = "".join(
         f'<span class="key"><i style="background:rgb{mask_colour(index)}"></i>'

@@ -1,4 +1,4 @@
-"""Parses as a table of one line each, which grows as they come."""
+"""Parses as lines of a text table, printed as they are computed."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from inverse_graphics.inference.parse import Parse, ParsedObject
 from inverse_graphics.visualisation.svg import share
 
 LONGEST_NAME = 48
-OBJECTS = "objects: x, y, width, height in pixels; place in metres"
+OBJECTS = "objects: x, y, width, height in pixels; position in metres"
 
 
 class ParseLines:
-    """Lines whose columns stand below each other.
+    """Formats parses as aligned lines.
 
     Args:
-        names: of all images that will come.
+        names: names of all images, which determine the column width.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._width = min(max((5, *map(len, names))), LONGEST_NAME)
 
     def header(self) -> str:
-        """The columns' names."""
+        """The line of column names."""
         name = f"{'image':{self._width}}"
         return f"{name}  count  probability  log-likelihood  {OBJECTS}"
 
     def line(self, parse: Parse) -> str:
-        """One image: its count, how certain that is, how well it is explained, and its objects."""
+        """One image: count, its probability, log-likelihood, and objects."""
         name = _shortened(parse.image, self._width)
         objects = "  ".join(map(_object, parse.objects))
         warning = f"  ! {parse.warning}" if parse.warning else ""
@@ -39,17 +39,17 @@ class ParseLines:
 
 
 class SearchLines:
-    """The same of scenes that were searched, which have no probabilities."""
+    """Formats search results as aligned lines; they have no count probabilities."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._width = min(max((5, *map(len, names))), LONGEST_NAME)
 
     def header(self) -> str:
-        """The columns' names."""
+        """The line of column names."""
         return f"{'image':{self._width}}  count  log-likelihood  seconds  {OBJECTS}"
 
     def line(self, parse: Parse, seconds: float) -> str:
-        """One image: its count, how well it is explained, how long that took, and its objects."""
+        """One image: count, log-likelihood, search time, and objects."""
         objects = "  ".join(map(_object, parse.objects))
         name = f"{_shortened(parse.image, self._width):{self._width}}"
         explained = f"{parse.log_likelihood:>14,.1f}"
@@ -67,6 +67,6 @@ def _object(found: ParsedObject) -> str:
 
 
 def _shortened(name: str, width: int) -> str:
-    """Cut the front of a name, since names of files differ at their end."""
+    """Truncate a name at its start, since file names differ at their end."""
     name = "".join(character if character.isprintable() else "?" for character in name)
     return name if len(name) <= width else "..." + name[3 - width :]

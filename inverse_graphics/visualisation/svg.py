@@ -1,13 +1,4 @@
-"""Pictures within a page, as SVG.
-
-Outlines and names of objects as SVG.
-
-The probability of each count as a little bar chart in SVG.
-
-Colours that carry meaning: which step of the inference, and how far away.
-
-What an object is called, for people.
-"""
+"""SVG and HTML elements: images with boxes or outlines, bar charts of count probabilities, colour maps."""
 
 from __future__ import annotations
 
@@ -22,14 +13,14 @@ from PIL import Image
 
 from inverse_graphics.inference.parse import Box, ParsedObject
 from inverse_graphics.io.images import to_bytes
-from inverse_graphics.visualisation.scene_picture import Polyline
+from inverse_graphics.visualisation.scene_outlines import Polyline
 
 WIDTH, HEIGHT = 190.0, 58.0
 ABOVE, BELOW = 14.0, 20.0
 
 
 def count_chart(probabilities: Sequence[float], chosen: int) -> str:
-    """Draw one bar for each count, from 0, with its probability above it; the chosen one stands out."""
+    """Draw a bar chart of the probabilities of counts 0, 1, …, with the chosen count highlighted."""
     pitch = WIDTH / len(probabilities)
     bars = "".join(_bar(count, value, pitch, count == chosen) for count, value in enumerate(probabilities))
     floor = ABOVE + HEIGHT + 0.5
@@ -41,7 +32,7 @@ def count_chart(probabilities: Sequence[float], chosen: int) -> str:
 
 
 def share(probability: float) -> str:
-    """A probability as people read it: 97.0%, and never 100% for what is less than that."""
+    """Format a probability in per cent, such as 97.0%; values below 1 are never shown as 100%."""
     if 0 < probability < 0.001:
         return "<0.1%"
     if 0.999 < probability < 1:
@@ -63,7 +54,7 @@ def _bar(count: int, probability: float, pitch: float, chosen: bool) -> str:
 
 
 STEP_COLOURS = ("#ff8a1f", "#2fc0f2", "#8fdc3c", "#ff5fa2", "#ffd83d", "#b48cff")
-"""Colours of the first, second, … step: bright on dark and on light pictures alike."""
+"""Colours of the first, second, … step, visible on dark and on light images."""
 
 _VIRIDIS = np.array(
     [
@@ -77,12 +68,12 @@ NOTHING = 0.13
 
 
 def step_colour(step: int) -> str:
-    """The colour of step number `step`, 0 being the first, as #rrggbb."""
+    """The colour of step number `step`, from 0, as #rrggbb."""
     return STEP_COLOURS[step % len(STEP_COLOURS)]
 
 
 def depth_colours(depth: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(H, W) metres as (H, W, 3) in [0, 1]: near is bright, far is dark, infinite is grey."""
+    """Map depth (H, W) in metres to colours (H, W, 3) in [0, 1]: near bright, far dark, infinite grey."""
     seen = np.isfinite(depth)
     near, far = depth_range(depth)
     share = np.where(seen, (np.where(seen, depth, near) - near) / max(far - near, 1e-9), 0.0)
@@ -92,20 +83,27 @@ def depth_colours(depth: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def depth_range(depth: NDArray[np.floating]) -> tuple[float, float]:
-    """The nearest and the farthest finite depth, metres; (0, 0) where there is none."""
+    """The smallest and the largest finite depth, metres; (0, 0) if there is none."""
     finite = depth[np.isfinite(depth)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def figure(drawn: str, caption: str) -> str:
-    """A picture with its caption, both HTML."""
+    """An HTML figure with a caption."""
     return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>"
 
 
-def picture(
+def svg_image(
     image: NDArray[np.floating], boxes: dict[int, Box] | None = None, *, smooth: bool = False, marks: str = ""
 ) -> str:
-    """Draw an image as SVG, so that boxes and other marks over it stay sharp at any size."""
+    """Embed an image in SVG, with boxes and other marks as vector graphics.
+
+    Args:
+        image: (H, W) or (H, W, 3) in [0, 1].
+        boxes: boxes in pixels by step.
+        smooth: whether to interpolate when the image is scaled.
+        marks: further SVG elements.
+    """
     height, width = image.shape[:2]
     line = max(height, width) / 60
     rectangles = "".join(
@@ -127,12 +125,12 @@ def _data_uri(image: NDArray[np.floating]) -> str:
 
 
 def short_name(identity: str) -> str:
-    """An asset's name without its pack's."""
+    """An asset's name without the pack's name."""
     return identity.rpartition("/")[2]
 
 
 def object_caption(found: ParsedObject) -> str:
-    """An object's name and how certain it is; empty where objects have no names."""
+    """An object's name and its probability; empty for 2D models."""
     name = short_name(found.identity or "")
     return name if found.identity_probability is None else f"{name} {share(found.identity_probability)}"
 
@@ -143,11 +141,12 @@ SHADE = "#101010"
 def outline_marks(
     outlines: Sequence[Sequence[Polyline]], objects: Sequence[ParsedObject], size: tuple[int, ...]
 ) -> str:
-    """SVG elements over a picture: an outline for each object in its step's colour, and its name above it.
+    """Make SVG elements that overlay an image: outline and name of each object in its step's colour.
 
     Args:
         outlines: see `DrawnScene`.
-        size: height and width of the picture, in the outlines' pixels.
+        objects: the inferred objects.
+        size: height and width of the image, in the outlines' pixels.
     """
     line = max(size) / 170
     shade = "".join(_path(lines, SHADE, 2 * line) for lines in outlines)

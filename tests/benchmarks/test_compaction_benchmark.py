@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from inverse_graphics.benchmarks.compaction import LaidDown, benchmark_compaction, fastest
+from inverse_graphics.benchmarks.compaction import PrescribedHalting, benchmark_compaction, fastest
 from inverse_graphics.cli.main import main
 
 
 @pytest.mark.parametrize("pattern", ["blobs", "scattered"])
-def test_as_much_stays_alive_as_it_is_told(pattern):
-    rule = LaidDown(0.25, pattern, 0)
+def test_as_much_stays_alive_prescribed(pattern):
+    rule = PrescribedHalting(0.25, pattern, 0)
     split = rule.split(torch.zeros(3, 32, 32), torch.zeros(3, 32, 32))
     alive = torch.isfinite(split.log_keep)
     assert alive.double().mean((1, 2)).tolist() == pytest.approx([0.25] * 3, abs=1e-3)
@@ -40,7 +40,7 @@ def test_the_command_writes_figures_and_refuses_what_is_no_share(monkeypatch, tm
     assert "expected shares" in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_fastest_of_each_is_told():
+def test_the_fastest_of_each_is_reported():
     calls = []
     times = fastest(lambda: calls.append("one"), lambda: calls.append("other"))
     assert len(times) == 2

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inverse_graphics.benchmarks import gradients
-from inverse_graphics.benchmarks.gradients import benchmark_gradients, blurred, nudged, pyramid_product
+from inverse_graphics.benchmarks.gradients import benchmark_gradients, blurred, perturb_poses, pyramid_product
 from inverse_graphics.benchmarks.scenes import table_top_scenes
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
@@ -91,7 +91,7 @@ def test_a_move_of_a_pixel_is_one_in_the_picture(seed):
     scenes = table_top_scenes(1, 64, 64, LIBRARY, 1, seed).to("cpu", torch.float64)
     pixels = torch.zeros(1, 12, dtype=torch.float64)
     pixels[0, :3] = scenes.camera.T_world_camera[0, :3, 0]
-    moved = nudged(scenes, pixels, LIBRARY)
+    moved = perturb_poses(scenes, pixels, LIBRARY)
     before, depth = project(scenes.objects.position, scenes.camera)
     after, _ = project(moved.objects.position, scenes.camera)
     far = (scenes.objects.position - scenes.camera.T_world_camera[:, None, :3, 3]).norm(dim=-1)

@@ -107,7 +107,7 @@ def test_scenes_come_back_by_their_seed_and_carry_the_noise_that_the_model_expec
     assert np.abs(large.reshape(40, 32, 3, 32, 3, 3).mean((2, 4)) - clean).mean() < 0.01
 
 
-def test_foreign_images_are_images_and_none_is_familiar():
+def test_foreign_images_are_images_and_none_is_in_distribution():
     out_of_distribution = out_of_distribution_for(TableTopSettings.model_validate(FAMILY))
     assert out_of_distribution.keys() >= {
         "primitives",

@@ -14,15 +14,15 @@ CONTRACT = [
 
 
 def test_rows_hold_what_was_asked_for():
-    said: list[str] = []
+    messages: list[str] = []
     rows = list(
-        benchmark_render(sizes=((8, 12), (16, 16)), batches=(1, 2), seconds=0.01, progress=said.append)
+        benchmark_render(sizes=((8, 12), (16, 16)), batches=(1, 2), seconds=0.01, progress=messages.append)
     )
     assert [field.name for field in fields(RenderRow)][: len(CONTRACT)] == CONTRACT
     assert [(row.height, row.width, row.batch) for row in rows] == [
         (8, 12, 1), (8, 12, 2), (16, 16, 1), (16, 16, 2),
     ]  # fmt: skip
-    assert len(said) == 4
+    assert len(messages) == 4
     for row in rows:
         assert (row.engine, row.device) == ("embedded", "cpu")
         assert row.faces >= 1000
@@ -54,7 +54,7 @@ class WithoutGradients:
         self.layers = EmbeddedEngine(library).layers
 
 
-def test_engines_without_gradients_tell_what_differences_cost(monkeypatch):
+def test_engines_without_gradients_report_what_differences_cost(monkeypatch):
     """Twelve renderings and one; what is beyond them is no more than a share of them."""
     monkeypatch.setattr(render, "make_engine", lambda _, library: WithoutGradients(library))
     (row,) = benchmark_render(("poor",), ((16, 16),), (4,), seconds=0.05)

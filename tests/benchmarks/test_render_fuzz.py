@@ -87,18 +87,18 @@ class Poisoned:
 
 
 @pytest.mark.parametrize(("part", "differentiable"), [("alpha", False), ("depth", True), ("gradient", True)])
-def test_what_is_not_finite_is_found_and_its_seed_is_told(part, differentiable):
-    told: list[int] = []
+def test_what_is_not_finite_is_found_and_its_seed_is_reported(part, differentiable):
+    reported: list[int] = []
     result = fuzz(
-        Poisoned(part, differentiable), LIBRARY, BATCH_SIZE + 10, 8, 8, seed=2, progress=told.append
+        Poisoned(part, differentiable), LIBRARY, BATCH_SIZE + 10, 8, 8, seed=2, progress=reported.append
     )
-    assert told == [BATCH_SIZE, BATCH_SIZE + 10]
+    assert reported == [BATCH_SIZE, BATCH_SIZE + 10]
     assert result.non_finite > 0
     assert result.offenders.startswith("2000000:")
     with pytest.raises(EngineError, match="are not finite; first scenes"):
         result.check()
 
 
-def test_a_result_tells_engine_device_and_size_first():
+def test_a_result_shows_engine_device_and_size_first():
     names = [field.name for field in fields(FuzzResult)]
     assert names[:5] == ["engine", "device", "height", "width", "scenes"]

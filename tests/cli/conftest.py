@@ -40,7 +40,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network with random weights: what it sees is wrong, how it is told is right."""
+    """A small network with random weights: its results are wrong, but their output format is right."""
     settings = Air2DSettings.model_validate({"features": 16, "hidden": 16, "head": 16, "glimpse_hidden": 16})
     with torch.random.fork_rng():
         torch.manual_seed(0)

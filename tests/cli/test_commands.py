@@ -159,10 +159,10 @@ def test_the_demonstration_s_page_and_pictures_are_there_and_its_answers_are_rig
     everything = json.loads((tmp_path / "seen.json").read_text())
     page = (tmp_path / "demo" / "index.html").read_text()
     for model, seen in (("table_top", everything[:7]), ("multi_mnist", everything[7:])):
-        *familiar, foreign = seen
-        assert len(familiar) == 6
-        assert [one["count"] for one in familiar] == [one["true_count"] for one in familiar]
-        assert all(one["warning"] is None and one["model"] == model for one in familiar)
+        *in_distribution, foreign = seen
+        assert len(in_distribution) == 6
+        assert [one["count"] for one in in_distribution] == [one["true_count"] for one in in_distribution]
+        assert all(one["warning"] is None and one["model"] == model for one in in_distribution)
         assert foreign["true_count"] is None
         assert foreign["warning"] in page
     for one in everything:
@@ -236,12 +236,14 @@ def test_the_fuzz_counts_what_is_not_finite(run):
     assert "non finite" in run(*fuzz).out
 
 
-@pytest.mark.parametrize(("model", "familiar"), [("multi_mnist", "multi-MNIST"), ("table_top", "table_top")])
-def test_a_parser_is_measured(run, model, familiar):
+@pytest.mark.parametrize(
+    ("model", "in_distribution"), [("multi_mnist", "multi-MNIST"), ("table_top", "table_top")]
+)
+def test_a_parser_is_measured(run, model, in_distribution):
     measure = ["benchmark", "infer", "--model", model, "--images", "40", "--json", "-"]
     by_kind = {row["images"]: row for row in json.loads(run(*measure).out)}
-    assert by_kind[familiar]["number"] == 40
-    assert by_kind[familiar]["count_accuracy"] > 0.9
+    assert by_kind[in_distribution]["number"] == 40
+    assert by_kind[in_distribution]["count_accuracy"] > 0.9
     assert by_kind["uniform noise"]["warned"] == 1
     assert by_kind["uniform noise"]["count_accuracy"] is None
 

@@ -68,7 +68,8 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(run, family, tmp_path, monkey
     monkeypatch.setattr(dataset_making.ScenePartMaker, "make", interrupted)
     outcome = run("data", "make", family, "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
-    assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
+    expected = f"stopped: 0 of 6 images are in {tmp_path / 'set'}; run the same command to continue\n"
+    assert outcome.err == expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(run, family, tmp_path, monkey
         (("table_top", "--images", "5", "--pack", "nowhere"), "no asset pack 'nowhere'"),
     ],
 )
-def test_what_cannot_be_drawn_is_told_in_one_line_and_leaves_nothing(run, tmp_path, arguments, message):
+def test_what_cannot_be_drawn_is_reported_in_one_line_and_leaves_nothing(run, tmp_path, arguments, message):
     outcome = run("data", "make", *arguments, "--out", tmp_path / "set")
     assert outcome.status == 1
     assert message in outcome.err
@@ -119,7 +120,8 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
     monkeypatch.setattr(multi_object_set, "make_part", interrupted)
     outcome = run("data", "make", "sprites", "--images", 6, "--out", tmp_path / "set", "--workers", 1)
     assert outcome.status == 130
-    assert outcome.err == f"stopped: 0 of 6 images are in {tmp_path / 'set'}; the same command goes on\n"
+    expected = f"stopped: 0 of 6 images are in {tmp_path / 'set'}; run the same command to continue\n"
+    assert outcome.err == expected
 
 
 @pytest.mark.parametrize(
@@ -135,14 +137,14 @@ def test_ctrl_c_among_images_says_what_is_kept(run, tmp_path, monkeypatch):
         (("table_top", "--share", "calibration"), 2, "--share"),
     ],
 )
-def test_images_that_cannot_be_made_are_told(run, tmp_path, arguments, status, message):
+def test_images_that_cannot_be_made_are_reported(run, tmp_path, arguments, status, message):
     outcome = run("data", "make", *arguments, "--images", 5, "--out", tmp_path / "set")
     assert outcome.status == status
     assert message in outcome.err
     assert not (tmp_path / "set").exists()
 
 
-def test_fetching_verifies_what_is_there_and_tells_what_is_not(run, monkeypatch, tmp_path):
+def test_fetching_verifies_what_is_there_and_shows_what_is_not(run, monkeypatch, tmp_path):
     monkeypatch.setenv("INVERSE_GRAPHICS_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "dsprites").mkdir()

@@ -60,17 +60,17 @@ def test_a_json_file_holds_what_stdout_would_and_people_get_a_table(
         assert re.search(rf"\S*image-\d\.png +{answer['count']} +[<>0-9.]+% +-?[0-9,.]+", row)
 
 
-def test_a_bad_file_among_good_ones_is_told_and_the_others_are_answered(
+def test_a_bad_file_among_good_ones_is_reported_and_the_others_are_answered(
     run, tmp_path, model_folder, image_folder
 ):
     (image_folder / "image-1.png").write_bytes(b"")
     (image_folder / "image-1b.png").write_text("no image")
     outcome = run("infer", image_folder, "--model", model_folder, "--json", tmp_path / "out.jsonl")
     assert outcome.status == 1
-    told = outcome.err.splitlines()
-    assert len(told) == 2
-    assert "image-1.png is empty" in told[0]
-    assert "image-1b.png is not an image" in told[1]
+    reported = outcome.err.splitlines()
+    assert len(reported) == 2
+    assert "image-1.png is empty" in reported[0]
+    assert "image-1b.png is not an image" in reported[1]
     answered = [answer["image"][-11:] for answer in lines((tmp_path / "out.jsonl").read_text())]
     assert answered == ["image-0.png", "image-2.png"]
 
@@ -131,7 +131,7 @@ def test_a_2d_model_has_no_scenes_to_write(run, tmp_path, model_folder, image_fo
     outcome = run("infer", image_folder, "--model", model_folder, "--scenes", tmp_path / "scenes")
     assert outcome.status == 1
     assert outcome.err.count("\n") == 1
-    assert "infers boxes in an image and no scenes" in outcome.err
+    assert "infers 2D boxes, not scenes" in outcome.err
 
 
 def test_too_many_images_for_one_sheet_is_one_line(run, tmp_path, model_folder, image_folder, monkeypatch):

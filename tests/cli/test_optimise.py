@@ -118,7 +118,7 @@ def test_options_that_contradict_each_other_are_wrong_usage(run, pictures, argum
     assert "Traceback" not in outcome.err
 
 
-def test_an_unreadable_image_is_told_and_the_others_are_answered(run, pictures):
+def test_an_unreadable_image_is_reported_and_the_others_are_answered(run, pictures):
     (pictures / "aa.png").write_text("nothing")
     outcome = run("optimise", pictures, *FEW, "--json", "-")
     assert outcome.status == 1

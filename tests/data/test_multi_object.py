@@ -249,7 +249,7 @@ def test_a_grid_has_the_spacing_and_brightness_asked_for() -> None:
         assert lines[0] < lines[1] - lines[0]
 
 
-def test_judged_images_may_have_counts_of_their_own() -> None:
+def test_evaluated_images_may_have_counts_of_their_own() -> None:
     settings = MultiObjectSettings(count_weights=(1, 1, 1), held_out_count_weights=(0, 0, 0, 1))
     assert settings.test_settings().count_weights == (0, 0, 0, 1)
     assert settings.largest_count == 2

@@ -75,7 +75,7 @@ def test_a_set_that_was_stopped_is_gone_on_with_and_equals_one_made_in_one_go(tm
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_damage_and_other_sets_are_told(tmp_path):
+def test_damage_and_other_sets_are_reported(tmp_path):
     folder = tmp_path / "set"
     made = make_image_set(settings(), folder)
     with pytest.raises(DataError, match="holds a set of images with seed 3, not 4"):

@@ -62,7 +62,7 @@ def test_draws_are_as_frequent_as_stated():
 
 
 @pytest.mark.parametrize(
-    "defence",
+    "mixture",
     [
         DefensiveMixture(0.3, 0.9),
         DefensiveMixture(0.9, 0.3),
@@ -70,12 +70,12 @@ def test_draws_are_as_frequent_as_stated():
         DefensiveMixture(rest=1.0),
     ],
 )
-def test_defended_draws_are_as_frequent_as_stated(defence):
+def test_defended_draws_are_as_frequent_as_stated(mixture):
     """By the share of kinds, whatever that of the rest is."""
     count = 40_000
     q = Categorical(some().log_probs.expand(count, -1))
-    drawn = frequencies(DefensiveSampler(seeded(4), defence)(q))
-    stated = log_prob_mixture(Categorical(q.log_probs[:5]), torch.arange(5), defence).exp()
+    drawn = frequencies(DefensiveSampler(seeded(4), mixture)(q))
+    stated = log_prob_mixture(Categorical(q.log_probs[:5]), torch.arange(5), mixture).exp()
     torch.testing.assert_close(stated.sum(), torch.ones(()))
     assert (drawn - stated).abs().max() < 4 * math.sqrt(0.25 / count)
 

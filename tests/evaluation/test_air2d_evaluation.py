@@ -52,9 +52,9 @@ def test_more_samples_give_a_tighter_bound_and_the_same_elbo():
 def test_counts_are_those_of_reading_image_by_image():
     of = recipe()
     model = network(of)
-    told: list[int] = []
-    figures = evaluate2d(model, of, 310, 1, advance=told.append)
-    assert told == [250, 310]
+    reported: list[int] = []
+    figures = evaluate2d(model, of, 310, 1, advance=reported.append)
+    assert reported == [250, 310]
     batch = open_streams(of.data).test.fixed_set(310, 0)
     matrix = np.zeros((4, 4), int)
     for image, count in zip(torch.from_numpy(batch.images)[:, None], batch.counts, strict=True):
@@ -66,7 +66,7 @@ def test_counts_are_those_of_reading_image_by_image():
     assert by_count == pytest.approx({str(n): matrix[n, n] / matrix[n].sum() for n in range(3)})
 
 
-def test_counts_that_nobody_knows_are_not_judged():
+def test_counts_that_nobody_knows_are_not_evaluated():
     letters = {"kind": "omniglot", "letters": "shipped", "count_weights": [0, 1]}
     of = Air2DRecipe.model_validate(recipe().model_dump() | {"data": letters})
     figures = evaluate2d(network(of), of, 20, 2)
@@ -84,15 +84,15 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_the_command_tells_the_librarys_figures(trained, capsys):
+def test_the_command_shows_the_librarys_figures(trained, capsys):
     of = recipe()
     assert main(["evaluate", str(trained), "--images", "60", "--samples", "2", "--json", "-"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told.pop("model") == str(trained)
-    assert told == json.loads(json.dumps(evaluate2d(network(of), of, 60, 2)))
+    reported = json.loads(capsys.readouterr().out)
+    assert reported.pop("model") == str(trained)
+    assert reported == json.loads(json.dumps(evaluate2d(network(of), of, 60, 2)))
     assert main(["evaluate", str(trained), "--images", "60", "--samples", "2"]) == 0
     text = capsys.readouterr().out
-    assert f"counts right, %: {100 * told['count_accuracy']:.2f}" in text
+    assert f"correct counts, %: {100 * reported['count_accuracy']:.2f}" in text
     assert "true count" in text
     rows = [line.split() for line in text.splitlines()[-3:]]
     assert [row[0] for row in rows] == ["0", "1", "2"]
@@ -110,6 +110,6 @@ def test_other_models_and_models_without_a_recipe_are_refused(trained, tmp_path,
     with pytest.raises(ModelError, match="has no recipe"):
         recipe_of(load_model(tmp_path / "bare"))
     assert main(["evaluate", "table_top"]) == 1
-    told = capsys.readouterr().err
-    assert "is of kind 'air3d'" in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert "is of type 'air3d'" in reported
+    assert reported.count("\n") == 1

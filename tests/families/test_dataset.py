@@ -172,7 +172,7 @@ def test_a_data_set_of_other_settings_is_left_alone(tmp_path, other, message, on
     assert digests(tmp_path / "set") == before
 
 
-def test_a_folder_with_other_things_is_left_alone(tmp_path):
+def test_a_folder_with_other_objects_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match="is not empty and no data set"):
         make_dataset(settings(), tmp_path)
@@ -182,7 +182,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
         read_dataset(tmp_path)
 
 
-def test_damage_is_told_in_one_line(tmp_path, one_line_error):
+def test_damage_is_reported_in_one_line(tmp_path, one_line_error):
     dataset = make_dataset(settings(), tmp_path / "set")
     dataset.path("images", 3).write_bytes(dataset.path("images", 3).read_bytes()[:60])
     dataset.path("masks", 4).unlink()

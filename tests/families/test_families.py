@@ -72,7 +72,7 @@ def test_the_example_in_the_page_is_a_family(tmp_path):
     assert set(counts.tolist()) == {1, 2}
 
 
-def test_the_hash_tells_packs_apart():
+def test_the_hash_distinguishes_packs_apart():
     assert load_family("table_top").packs_hash != load_family("single_object").packs_hash
 
 
@@ -86,7 +86,7 @@ def test_the_hash_tells_packs_apart():
         ("kind: table_top\ncount_weights: [0, 0]", "at least one of them positive"),
     ],
 )
-def test_files_that_are_no_family_are_told_in_one_line(tmp_path, text, message, one_line_error):
+def test_files_that_are_no_family_are_reported_in_one_line(tmp_path, text, message, one_line_error):
     file = tmp_path / "family.yaml"
     file.write_text(text)
     with one_line_error(SceneError, message, file):

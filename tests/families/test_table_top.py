@@ -100,8 +100,8 @@ def test_nothing_cuts_into_anything(default, sample):
     assert all(parted(default, sample.scene.objects, crowded))
 
 
-def test_placed_regardless_things_would_cut_into_each_other(default, sample):
-    """The check above can fail: the same things at other scenes' places."""
+def test_placed_regardless_objects_would_cut_into_each_other(default, sample):
+    """The check above can fail: the same objects at the positions of other scenes."""
     objects = sample.scene.objects
     full = torch.nonzero(sample.latents.counts == 3)[:, 0]
     shuffled = objects.position[full].clone()
@@ -113,7 +113,7 @@ def test_placed_regardless_things_would_cut_into_each_other(default, sample):
     assert not all(parted(default, objects, range(25)))
 
 
-def test_things_keep_the_clearance():
+def test_objects_keep_the_clearance():
     made = family(clearance_m=0.03, count_weights=(0, 0, 1, 1))
     sample = made.sample(500, seeded(3))
     fine = Footprints.from_library(made.library, 256)
@@ -132,7 +132,7 @@ def test_a_thing_alone_stands_anywhere_and_faces_anywhere(sample):
     assert kstest(sample.latents.orientation[turned, 0] / (2 * math.pi) + 0.5, "uniform").pvalue > 1e-3
 
 
-def test_things_stand_upright_on_the_table_and_round_ones_have_no_yaw(sample):
+def test_objects_stand_upright_on_the_table_and_round_ones_have_no_yaw(sample):
     objects = sample.scene.objects
     assert (objects.position[..., 2] == 0).all()
     torch.testing.assert_close(objects.rotation, matrix_from_yaw(sample.latents.orientation))
@@ -207,7 +207,7 @@ def test_the_acceptance_rate_falls_with_the_clearance(default):
     assert family(clearance_m=0.1).acceptance_rate(4000, seeded()) < rate - 0.1
 
 
-def test_what_does_not_fit_is_told_in_one_line(one_line_error):
+def test_what_does_not_fit_is_reported_in_one_line(one_line_error):
     crowded = family(kinds=("crockery/plate",), count_weights=(1, 0, 0, 0, 0, 1), reach_m=(0.1, 0.1))
     with one_line_error(SceneError, "5 objects do not fit 1 cm apart on 20 x 20 cm"):
         crowded.sample(20, seeded())

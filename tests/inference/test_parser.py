@@ -1,4 +1,4 @@
-"""The parser's batching and refusals; what it has learnt is tested where it is trained."""
+"""The parser's batching and refusals; accuracy is tested with training."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -93,7 +93,7 @@ def test_a_missing_folder_a_file_as_folder_and_a_folder_in_the_way_are_one_line_
     assert contents(tmp_path) == {"folder", "file"}
 
 
-def test_an_error_about_another_file_is_not_blamed_on_this_one(tmp_path):
+def test_an_error_about_another_file_is_not_attributed_to_this_one(tmp_path):
     elsewhere = tmp_path / "inner"
     elsewhere.mkdir()
     with pytest.raises(FileNotFoundError), atomic_write(elsewhere / "out"):

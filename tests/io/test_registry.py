@@ -8,35 +8,35 @@ import pytest
 from inverse_graphics.io.registry import Registry
 
 MODULE = """\
-from registry_holder import THINGS
+from registry_holder import ENTRIES
 
-@THINGS.register("{name}")
+@ENTRIES.register("{name}")
 def {name}(): return "{name}"
 """
 
 
 @pytest.fixture
-def things(tmp_path, monkeypatch):
+def entries(tmp_path, monkeypatch):
     """A registry of two modules, of which none is imported yet."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "registry_holder.py").write_text(
         "from inverse_graphics.io.registry import Registry\n"
-        "THINGS = Registry('thing', 'registry_first', 'registry_second')\n"
+        "ENTRIES = Registry('thing', 'registry_first', 'registry_second')\n"
     )
     for name in ("first", "second"):
         (tmp_path / f"registry_{name}.py").write_text(MODULE.format(name=name))
-    yield import_module("registry_holder").THINGS
+    yield import_module("registry_holder").ENTRIES
     for name in ("holder", "first", "second"):
         sys.modules.pop(f"registry_{name}", None)
 
 
-def test_modules_are_imported_on_first_use_and_give_the_order(things):
+def test_modules_are_imported_on_first_use_and_give_the_order(entries):
     import_module("registry_second")  # before the first
     assert "registry_first" not in sys.modules
-    assert list(things) == ["first", "second"]
-    assert things["second"]() == "second"
-    assert len(things) == 2
-    assert "third" not in things
+    assert list(entries) == ["first", "second"]
+    assert entries["second"]() == "second"
+    assert len(entries) == 2
+    assert "third" not in entries
 
 
 def test_a_name_is_given_once():

@@ -27,7 +27,7 @@ def drawn(probabilities, seed):
     return (probabilities.cumsum(1) < u).sum(1)
 
 
-def test_probabilities_that_tell_the_truth_are_calibrated_and_others_are_not():
+def test_probabilities_that_report_the_truth_are_calibrated_and_others_are_not():
     probabilities = random_probabilities(200_000, 4, 0)
     true = drawn(probabilities, 1)
     assert count_calibration(probabilities, true).error < 0.005

@@ -1,4 +1,4 @@
-"""Scene metrics against a slow reference that tries every pairing, and the laws they obey."""
+"""Scene metrics against a slow reference that evaluates every pairing, and the laws they obey."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The warning keeps its promise on familiar images, and its mixture is a density."""
+"""The false positive rate holds on in-distribution images, and the mixture is a density."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages, SummaryComponent
 
 
-def familiar(seed, images=4000, shift=0.0):
+def in_distribution(seed, images=4000, shift=0.0):
     """Two objects at most, whose summaries (3 numbers) are correlated and lie in two clusters."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 3, images)
@@ -19,44 +19,44 @@ def familiar(seed, images=4000, shift=0.0):
 
 @pytest.fixture(scope="module")
 def fitted() -> OutlierDetector:
-    familiarity = OutlierDetector.fit(familiar(0), familiar(1), false_positive_rate=0.02)
-    assert familiarity is not None
-    return familiarity
+    detector = OutlierDetector.fit(in_distribution(0), in_distribution(1), false_positive_rate=0.02)
+    assert detector is not None
+    return detector
 
 
-def share_warned(familiarity, parsed):
-    return np.mean([warning is not None for warning in familiarity.warnings(parsed)])
+def share_warned(detector, parsed):
+    return np.mean([warning is not None for warning in detector.warnings(parsed)])
 
 
-def test_about_the_promised_share_of_other_familiar_images_is_flagged(fitted):
-    assert 0.008 < share_warned(fitted, familiar(2, images=20_000)) < 0.03
+def test_about_the_promised_share_of_other_in_distribution_images_is_reported(fitted):
+    assert 0.008 < share_warned(fitted, in_distribution(2, images=20_000)) < 0.03
 
 
-def test_strange_objects_and_badly_explained_images_are_flagged(fitted):
-    strange = familiar(3, shift=-12.0)
+def test_strange_objects_and_badly_explained_images_are_reported(fitted):
+    strange = in_distribution(3, shift=-12.0)
     with_objects = strange.counts > 0
     warned = np.array([w is not None for w in fitted.warnings(strange)])
     assert warned[with_objects].all()
     assert not warned[~with_objects].any()
-    known = familiar(4)
+    known = in_distribution(4)
     dim = known._replace(log_likelihoods=known.log_likelihoods - 200)
     assert share_warned(fitted, dim) == 1
 
 
-def test_more_objects_than_ever_seen_are_flagged_and_so_is_nan(fitted):
-    parsed = familiar(5, images=3)
+def test_more_objects_than_ever_seen_are_reported_and_so_is_nan(fitted):
+    parsed = in_distribution(5, images=3)
     assert share_warned(fitted, parsed._replace(counts=np.full(3, 3))) == 1
     assert share_warned(fitted, parsed._replace(log_likelihoods=np.full(3, np.nan))) == 1
 
 
-def test_an_empty_image_is_judged_by_the_threshold_of_one_object(fitted):
+def test_an_empty_image_is_evaluated_by_the_threshold_of_one_object(fitted):
     one = ParsedImages(np.zeros(2, int), fitted.log_likelihood[0] + np.array([1, -1]), np.zeros((2, 4, 3)))
     assert [w is None for w in fitted.warnings(one)] == [True, False]
 
 
 def test_counts_have_thresholds_from_the_fewest_on():
-    parsed = familiar(1)
-    fitted = OutlierDetector.fit(familiar(0), parsed, false_positive_rate=0.02, fewest=0)
+    parsed = in_distribution(1)
+    fitted = OutlierDetector.fit(in_distribution(0), parsed, false_positive_rate=0.02, fewest=0)
     assert fitted is not None
     for count, threshold in enumerate(fitted.log_likelihood):
         share = (parsed.log_likelihoods[parsed.counts == count] < threshold).mean()
@@ -72,7 +72,7 @@ def test_a_component_is_the_normal_density():
     factor, mean = rng.normal(size=(3, 3)), rng.normal(size=3)
     precision = factor @ factor.T
     constant = -1.5 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(precision)[1]
-    familiarity = OutlierDetector(
+    detector = OutlierDetector(
         log_likelihood=(0.0,),
         summary_log_density=0.0,
         components=(
@@ -85,7 +85,7 @@ def test_a_component_is_the_normal_density():
     )
     points = rng.normal(size=(50, 1, 3))
     expected = multivariate_normal(mean, np.linalg.inv(precision)).logpdf(points[:, 0])
-    assert familiarity.rarest_log_density(np.ones(50, int), points) == pytest.approx(expected)
+    assert detector.rarest_log_density(np.ones(50, int), points) == pytest.approx(expected)
 
 
 def test_the_fitted_mixture_is_a_density(fitted):
@@ -99,9 +99,9 @@ def test_the_fitted_mixture_is_a_density(fitted):
 
 
 def test_too_little_seen_gives_no_verdict():
-    few = familiar(8, images=60)
+    few = in_distribution(8, images=60)
     assert OutlierDetector.fit(few, few, false_positive_rate=0.01) is None
-    nothing = familiar(9)._replace(counts=np.zeros(4000, int))
+    nothing = in_distribution(9)._replace(counts=np.zeros(4000, int))
     assert OutlierDetector.fit(nothing, nothing, false_positive_rate=0.01) is None
 
 

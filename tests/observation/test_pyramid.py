@@ -98,7 +98,7 @@ def pulls(likelihood, apart):
     return torch.tensor(found)
 
 
-def test_a_pyramid_pulls_from_afar_to_where_things_should_be():
+def test_a_pyramid_pulls_from_afar_to_where_objects_should_be():
     """From three radii off, wherever that is among the pixels; pixels alone let nothing be felt there."""
     assert (pulls(GaussianModel(0.05).pyramid(4), apart=13) > 0.9).all()
     assert (pulls(GaussianModel(0.05), apart=13) < 0.5).any()

@@ -153,10 +153,10 @@ def test_an_answer_is_the_best_thing_on_the_way_and_within_the_family(search):
     assert same(found.best.scenes, nearest_first(found.best.scenes, space))
 
 
-def test_progress_is_told_step_by_step(search):
-    told: list[int] = []
-    search.from_prior(photographs(search, scenes_of(search, 1)), seeded(), BRIEF, told.append)
-    assert told == list(range(1, BRIEF.steps + 1))
+def test_progress_is_reported_step_by_step(search):
+    reported: list[int] = []
+    search.from_prior(photographs(search, scenes_of(search, 1)), seeded(), BRIEF, reported.append)
+    assert reported == list(range(1, BRIEF.steps + 1))
 
 
 def test_beginnings_are_the_better_the_more_candidates_there_are(search):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from table_scenes import library, light, orbiting, random_scenes
 
-from inverse_graphics.benchmarks.gradients import nudged
+from inverse_graphics.benchmarks.gradients import perturb_poses
 from inverse_graphics.rendering.backdrop import Plan, paint_in_torch, table_and_background
 from inverse_graphics.rendering.backdrop_numba import Paint
 from inverse_graphics.rendering.supersampled import enlarged
@@ -61,7 +61,7 @@ def test_gradients_of_the_camera_equal_finite_differences():
     finite = drawn(scenes).depth.isfinite()
 
     def loss(moves):
-        backdrop = drawn(nudged(scenes, moves, MESHES))
+        backdrop = drawn(perturb_poses(scenes, moves, MESHES))
         return (backdrop.rgb * weights).sum() + torch.where(finite, backdrop.depth, 0.0).sum()
 
     rest = torch.zeros(6, 12, dtype=torch.float64, requires_grad=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from table_scenes import cube, library, random_scenes, tile
 
-from inverse_graphics.benchmarks.gradients import nudged
+from inverse_graphics.benchmarks.gradients import perturb_poses
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.rendering.embedded.engine import EmbeddedEngine, EmbeddedSettings
 
@@ -25,7 +25,7 @@ def test_compiled_drawing_and_its_gradients_equal_plain_torch(meshes, distance, 
     plain = EmbeddedEngine(meshes, EmbeddedSettings(kernels="torch", slopes=slopes))
     scenes = random_scenes(meshes, 4, 2, 32, seed=4, distance=distance)
     moves = torch.zeros(4, 18, dtype=torch.float64, requires_grad=True)
-    moved = nudged(scenes, moves, meshes)
+    moved = perturb_poses(scenes, moves, meshes)
     leaves = [moves]
     for value in (moved.objects.scale, moved.objects.tint, *vars(moved.light).values()):
         leaves.append(value.clone().requires_grad_())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from table_scenes import ball, cube, light, looking_down, one_object, random_scenes
 from torch import Tensor
 
-from inverse_graphics.benchmarks.gradients import nudged
+from inverse_graphics.benchmarks.gradients import perturb_poses
 from inverse_graphics.errors import EngineError
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector, random_rotations
 from inverse_graphics.observation.gaussian import GaussianModel
@@ -44,7 +44,7 @@ SHAPES = {"pose": (3, 18), "scale": (3, 2), "tint": (3, 2, 3), "light": (3, 3, 3
 
 def changed(scenes: SceneBatch, offset: dict[str, Tensor]) -> SceneBatch:
     """Scenes changed in all that gradients flow to; directions of lights along the sphere."""
-    scenes = nudged(scenes, offset["pose"], MESHES)
+    scenes = perturb_poses(scenes, offset["pose"], MESHES)
     objects, shine, lit = scenes.objects, scenes.light, offset["light"]
     turn = matrix_from_rotation_vector(lit[:, 0])
     return SceneBatch(

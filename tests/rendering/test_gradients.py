@@ -7,7 +7,7 @@ import pytest
 import torch
 from table_scenes import ball, cube, handled, library, random_scenes, ring, tile
 
-from inverse_graphics.benchmarks.gradients import blurred, nudged
+from inverse_graphics.benchmarks.gradients import blurred, perturb_poses
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.rendering.backdrop import table_and_background
 from inverse_graphics.rendering.compositing import compose
@@ -27,7 +27,7 @@ def textured():
 
 def moved(scenes, meshes, pixels, lights, colours):
     """Scenes changed by all that gradients flow to: poses, then light, then tints, table, background."""
-    scenes = nudged(scenes, pixels, meshes)
+    scenes = perturb_poses(scenes, pixels, meshes)
     light, count = scenes.light, scenes.objects.tint.shape[1]
     return SceneBatch(
         objects=replace(scenes.objects, tint=scenes.objects.tint + colours[:, :count]),
@@ -107,10 +107,14 @@ def cosines(meshes, objects, side, seed, count=8, times=4, distance=0.5):
     generator = torch.Generator().manual_seed(seed)
     away = 3 * torch.randn(count, size, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        lacking = blurred(shown(scenes, engine, times) - shown(nudged(scenes, away, meshes), engine, times))
+        lacking = blurred(
+            shown(scenes, engine, times) - shown(perturb_poses(scenes, away, meshes), engine, times)
+        )
 
     def loss(moves, times):
-        return (blurred(shown(nudged(scenes, moves, meshes), engine, times)) * lacking).sum(dim=(1, 2, 3))
+        return (blurred(shown(perturb_poses(scenes, moves, meshes), engine, times)) * lacking).sum(
+            dim=(1, 2, 3)
+        )
 
     start = torch.zeros(count, size, dtype=torch.float64, requires_grad=True)
     gradient = torch.autograd.grad(loss(start, 1).sum(), start)[0]
@@ -147,7 +151,7 @@ def test_without_edge_gradients_the_same_test_fails():
     seen = engine.visibility(scenes.objects, scenes.camera)
     uncrossed = replace(seen, crossings=seen.crossings[:0])
     moves = torch.zeros(4, 12, dtype=torch.float64, requires_grad=True)
-    now = nudged(scenes, moves, meshes)
+    now = perturb_poses(scenes, moves, meshes)
     alpha = engine.draw(now.objects, now.camera, now.light, uncrossed).alpha
     slopes = torch.arange(32, dtype=torch.float64)
     (gradient,) = torch.autograd.grad((alpha * slopes).sum(), moves, retain_graph=True)

@@ -55,7 +55,7 @@ def test_workers_live_on_between_calls_and_end_with_a_with_statement():
         ("die", EngineError, r"^render worker 1 of 1 died \(SIGKILL\): .*fewer workers"),
     ],
 )
-def test_whatever_goes_wrong_in_a_worker_is_told_here_and_ends_all(method, kind, says):
+def test_whatever_goes_wrong_in_a_worker_is_reported_here_and_ends_all(method, kind, says):
     replicas = Replicas(Trade(), 1)
     with pytest.raises(kind, match=says) as raised:
         replicas.call(method, [()])

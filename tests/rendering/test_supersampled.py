@@ -7,7 +7,7 @@ import pytest
 import torch
 from table_scenes import as_mesh, ball, cube, library, light, looking_down, one_object, random_scenes
 
-from inverse_graphics.benchmarks.gradients import nudged
+from inverse_graphics.benchmarks.gradients import perturb_poses
 from inverse_graphics.errors import EngineError
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.rendering.conformance import CHECKS, Tolerance
@@ -150,7 +150,7 @@ def test_gradients_reach_poses_and_cameras_and_equal_finite_differences_of_the_s
     slopes = torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32), ramp[:, None] * ramp])
 
     def loss(moves):
-        return (render(nudged(scenes, moves, meshes), engine).image * slopes).sum(dim=(1, 2, 3))
+        return (render(perturb_poses(scenes, moves, meshes), engine).image * slopes).sum(dim=(1, 2, 3))
 
     start = torch.zeros(4, 12, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(loss(start).sum(), start)

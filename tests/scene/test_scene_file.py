@@ -184,7 +184,7 @@ def test_files_that_are_none(tmp_path, monkeypatch, name):
         load_scene(name)
     assert name in str(caught.value)
     if name == "breakfst":
-        assert "or one of breakfast, calibrated" in str(caught.value)
+        assert "did you mean breakfast? expected breakfast, calibrated" in str(caught.value)
 
 
 def test_writing_leaves_all_or_nothing(tmp_path, monkeypatch):

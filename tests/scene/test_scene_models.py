@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from inverse_graphics.io.documents import describe
+from inverse_graphics.io.documents import validation_message
 from inverse_graphics.scene.camera import look_at_pose, orbit_pose, pinhole_intrinsics
 from inverse_graphics.scene.scene import Camera, Light, Scene, SceneObject, Table
 
@@ -147,6 +147,6 @@ PROJECTIVE = [*IDENTITY4[:3], [0, 0, 1, 1]]
 def test_every_mistake_is_named_on_one_line(document, expected):
     with pytest.raises(ValidationError) as caught:
         Scene.model_validate(document)
-    line = describe(caught.value)
+    line = validation_message(caught.value)
     assert expected in line
     assert "\n" not in line

@@ -58,5 +58,5 @@ def test_tables_name_runs_and_true_counts_in_order():
     text = summarise_counting(records, counting_rows(records), "the command")
     assert text.startswith("`the command`\n")
     assert "| a | 1 of 2 | 50.00 % | 50.00 % | 10.0 | 11.0 |" in text
-    assert "| variant | seed | counts right | of 0 | of 2 | of 10 | calibration error |" in text
+    assert "| variant | seed | correct counts | of 0 | of 2 | of 10 | calibration error |" in text
     assert "| a | 0 | 50.00 % | 100.00 % | 50.00 % | 25.00 % | 1.00 % |" in text

@@ -34,7 +34,7 @@ def few_images(monkeypatch):
     monkeypatch.setattr(counting, "SCANNED", 100)
 
 
-def test_counting_by_seed_is_trained_judged_drawn_and_found_again(study, place, capsys):
+def test_counting_by_seed_is_trained_evaluated_drawn_and_found_again(study, place, capsys):
     assert study("counting", "--seeds", "0,1", "--json", str(place / "rows.json")) == 0
     out = place / "out"
     (row,) = json.loads((place / "rows.json").read_text())
@@ -94,15 +94,15 @@ def test_snapshots_are_the_weights_of_their_steps(study, place):
     [
         (("--variants", "exakt"), "no variant 'exakt': did you mean exact"),
         (("--recipe", "table_top"), "table_top trains no 2D model"),
-        (("--no-train",), "holds no run that has been evaluated"),
+        (("--no-train",), "contains no run that has been evaluated"),
         (("--set", "seed=3"), "seed cannot be set for all runs"),
     ],
 )
-def test_what_cannot_be_studied_is_told_in_one_line(study, place, capsys, arguments, message):
+def test_what_cannot_be_studied_is_reported_in_one_line(study, place, capsys, arguments, message):
     assert study("counting", *arguments) == 1
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert message in reported
+    assert reported.count("\n") == 1
 
 
 def test_variants_that_ship_fit_the_recipe():

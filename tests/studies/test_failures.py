@@ -9,7 +9,7 @@ from inverse_graphics.geometry.transforms import matrix_from_yaw
 from inverse_graphics.metrics.predicted_scenes import PredictedScenes
 from inverse_graphics.metrics.scene_metrics import evaluate_scenes
 from inverse_graphics.packs.symmetry import Symmetry
-from inverse_graphics.studies.gallery import Failures, Kind
+from inverse_graphics.studies.gallery import Failure, Failures
 
 NAMES = ("crockery/plate", "crockery/mug", "crockery/glass")
 SYMMETRIES = tuple(Symmetry.none() for _ in NAMES)
@@ -74,17 +74,17 @@ def reference_key(truth: PredictedScenes, seen: PredictedScenes, b: int) -> tupl
 def test_the_order_is_that_of_the_reference(seed):
     truth, seen = random_pair(seed)
     log_likelihood = torch.randn(len(truth.count), generator=torch.Generator().manual_seed(seed))
-    failures = Failures.judge(seen, truth, SYMMETRIES, NAMES, NEAR)
+    failures = Failures.from_scenes(seen, truth, SYMMETRIES, NAMES, NEAR)
     keys = [(*reference_key(truth, seen, b), float(log_likelihood[b])) for b in range(len(truth.count))]
     assert failures.worst_first(log_likelihood) == sorted(range(len(keys)), key=keys.__getitem__)
-    assert failures.counts() == {kind: sum(key[0] == kind for key in keys) for kind in Kind}
+    assert failures.counts() == {kind: sum(key[0] == kind for key in keys) for kind in Failure}
     assert {key[0] for key in keys} == {0, 1, 2}
 
 
 def test_as_many_counts_are_wrong_as_the_metrics_say():
     truth, seen = random_pair(9)
     accuracy = evaluate_scenes(seen, truth, SYMMETRIES, NAMES, NEAR).figure("count_accuracy").value
-    wrong = Failures.judge(seen, truth, SYMMETRIES, NAMES, NEAR).counts()[Kind.COUNT]
+    wrong = Failures.from_scenes(seen, truth, SYMMETRIES, NAMES, NEAR).counts()[Failure.COUNT]
     assert accuracy is not None
     assert wrong == round((1 - accuracy) * len(truth.count)) > 0
 
@@ -93,8 +93,8 @@ def test_a_perfect_scene_is_no_failure_whatever_its_order():
     truth, _ = random_pair(3)
     back = torch.arange(truth.asset.shape[1]).flip(0)
     swapped = scenes(truth.asset[:, back], truth.position[:, back, :2])
-    failures = Failures.judge(swapped, truth, SYMMETRIES, NAMES, NEAR)
-    assert failures.counts()[Kind.NONE] == len(truth.count)
+    failures = Failures.from_scenes(swapped, truth, SYMMETRIES, NAMES, NEAR)
+    assert failures.counts()[Failure.NONE] == len(truth.count)
     assert failures.severity.max() < 1e-9
 
 
@@ -117,12 +117,12 @@ def test_words():
         ],
         yaw,
     )
-    failures = Failures.judge(seen, truth, SYMMETRIES, NAMES, NEAR)
-    told = [[failures.title(b), failures.there(b), *failures.notes(b)] for b in range(5)]
-    assert told == [
-        ["2 seen, 3 there", "2x mug, plate", "missed: mug", "misnamed: mug as glass", "50 mm off"],
-        ["2 seen, 1 there", "glass", "invented: glass", "0 mm off"],
-        ["wrong object", "2x mug", "missed: mug", "invented: plate", "0 mm off"],
-        ["2 seen, 0 there", "nothing", "invented: 2x plate"],
-        ["count and kinds right", "mug", "20 mm off, turned by 30°"],
+    failures = Failures.from_scenes(seen, truth, SYMMETRIES, NAMES, NEAR)
+    lines = [[failures.title(b), failures.true_objects(b), *failures.notes(b)] for b in range(5)]
+    assert lines == [
+        ["2 inferred, 3 true", "2x mug, plate", "missed: mug", "wrong kind: mug as glass", "50 mm off"],
+        ["2 inferred, 1 true", "glass", "spurious: glass", "0 mm off"],
+        ["wrong kind", "2x mug", "missed: mug", "spurious: plate", "0 mm off"],
+        ["2 inferred, 0 true", "nothing", "spurious: 2x plate"],
+        ["correct count and kinds", "mug", "20 mm off, rotated by 30°"],
     ]

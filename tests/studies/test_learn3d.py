@@ -43,10 +43,10 @@ evaluation: {every: 3, size: 20}
 checkpoint_every: 3
 """
 SHIPPED = shipped_variants("learn3d")
-ONE = ("--objectives", "asleep", "--seeds", "0")
+ONE = ("--objectives", "sleep_only", "--seeds", "0")
 VARIANTS = """\
-asleep: [objective.kind=sleep]
-told/sets: [objective.kind=supervised, objective.order=set]
+sleep_only: [objective.kind=sleep]
+labels/sets: [objective.kind=supervised, objective.order=set]
 """
 
 
@@ -92,13 +92,13 @@ def results(done) -> dict[str, Any]:
 
 def test_every_run_is_there_with_all_that_is_known_of_it(results):
     assert [(r["variant"], r["seed"]) for r in results["runs"]] == [
-        ("asleep", 0), ("told/sets", 0), ("asleep", 1), ("told/sets", 1)
+        ("sleep_only", 0), ("labels/sets", 0), ("sleep_only", 1), ("labels/sets", 1)
     ]  # fmt: skip
     for record in results["runs"]:
         assert (record["step"], record["steps"], record["images"]) == (6, 6, 24)
         assert record["finished"]
         assert record["error"] is None
-        assert record["with_labels"] == (record["variant"] == "told/sets")
+        assert record["with_labels"] == (record["variant"] == "labels/sets")
         assert record["recipe"]["seed"] == record["seed"]
         assert record["images_per_second"] == pytest.approx(24 / record["seconds"])
     assert results["versions"]["inverse_graphics"]
@@ -131,7 +131,7 @@ def test_the_files_are_those_that_are_promised(done):
     names = {path.name for path in done.out.iterdir()}
     assert names == {
         "runs", "results.json", "summary.md", "curves.csv", "curves.png", "curves.svg", "confusions.png",
-        "gallery-asleep.png", "gallery-told-sets.png",
+        "gallery-sleep_only.png", "gallery-labels-sets.png",
     }  # fmt: skip
     for name in names:
         if name.endswith(".png"):
@@ -140,18 +140,18 @@ def test_the_files_are_those_that_are_promised(done):
     with (done.out / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"], row["step"]) for row in rows] == [
-        (variant, seed, step) for seed in "01" for variant in ("asleep", "told/sets") for step in "36"
+        (variant, seed, step) for seed in "01" for variant in ("sleep_only", "labels/sets") for step in "36"
     ]
 
 
-def test_what_was_told_labels_stands_in_a_table_of_its_own(done):
+def test_what_was_trained_on_labels_stands_in_a_table_of_its_own(done):
     text = (done.out / "summary.md").read_text()
     before, after = text.split("## With labels, for comparison")
     without, with_ = before.partition("## Without labels")[2], after.partition("## Counts")[0]
-    assert "| asleep |" in without
-    assert "told/sets" not in without
-    assert "| told/sets |" in with_
-    assert "asleep" not in with_
+    assert "| sleep_only |" in without
+    assert "labels/sets" not in without
+    assert "| labels/sets |" in with_
+    assert "sleep_only" not in with_
 
 
 def test_the_same_command_trains_nothing_again(done, capsys, monkeypatch):
@@ -166,17 +166,17 @@ def test_the_same_command_trains_nothing_again(done, capsys, monkeypatch):
     outcome = capsys.readouterr()
     rows = json.loads(outcome.out)
     assert [(row["variant"], row["labels"], row["seeds"]) for row in rows] == [
-        ("asleep", False, "2 of 2"), ("told/sets", True, "2 of 2")
+        ("sleep_only", False, "2 of 2"), ("labels/sets", True, "2 of 2")
     ]  # fmt: skip
     assert outcome.err.count("is there") == 4
     assert json.loads(before)["runs"] == json.loads((done.out / "results.json").read_text())["runs"]
 
 
 def test_an_evaluation_is_done_again_for_other_images(done, tmp_path):
-    file = done.out / "runs" / "asleep-seed0" / "evaluation.json"
+    file = done.out / "runs" / "sleep_only-seed0" / "evaluation.json"
     before, results = file.read_text(), (done.out / "results.json").read_text()
     try:
-        assert main(done.command("--objectives", "asleep", "--set", "evaluation.size=10")) == 0
+        assert main(done.command("--objectives", "sleep_only", "--set", "evaluation.size=10")) == 0
         assert json.loads(file.read_text())["images"] == 10
     finally:
         file.write_text(before)
@@ -206,10 +206,10 @@ def stopped(tmp_path, monkeypatch, capsys) -> Place:
 
 
 def test_a_stopped_study_goes_on_bit_for_bit(done, stopped, capsys):
-    assert not (stopped.out / "runs" / "asleep-seed0" / "weights").exists()
+    assert not (stopped.out / "runs" / "sleep_only-seed0" / "weights").exists()
     assert main(stopped.command(*ONE)) == 0
     assert "goes on" in capsys.readouterr().err
-    weights = "runs/asleep-seed0/weights/weights.safetensors"
+    weights = "runs/sleep_only-seed0/weights/weights.safetensors"
     assert (stopped.out / weights).read_bytes() == (done.out / weights).read_bytes()
 
 
@@ -218,7 +218,7 @@ def test_an_unfinished_run_is_reported_by_its_curve_alone(stopped, capsys):
     assert main(stopped.command(*ONE, "--no-train", "--json", "-")) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["seeds"], row["count_accuracy"]) == ("0 of 1", None)
-    assert "| asleep, seed 0 | 3 of 6 | not finished |" in (stopped.out / "summary.md").read_text()
+    assert "| sleep_only, seed 0 | 3 of 6 | not finished |" in (stopped.out / "summary.md").read_text()
     assert not list(stopped.out.glob("gallery-*"))
     assert (stopped.out / "curves.png").is_file()
 
@@ -227,22 +227,22 @@ def test_a_run_that_diverges_does_not_stop_the_others(tmp_path, capsys, monkeypa
     here = place(tmp_path)
 
     def diverging(recipe, folder, **more):
-        if "told" in folder.name:
+        if "labels" in folder.name:
             raise TrainingError("the loss was not finite")
         return train_run(recipe, folder, **more)
 
     monkeypatch.setattr(runs, "run", diverging)
-    assert main(here.command("--objectives", "told/sets,asleep", "--seeds", "0")) == 1
+    assert main(here.command("--objectives", "labels/sets,sleep_only", "--seeds", "0")) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "Error: 1 of 2 runs ended with an error: told-sets-seed0"
+    assert last == "Error: 1 of 2 runs ended with an error: labels-sets-seed0"
     records = json.loads((here.out / "results.json").read_text())["runs"]
-    assert [(r["variant"], r["finished"]) for r in records] == [("asleep", True)]
+    assert [(r["variant"], r["finished"]) for r in records] == [("sleep_only", True)]
 
 
 def test_damaged_weights_leave_the_other_runs_in_the_report(done, tmp_path):
     here = place(tmp_path)
     shutil.copytree(done.out / "runs", here.out / "runs")
-    (here.out / "runs" / "asleep-seed0" / "weights" / "weights.safetensors").write_bytes(b"nothing")
+    (here.out / "runs" / "sleep_only-seed0" / "weights" / "weights.safetensors").write_bytes(b"nothing")
     assert main(here.command("--no-train")) == 0
     runs = json.loads((here.out / "results.json").read_text())["runs"]
     assert [bool(r["evaluation"]) for r in runs] == [False, True, True, True]
@@ -259,16 +259,16 @@ def test_damaged_weights_leave_the_other_runs_in_the_report(done, tmp_path):
         (["--set", "optimiser.rate=1"], "has no key 'optimiser.rate'"),
         (["--set", "seed=1"], "choose them by --seeds"),
         (["--variants", "nowhere.yaml"], "no such file: nowhere.yaml"),
-        (["--no-train"], "holds no run that has been evaluated"),
-        (["--set", "batch_size=5", "--out", "DONE"], "was begun with another recipe (other batch_size)"),
-        (["--steps", "3", "--out", "DONE"], "is at step 6, beyond the 3 asked for"),
+        (["--no-train"], "contains no run that has been evaluated"),
+        (["--set", "batch_size=5", "--out", "DONE"], "was trained with another recipe (other batch_size)"),
+        (["--steps", "3", "--out", "DONE"], "is at step 6, beyond the requested 3"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_studied_is_told(done, tmp_path, capsys, arguments, message):
+def test_what_cannot_be_studied_is_reported(done, tmp_path, capsys, arguments, message):
     here = place(tmp_path)
     given = [str(done.out) if word == "DONE" else word for word in arguments]
-    status = main(here.command("--objectives", "asleep", "--seeds", "0", *given))
+    status = main(here.command("--objectives", "sleep_only", "--seeds", "0", *given))
     outcome = capsys.readouterr()
     assert status == 1
     assert message in outcome.err
@@ -284,7 +284,7 @@ def test_wrong_usage_has_status_two(tmp_path, wrong, capsys):
     assert "Usage:" in capsys.readouterr().err
 
 
-def test_schedules_that_outlast_the_run_are_told(tmp_path):
+def test_schedules_that_outlast_the_run_are_reported(tmp_path):
     variants = [SHIPPED["wake_sleep"], SHIPPED["elbo"], SHIPPED["sleep"]]
 
     def warnings(steps: int) -> list[str]:

@@ -64,11 +64,11 @@ def test_the_study_writes_what_it_says_and_reports_without_training(study, place
     assert (out / "summary.md").is_file()
 
 
-def test_what_it_cannot_do_is_told(study, place, tmp_path, capsys):
+def test_what_it_cannot_do_is_reported(study, place, tmp_path, capsys):
     assert main(["study", "psact", "--recipe", "act_parity", "--out", str(tmp_path / "out")]) == 1
     assert "trains no residual network" in capsys.readouterr().err
     assert study("psact", "--no-train") == 1
-    assert "holds no finished run" in capsys.readouterr().err
+    assert "contains no finished run" in capsys.readouterr().err
     assert study("psact", "--seeds", "x") == 2
 
 

@@ -71,20 +71,20 @@ def test_pact_compares_its_methods_and_reports_without_training(study, place, ca
     assert "| relaxed | 0.01 | 1 of 1 |" in (out / "summary.md").read_text()
     capsys.readouterr()
     assert study("pact", "--no-train", "--penalties", "0.5", "--seeds", "0") == 1
-    assert "holds no run" in capsys.readouterr().err
+    assert "contains no run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         (("--penalties", "much"), "expected numbers"),
         (("--seeds", "one"), "expected whole numbers"),
         (("--repetitions", "1.5"), "expected whole numbers"),
     ],
 )
-def test_what_is_no_number_is_refused(study, place, capsys, options, told):
+def test_what_is_no_number_is_refused(study, place, capsys, options, reported):
     assert study("act", *options) == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert reported in " ".join(capsys.readouterr().err.split())
 
 
 def test_recipes_of_other_models_and_unknown_methods_are_refused(tmp_path, capsys):
@@ -103,14 +103,14 @@ def network(problem):
 def test_figures_by_difficulty_are_means_over_its_inputs():
     problem = Sort(shortest=2, longest=4)
     made, batch = network(problem), evaluation_batch(problem, 90, 0)
-    exam = evaluate_sequences(made, batch, Accumulated())
-    rows = by_difficulty(exam)
+    scores = evaluate_sequences(made, batch, Accumulated())
+    rows = by_difficulty(scores)
     assert [row["difficulty"] for row in rows] == [2, 3, 4]
     assert sum(row["inputs"] for row in rows) == batch.lengths.sum()
     whole = sum(row["inputs"] * row["steps"] for row in rows) / batch.lengths.sum()
-    assert whole == pytest.approx(exam.metrics()["steps"])
+    assert whole == pytest.approx(scores.metrics()["steps"])
     wrong = sum(row["inputs"] / 2 * row["wrong"] for row in rows) / (batch.lengths.sum() / 2)
-    assert wrong == pytest.approx(exam.metrics()["wrong_inputs"])
+    assert wrong == pytest.approx(scores.metrics()["wrong_inputs"])
 
 
 @pytest.mark.parametrize("halting", [Accumulated(), Thresholded()], ids=repr)

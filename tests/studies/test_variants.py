@@ -83,7 +83,7 @@ NO_VARIANTS = {
 
 
 @pytest.mark.parametrize(("content", "message"), NO_VARIANTS.items())
-def test_a_file_of_something_else_is_told_in_one_line(tmp_path, content, message, one_line_error):
+def test_a_file_of_something_else_is_reported_in_one_line(tmp_path, content, message, one_line_error):
     file = tmp_path / "own.yaml"
     file.write_text(content)
     with one_line_error(RecipeError, message, file):

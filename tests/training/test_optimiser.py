@@ -64,7 +64,7 @@ def test_it_is_adam_with_the_rates_of_its_groups() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_the_gradient_is_clipped_as_a_whole_and_its_own_norm_told() -> None:
+def test_the_gradient_is_clipped_as_a_whole_and_its_own_norm_reported() -> None:
     parameters, target = quadratic()
     optimiser = Optimiser([ParameterGroup(parameters)], settings(gradient_clip=0.5), STEPS)
     free = torch.autograd.grad(loss_of(parameters, target), parameters)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from inverse_graphics.training.progress import describe, display_for
+from inverse_graphics.training.progress import display_for, format_metrics
 
 ROW = {
     "step": 250,
@@ -49,4 +49,4 @@ def test_a_resumed_run_begins_where_it_stood() -> None:
 
 
 def test_unknown_metrics_are_shown_too_but_not_all() -> None:
-    assert describe({"a_b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}) == "a b 1  c 2  d 3"
+    assert format_metrics({"a_b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}) == "a b 1  c 2  d 3"

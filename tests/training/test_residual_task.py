@@ -66,13 +66,13 @@ def late_loss(result):
 def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained, tmp_path):
     """A third would be right by chance, as of an untrained network, which also runs all units."""
     recipe, result = trained[0]
-    told = held_out(result)
+    reported = held_out(result)
     # seen: late loss 0.26 and 0.27 with one seed on avx2 and avx512, 1.10 (log 3) when misled; accuracy with
     # 3 seeds each on default, avx2 and avx512 at least 0.988, but once, on default, 0.32; misled at most 0.24
     assert median(late_loss(result) for _, result in trained) < 0.7
-    assert told["accuracy"] > 0.75
-    assert told["active_share"] < 0.6
-    assert set(told) == {
+    assert reported["accuracy"] > 0.75
+    assert reported["active_share"] < 0.6
+    assert set(reported) == {
         "accuracy", "loss", "units_1", "units_2", "units_3", "active_share", "multiply_adds",
     }  # fmt: skip
     misled = run(recipe, tmp_path / "misled", build_task=of_other_images)
@@ -83,7 +83,7 @@ def test_it_learns_which_sprite_it_is_and_to_skip_most_places(trained, tmp_path)
     untrained = task.evaluate()
     assert untrained.metrics["accuracy"] < 0.55
     assert untrained.metrics["active_share"] == 1
-    assert untrained.metrics["multiply_adds"] > told["multiply_adds"]
+    assert untrained.metrics["multiply_adds"] > reported["multiply_adds"]
     assert untrained.images["computation"].shape == (48, 8 * 24, 3)
 
 
@@ -126,7 +126,7 @@ def test_parts_of_a_recipe_that_do_not_fit_are_one_line(override, message):
     assert "\n" not in str(raised.value)
 
 
-def test_more_classes_than_the_network_knows_are_told():
+def test_more_classes_than_the_network_knows_are_reported():
     recipe = load_recipe("psact_digits", ["model.classes=9"])
     assert isinstance(recipe, ResidualRecipe)
     with pytest.raises(RecipeError, match=r"model\.classes is 9, and data of kind multi_mnist has 10"):

@@ -4,7 +4,7 @@ from inverse_graphics.packs.pack import load_pack
 from inverse_graphics.visualisation.asset_facts import facts_of_pack
 
 
-def test_facts_of_a_pack_tell_sizes_and_symmetries():
+def test_facts_of_a_pack_report_sizes_and_symmetries():
     facts = {fact.asset: fact for fact in facts_of_pack(load_pack("primitives"))}
     assert facts["primitives/cube"].faces == 12
     np.testing.assert_allclose(facts["primitives/cube"].size_m, 0.1, atol=1e-6)

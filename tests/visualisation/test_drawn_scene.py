@@ -8,9 +8,9 @@ from inverse_graphics.inference.parse import Parse, ParsedObject
 from inverse_graphics.rendering.rendered_scene import render as render_scene
 from inverse_graphics.scene.scene import Scene
 from inverse_graphics.scene.scene_file import load_scene
-from inverse_graphics.visualisation import scene_picture
+from inverse_graphics.visualisation import scene_outlines
 from inverse_graphics.visualisation.overlay import _room, draw_parse
-from inverse_graphics.visualisation.scene_picture import draw_scene, outline
+from inverse_graphics.visualisation.scene_outlines import draw_scene, outline
 from inverse_graphics.visualisation.svg import step_colour
 
 
@@ -44,7 +44,7 @@ def test_outlines_hold_what_a_mask_shows_of_each_object(breakfast):
 def test_the_picture_is_that_of_the_scene(breakfast):
     camera = breakfast.camera.resized(160, 120)
     rendered = render_scene(breakfast.model_copy(update={"camera": camera}))
-    np.testing.assert_allclose(draw_scene(breakfast, 160, 120).picture, rendered.image, atol=1e-5)
+    np.testing.assert_allclose(draw_scene(breakfast, 160, 120).image, rendered.image, atol=1e-5)
 
 
 def test_what_is_hidden_has_no_outline(breakfast):
@@ -58,9 +58,9 @@ def test_very_large_pictures_are_drawn_smaller_and_their_outlines_are_where_they
     breakfast, monkeypatch
 ):
     small = draw_scene(breakfast, 320, 240)
-    monkeypatch.setattr(scene_picture, "LARGEST_SIDE", 160)
+    monkeypatch.setattr(scene_outlines, "LARGEST_SIDE", 160)
     large = draw_scene(breakfast, 320, 240)
-    assert large.picture.shape == (120, 160, 3)
+    assert large.image.shape == (120, 160, 3)
     for one, other in zip(small.outlines, large.outlines, strict=True):
         assert np.abs(np.concatenate(one).min(0) - np.concatenate(other).min(0)).max() < 3
         assert np.abs(np.concatenate(one).max(0) - np.concatenate(other).max(0)).max() < 3

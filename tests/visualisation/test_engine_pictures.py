@@ -6,12 +6,12 @@ from PIL import Image
 
 from inverse_graphics.errors import EngineError
 from inverse_graphics.rendering.engines import available_engines
-from inverse_graphics.visualisation.documentation import draw_engines, pictured
+from inverse_graphics.visualisation.documentation import draw_engines, render_square
 
 
 def test_all_engines_that_work_draw_nearly_the_same():
     names = [engine.name for engine in available_engines() if engine.works]
-    drawn = {name: pictured(name, 32) for name in names}
+    drawn = {name: render_square(name, 32) for name in names}
     for name in names:
         off = np.abs(drawn[name] - drawn["embedded"]).mean()
         assert off < (0.02 if "shadows" in name else 0.01)
@@ -22,7 +22,7 @@ def test_shadows_are_darker_and_only_shadows():
     names = [engine.name for engine in available_engines() if engine.works]
     if "mujoco-shadows" not in names:
         pytest.skip("mujoco-shadows does not work here")
-    less = pictured("mujoco", 64) - pictured("mujoco-shadows", 64)
+    less = render_square("mujoco", 64) - render_square("mujoco-shadows", 64)
     assert (less < -0.02).mean() < 0.005
     assert 0.01 < (less.max(axis=-1) > 0.1).mean() < 0.15
 

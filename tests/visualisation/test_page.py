@@ -14,7 +14,7 @@ from inverse_graphics.inference.parse import Parse, ParsedObject
 from inverse_graphics.rendering.rendered_scene import RenderedScene
 from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.visualisation.page import Gallery, InferredImage, write_sheet
-from inverse_graphics.visualisation.scene_picture import draw_scene
+from inverse_graphics.visualisation.scene_outlines import draw_scene
 from inverse_graphics.visualisation.svg import count_chart, share
 
 VOID = {"meta", "image", "rect", "line", "path"}

@@ -5,7 +5,11 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from inverse_graphics.visualisation.documentation import draw_pictures, layers_and_prefixes, mug_and_slopes
+from inverse_graphics.visualisation.documentation import (
+    draw_rendering_figures,
+    layers_and_prefixes,
+    mug_and_slopes,
+)
 
 
 def test_the_last_composite_holds_what_each_layer_shows_alone():
@@ -26,7 +30,7 @@ def test_the_gradient_of_each_pixel_is_near_its_difference():
 
 
 def test_both_pictures_are_small(tmp_path):
-    draw_pictures(tmp_path)
+    draw_rendering_figures(tmp_path)
     for name in ("layers.png", "gradient.png"):
         assert (tmp_path / name).stat().st_size < 60_000
         with Image.open(tmp_path / name) as picture:

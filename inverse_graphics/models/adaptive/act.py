@@ -41,7 +41,7 @@ class ACT(nn.Module):
     Args:
         cell: a cell of PyTorch's, or any other with input_size and hidden_size that is called with inputs and
             state (`cells.Cell`); its input_size includes the flag of the first step.
-        max_steps: for one input.
+        max_steps: largest number of steps per input.
         halting: the default rule.
         halting_bias: initial bias of the halting logit; the larger, the fewer steps.
         precision: of products with the recurrent matrix in training, such as bfloat16; without gradients they

@@ -1,1 +1,1 @@
-"""AIR for objects in space, seen by a renderer that is given and fixed."""
+"""AIR for 3D scenes, with a given and fixed renderer."""

@@ -1,22 +1,24 @@
-"""The evidence lower bound on unlabelled images, warmed up, with a wake update beside it.
+"""The evidence lower bound on unlabelled images, with a warm-up phase and an additional wake update.
 
-What varies smoothly (positions, orientations, the camera, presence) is trained by the bound's gradient
-through the renderer. What does not (kinds, and which of several orientations) saturates there: differences of
-hundreds of nats decide before poses are right. It is trained, as in wake-sleep's wake phase, on scenes
-resampled by weight from many proposals; and so is everything else at first, as proposals find what gradients
-cannot. No sampled scene is ever shown to the network with its labels.
+Continuous latents (positions, orientations, the camera) and presence are trained by the bound's gradient
+through the renderer. Discrete choices (kinds, and which of several orientations) saturate there: differences
+of hundreds of nats decide them before poses are correct. They are trained, as in the wake phase of
+wake-sleep, on scenes resampled by weight from many proposals; at first so are all latents, as proposals
+escape local optima of the gradient. The network is never trained on sampled scenes with their labels.
 
-After the warm-up the objective is the bound, but its gradient, exact in the count, is not the bound's in all:
-- Kinds, and the components of an orientation's mixture, are sampled. The bound does not train kinds unless
-  every kind is tried (`identity`), and gives the components' weights only noise of mean zero; the wake update
-  trains both.
-- Images that are explained badly may be tempered (`misfit_scale_nats`): each still follows the gradient of
-  its own bound, but no faster the farther below it is.
-- What later steps see in the reconstruction is held fixed, the empty table before a free camera included.
-- So are where a glimpse is taken, and what the location's features contribute to kind and orientation.
-- A component of a rotation's mixture moves no faster the narrower it is (`posterior.scale_gradient`).
-- A number held at a bound has the slope that it would have beside it (`clamp_straight_through`).
-During the warm-up kinds are also sampled uniformly, so that `elbo` as logged lies below the bound.
+After the warm-up the objective is the bound. Its gradient is exact in the count, but differs from the bound's
+gradient as follows:
+- Kinds and the components of an orientation's mixture are sampled. The bound trains kinds only if all kinds
+  are evaluated (`identity`), and gives the components' weights only zero-mean noise; the wake update trains
+  both.
+- Images with a low likelihood may be tempered (`misfit_scale_nats`), which bounds their gradients.
+- No gradient flows through the reconstruction that is the input of later steps, including the empty table
+  seen by a free camera.
+- No gradient flows through the position of a glimpse, or from kind and orientation to the features of the
+  location.
+- The gradient of a component of a rotation's mixture is scaled by its variance (`posterior.scale_gradient`).
+- Clamped values have the gradient of the unclamped ones (`clamp_straight_through`).
+During the warm-up kinds are also sampled uniformly, so that the logged `elbo` lies below the bound.
 Source: Eslami et al. 2016, section 2; Bornschein & Bengio 2015; Le et al. 2019.
 """
 
@@ -45,7 +47,7 @@ from inverse_graphics.models.air3d.scene_latents import (
     nearest_first,
     observe,
 )
-from inverse_graphics.models.air3d.search import Search, searched
+from inverse_graphics.models.air3d.search import Search, search_scenes
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.models.estimators.estimator import mixed_weights
 from inverse_graphics.observation.model import Tempered
@@ -53,39 +55,38 @@ from inverse_graphics.observation.observation import Observation, Rendered
 
 
 class ElboSettings(BaseModel):
-    """Training on images alone.
+    """Settings of training on unlabelled images.
 
     Attributes:
-        warm_up_steps: until then objects learn from every prefix, likelihoods are tempered by T, falling from
-            `first_temperature` to 1, and compared at `levels` scales; from then on, the objective is the
-            bound.
-        wake: weight of the wake update beside the bound, whose likelihood is tempered alike.
-        samples: proposals for each image, and the probability with which each part of one is drawn from the
-            prior; the latter falls to zero over the warm-up, and for kinds it begins at one.
-        defence: proposals for each image, and the probability with which each part of one is drawn from the
-            prior; the latter falls to zero over the warm-up, and for kinds it begins at one.
-        kept_proposals: how many of an image's proposals are refined by gradient ascent, and by how many
-            steps, before the one that is learnt from is resampled from them.
-        refine_steps: how many of an image's proposals are refined by gradient ascent, and by how many steps,
-            before the one that is learnt from is resampled from them.
-        orientation_steps: by how many more, with each of its objects also turned by halves (upright ones: by
-            quarters), 0 for none.
-        replay_ratio: how many earlier images are learnt from again beside each new one, and out of how many.
-        replay_capacity: how many earlier images are learnt from again beside each new one, and out of how
-            many.
-        uniform_mixture_weight: share of a uniform distribution in the posterior where it learns from
-            proposals: a wrong one then has no gradient once the right answer is believed.
-        tie_m: of objects whose depths differ by less, any may come first where it learns from proposals.
+        warm_up_steps: length of the warm-up, in which objects are trained on all prefixes, and likelihoods
+            are tempered and compared at several scales; afterwards the objective is the bound.
+        first_temperature: temperature of likelihoods at the start; falls to 1 over the warm-up.
+        levels: number of scales at which likelihoods are compared during the warm-up.
+        wake: weight of the wake update relative to the bound.
+        samples: proposals per image in the wake update.
+        defensive_mixture_weight: probability with which each latent of a proposal is sampled from the prior
+            instead of the posterior, at the start; falls to 0 over the warm-up. For kinds it starts at 1.
+        kept_proposals: number of proposals per image that are refined by gradient ascent, before one is
+            resampled from them.
+        refine_steps: gradient steps of that refinement.
+        orientation_steps: gradient steps for each alternative orientation of each object (half rotations, or
+            quarter rotations of upright objects); 0 to skip them.
+        replay_ratio: images from the replay buffer per new image.
+        replay_capacity: size of the replay buffer, images.
+        uniform_mixture_weight: weight of a uniform component of the posterior in the wake update, which
+            bounds the gradient of wrong proposals.
+        tie_m: objects whose depths differ by less than this, metres, may come in any order in the wake
+            update.
         bound_in_warm_up: whether the tempered bound is maximised from the first step, or only after the
             warm-up.
-        identity: how the bound trains kinds: not at all ("wake": the wake update alone does), or by trying
-            every kind where an object was sampled ("local").
-        misfit_scale_nats: an image that is explained by so many nats worse than noise alone would is tempered
-            by 2, one by three times as many by 4, and so on: else the few that are read wrong dominate the
-            gradient.
-        bound_samples: S; with more than one, the bound is that of S samples, each weighed by how well it
-            explains the image (Burda et al. 2016): one in a wrong local optimum then has no weight.
-        overlap_nats_per_m: penalty of objects that intersect.
+        identity: how kinds are trained: by the wake update alone ("wake"), or also by evaluating the bound
+            with every kind of each object ("local").
+        misfit_scale_nats: an image whose log-likelihood is lower than that of noise by this amount has
+            temperature 2, by three times this amount temperature 4, and so on, so that a few images do not
+            dominate the gradient; null for no tempering.
+        bound_samples: S; with more than one, the bound is the importance-weighted bound of S samples (Burda
+            et al. 2016), which gives no weight to samples in poor local optima.
+        overlap_nats_per_m: penalty on intersecting objects, nats per metre of overlap.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,7 +97,7 @@ class ElboSettings(BaseModel):
     levels: int = Field(4, ge=1, le=8)
     wake: float = Field(1.0, ge=0, le=1000)
     samples: int = Field(8, ge=1, le=1024)
-    defence: float = Field(0.3, ge=0, lt=1)
+    defensive_mixture_weight: float = Field(0.3, ge=0, lt=1)
     kept_proposals: int = Field(1, ge=1, le=1024)
     refine_steps: int = Field(0, ge=0, le=1000)
     orientation_steps: int = Field(0, ge=0, le=1000)
@@ -111,26 +112,24 @@ class ElboSettings(BaseModel):
     overlap_nats_per_m: float = Field(1000.0, ge=0)
 
     def progress(self, step: int) -> float:
-        """How much of the warm-up is over, from 0 to 1."""
+        """The fraction of the warm-up after `step` steps, in [0, 1]."""
         return 1.0 if step >= self.warm_up_steps else step / self.warm_up_steps
 
     def kind_exploration(self, step: int) -> float:
-        """Probability with which kinds are sampled uniformly, after `step` steps."""
+        """The probability with which kinds are sampled uniformly after `step` steps."""
         return 1 - self.progress(step)
 
     def temperature(self, step: int) -> float:
-        """T after `step` steps."""
+        """The temperature after `step` steps."""
         return float(self.first_temperature ** (1 - self.progress(step)))
 
 
 class BoundAscent:
     """Minus the bound, or its surrogate during the warm-up.
 
-    Of S samples z_s of an image, with B_s their bounds, exact in the count, the bound is log 1/S Σ_s exp B_s,
-    whose gradient is the mean of the samples' own, each weighed by its share of that sum.
-
-    Args:
-        reconstruction_gradient: whether steps learn through what earlier ones put into their input.
+    With S samples z_s of an image and their bounds B_s, exact in the count, the bound is
+    log 1/S Σ_s exp B_s; its gradient is the mean of the samples' gradients, weighted by their share of the
+    sum.
     """
 
     def __init__(self, model: Air3D, settings: ElboSettings, reconstruction_gradient: bool = False) -> None:
@@ -145,10 +144,13 @@ class BoundAscent:
         temperature: float,
         generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """The scalar to minimise for B images, and the bound as it stands, nats.
+        """Compute the scalar to minimise for B images, and the current bound, nats.
 
         Args:
-            warm_up_fraction: in [0, 1], how much of the warm-up is over.
+            observation: B images.
+            warm_up_fraction: fraction of the warm-up, in [0, 1].
+            temperature: temperature of the likelihood.
+            generator: for samples.
         """
         samples, prior = self.settings.bound_samples, self.model.space.log_count_prior
         inference = self._inference(observation, warm_up_fraction, generator)
@@ -175,7 +177,7 @@ class BoundAscent:
     def _inference(
         self, observation: Observation, warm_up_fraction: float, generator: torch.Generator
     ) -> Inference:
-        """At first, objects of all kinds are sampled, not only of those believed in."""
+        """Infer the objects; during the warm-up kinds are also sampled uniformly."""
         sampler = DefensiveSampler(generator, DefensiveMixture(kinds=1 - warm_up_fraction))
         model, samples = self.model, self.settings.bound_samples
         if samples == 1:
@@ -186,14 +188,14 @@ class BoundAscent:
         return with_sampled_divergences(inference, model)
 
     def _tempered(self, inference: Inference, score: Score) -> Inference:
-        """The same, whose likelihoods are the scores of prefixes in training."""
+        """The same inference with the training scores of prefixes as log-likelihoods."""
         prefixes = Rendered.stack(self.model.prefixes(inference.objects))
         return inference._replace(log_likelihood=score(prefixes, sampled_latents(inference)))
 
     def _score(
         self, inference: Inference, observation: Observation, temperature: float, levels: int
     ) -> Score:
-        """Likelihoods compared at several scales, and tempered, less the penalty of intersections."""
+        """Make the training score: the tempered multi-scale log-likelihood minus the overlap penalty."""
         model, settings = self.model, self.settings
         likelihood = Tempered(
             model.observation_model.pyramid(levels),
@@ -210,7 +212,7 @@ class BoundAscent:
 
     @torch.no_grad()
     def misfit_temperature(self, inference: Inference, observation: Observation) -> Tensor:
-        """Temperature of each image by its best sample's misfit: (S · B, 1), from 1."""
+        """The temperature of each image by the misfit of its best sample: (S · B, 1), at least 1."""
         if self.settings.misfit_scale_nats is None:
             return torch.ones_like(inference.kl_shared[:, None])
         noise = -self.model.observation_model.entropy(observation)
@@ -220,9 +222,9 @@ class BoundAscent:
 
 
 def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
-    """The same with each divergence at the value sampled, log q(z) − log p(z): (S · B, N), nats.
+    """Replace KL divergences by sampled log-ratios, log q(z) − log p(z): (S · B, N), nats.
 
-    Several samples need that: the exponential of a bound with the mean divergence would bound nothing.
+    The importance-weighted bound of several samples requires log-ratios instead of their means.
     """
     space = model.space
     latents: list[Latents] = [step.latents for step in inference.objects]
@@ -233,10 +235,10 @@ def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
             len(space.orientation_observable)
         )
         placed = q.position.log_prob(one.position) + (2 * space.reach).log().sum()
-        turned = space.orientation_observable[one.asset] * q.visible_orientation(
+        oriented = space.orientation_observable[one.asset] * q.visible_orientation(
             one.asset, space
         ).kl_to_uniform(one.orientation)
-        each.append(named + placed + turned)
+        each.append(named + placed + oriented)
     shared, posterior = inference.kl_shared, model.camera(inference.shared.maps)
     if posterior is not None:
         width = (space.orbit_high - space.orbit_low)[space.free]
@@ -245,7 +247,7 @@ def with_sampled_divergences(inference: Inference, model: Air3D) -> Inference:
 
 
 class ElboObjective:
-    """Minus the bound, warmed up, and the wake update beside it."""
+    """Minus the bound, with its warm-up, plus the loss of the wake update."""
 
     def __init__(self, model: Air3D, settings: ElboSettings) -> None:
         self.model = model
@@ -254,7 +256,7 @@ class ElboObjective:
         self.replay = ReplayBuffer(model, settings.replay_capacity) if settings.replay_ratio else None
 
     def batch(self, size: int, generator: torch.Generator) -> Observation:
-        """Images of unknown scenes."""
+        """Sample images; their scenes are discarded."""
         model = self.model
         scenes, render = draw_from_prior(model.space, model.engine, size, generator)
         return observe(scenes, render, model.observation_model, generator)
@@ -262,7 +264,7 @@ class ElboObjective:
     def loss(
         self, batch: Observation, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and its parts, nats."""
+        """Compute the scalar to minimise, and its parts, nats."""
         settings = self.settings
         warm_up_fraction, temperature = settings.progress(step), settings.temperature(step)
         loss = batch.rgb.new_zeros(())
@@ -277,19 +279,19 @@ class ElboObjective:
         return loss, watched
 
     def _wake(self, observation: Observation, step: int, generator: torch.Generator) -> Tensor:
-        """Minus the mean log-density of scenes that were searched for these images, and for earlier ones."""
+        """Minus the mean posterior log-density at scenes found by search, for these and replayed images."""
         settings, space = self.settings, self.model.space
-        defence = DefensiveMixture(
-            settings.kind_exploration(step), settings.defence * (1 - settings.progress(step))
+        mixture = DefensiveMixture(
+            settings.kind_exploration(step), settings.defensive_mixture_weight * (1 - settings.progress(step))
         )
         search = Search(
             settings.samples,
             settings.kept_proposals,
             settings.refine_steps,
-            defence=defence,
-            turned=settings.orientation_steps,
+            mixture=mixture,
+            orientation_steps=settings.orientation_steps,
         )
-        scenes = searched(self.model, observation, search, settings.temperature(step), generator)
+        scenes = search_scenes(self.model, observation, search, settings.temperature(step), generator)
         scenes = nearest_first(scenes, space)
         if self.replay is not None:
             self.replay.add(observation, scenes)
@@ -298,13 +300,13 @@ class ElboObjective:
             scenes = SceneLatents.cat([scenes, known])
         with torch.no_grad():
             prefixes = draw_step_inputs(scenes, space, self.model.engine)
-        uniform_mixture_weight = DefensiveMixture(rest=settings.uniform_mixture_weight)
+        uniform_component = DefensiveMixture(rest=settings.uniform_mixture_weight)
         log_q = log_posterior(
             self.model,
             observation,
             scenes,
             prefixes,
             tie_m=self.settings.tie_m,
-            defence=uniform_mixture_weight,
+            mixture=uniform_component,
         )
         return -log_q.total.mean()

@@ -1,7 +1,7 @@
-"""Feature maps: of the whole image once, and at each step also of what is known of the steps before.
+"""Feature maps of the whole image, computed once, and of the residual, computed at each step.
 
-Maps are an eighth and a quarter as wide as the image. They are kept "channels last", and convolved in
-bfloat16 where the settings say so: together three to four times faster on CPUs that have it.
+Maps have an eighth and a quarter of the image's resolution. They have channels-last memory layout, and are
+convolved in bfloat16 if so configured, which together is three to four times faster on CPUs with bfloat16.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ STRIDE = 4
 
 @dataclass(frozen=True)
 class Maps(TensorBatch):
-    """fine: (B, C2, H/4, W/4).  coarse: (B, C3, H/8, W/8)."""
+    """Feature maps of B images.
+
+    Attributes:
+        fine: (B, C2, H/4, W/4).
+        coarse: (B, C3, H/8, W/8).
+    """
 
     fine: Tensor
     coarse: Tensor
@@ -51,11 +56,11 @@ def _norm_of_cells(channels: int, normalise: bool) -> nn.Module:
 
 
 class ImageFeatures(nn.Module):
-    """Encodes the whole image, with the pixels' coordinates.
+    """Encodes the whole image, with the pixels' coordinates as further channels.
 
     Args:
-        image_channels: of `InputChannels.image`.
-        channels: of the maps at a half, a quarter and an eighth of the image's width.
+        image_channels: number of channels of `InputChannels.image`.
+        channels: numbers of channels of the layers.
         normalise: whether the fine map is normalised, see `CellNorm`.
     """
 
@@ -70,7 +75,7 @@ class ImageFeatures(nn.Module):
         self.norm = _norm_of_cells(second, normalise)
 
     def forward(self, image: Tensor) -> Maps:
-        """image: (B, C, H, W), see `InputChannels.image`."""
+        """Compute the feature maps of images (B, C, H, W), see `InputChannels.image`."""
         inputs = torch.cat([image, coordinates(image)], dim=1)
         half, quarter, eighth = self.down
         fine = relu(quarter(relu(half(inputs.contiguous(memory_format=torch.channels_last)))))
@@ -80,10 +85,11 @@ class ImageFeatures(nn.Module):
 
 
 class StepFeatures(nn.Module):
-    """Fuses the image's own features with what is known of the objects before this step.
+    """Fuses the features of the image with features of the previous steps.
 
     Args:
-        residual_encoder: makes a map (B, C2, H/4, W/4) of the latter.
+        channels: numbers of channels of the layers.
+        residual_encoder: maps the residual or the recurrent state to features (B, C2, H/4, W/4).
         normalise: whether the maps are normalised, see `CellNorm`.
     """
 
@@ -98,7 +104,7 @@ class StepFeatures(nn.Module):
         self.norm_coarse = _norm_of_cells(eighth, normalise)
 
     def forward(self, image: Tensor, residual: Tensor) -> Maps:
-        """Fuse the fine map (B, C2, H/4, W/4) with `InputChannels.residual`, or units of a `Hidden`."""
+        """Fuse the fine map (B, C2, H/4, W/4) with `InputChannels.residual`, or the units of a `Hidden`."""
         fine = relu(image + self.residual_encoder(residual))
         fine = fine + relu(self.fuse(fine))
         coarse = relu(self.eighth(fine))
@@ -109,8 +115,8 @@ class StepFeatures(nn.Module):
 class Normed(nn.LayerNorm):
     """Layer norm and an activation: relu before the norm, or silu after it.
 
-    With relu before the norm most units drift, over thousands of steps, to where they are never active, and
-    the others distinguish ever fewer orientations. With silu after it they cannot.
+    With relu before the norm, most units become permanently inactive over thousands of steps, and orientation
+    accuracy degrades. Silu after the norm prevents this.
     """
 
     def __init__(self, features: int, activation: str) -> None:
@@ -118,14 +124,14 @@ class Normed(nn.LayerNorm):
         self.smooth = activation == "silu"
 
     def forward(self, features: Tensor) -> Tensor:
-        """features: (..., F).  Returns (..., F), float32."""
+        """Normalise and activate features (..., F); returns float32."""
         if self.smooth:
             return silu(super().forward(features.float()))
         return super().forward(relu(features).float())
 
 
 class GlimpseFeatures(nn.Module):
-    """Encodes a small window at full resolution: what tells orientations apart is a few pixels wide."""
+    """Encodes a small window at full resolution, as details that distinguish orientations are pixels wide."""
 
     SIZE = 32
 
@@ -143,7 +149,7 @@ class GlimpseFeatures(nn.Module):
         self.norm = Normed(features, activation)
 
     def forward(self, glimpse_input: Tensor, pixel: Tensor) -> Tensor:
-        """Features (B, F) of windows of inputs (B, C, H, W) about `pixel` (B, 2)."""
+        """Compute features (B, F) of windows of inputs (B, C, H, W) centred at `pixel` (B, 2)."""
         window = _window(glimpse_input, pixel, self.SIZE).contiguous(memory_format=torch.channels_last)
         for layer, norm in zip(self.down, self.norms, strict=True):
             window = self.activation(norm(layer(window)))
@@ -152,12 +158,12 @@ class GlimpseFeatures(nn.Module):
 
 
 def _norm_of_maps(channels: int, activation: str) -> nn.Module:
-    """A norm before silu, as in `Normed`: without it most channels become constant."""
+    """A norm before silu, as in `Normed`; without it most channels become constant."""
     return nn.GroupNorm(math.gcd(8, channels), channels) if activation == "silu" else nn.Identity()
 
 
 def _window(glimpse_input: Tensor, pixel: Tensor, size: int) -> Tensor:
-    """A window of `size` pixels about each `pixel`, zero outside the image: (B, C, size, size)."""
+    """Crop a window of `size` pixels centred at each `pixel`, zero outside the image: (B, C, size, size)."""
     height, width = glimpse_input.shape[-2:]
     extent = pixel.new_tensor([width, height])
     centre = (2 * pixel / extent - 1).detach()
@@ -169,7 +175,7 @@ def _window(glimpse_input: Tensor, pixel: Tensor, size: int) -> Tensor:
 
 
 def halve(inputs: int, outputs: int) -> nn.Conv2d:
-    """A convolution to half the width and height."""
+    """A convolution with stride 2."""
     return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
 
 
@@ -182,7 +188,7 @@ def _twice(maps: Tensor) -> Tensor:
 
 
 def coordinates(images: Tensor) -> Tensor:
-    """Columns and rows from −1 to 1 as two more channels: (B, 2, H, W)."""
+    """Pixel coordinates (column, row) in [−1, 1]: (B, 2, H, W)."""
     batch, _, height, width = images.shape
     down = torch.linspace(-1, 1, height, device=images.device, dtype=images.dtype)
     right = torch.linspace(-1, 1, width, device=images.device, dtype=images.dtype)

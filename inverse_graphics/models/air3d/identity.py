@@ -1,12 +1,12 @@
-"""Kinds trained by the bound: every kind is tried where an object was sampled, by its probability.
+"""Local expectation gradients for kinds: the bound is evaluated with every kind of each sampled object.
 
-A sampled kind carries no gradient. But layers are cheap: with f_ik, what the bound would be were object i of
-kind k, its pose and all other objects as sampled,
+A sampled kind carries no gradient. With f_ik the bound if object i had kind k, its pose and all other objects
+as sampled,
 
-    ∇ E[f] = Σ_i Σ_k f_ik ∇ q_i(k)
+    ∇ E[f] ≈ Σ_i Σ_k f_ik ∇ q_i(k)
 
-needs no score function and has little noise. It is exact for the last object. For those before it, it leaves
-out that later steps would have seen another composite, had this been another kind.
+has a low variance and needs no score function; rendering one more layer is cheap. It is exact for the last
+object. For earlier ones it neglects that their kind changes the input of later steps.
 Source: Titsias and Lázaro-Gredilla 2015, "Local expectation gradients for black box variational inference".
 """
 
@@ -26,47 +26,52 @@ from inverse_graphics.observation.observation import Rendered
 from inverse_graphics.rendering.engine import Layers
 
 Score = Callable[[Rendered, SceneLatents], Tensor]
-"""Maps renders of prefixes (B, N + 1, …) and their scenes to what they are worth: (B, N + 1), nats."""
+"""Maps renders of prefixes (B, N + 1, …) and their scenes to scores (B, N + 1), nats."""
 
 
 def expected_over_kinds(model: Air3D, inference: Inference, weights: Tensor, score: Score) -> Tensor:
-    """A surrogate whose gradient in the kinds' probabilities is that of the weighted bound: (B,), nats.
+    """A surrogate whose gradient by the kinds' probabilities is that of the weighted bound: (B,), nats.
 
     Args:
-        weights: (B, N + 1), of each prefix, held fixed.
+        model: the model.
+        inference: of B images.
+        weights: (B, N + 1), weight of each prefix, treated as constant.
+        score: the score of prefixes.
     """
     latents: list[Latents] = [step.latents for step in inference.objects]
     log_belief = torch.stack([one.posterior.identity for one in latents], 1)  # (B, N, K)
     with torch.no_grad():
-        worth = class_scores(model, inference, score)
-        behind = weights.detach().flip(-1).cumsum(-1).flip(-1)[:, 1:]  # of prefixes that hold object i
-        gain = (weights.detach()[:, None, None] * worth).sum(-1) - behind[..., None] * _turns(model, latents)
+        scores = class_scores(model, inference, score)
+        behind = weights.detach().flip(-1).cumsum(-1).flip(-1)[:, 1:]  # prefixes that contain object i
+        gain = (weights.detach()[:, None, None] * scores).sum(-1) - behind[..., None] * _orientation_kl(
+            model, latents
+        )
     divergence = (log_belief.exp() * log_belief).sum(-1) + math.log(log_belief.shape[-1])
     return ((log_belief.exp() * gain).sum(-1) - behind * divergence).sum(-1)
 
 
 @torch.no_grad()
 def class_scores(model: Air3D, inference: Inference, score: Score) -> Tensor:
-    """The score of each prefix with object i of kind k, all else as sampled: (B, N, K, N + 1), nats."""
+    """Score each prefix with the kind of object i set to k: (B, N, K, N + 1), nats."""
     scenes = sampled_latents(inference)
     batch, slots = scenes.asset.shape
     kinds = len(model.space.orientation_observable)
     layers = _of_every_kind(model, scenes)
     rows = torch.arange(batch, device=scenes.asset.device)[:, None]
     own = torch.arange(slots, device=rows.device) * kinds + scenes.asset
-    worth = []
+    scores = []
     for slot in range(slots):
         for kind in range(kinds):
             taken = own.index_fill(1, own.new_tensor([slot]), slot * kinds + kind)
             some = Layers(*(part[rows, taken] for part in layers))
             prefixes = Rendered.from_prefixes(some, inference.shared.backdrop)
             other = scenes.replace(asset=scenes.asset.index_fill(1, own.new_tensor([slot]), kind))
-            worth.append(score(prefixes, other))
-    return torch.stack(worth, 1).reshape(batch, slots, kinds, slots + 1)
+            scores.append(score(prefixes, other))
+    return torch.stack(scores, 1).reshape(batch, slots, kinds, slots + 1)
 
 
 def _of_every_kind(model: Air3D, scenes: SceneLatents) -> Layers:
-    """Each object rendered as every kind: B scenes of N · K layers, kinds of one object together."""
+    """Render each object as every kind: layers of B scenes of N · K objects, kinds of an object adjacent."""
     kinds = len(model.space.orientation_observable)
     asset = torch.arange(kinds, device=scenes.asset.device).repeat(*scenes.asset.shape)
     position, orientation = (
@@ -76,8 +81,8 @@ def _of_every_kind(model: Air3D, scenes: SceneLatents) -> Layers:
     return model.engine.layers(placed.objects, placed.camera, placed.light)
 
 
-def _turns(model: Air3D, latents: list[Latents]) -> Tensor:
-    """The orientation's part of each object's divergence, were it of each kind: (B, N, K), nats."""
+def _orientation_kl(model: Air3D, latents: list[Latents]) -> Tensor:
+    """KL divergence of each object's orientation for every kind: (B, N, K), nats."""
     each = []
     for one in latents:
         for kind in range(len(model.space.orientation_observable)):

@@ -1,8 +1,7 @@
-"""Inference by a trained network, at the posteriors' centres; and statistics of each inferred object.
+"""Point estimates of the 3D model, at the posteriors' centres, with summaries of the inferred objects.
 
-The statistics tell familiar objects from others. What an object of another kind is taken for explains its
-position and size as well as a wrong pose of a familiar one would; its colours, and where the errors are,
-differ.
+The summaries are used to detect outliers. An unknown object is explained by a known kind of similar position
+and size; what distinguishes it are its colours and the distribution of reconstruction errors.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class SceneReading(TensorBatch):
-    """What is inferred of B images.
+    """The inferred scenes of B images.
 
     Attributes:
-        scenes: of the most probable count, kinds and poses at the posteriors' centres.
+        scenes: scenes with the most probable counts and kinds, and poses at the posteriors' centres.
         count_probabilities: (B, N + 1).
-        identity_probability: (B, N), of each object's kind.
+        identity_probability: (B, N), probability of each object's kind.
         position_std: (B, N, 2), metres along the axes of the scene's plane.
-        prefixes: (B, N + 1, 3, H, W), rendered.
-        log_likelihood: (B,), nats, of the image given the scene.
+        prefixes: (B, N + 1, 3, H, W), renders of the first 0 … N objects.
+        log_likelihood: (B,), log-likelihood of the image given the scene, nats.
     """
 
     scenes: SceneLatents
@@ -47,7 +46,7 @@ class SceneReading(TensorBatch):
 
 @torch.no_grad()
 def read_scenes(model: Air3D, observation: Observation) -> SceneReading:
-    """Infer the scenes of B images, as large as the model was made for."""
+    """Infer the scenes of B images of the model's size."""
     inference = attend_infer_repeat(model, observation, PointEstimate())
     latents: list[Latents] = [step.latents for step in inference.objects]
     count = inference.most_probable_count
@@ -68,16 +67,17 @@ STATISTICS = (
     "error inside", "error around", "error elsewhere", "size",
 )  # fmt: skip
 UNSEEN, SMALL = 0.5, 1e-3
-"""Added to areas in pixels, and to squared errors, so that what hardly shows has numbers too."""
+"""Added to squared errors and to areas in pixels, so that the logarithms are finite for invisible objects."""
 
 
 @torch.no_grad()
 def summarised(model: Air3D, observation: Observation, reading: SceneReading) -> ParsedImages:
-    """Statistics by which familiar images are recognised.
+    """Compute the statistics for the outlier detector.
 
     Args:
+        model: the model.
         observation: B images.
-        reading: of them.
+        reading: their inferred scenes.
     """
     summaries = object_summaries(observation.rgb, _drawn(reading), _visible(model, reading))
     parts = (reading.scenes.counts, reading.log_likelihood, summaries)
@@ -85,18 +85,17 @@ def summarised(model: Air3D, observation: Observation, reading: SceneReading) ->
 
 
 def object_summaries(images: Tensor, reconstructions: Tensor, visible: Tensor) -> Tensor:
-    """Statistics of each object, in the order of `STATISTICS`: (B, N, 10).
+    """Compute the `STATISTICS` of each object: (B, N, 10).
 
-    Colours are means over the visible part of the object, of the image and of its difference from the
-    reconstruction. Errors are squares of this difference, smoothed so that noise counts little, on a
-    logarithmic scale: their means over the visible part and over a seam around it, and over the whole image
-    but for these. Size is the root of the area, pixels, logarithmic as well.
+    Colours and colour errors are means over the visible part of the object, of the image and of its
+    difference from the reconstruction. Errors are logarithms of mean squared differences, smoothed to
+    suppress noise: inside the visible part, in a margin around it, and elsewhere. Size is the logarithm of
+    the square root of the area in pixels.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         reconstructions: (B, 3, H, W) in [0, 1].
-        visible: (B, N, H, W), the share of each pixel in which the object is visible; the numbers of objects
-            that are not visible mean nothing.
+        visible: (B, N, H, W), visible share of each pixel; statistics of invisible objects are undefined.
     """
     difference = images - reconstructions
     error = avg_pool2d(difference, 3, 1, 1).square().mean(1, keepdim=True)
@@ -117,18 +116,18 @@ def _means(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def _near(visible: Tensor) -> Tensor:
-    """The largest share within two pixels or three, in squares of two by two: (B, N, H, W), H and W even."""
+    """Dilate visible shares by two to three pixels, at half resolution: (B, N, H, W), H and W even."""
     return interpolate(max_pool2d(max_pool2d(visible, 2), 3, 1, 1), scale_factor=2.0, mode="nearest")
 
 
 def _drawn(reading: SceneReading) -> Tensor:
-    """The reconstructions: (B, 3, H, W)."""
+    """The reconstructions of the inferred scenes: (B, 3, H, W)."""
     counts = reading.scenes.counts
     return reading.prefixes[torch.arange(len(counts), device=counts.device), counts]
 
 
 def _visible(model: Air3D, reading: SceneReading) -> Tensor:
-    """Where each object covers most of the pixel: (B, N, H, W), one or zero."""
+    """Instance masks of the inferred scenes: (B, N, H, W), one or zero."""
     found = reading.scenes
     scene = model.space.scene(found)
     seen = render(scene, model.engine).instance_mask

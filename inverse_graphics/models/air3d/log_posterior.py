@@ -1,7 +1,7 @@
-"""The posterior's density at given scenes: what the sleep and wake phases and supervision maximise.
+"""The posterior's density at given scenes, the objective of the sleep and wake phases and of supervision.
 
-All steps are computed at once, each with the prefix before it as input, in one pass through the network.
-A recurrent state is updated with one object after the other, so there each step is a pass of its own.
+All steps are computed in one pass through the network, each with the preceding prefix as input. Networks with
+a recurrent state need one pass per step.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class LogPosterior(NamedTuple):
     """log q(scene | image) in parts, each (B,), nats.
 
     Attributes:
-        camera: of what is free of it.
-        presence: of the count.
-        objects: of each present object's kind, position and orientation, summed.
+        camera: log density of the free camera parameters.
+        presence: log probability of the count.
+        objects: sum of the log densities of the present objects' kinds, positions and orientations.
     """
 
     camera: Tensor
@@ -38,7 +38,7 @@ class LogPosterior(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """log q of the whole scene: (B,)."""
+        """log q of the scene: (B,)."""
         return self.camera + self.presence + self.objects
 
 
@@ -46,9 +46,9 @@ class _Steps(NamedTuple):
     """P steps of a batch.
 
     Attributes:
-        image: (P,), which they are.
-        step: (P,), which they are.
-        posterior: of the next object.
+        image: (P,), index of the image.
+        step: (P,), index of the step.
+        posterior: posterior of the next object.
     """
 
     image: Tensor
@@ -63,22 +63,22 @@ def log_posterior(
     prefixes: Prefixes,
     seen_orbit: Tensor | None = None,
     tie_m: float = 0.0,
-    defence: DefensiveMixture = NO_MIXTURE,
+    mixture: DefensiveMixture = NO_MIXTURE,
     space: SceneSpace | None = None,
 ) -> LogPosterior:
-    """log q(scenes | observation), with `prefixes` as the steps' inputs.
+    """Compute log q(scenes | observation), with `prefixes` as the inputs of the steps.
 
     Args:
-        model: whose posterior.
+        model: the model.
         observation: B images.
         scenes: B scenes.
-        prefixes: of these scenes, or of scenes a little off, as inference would have them.
-        seen_orbit: in the latter case the orbit (B, 3) from which they were drawn.
-        tie_m: a step may name any object that is not farther behind the nearest one left than this, metres of
-            depth: its density is the mean over them.
-        defence: of the posterior, if it is to be robust: what it holds impossible then costs no more than the
-            logarithm of the share that is drawn from anywhere, and has no gradient.
-        space: with the symmetries to use, the model's own unless given.
+        prefixes: renders of the prefixes of these scenes, or of perturbed scenes, as in inference.
+        seen_orbit: for perturbed scenes the orbit (B, 3) from which they were rendered.
+        tie_m: the target of a step is any remaining object whose depth exceeds that of the nearest one by at
+            most this, metres; the step's density is the mean over these objects.
+        mixture: uniform component mixed into the posterior; it bounds the loss of improbable scenes, and
+            their gradient vanishes.
+        space: defines the symmetries; default the model's own.
     """
     space = space or model.space
     maps = model.features(observation)
@@ -94,7 +94,7 @@ def log_posterior(
         posterior = model.with_certain(predicted, step)
         there = scenes.asset[image, step] >= 0
         allowed = _allowed(scenes, space, image, step, tie_m)
-        log_prob = _step_log_prob(posterior, scenes, image, allowed, space, defence)
+        log_prob = _step_log_prob(posterior, scenes, image, allowed, space, mixture)
         presence = presence.index_add(0, image, posterior.log_presence(there))
         objects = objects.index_add(0, image, torch.where(there, log_prob, 0.0))
     return LogPosterior(log_camera, presence, objects)
@@ -103,10 +103,10 @@ def log_posterior(
 def _all_at_once(
     model: Air3D, maps: Maps, observation: Observation, counts: Tensor, prefixes: Prefixes, orbit: Tensor
 ) -> Iterator[_Steps]:
-    """All steps of a network that sees the composite.
+    """Compute all steps of a network whose input is the composite, in one pass.
 
     Args:
-        counts: (B,), objects of each image.
+        counts: (B,), number of objects of each image.
     """
     image, step = _steps_taken(counts, model.max_objects)
     before = prefixes.renders[image, step]
@@ -118,7 +118,7 @@ def _all_at_once(
 def _one_by_one(
     model: Air3D, maps: Maps, observation: Observation, counts: Tensor, prefixes: Prefixes, orbit: Tensor
 ) -> Iterator[_Steps]:
-    """One step of a recurrent network after the other, of those images that have it."""
+    """Compute the steps of a recurrent network one by one, each for the images that have it."""
     assert model.state_update is not None
     scenes, image = prefixes.scenes, torch.arange(len(counts), device=counts.device)
     before: Hidden = model.state_update.begin(observation.rgb)
@@ -142,7 +142,7 @@ def _one_by_one(
 
 
 def _allowed(scenes: SceneLatents, space: SceneSpace, image: Tensor, step: Tensor, tie_m: float) -> Tensor:
-    """Which objects each step may name, at least the one it is given: (P, N) bool."""
+    """The objects that are targets of each step, at least one: (P, N) bool."""
     slots = torch.arange(scenes.asset.shape[1], device=step.device)
     given = slots == step[:, None]
     if tie_m == 0:
@@ -158,16 +158,16 @@ def _step_log_prob(
     image: Tensor,
     allowed: Tensor,
     space: SceneSpace,
-    defence: DefensiveMixture,
+    mixture: DefensiveMixture,
 ) -> Tensor:
-    """Log of the mean density over the objects that are allowed: (P,), nats."""
+    """Log of the mean density over the target objects: (P,), nats."""
     each = [
         posterior.log_prob(
             scenes.asset[image, slot].clamp(min=0),
             scenes.position[image, slot],
             scenes.orientation[image, slot],
             space,
-            defence,
+            mixture,
         )
         for slot in range(allowed.shape[1])
     ]
@@ -176,7 +176,7 @@ def _step_log_prob(
 
 
 def _steps_taken(counts: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Which image and which step: one for each object, and one that finds no more, if a step is left."""
+    """Image and step indices: one step per object, and one for the absence of further objects if N allows."""
     taken = torch.arange(most, device=counts.device) <= counts[:, None]
     image, step = torch.nonzero(taken, as_tuple=True)
     return image, step

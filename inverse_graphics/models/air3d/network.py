@@ -1,8 +1,9 @@
-"""The 3D model: a camera step, then one object a step, each seeing what is not yet explained."""
+"""The 3D model: infers the camera, then one object per step from the image and the residual."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -26,9 +27,9 @@ from inverse_graphics.models.air3d.features import (
 )
 from inverse_graphics.models.air3d.posterior import (
     CameraHead,
+    LocationHead,
     ObjectHead,
     ObjectPosterior,
-    PlaceHead,
     camera_posterior,
     object_posterior,
     orientation_parameters,
@@ -41,6 +42,8 @@ from inverse_graphics.observation.channels import InputChannels
 from inverse_graphics.observation.gaussian import GaussianNoise
 from inverse_graphics.observation.model import Likelihood
 from inverse_graphics.observation.observation import Observation, Rendered
+from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.pack import Pack
 from inverse_graphics.rendering.backdrop import Backdrop, table_and_background
 from inverse_graphics.rendering.compositing import compose
 from inverse_graphics.rendering.engine import Layers, RenderEngine
@@ -51,7 +54,7 @@ Channels = Annotated[int, Field(ge=4, le=1024)]
 
 
 class Air3DSettings(BaseModel):
-    """The scenes (the prior), the noise of their images, and the network's sizes."""
+    """Settings of the prior over scenes, of the image noise, and of the network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,41 +63,48 @@ class Air3DSettings(BaseModel):
     sigma: float = Field(0.05, gt=0, le=10, description="scale of pixel noise, grey levels")
     noise: AnyNoise = Field(GaussianNoise(), description="kind of pixel noise")
     state: Literal["canvas", "recurrent"] = Field(
-        "canvas", description="what a step knows of the objects before: their render, or hidden units"
+        "canvas",
+        description="what represents the previous objects: their render, or a recurrent state",
     )
     channels: tuple[Channels, Channels, Channels] = (32, 48, 96)
     hidden: int = Field(256, ge=1, le=4096, description="units between a step's features and its outputs")
-    components: int = Field(4, ge=1, le=64, description="of the mixture over an object's orientation")
+    components: int = Field(
+        4, ge=1, le=64, description="components of the mixture over an object's orientation"
+    )
     presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
     activation: Literal["relu", "silu"] = Field(
-        "relu", description="of the glimpse features; silu, after the norm, cannot die: rotations need it"
+        "relu",
+        description="activation of the glimpse features; silu (after the norm) is better for rotations",
     )
     normalise_maps: bool = Field(
         True,
         description="whether the features of each cell of the maps are divided by their root mean square",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of convolutions in training; a run resolves auto, which elsewhere is float32"
+        "auto",
+        description="precision of convolutions in training; auto is resolved by the run, else float32",
     )
 
 
 CERTAIN = 30.0
-"""Presence logit of an object that every scene of the family has."""
+"""Presence logit of objects that are in every scene of the family."""
 
 
 class State(NamedTuple):
-    """What goes from step to step.
+    """The state between steps.
 
     Attributes:
         observation: B images.
-        maps: their features.
-        orbit: (B, 3) and its camera.
-        backdrop: what is behind all objects; layers: those so far, None before the first.
-        reconstruction: their composite.
-        steps: how many were taken.
-        hidden: what a network without a renderer knows of these, None where steps see the composite.
-        precomputed_posterior: the next step's, if it is known already.
-        reconstruction_gradient: whether steps learn through what earlier ones put into their input.
+        maps: feature maps of the images.
+        orbit: (B, 3), the inferred camera orbit.
+        camera: the cameras on these orbits.
+        backdrop: render of table and background.
+        layers: layers of the inferred objects, None before the first.
+        reconstruction: composite of the inferred objects.
+        steps: number of steps done.
+        hidden: recurrent state; None if the network is conditioned on the composite.
+        precomputed_posterior: posterior of the next step, if it was computed already.
+        reconstruction_gradient: whether gradients flow through the inputs of steps to earlier steps.
     """
 
     observation: Observation
@@ -111,15 +121,15 @@ class State(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """One object of each image, as sampled.
+    """One sampled object of each image.
 
     Attributes:
-        asset: (B,).
+        asset: (B,), kinds.
         position: (B, 2), metres on the scene's plane.
-        orientation: (B,) or (B, 3, 3).
-        posterior: where they came from.
-        before: the renders without and with it.
-        after: the renders without and with it.
+        orientation: (B,) yaws, radians, or (B, 3, 3) rotations.
+        posterior: the posterior that was sampled.
+        before: the renders without the object.
+        after: the renders with the object.
     """
 
     asset: Tensor
@@ -134,9 +144,9 @@ class Latents(NamedTuple):
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
-    Its state is the scene so far, rendered: a step sees the image's features and the difference between the
-    image and the composite of all objects before it. Where the settings say `recurrent`, it is hidden units
-    that are updated with those objects, and no step sees a render.
+    The input of a step is the image's features and the difference between the image and the composite of the
+    objects inferred so far. With the setting `recurrent`, it is a recurrent state that is updated with these
+    objects instead, and steps have no renderer.
     """
 
     def __init__(self, settings: Air3DSettings) -> None:
@@ -160,7 +170,7 @@ class Air3D(nn.Module):
             self.camera_head = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
         orientation = orientation_parameters(settings.components, self.space.floating)
         several = family.max_objects > 1
-        self.location_head = PlaceHead(fine, coarse, settings.hidden, settings.presence_bias, several)
+        self.location_head = LocationHead(fine, coarse, settings.hidden, settings.presence_bias, several)
         glimpse = self.channels.image_channels if recurrent else self.channels.glimpse_channels
         self.glimpse_encoder = GlimpseFeatures(glimpse, channels, settings.hidden, settings.activation)
         self.object_head = ObjectHead(
@@ -177,8 +187,18 @@ class Air3D(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
+    def packs(self) -> Mapping[str, Pack]:
+        """The asset packs whose objects the network knows, by name."""
+        return self.space.family.packs
+
+    @property
+    def appearances(self) -> Mapping[str, Appearance]:
+        """What can be seen of each object that the network knows, by asset name."""
+        return self.space.family.appearances
+
+    @property
     def packs_hash(self) -> str:
-        """A checksum of the asset packs whose meshes the network knows."""
+        """A hash of the files of those packs, by which older models know them."""
         return self.space.family.packs_hash
 
     @property
@@ -188,7 +208,7 @@ class Air3D(nn.Module):
 
     @property
     def engine(self) -> RenderEngine:
-        """What draws: the embedded engine unless another was given."""
+        """The render engine; default the embedded one."""
         if self._engine is None:
             self._engine = make_engine(DEFAULT_ENGINE, self.space.family.library.to(self.space.reach.device))
         return self._engine
@@ -200,20 +220,20 @@ class Air3D(nn.Module):
     def begin(
         self, observation: Observation, sampler: Sampler, reconstruction_gradient: bool = True
     ) -> InitialState:
-        """Encode the images and choose a camera; see `begin_from`."""
+        """Encode the images and infer the camera; see `begin_from`."""
         return self.begin_from(observation, self.features(observation), sampler, reconstruction_gradient)
 
     def begin_from(
         self, observation: Observation, maps: Maps, sampler: Sampler, reconstruction_gradient: bool = True
     ) -> InitialState:
-        """Choose a camera for images of which the features are known.
+        """Infer the camera from feature maps.
 
         Args:
             observation: B images; those without K have the family's.
-            maps: their features.
-            sampler: how latents are taken from their posteriors.
-            reconstruction_gradient: whether steps learn through what earlier ones put into their input: the
-                reconstruction, or the encoding of an object.
+            maps: their feature maps.
+            sampler: takes latents from their posteriors.
+            reconstruction_gradient: whether gradients flow through the inputs of steps (the reconstruction,
+                or the encoding of an object) to earlier steps.
         """
         posterior, images = self.camera(maps), observation.rgb
         if posterior is None:
@@ -245,7 +265,7 @@ class Air3D(nn.Module):
         )
 
     def prefixes(self, objects: list[ObjectStep]) -> list[Rendered]:
-        """Renders of the first 0 … N objects: N + 1 of B images each."""
+        """Renders of the first 0 … N objects: N + 1 batches of B images."""
         return [objects[0].latents.before, *(step.latents.after for step in objects)]
 
     def prefix_log_likelihoods(
@@ -257,19 +277,19 @@ class Air3D(nn.Module):
         return torch.stack(each, dim=-1)
 
     def features(self, observation: Observation) -> Maps:
-        """Features of whole images."""
+        """Compute the feature maps of images."""
         with self._autocast(observation.rgb):
             maps: Maps = self.encoder(self.channels.image(observation))
             return maps
 
     def camera(self, maps: Maps) -> TruncatedNormal | None:
-        """The posterior of the camera's free parameters, None if there are none."""
+        """Compute the posterior of the camera's free parameters, None if there are none."""
         if not len(self.space.free):
             return None
         return camera_posterior(self.camera_head(maps), self.space)
 
     def look(self, state: State) -> ObjectPosterior:
-        """The next object's posterior."""
+        """Compute the posterior of the next object."""
         if state.precomputed_posterior is not None:
             return state.precomputed_posterior
         before: Rendered | Hidden = state.hidden or state.reconstruction
@@ -288,7 +308,7 @@ class Air3D(nn.Module):
         orbit: Tensor,
         camera: CameraBatch,
     ) -> ObjectPosterior:
-        """The next object's posterior, of any batch of images and their fine maps, knowing `before`."""
+        """Compute the posterior of the next object from fine maps and the state `before` it."""
         camera_head = torch.stack([orbit[:, 0].cos(), orbit[:, 0].sin()], dim=-1)
         if isinstance(before, Hidden):
             residual, glimpse_input = before.units, self.channels.image(observation)
@@ -303,31 +323,33 @@ class Air3D(nn.Module):
         return object_posterior(self.object_head(place, glimpse), camera, orbit[:, 0], self.space)
 
     def update_hidden(self, before: Hidden, fine: Tensor, encoding: ObjectEncoding) -> Hidden:
-        """The hidden units of a network without a renderer, updated with one more object."""
+        """Update the recurrent state with one more object."""
         assert self.state_update is not None
         after: Hidden = self.state_update(before, fine, encoding)
         return after
 
     def with_certain(self, posterior: ObjectPosterior, index: Tensor) -> ObjectPosterior:
-        """The same, with objects that every scene has present, whatever the network predicts."""
+        """Set the presence logit of objects that are in every scene of the family to `CERTAIN`."""
         certain = index < self.space.smallest_count
         return posterior._replace(presence=torch.where(certain, CERTAIN, posterior.presence))
 
     def _kl(self, posterior: ObjectPosterior, asset: Tensor, orientation: Tensor) -> Tensor:
-        """Of kind and position exactly, of orientation at its sample where it is observable: (B,), nats.
+        """KL divergence, exact for kind and position, sampled for an observable orientation: (B,), nats.
 
-        None of it trains the kind: a sampled kind has no gradient of the likelihood, and this alone would
-        make all kinds equally probable, and those without an orientation most.
+        It has no gradient with respect to the kind: without a likelihood gradient it would pull kinds towards
+        the uniform distribution and towards kinds without an orientation.
         """
         log_identity = posterior.identity.detach()
         named = (log_identity.exp() * log_identity).sum(-1) + math.log(len(self.space.orientation_observable))
-        turned = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
-        return named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * turned
+        rotation = posterior.visible_orientation(asset, self.space).kl_to_uniform(orientation)
+        return (
+            named + posterior.position.kl_to_uniform() + self.space.orientation_observable[asset] * rotation
+        )
 
     def _add(
         self, state: State, asset: Tensor, position: Tensor, orientation: Tensor
     ) -> tuple[Rendered, State]:
-        """Render one more object over those so far."""
+        """Add one object to the layers and update the composite."""
         one = self.space.scene(
             SceneLatents(state.orbit, asset[:, None], position[:, None], orientation[:, None], state.camera.K)
         )

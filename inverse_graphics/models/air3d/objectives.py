@@ -1,4 +1,4 @@
-"""Objectives of the 3D model: one network, several ways to train it."""
+"""Training objectives of the 3D model."""
 
 from __future__ import annotations
 
@@ -32,20 +32,22 @@ class Objective(Protocol):
         """The replay buffer, if there is one; checkpoints hold it."""
 
     def batch(self, size: int, generator: torch.Generator) -> Any:
-        """Sample what one step trains on; depends on the generator and not on the network's weights."""
+        """Sample a training batch, which depends on the generator but not on the network's weights."""
 
     def loss(
         self, batch: Any, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and values to log.
+        """Compute the scalar to minimise, and values to log.
 
         Args:
-            step: steps done before this one.
+            batch: from `batch`.
+            step: number of steps done before.
+            generator: for samples.
         """
 
 
 def build_objective(model: Air3D, settings: Air3DObjective) -> Objective:
-    """The objective of these settings."""
+    """Build the objective of some settings."""
     if isinstance(settings, SleepSettings):
         return SleepObjective(model, settings)
     if isinstance(settings, WakeSleepSettings):

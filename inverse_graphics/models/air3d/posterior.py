@@ -1,8 +1,7 @@
-"""What the network believes of a camera and of one object, as distributions.
+"""Network heads, and the posteriors of camera and objects that they parametrise.
 
-From maps to numbers: where the next object is in the picture, and everything else that is said of it.
-
-Numbers are computed in float32 whatever the maps were computed in: places need more than eight bits.
+Parameters are computed in float32 whatever the precision of the feature maps, as positions need more than
+eight bits.
 """
 
 from __future__ import annotations
@@ -25,18 +24,23 @@ from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.scene.batch import CameraBatch
 
 MODE_RADIUS = 1.5
-"""Cells; two votes no farther apart are for the same place."""
+"""Largest distance of votes for the same location, cells."""
 
 
 class CameraParameters(NamedTuple):
-    """centre: (B, 3), logits of where in its range each number of the orbit is.  raw_std: (B, 3)."""
+    """Unconstrained parameters of the camera's posterior.
+
+    Attributes:
+        centre: (B, 3), logits of the relative position of each orbit parameter in its range.
+        raw_std: (B, 3), unconstrained standard deviations.
+    """
 
     centre: Tensor
     raw_std: Tensor
 
 
 class CameraHead(nn.Module):
-    """Reads azimuth, elevation and distance off the whole coarse map."""
+    """Predicts azimuth, elevation and distance of the camera from the coarse map."""
 
     SQUEEZED = 16
 
@@ -45,24 +49,24 @@ class CameraHead(nn.Module):
         self.squeeze = nn.Conv2d(channels, self.SQUEEZED, 1)
         self.hidden = nn.Linear(self.SQUEEZED * cells, hidden)
         self.norm = nn.LayerNorm(hidden)
-        self.say = _small_init(nn.Linear(hidden, 6))
+        self.output = _small_init(nn.Linear(hidden, 6))
 
     def forward(self, maps: Maps) -> CameraParameters:
-        """maps: of the image."""
+        """Predict the parameters from the image's feature maps."""
         squeezed = torch.relu(self.squeeze(maps.coarse.float())).flatten(1)
         hidden = self.norm(torch.relu(self.hidden(squeezed)))
-        return CameraParameters(*self.say(hidden).chunk(2, dim=-1))
+        return CameraParameters(*self.output(hidden).chunk(2, dim=-1))
 
 
 class ObjectParameters(NamedTuple):
-    """What a step says of the next object, unbounded unless noted.
+    """Unconstrained parameters of the next object's posterior.
 
     Attributes:
-        pixel: (B, 2), column and row of its origin in the picture, pixels.
-        presence: (B,), logit.
-        identity: (B, K), logits.
-        raw_std: (B, 2), of its position.
-        orientation: (B, T), the turn's parameters.
+        pixel: (B, 2), column and row of its origin in the image, pixels.
+        presence: (B,), logit of presence.
+        identity: (B, K), logits of kinds.
+        raw_std: (B, 2), unconstrained standard deviations of its position.
+        orientation: (B, T), parameters of its orientation's posterior.
     """
 
     pixel: Tensor
@@ -72,43 +76,48 @@ class ObjectParameters(NamedTuple):
     orientation: Tensor
 
 
-class Place(NamedTuple):
-    """Where the next object is, if there is one.
+class ObjectLocation(NamedTuple):
+    """The predicted location of the next object.
 
     Attributes:
-        pixel: (B, 2), column and row of its origin in the picture.
-        presence: (B,), logit.
-        raw_std: (B, 2).
-        seen: (B, F), what is seen there and all around.
+        pixel: (B, 2), column and row of its origin in the image, pixels.
+        presence: (B,), logit of presence.
+        raw_std: (B, 2), unconstrained standard deviations of its position.
+        features: (B, F), features at the location and of the whole image.
     """
 
     pixel: Tensor
     presence: Tensor
     raw_std: Tensor
-    seen: Tensor
+    features: Tensor
 
 
-class PlaceHead(nn.Module):
-    """Looks at one place in the picture, softly, and at all of it, coarsely.
+class LocationHead(nn.Module):
+    """Predicts the location and presence of the next object.
 
-    The place is an attention over the fine map's cells; each cell votes for where the origin lies from it.
-    What is seen is the attended features and the coarse map's mean and maximum. Once trained, only cells
-    count that vote for the place of the most attended one: between two objects just as near there is none.
-    Where there are never `several` objects, all cells go on to count.
+    Attention over the cells of the fine map weights their votes, each an offset from the cell to the object's
+    origin. The features are the attended ones, and mean and maximum of the coarse map. In evaluation, only
+    cells whose votes agree with the most attended one count, as a mean of two modes lies between two objects;
+    not so in families with at most one object (`several` false).
     """
 
     def __init__(self, fine: int, coarse: int, hidden: int, presence: float, several: bool = True) -> None:
         super().__init__()
         self.several = several
-        self.vote = nn.Conv2d(fine, 3, 1)  # attention's logit, then the offset in cells
+        self.vote = nn.Conv2d(fine, 3, 1)  # attention logit, then offset in cells
         self.hidden = nn.Linear(fine + 2 * coarse + 4, hidden)
         self.norm = nn.LayerNorm(hidden)
-        self.say = _small_init(nn.Linear(hidden, 3))
+        self.output = _small_init(nn.Linear(hidden, 3))
         with torch.no_grad():
-            self.say.bias[0] = presence
+            self.output.bias[0] = presence
 
-    def forward(self, maps: Maps, view: Tensor) -> Place:
-        """view: (B, 2), cosine and sine of the camera's azimuth."""
+    def forward(self, maps: Maps, view: Tensor) -> ObjectLocation:
+        """Predict the location.
+
+        Args:
+            maps: feature maps of the step.
+            view: (B, 2), cosine and sine of the camera's azimuth.
+        """
         fine, coarse = maps.fine.float(), maps.coarse.float().flatten(2)
         votes = self.vote(fine)
         attention = torch.softmax(votes[:, 0].flatten(1), dim=-1)  # (B, cells)
@@ -118,36 +127,41 @@ class PlaceHead(nn.Module):
         cell = (places * attention[:, None]).sum(-1)
         local = torch.einsum("bcn,bn->bc", fine.flatten(2), attention)
         around = [coarse.mean(-1), coarse.amax(-1), 2 * cell / votes.shape[-1] - 1, view]
-        seen = self.norm(torch.relu(self.hidden(torch.cat([local, *around], dim=-1))))
-        encoding = self.say(seen)
-        return Place(cell * STRIDE, encoding[:, 0], encoding[:, 1:], seen)
+        features = self.norm(torch.relu(self.hidden(torch.cat([local, *around], dim=-1))))
+        encoding = self.output(features)
+        return ObjectLocation(cell * STRIDE, encoding[:, 0], encoding[:, 1:], features)
 
 
 class ObjectHead(nn.Module):
-    """Says which object it is and how it is turned, from a glimpse of it.
+    """Predicts kind and orientation of an object from its glimpse and the features of its location.
 
-    What is seen around it is shown too, but not taught by this: a place to a tenth of a pixel has gradients a
-    hundred times as large as a turn has, and features learnt for both are learnt for the place alone.
+    No gradient flows to the location's features: gradients of sub-pixel positions are about a hundred times
+    those of orientations and would dominate shared features.
     """
 
     def __init__(
-        self, seen: int, glimpse: int, hidden: int, kinds: int, orientation: int, activation: str = "relu"
+        self, features: int, glimpse: int, hidden: int, kinds: int, orientation: int, activation: str = "relu"
     ) -> None:
         super().__init__()
-        self.hidden = nn.Linear(seen + glimpse, hidden)
+        self.hidden = nn.Linear(features + glimpse, hidden)
         self.norm = Normed(hidden, activation)
         self.sizes = [kinds, orientation]
-        self.say = _small_init(nn.Linear(hidden, sum(self.sizes)))
+        self.output = _small_init(nn.Linear(hidden, sum(self.sizes)))
 
-    def forward(self, place: Place, glimpse: Tensor) -> ObjectParameters:
-        """glimpse: (B, G), features of the picture around the place."""
-        hidden = self.norm(self.hidden(torch.cat([place.seen.detach(), glimpse], dim=-1)))
-        identity, orientation = self.say(hidden).split(self.sizes, dim=-1)
-        return ObjectParameters(place.pixel, place.presence, identity, place.raw_std, orientation)
+    def forward(self, location: ObjectLocation, glimpse: Tensor) -> ObjectParameters:
+        """Predict all parameters of the object.
+
+        Args:
+            location: the predicted location.
+            glimpse: (B, G), features of the window around it.
+        """
+        hidden = self.norm(self.hidden(torch.cat([location.features.detach(), glimpse], dim=-1)))
+        identity, orientation = self.output(hidden).split(self.sizes, dim=-1)
+        return ObjectParameters(location.pixel, location.presence, identity, location.raw_std, orientation)
 
 
 def _restrict_to_mode(attention: Tensor, places: Tensor) -> Tensor:
-    """Attention (B, cells) to those cells alone whose `places` (B, 2, cells) agree with that of the first."""
+    """Restrict attention (B, cells) to cells whose votes `places` (B, 2, cells) agree with the top cell's."""
     first = attention.argmax(-1)[:, None, None].expand(-1, 2, 1)
     apart = (places - places.gather(2, first)).square().sum(1)
     agreeing = attention * (apart <= MODE_RADIUS**2)
@@ -155,7 +169,7 @@ def _restrict_to_mode(attention: Tensor, places: Tensor) -> Tensor:
 
 
 def _small_init(layer: nn.Linear) -> nn.Linear:
-    """Start by saying little."""
+    """Initialise a linear layer with small outputs."""
     with torch.no_grad():
         layer.weight.mul_(0.1)
     return layer
@@ -171,25 +185,25 @@ def _centres(like: Tensor) -> Tensor:
 
 
 MIN_STD_SHARE, MAX_STD_SHARE = 1e-3, 0.5
-"""Bounds of a posterior's standard deviation, as shares of the prior's width; wider teach a mean nothing."""
+"""Bounds of a posterior's standard deviation, as shares of the prior's width; wider ones train no mean."""
 MIN_ROTATION_STD, MAX_ROTATION_STD, MAX_ROTATION_OFFSET = 0.03, 0.25, 0.8
-"""Bounds of a rotation's standard deviation, radians, and of how far it is from where its component begins.
-If wider, a texture that repeats six times is the same to it however it is turned, and teaches nothing."""
+"""Bounds of a rotation component's standard deviation and of its distance from its initial rotation, radians.
+Wider components would average over the repetitions of a texture and receive no gradient."""
 MIN_CONCENTRATION, MAX_CONCENTRATION = 1e-3, 5000.0
 YAW_PARAMETERS, ROTATION_PARAMETERS = 3, 5
-"""Per component: its logit and a vector; or its logit, a rotation vector and its width."""
+"""Parameters per component: a logit and a vector; or a logit, a rotation vector and a width."""
 
 Orientation = VonMisesMixture | RotationMixture
 
 
 class ObjectPosterior(NamedTuple):
-    """q of one object of each of B images, given the camera and the objects before it.
+    """The posterior of one object of each of B images, given the camera and the previous objects.
 
     Attributes:
-        presence: (B,), logit.
-        identity: (B, K), log-probabilities.
-        position: on the stage's plane, (B, 2), metres.
-        orientation: its yaw, or its rotation.
+        presence: (B,), logit of presence.
+        identity: (B, K), log-probabilities of kinds.
+        position: distribution of positions (B, 2) on the scene's plane, metres.
+        orientation: distribution of yaws (B,), radians, or of rotations (B, 3, 3).
     """
 
     presence: Tensor
@@ -203,27 +217,28 @@ class ObjectPosterior(NamedTuple):
         position: Tensor,
         orientation: Tensor,
         space: SceneSpace,
-        defence: DefensiveMixture = NO_MIXTURE,
+        mixture: DefensiveMixture = NO_MIXTURE,
     ) -> Tensor:
         """Log density of objects that are present: (B,), nats.
 
         Args:
             asset: (B,), kinds.
             position: (B, 2), metres.
-            orientation: (B,) yaws in radians or (B, 3, 3) rotations; that of a kind which looks the same
-                however it is turned does not count.
-            defence: of a proposal that draws some of the three from anywhere.
+            orientation: (B,) yaws in radians or (B, 3, 3) rotations; ignored for kinds without an observable
+                orientation.
+            space: defines the symmetries of the kinds.
+            mixture: uniform component mixed into each of the three distributions.
         """
-        named = log_prob_mixture(Categorical(self.identity), asset, defence)
-        turned = torch.where(
+        named = log_prob_mixture(Categorical(self.identity), asset, mixture)
+        oriented = torch.where(
             space.orientation_observable[asset],
-            log_prob_mixture(self.visible_orientation(asset, space), orientation, defence),
+            log_prob_mixture(self.visible_orientation(asset, space), orientation, mixture),
             0.0,
         )
-        return named + log_prob_mixture(self.position, position, defence) + turned
+        return named + log_prob_mixture(self.position, position, mixture) + oriented
 
     def visible_orientation(self, asset: Tensor, space: SceneSpace) -> Orientation | SymmetricRotations:
-        """The turn of objects of these kinds (B,) as far as it can be seen."""
+        """The distribution of orientations of kinds (B,), modulo their symmetry."""
         if isinstance(self.orientation, RotationMixture):
             return SymmetricRotations(
                 self.orientation, space.symmetry_group[asset], space.log_symmetry_weight[asset]
@@ -231,12 +246,12 @@ class ObjectPosterior(NamedTuple):
         return self.orientation
 
     def log_presence(self, present: Tensor) -> Tensor:
-        """Log-probability that there is a next object, or, where not `present`, that there is none: (B,)."""
+        """Log-probability of presence where `present` (B,) holds, and of absence elsewhere: (B,)."""
         return logsigmoid(torch.where(present, self.presence, -self.presence))
 
 
 def camera_posterior(numbers: CameraParameters, space: SceneSpace) -> TruncatedNormal:
-    """Over those of azimuth, elevation and distance that are free: (B, F)."""
+    """Build the posterior of the free parameters among azimuth, elevation and distance: (B, F)."""
     low, high = space.orbit_low[space.free], space.orbit_high[space.free]
     share = clamp_straight_through(0.5 + 0.25 * numbers.centre[:, space.free], 0.0, 1.0)
     std = _std_share(numbers.raw_std[:, space.free])
@@ -246,14 +261,17 @@ def camera_posterior(numbers: CameraParameters, space: SceneSpace) -> TruncatedN
 def object_posterior(
     numbers: ObjectParameters, camera: CameraBatch, azimuth: Tensor, space: SceneSpace
 ) -> ObjectPosterior:
-    """Turn a step's numbers into distributions.
+    """Build the posterior of an object from a step's parameters.
 
-    The place in the picture is carried along its ray to the stage's plane, and a yaw is told as the camera
-    sees it: so the network need not know where the camera stands.
+    The pixel is projected along its ray to the scene's plane, and yaws are relative to the camera's azimuth,
+    so that the network need not know the camera's pose.
 
 
     Args:
-        camera: from where it is seen; azimuth: (B,), radians.
+        numbers: the parameters.
+        camera: the cameras.
+        azimuth: (B,), azimuth of the cameras, radians.
+        space: the scene space.
     """
     mean = clamp_straight_through(space.plane_from_pixel(numbers.pixel, camera), -space.reach, space.reach)
     std = 2 * space.reach * _std_share(numbers.raw_std)
@@ -264,12 +282,12 @@ def object_posterior(
 
 
 def clamp_straight_through(value: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """The nearest value within bounds; the gradient passes as if nothing had been moved.
+    """Clamp values with a straight-through gradient.
 
-    A function that saturates would stop teaching what has run far out, as fresh networks do.
+    A saturating function would give no gradient to values far outside the bounds, as of untrained networks.
     """
     held: Tensor = value.clamp(low, high)  # type: ignore[arg-type]
-    return held.detach() + (value - value.detach())  # zero, to the last bit
+    return held.detach() + (value - value.detach())  # exactly zero
 
 
 def _std_share(raw: Tensor) -> Tensor:
@@ -277,31 +295,31 @@ def _std_share(raw: Tensor) -> Tensor:
 
 
 def orientation_parameters(components: int, floating: bool) -> int:
-    """How many numbers a turn's posterior takes."""
+    """The number of parameters of an orientation's posterior."""
     return components * (ROTATION_PARAMETERS if floating else YAW_PARAMETERS)
 
 
 def _yaw(numbers: Tensor, azimuth: Tensor) -> VonMisesMixture:
-    """Each component by a vector: it points to the yaw, and the longer it is, the surer it is.
+    """Build a mixture over yaws; the vector of a component has its mean direction and its concentration.
 
-    Around zero these are the natural parameters, in which the density is concave: a direction and a
-    concentration apart would leave an unsure direction nothing to learn from.
+    These are the natural parameters, in which the log density is concave. With separate direction and
+    concentration, directions of low concentration would receive no gradient.
     """
     logits, x, y = numbers.reshape(len(numbers), -1, YAW_PARAMETERS).unbind(-1)
     spread = torch.linspace(0, 2 * torch.pi, logits.shape[-1] + 1, device=logits.device)[:-1].to(logits)
-    x, y = x + 0.5 * spread.cos(), y + 0.5 * spread.sin()  # components begin in different directions
+    x, y = x + 0.5 * spread.cos(), y + 0.5 * spread.sin()  # initial directions of components differ
     length = torch.sqrt(x.square() + y.square() + 1e-12)
     concentration = clamp_straight_through(length * (1 + length), MIN_CONCENTRATION, MAX_CONCENTRATION)
     return VonMisesMixture(logits, torch.atan2(y, x) + azimuth[:, None], concentration)
 
 
 def _rotation(numbers: Tensor) -> RotationMixture:
-    """Components about rotations spread over all of them, each of which moves only in its neighbourhood.
+    """Build a mixture over rotations, with components that stay near initial rotations spread over SO(3).
 
-    So it is by weights that far orientations are told apart, and a component cannot follow a branch of its
-    own, such as an axis without its sign, wherever it leads. Nor do locations learn faster the surer they
-    are: their gradient grows like 1/std² and would drown the weights' (Seitzer et al. 2022, "On the pitfalls
-    of heteroscedastic uncertainty estimation", whose remedy this is).
+    Distant orientations are therefore distinguished by the weights, and a component cannot converge to an
+    ambiguous solution far away. Gradients of locations are scaled by the variance, as they grow like 1/std²
+    and would dominate those of the weights (Seitzer et al. 2022, "On the pitfalls of heteroscedastic
+    uncertainty estimation").
     """
     parts = numbers.reshape(len(numbers), -1, ROTATION_PARAMETERS)
     logits, away, raw_std = parts[..., 0], parts[..., 1:4], parts[..., 4]
@@ -316,5 +334,5 @@ def _rotation(numbers: Tensor) -> RotationMixture:
 
 
 def scale_gradient(value: Tensor, rate: Tensor) -> Tensor:
-    """The same value, whose gradient is `rate` times as large."""
+    """Multiply the gradient by `rate` and leave the value unchanged."""
     return value.detach() + rate * (value - value.detach())

@@ -1,4 +1,4 @@
-"""Importance sampling: scenes from the posterior, weighed by how well each explains the image."""
+"""Importance sampling of scenes from the posterior."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from inverse_graphics.observation.observation import Observation
 
 
 class Proposals(NamedTuple):
-    """S scenes for each of B images, every prefix of each being a scene of its own.
+    """S sampled scenes for each of B images, with densities of all of their prefixes.
 
     Attributes:
-        scenes: S · B scenes of N objects, image b's s-th at s · B + b.
-        log_joint: (S, B, N + 1), log p(x, z, n).
-        log_proposal: (S, B, N + 1), log density with which objects and camera were sampled; the count was
-            not.
-        log_posterior: likewise log q(z, n | x), nats.
+        scenes: S · B scenes of N objects; sample s of image b has index s · B + b.
+        log_joint: (S, B, N + 1), log p(x, z, n), nats.
+        log_proposal: (S, B, N + 1), log density with which objects and camera were sampled (the count is not
+            sampled), nats.
+        log_posterior: (S, B, N + 1), log q(z, n | x), nats.
     """
 
     scenes: SceneLatents
@@ -40,11 +40,11 @@ class Proposals(NamedTuple):
     log_posterior: Tensor
 
     def log_weights(self, temperature: float = 1.0) -> Tensor:
-        """log [q (p/q)^{1/T} / proposal]: (S, B, N + 1), nats.
+        """Tempered log-weights, log [q (p/q)^{1/T} / proposal]: (S, B, N + 1), nats.
 
-        At T = 1 the mean over S of the sum over n estimates p(x) without bias. Above, fitting q to the
-        weights is one step of mirror descent on KL(q ‖ p), of length 1/T: it prefers what q already believes,
-        so of several equal explanations it keeps to one.
+        At T = 1 the mean over S of the sum over n is an unbiased estimate of p(x). For T > 1, fitting q to
+        the weights is a mirror-descent step of length 1/T on KL(q ‖ p), which favours modes that q already
+        covers.
         """
         gain = self.log_joint - self.log_posterior
         return gain / temperature + self.log_posterior - self.log_proposal
@@ -55,11 +55,11 @@ class Proposals(NamedTuple):
         return weights.logsumexp((0, 2)) - math.log(len(weights))
 
     def resample(self, generator: torch.Generator, temperature: float = 1.0) -> SceneLatents:
-        """Resample one scene and count for each image by its weight: B scenes."""
+        """Resample one scene and count per image by weight: B scenes."""
         return self.resample_several(generator, temperature, 1)
 
     def resample_several(self, generator: torch.Generator, temperature: float, kept: int) -> SceneLatents:
-        """Resample `kept` different ones for each image: kept · B scenes, image b's k-th at k · B + b.
+        """Resample `kept` different scenes per image: kept · B scenes; scene k of image b at k · B + b.
 
         Without replacement, by the Gumbel-top-k trick (Kool et al. 2019).
         """
@@ -80,31 +80,31 @@ def propose(
     observation: Observation,
     samples: int,
     generator: torch.Generator,
-    defence: DefensiveMixture = NO_MIXTURE,
+    mixture: DefensiveMixture = NO_MIXTURE,
     likelihood: Likelihood | None = None,
 ) -> Proposals:
     """Sample scenes of images from the posterior.
 
     Args:
-        model: whose posterior.
+        model: the model.
         observation: B images.
-        samples: S, scenes for each image.
-        generator: of the samples.
-        defence: with which probability latents are drawn from the prior instead of the posterior.
-        likelihood: a surrogate that compares images with renders in place of the model's own.
+        samples: S, scenes per image.
+        generator: for samples.
+        mixture: probabilities of sampling latents from the prior instead of the posterior.
+        likelihood: a surrogate for the model's observation model.
 
     Returns:
         S · B scenes, with their densities.
     """
-    sampler = DefensiveSampler(generator, defence)
+    sampler = DefensiveSampler(generator, mixture)
     initial = encode_once(model, observation, samples, sampler)
     inference = attend_infer_repeat(
         model, observation.repeat(samples), sampler, initial=initial, likelihood=likelihood
     )
     scenes = sampled_latents(inference)
     log_joint = inference.log_likelihood + model.space.family.log_prob(scenes)
-    log_r = _log_density_of_prefixes(model, inference, defence)
-    log_q = _log_density_of_prefixes(model, inference) if any(defence) else log_r
+    log_r = _log_density_of_prefixes(model, inference, mixture)
+    log_q = _log_density_of_prefixes(model, inference) if any(mixture) else log_r
     shape = (samples, len(observation), -1)
     return Proposals(
         scenes, log_joint.reshape(shape), log_r.reshape(shape), (log_q + inference.log_count).reshape(shape)
@@ -118,9 +118,13 @@ def encode_once(
     sampler: Sampler,
     reconstruction_gradient: bool = True,
 ) -> InitialState:
-    """Encode each image once for all its samples; if the camera is known, take the first step once, too.
+    """Encode each image once for all samples; if the camera is known, also compute the first step once.
 
     Args:
+        model: the model.
+        observation: B images.
+        samples: samples per image.
+        sampler: takes latents from their posteriors.
         reconstruction_gradient: see `Air3D.begin_from`.
     """
     maps = model.features(observation)
@@ -134,7 +138,7 @@ def encode_once(
 
 
 def _repeated(posterior: ObjectPosterior, samples: int) -> ObjectPosterior:
-    """The same posterior for every sample of an image."""
+    """Repeat a posterior for every sample of an image."""
 
     def again(part: Tensor) -> Tensor:
         return part.repeat(samples, *[1] * (part.dim() - 1))
@@ -149,7 +153,7 @@ def _repeated(posterior: ObjectPosterior, samples: int) -> ObjectPosterior:
 
 
 def sampled_latents(inference: Inference) -> SceneLatents:
-    """All N objects of an inference, whatever count is inferred."""
+    """The sampled latents of all N objects of an inference, whatever the inferred count."""
     latents: list[Latents] = [step.latents for step in inference.objects]
     return SceneLatents(
         inference.shared.orbit,
@@ -161,13 +165,13 @@ def sampled_latents(inference: Inference) -> SceneLatents:
 
 
 def _log_density_of_prefixes(
-    model: Air3D, inference: Inference, defence: DefensiveMixture = NO_MIXTURE
+    model: Air3D, inference: Inference, mixture: DefensiveMixture = NO_MIXTURE
 ) -> Tensor:
-    """Log density of the camera and the first n objects, defensive mixture included: (B, N + 1), nats."""
+    """Log density of the camera and the first n objects under the defensive mixture: (B, N + 1), nats."""
     latents: list[Latents] = [step.latents for step in inference.objects]
-    each = [z.posterior.log_prob(z.asset, z.position, z.orientation, model.space, defence) for z in latents]
+    each = [z.posterior.log_prob(z.asset, z.position, z.orientation, model.space, mixture) for z in latents]
     camera = torch.zeros_like(each[0])
     posterior = model.camera(inference.shared.maps)
     if posterior is not None:
-        camera = log_prob_mixture(posterior, inference.shared.orbit[:, model.space.free], defence)
+        camera = log_prob_mixture(posterior, inference.shared.orbit[:, model.space.free], mixture)
     return torch.stack([camera, *each], dim=-1).cumsum(-1)

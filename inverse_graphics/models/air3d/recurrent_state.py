@@ -1,4 +1,4 @@
-"""A recurrent state: what a network without a renderer carries from step to step.
+"""The recurrent state of networks without a renderer.
 
 It is updated with each inferred object and the image's features at its position. Source: the recurrent
 network of Eslami et al. 2016, section 2.1, with the gated unit of Cho et al. 2014.
@@ -18,17 +18,21 @@ from inverse_graphics.scene.batch import CameraBatch
 
 
 class Hidden(NamedTuple):
-    """units: (B, U)."""
+    """The recurrent state.
+
+    Attributes:
+        units: (B, U).
+    """
 
     units: Tensor
 
 
 class ObjectEncoding(NamedTuple):
-    """The inferred latents of one object of each image, as inputs of the state's update.
+    """The latents of one object of each image, encoded as input of the state's update.
 
     Attributes:
-        pixel: (B, 2), column and row of its origin in the image.
-        numbers: (B, S), its kind and its orientation.
+        pixel: (B, 2), column and row of its origin in the image, pixels.
+        numbers: (B, S), encoding of its kind and orientation.
     """
 
     pixel: Tensor
@@ -44,30 +48,32 @@ class ObjectEncoding(NamedTuple):
         camera: CameraBatch,
         space: SceneSpace,
     ) -> ObjectEncoding:
-        """Encode sampled objects: a yaw relative to the camera, no orientation where none is observable.
+        """Encode sampled objects; yaws relative to the camera, zeros for unobservable orientations.
 
         Args:
-            asset: (B,).
+            asset: (B,), kinds.
             position: (B, 2), metres on the scene's plane.
             orientation: (B,) yaws, radians, or (B, 3, 3) rotations.
-            orbit: (B, 3) and its camera.
+            orbit: (B, 3), orbits of the cameras.
+            camera: the cameras.
+            space: the scene space.
         """
         if space.floating:
-            turned = orientation.flatten(1)
+            encoded = orientation.flatten(1)
         else:
             yaw = orientation - orbit[:, 0]
-            turned = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
+            encoded = torch.stack([yaw.cos(), yaw.sin()], dim=-1)
         kind = one_hot(asset, len(space.orientation_observable)).to(position)
         pixel = space.pixel_from_plane(position[:, None], camera)[:, 0]
-        return cls(pixel, torch.cat([kind, turned * space.orientation_observable[asset, None]], dim=-1))
+        return cls(pixel, torch.cat([kind, encoded * space.orientation_observable[asset, None]], dim=-1))
 
     @staticmethod
     def size(space: SceneSpace) -> int:
-        """S, how many numbers there are beside the pixel."""
+        """S, the size of `numbers`."""
         return len(space.orientation_observable) + (9 if space.floating else 2)
 
     def detached(self) -> ObjectEncoding:
-        """The same, held fixed."""
+        """The same without gradient."""
         return ObjectEncoding(self.pixel.detach(), self.numbers.detach())
 
 
@@ -83,7 +89,13 @@ class Recurrence(nn.Module):
         return Hidden(images.new_zeros(len(images), self.cell.hidden_size))
 
     def forward(self, before: Hidden, fine: Tensor, encoding: ObjectEncoding) -> Hidden:
-        """fine: (B, C, H/4, W/4), the image's fine map."""
+        """Update the state with an object.
+
+        Args:
+            before: the state.
+            fine: (B, C, H/4, W/4), the image's fine map.
+            encoding: the object.
+        """
         size = encoding.pixel.new_tensor([fine.shape[-1], fine.shape[-2]]) * STRIDE
         place = 2 * encoding.pixel / size - 1
         there = grid_sample(fine.to(place), place[:, None, None], align_corners=False)[:, :, 0, 0]
@@ -91,10 +103,9 @@ class Recurrence(nn.Module):
 
 
 class Broadcast(nn.Module):
-    """Spreads a vector over a map, each cell of which has its coordinates.
+    """Broadcasts a vector to a feature map, combined with the coordinates of each cell.
 
-    So a map's features can depend on how far its cells are from what the vector encodes. Source: Watters et
-    al. 2019, "Spatial broadcast decoder".
+    Source: Watters et al. 2019, "Spatial broadcast decoder".
     """
 
     UNITS = 64
@@ -104,10 +115,10 @@ class Broadcast(nn.Module):
         self.cells = cells
         self.spread = nn.Linear(units, self.UNITS)
         self.place = nn.Conv2d(2, self.UNITS, 1)
-        self.say = nn.Conv2d(self.UNITS, channels, 1)
+        self.output = nn.Conv2d(self.UNITS, channels, 1)
 
     def forward(self, vector: Tensor) -> Tensor:
-        """vector: (B, U).  Returns (B, C, cells, cells)."""
+        """Broadcast vectors (B, U) to maps (B, C, cells, cells)."""
         place = self.place(coordinates(vector.new_zeros(1, 1, self.cells, self.cells)))
-        told: Tensor = self.say(relu(self.spread(vector)[:, :, None, None] + place))
-        return told
+        features: Tensor = self.output(relu(self.spread(vector)[:, :, None, None] + place))
+        return features

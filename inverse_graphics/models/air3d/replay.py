@@ -1,7 +1,8 @@
-"""A replay buffer: images and the scenes that were found to explain them, to be learnt from again.
+"""A replay buffer of images and the scenes found for them by search.
 
-To search an image costs a hundred times what it costs to learn from it. Source: Hewitt et al. 2020, "Learning
-to learn generative programs with memoised wake-sleep", here with a stream of images instead of a fixed set.
+Searching costs about a hundred times as much as a training step on the result. Source: Hewitt et al. 2020,
+"Learning to learn generative programs with memoised wake-sleep", here with a stream of images instead of a
+fixed set.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.observation.observation import Observation
 
 DARKEST, BRIGHTEST = -0.5, 1.5
-"""Grey levels between which images are kept, in 256 steps: far finer than their noise."""
+"""Range in which stored images are quantised to 8 bits, far finer than their noise."""
 
 
 class ReplayBuffer(nn.Module):
-    """The last `size` images that were searched, and the scenes found; part of a run's checkpoints."""
+    """A ring buffer of the last `size` searched images and their scenes; saved in checkpoints."""
 
     images: Tensor
     orbit: Tensor
@@ -42,7 +43,7 @@ class ReplayBuffer(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def add(self, observation: Observation, scenes: SceneLatents) -> None:
-        """Put B images and their scenes in the place of the oldest."""
+        """Replace the oldest entries by B images and their scenes."""
         images, size = observation.rgb, len(self.images)
         at = (self.seen + torch.arange(len(images), device=images.device)) % size
         share = (images - DARKEST) / (BRIGHTEST - DARKEST)
@@ -52,7 +53,7 @@ class ReplayBuffer(nn.Module):
         self.seen += len(images)
 
     def sample(self, count: int, generator: torch.Generator) -> tuple[Observation, SceneLatents]:
-        """Draw `count` images, at the precision at which they are stored, and their scenes."""
+        """Sample `count` stored (quantised) images and their scenes."""
         filled = min(int(self.seen), len(self.images))
         at = draw_integers(filled, (count,), generator, self.images)
         images = DARKEST + (BRIGHTEST - DARKEST) / 255 * self.images[at].float()

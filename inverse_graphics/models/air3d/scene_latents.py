@@ -1,4 +1,4 @@
-"""Rendering of scene latents: whole scenes and those of their first n objects."""
+"""Rendering of scene latents and of their prefixes, the scenes of their first n objects."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class Prefixes(TensorBatch):
-    """Scenes rendered with their first 0 … N objects.
+    """Renders of the first 0 … N objects of scenes.
 
     Attributes:
-        renders: (B, N + 1, …).
-        scenes: whose prefixes they are.
+        renders: (B, N + 1, …), renders of the prefixes.
+        scenes: the complete scenes.
     """
 
     renders: Rendered
@@ -33,7 +33,7 @@ class Prefixes(TensorBatch):
 
 
 def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
-    """Draw all prefixes of each scene from one rendering of all its objects; the last is the whole scene."""
+    """Composite all prefixes of each scene from one rendering of its layers; the last is the whole scene."""
     scene = space.scene(scenes)
     layers = engine.layers(scene.objects, scene.camera, scene.light)
     backdrop = table_and_background(scene.table, scene.background, scene.camera, scene.light)
@@ -41,20 +41,20 @@ def draw_prefixes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine)
 
 
 def draw_step_inputs(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Prefixes:
-    """Draw what the steps are shown: the scenes with their first 0 … N − 1 objects, the last left out."""
+    """Render the inputs of the steps: the prefixes of 0 … N − 1 objects."""
     steps = scenes.asset.shape[1]
     return draw_prefixes(scenes.first_slots(steps - 1), space, engine).replace(scenes=scenes)
 
 
 def draw_scenes(scenes: SceneLatents, space: SceneSpace, engine: RenderEngine) -> Rendered:
-    """Draw whole scenes; differentiable where the engine is."""
+    """Render scenes; differentiable if the engine is."""
     return Rendered.from_rendering(render(space.scene(scenes), engine))
 
 
 def draw_from_prior(
     space: SceneSpace, engine: RenderEngine, count: int, generator: torch.Generator
 ) -> tuple[SceneLatents, Rendered]:
-    """`count` scenes of the family, nearest object first, and their renders, lit as the family says."""
+    """Sample `count` scenes of the family, nearest object first, and render them with the family's lights."""
     sample = space.family.sample(count, generator).to(space.reach.device)
     with torch.no_grad():
         drawn = render(sample.scene, engine)
@@ -64,18 +64,18 @@ def draw_from_prior(
 def observe(
     scenes: SceneLatents, render: Rendered, model: ObservationModel, generator: torch.Generator
 ) -> Observation:
-    """Observations of scenes that were rendered, with the intrinsics that they were rendered with."""
+    """Sample noisy observations of rendered scenes, with the scenes' intrinsics."""
     return model.sample(render, generator).replace(K=scenes.K)
 
 
 def visible_orientations(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
-    """The same with rotations for orientations, and the identity for kinds that look the same in all."""
+    """Convert orientations to rotations, with the identity for kinds without an observable orientation."""
     observable = space.orientation_observable[scenes.asset.clamp(min=0)][..., None, None]
     return scenes.replace(orientation=torch.where(observable, scenes.rotation, torch.eye(3).to(scenes.orbit)))
 
 
 def nearest_first(scenes: SceneLatents, space: SceneSpace) -> SceneLatents:
-    """Objects in the order in which families give them: by depth, empty slots last."""
+    """Sort objects by depth, as families do; empty slots last."""
     return scenes.take_slots(depth_order(scenes.asset, depths(scenes, space)))
 
 

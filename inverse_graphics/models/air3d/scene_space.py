@@ -1,4 +1,4 @@
-"""A family's scenes as a network needs them: the plane of its objects, the cameras, the kinds, in buffers."""
+"""The scene space of a family: the plane of its objects, its cameras and kinds, as buffers of a module."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from inverse_graphics.scene.batch import CameraBatch, ObjectBatch, SceneBatch
 
 
 class SceneSpace(nn.Module):
-    """What is fixed in all scenes of a family, and maps from latents to scenes.
+    """Constants of a family's scenes, and maps from latents to scenes.
 
-    The family's `Extent`, in buffers: objects lie on its plane, upright with a yaw, or `floating` with any
-    rotation.
+    Objects lie on a plane, upright with a yaw, or `floating` with any rotation (the family's `Extent`).
 
     Attributes:
-        free: (F,), which of azimuth, elevation and distance vary.
+        free: (F,), indices of the variable parameters among azimuth, elevation and distance.
         log_count_prior: (N + 1,), nats.
-        symmetry_group: (M, S, 3, 3), the rotations that leave the appearance of each of M kinds unchanged.
-        log_symmetry_weight: (M, S), −log of their number, −∞ beyond it.
+        symmetry_group: (M, S, 3, 3), the symmetry group of each of M kinds, padded with identities.
+        log_symmetry_weight: (M, S), −log of the group's order, −∞ for padding.
     """
 
     origin: Tensor
@@ -44,7 +43,7 @@ class SceneSpace(nn.Module):
 
     def __init__(self, settings: FamilySettings) -> None:
         super().__init__()
-        with torch.device("cpu"):  # meshes need values even where a network is built without, on "meta"
+        with torch.device("cpu"):  # meshes need values even if the network is built on the meta device
             self.family = build_family(settings)
             extent = self.family.extent
             prior = torch.tensor(self.family.count_probabilities).log().clamp(min=IMPOSSIBLE)
@@ -62,16 +61,16 @@ class SceneSpace(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def without_symmetry(self) -> SceneSpace:
-        """The same, with every rotation of an object told from every other."""
+        """The same space with trivial symmetry groups."""
         space = deepcopy(self, {id(self.family): self.family})
         space.symmetry_group = space.symmetry_group[:, :1]  # groups begin with the identity
         space.log_symmetry_weight = torch.zeros_like(space.log_symmetry_weight[:, :1])
         return space
 
     def plane_from_pixel(self, pixel: Tensor, camera: CameraBatch) -> Tensor:
-        """Where the rays through `pixel` (B, 2) meet the plane: (B, 2), metres along the axes.
+        """Intersect the rays through `pixel` (B, 2) with the plane: (B, 2), metres along its axes.
 
-        Rays that run away from the plane, or beside it, meet it far off.
+        Rays that do not meet the plane are mapped to distant points.
         """
         x = (pixel[:, 0] - camera.K[:, 0, 2]) / camera.K[:, 0, 0]
         y = (pixel[:, 1] - camera.K[:, 1, 2]) / camera.K[:, 1, 1]
@@ -85,45 +84,45 @@ class SceneSpace(nn.Module):
         return (eye + steps[:, None] * ray) @ self.axes.T
 
     def pixel_from_plane(self, position: Tensor, camera: CameraBatch) -> Tensor:
-        """Where points of the plane (..., N, 2) lie in the image: (..., N, 2), pixels."""
+        """Project points of the plane (..., N, 2) to the image: (..., N, 2), pixels."""
         pose = camera.T_world_camera
         seen = (self.world(position) - pose[:, None, :3, 3]) @ pose[:, :3, :3]
         projected = seen @ camera.K.transpose(1, 2)
         return projected[..., :2] / projected[..., 2:].clamp(min=1e-3)
 
     def world(self, position: Tensor) -> Tensor:
-        """Points of the plane (..., 2) in the world: (..., 3), metres."""
+        """Convert points of the plane (..., 2) to world coordinates: (..., 3), metres."""
         return self.origin + position @ self.axes
 
     def plane(self, world: Tensor) -> Tensor:
-        """Points of the world (..., 3) as those of the plane next to them: (..., 2), metres."""
+        """Project world points (..., 3) orthogonally to the plane: (..., 2), metres."""
         return (world - self.origin) @ self.axes.T
 
     def orbit(self, free: Tensor) -> Tensor:
-        """The whole orbit (B, 3) from those numbers of it that vary (B, F)."""
+        """Complete the variable orbit parameters (B, F) by the fixed ones: (B, 3)."""
         return self.orbit_low.expand(len(free), 3).index_copy(1, self.free, free)
 
     def cameras(self, orbit: Tensor, K: Tensor) -> CameraBatch:
-        """The cameras on orbits (B, 3) with intrinsics K (B, 3, 3), pixels; differentiable."""
+        """Build cameras on orbits (B, 3) with intrinsics K (B, 3, 3), pixels; differentiable."""
         return self.family.cameras(orbit, K)
 
     def intrinsics(self, observation: Observation) -> Tensor:
-        """K of B images: their own, or the family's where they have none; (B, 3, 3), pixels."""
+        """The intrinsics of B images, by default the family's: (B, 3, 3), pixels."""
         return self.K.expand(len(observation), 3, 3) if observation.K is None else observation.K
 
     def without_objects(self, orbit: Tensor, K: Tensor) -> SceneLatents:
-        """Scenes without objects.
+        """Build scenes without objects.
 
         Args:
-            orbit: (B, 3).
-            K: (B, 3, 3).
+            orbit: (B, 3), camera orbits.
+            K: (B, 3, 3), intrinsics, pixels.
         """
         batch = len(orbit)
         none = torch.full((batch, 0), -1, dtype=torch.int64, device=orbit.device)
         return SceneLatents(orbit, none, orbit.new_zeros(batch, 0, 2), orbit.new_zeros(batch, 0), K)
 
     def scene(self, scenes: SceneLatents) -> SceneBatch:
-        """Scenes as engines render them; differentiable in all that is real-valued."""
+        """Convert latents to scenes for engines; differentiable with respect to real-valued latents."""
         ones = scenes.position.new_ones(scenes.asset.shape)
         tint = ones[..., None].expand(*ones.shape, 3)
         objects = ObjectBatch(scenes.asset, self.world(scenes.position), scenes.rotation, ones, tint)
@@ -131,9 +130,9 @@ class SceneSpace(nn.Module):
 
 
 def _groups(symmetries: Sequence[Symmetry]) -> tuple[Tensor, Tensor]:
-    """The finite groups of K kinds as one tensor: (K, S, 3, 3), filled with identities, and (K, S)."""
+    """Stack the symmetry groups of K kinds: (K, S, 3, 3), padded with identities, and log-weights (K, S)."""
     most = max(len(symmetry.discrete) for symmetry in symmetries)
-    # written out: on the meta device torch.eye imports torch._dynamo, which takes as long as torch itself
+    # not torch.eye, which on the meta device imports torch._dynamo and takes as long as importing torch
     identity = torch.tensor(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
     symmetry_group = identity.repeat(len(symmetries), most, 1, 1)
     log_symmetry_weight = torch.full((len(symmetries), most), -torch.inf)

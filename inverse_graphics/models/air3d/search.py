@@ -1,8 +1,8 @@
-"""Search for a scene that explains an image: proposals, the best of them refined, one resampled.
+"""Search for a scene that explains an image: sample proposals, refine the best, resample one.
 
-Refinement is a few steps of gradient ascent on the likelihood. Gradients turn an object to the nearest
-orientation that looks right, which may be the opposite of the true one. So each object of the scene that was
-resampled is also tried turned by quarters or halves, and refined again.
+Refinement is gradient ascent on the likelihood, which converges to the nearest local optimum of an
+orientation. Therefore each object of the resampled scene is also rotated by quarter or half rotations and
+refined again.
 """
 
 from __future__ import annotations
@@ -22,30 +22,43 @@ from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_scenes
 from inverse_graphics.observation.observation import Observation
 
-FIRST_TURN, FIRST_MOVE = 0.12, 0.004
-"""Lengths of the first step, radians and metres; later ones fall linearly to a fifth."""
+INITIAL_ROTATION_STEP, INITIAL_POSITION_STEP = 0.12, 0.004
+"""Step sizes of the first step, radians and metres; they fall linearly to a fifth."""
 
 
-def refined(
+def refine(
     scenes: SceneLatents, observation: Observation, model: Air3D, steps: int, levels: int = 3
 ) -> SceneLatents:
-    """Move and turn objects by `steps` steps of Adam (Kingma and Ba 2015); cameras and kinds stay.
+    """Refine object poses by gradient ascent on the log-likelihood with Adam (Kingma and Ba 2015).
 
-    Maximises the likelihood compared at `levels` scales. Scenes that end up explaining their image worse than
-    before, at the image's own scale, are given back as they were.
+    Cameras and kinds are fixed. A scene whose log-likelihood at full resolution did not increase is returned
+    unchanged.
+
+    Args:
+        scenes: B scenes.
+        observation: their images.
+        model: the model.
+        steps: number of steps.
+        levels: number of scales at which images are compared.
     """
     if steps == 0:
         return scenes
     move = torch.zeros_like(scenes.position, requires_grad=True)
     orientation = move.new_zeros(*scenes.asset.shape, 3 if model.space.floating else 1, requires_grad=True)
     adam = torch.optim.Adam(
-        [{"params": [move], "lr": FIRST_MOVE}, {"params": [orientation], "lr": FIRST_TURN}], betas=(0.7, 0.9)
+        [
+            {"params": [move], "lr": INITIAL_POSITION_STEP},
+            {"params": [orientation], "lr": INITIAL_ROTATION_STEP},
+        ],
+        betas=(0.7, 0.9),
     )
     exact = model.observation_model
     surrogate = exact.pyramid(levels)
     before = scenes.orbit.new_zeros(len(scenes))
     for step in range(steps):
-        for group, first in zip(adam.param_groups, (FIRST_MOVE, FIRST_TURN), strict=True):
+        for group, first in zip(
+            adam.param_groups, (INITIAL_POSITION_STEP, INITIAL_ROTATION_STEP), strict=True
+        ):
             group["lr"] = first * (1 - 0.8 * step / steps)
         drawn = draw_scenes(_moved(scenes, move, orientation, model), model.space, model.engine)
         if step == 0:
@@ -68,85 +81,98 @@ def _moved(scenes: SceneLatents, move: Tensor, orientation: Tensor, model: Air3D
     return scenes.replace(position=position, orientation=scenes.orientation + orientation[..., 0])
 
 
-TURNS = 4
-"""In how many ways each object is tried: three half turns, or three quarter turns, beside as it is."""
+ROTATIONS = 4
+"""Number of orientations evaluated per object: the current one, and three half or quarter rotations of it."""
 
 
 class Search(NamedTuple):
-    """How many proposals, and how much refinement.
+    """Settings of a search.
 
     Attributes:
-        tries: scenes sampled for each image from its posterior, with a defensive mixture.
-        kept: how many of them are refined, by `steps` of gradient ascent.
-        levels: scales at which they are compared with the image.
-        turned: steps of refinement for each other orientation that is tried for each object; 0 for none.
+        proposals: scenes sampled per image from the posterior.
+        refined: number of these that are refined by gradient ascent.
+        steps: gradient steps of that refinement.
+        levels: number of scales at which scenes are compared with the image.
+        mixture: defensive mixture of the proposals.
+        orientation_steps: gradient steps for each alternative orientation of each object; 0 to skip them.
     """
 
-    tries: int
-    kept: int
+    proposals: int
+    refined: int
     steps: int
     levels: int = 3
-    defence: DefensiveMixture = NO_MIXTURE
-    turned: int = 0
+    mixture: DefensiveMixture = NO_MIXTURE
+    orientation_steps: int = 0
 
 
-def searched(
+def search_scenes(
     model: Air3D,
     observation: Observation,
     search: Search,
     temperature: float,
     generator: torch.Generator,
 ) -> SceneLatents:
-    """One scene for each of B images, resampled by how well it explains it, tempered."""
+    """Search for one scene per image.
+
+    Args:
+        model: the model, which proposes scenes.
+        observation: B images.
+        search: settings.
+        temperature: temperature of the resampling weights.
+        generator: for samples.
+
+    Returns:
+        B scenes, resampled by their tempered joint probability with the image.
+    """
     surrogate = model.observation_model.pyramid(search.levels)
-    proposals = propose(model, observation, search.tries, generator, search.defence, surrogate)
-    scenes = proposals.resample_several(generator, temperature, search.kept)
-    repeated = observation.repeat(search.kept)
-    scenes = refined(scenes, repeated, model, search.steps, search.levels)
-    log_joint = _log_joint(scenes, repeated, model).reshape(search.kept, -1)
+    proposals = propose(model, observation, search.proposals, generator, search.mixture, surrogate)
+    scenes = proposals.resample_several(generator, temperature, search.refined)
+    repeated = observation.repeat(search.refined)
+    scenes = refine(scenes, repeated, model, search.steps, search.levels)
+    log_joint = _log_joint(scenes, repeated, model).reshape(search.refined, -1)
     chosen = draw_categories(torch.softmax(log_joint.T / temperature, -1), 1, generator)[:, 0]
-    scenes = _taken(scenes, chosen)
-    for slot in range(model.max_objects if search.turned else 0):
-        scenes = turned(model, observation, scenes, slot, search)
+    scenes = _select(scenes, chosen)
+    for slot in range(model.max_objects if search.orientation_steps else 0):
+        scenes = choose_orientation(model, observation, scenes, slot, search)
     return scenes
 
 
-def turned(
+def choose_orientation(
     model: Air3D, observation: Observation, scenes: SceneLatents, slot: int, search: Search
 ) -> SceneLatents:
-    """Scenes in which the object in `slot` has whichever of `TURNS` orientations explains its image best.
+    """Choose the best of several orientations of the object in `slot`.
 
-    Each is first refined by `search.turned` steps. Objects that look the same in all are left as they are.
+    Each orientation is refined before comparison. Objects without an observable orientation are unchanged.
     """
     asset = scenes.asset[:, slot]
     rows = ((asset >= 0) & model.space.orientation_observable[asset]).nonzero()[:, 0]
     if not len(rows):
         return scenes
-    tried, shown = _in_all_ways(scenes[rows], slot), observation[rows].repeat(TURNS)
-    tried = refined(tried, shown, model, search.turned, search.levels)
-    best = _taken(tried, _log_joint(tried, shown, model).reshape(TURNS, -1).argmax(0))
+    tried, shown = _rotated(scenes[rows], slot), observation[rows].repeat(ROTATIONS)
+    tried = refine(tried, shown, model, search.orientation_steps, search.levels)
+    best = _select(tried, _log_joint(tried, shown, model).reshape(ROTATIONS, -1).argmax(0))
     return scenes.index_copy(rows, best)
 
 
-def _in_all_ways(scenes: SceneLatents, slot: int) -> SceneLatents:
-    """B scenes as they are, and with one object turned: TURNS · B, scene b's w-th at w · B + b."""
-    many = scenes.repeat(TURNS)
+def _rotated(scenes: SceneLatents, slot: int) -> SceneLatents:
+    """Rotate one object of B scenes: ROTATIONS · B scenes; rotation w of scene b at w · B + b."""
+    many = scenes.repeat(ROTATIONS)
     orientation = many.orientation.clone()
-    ways = torch.arange(TURNS, device=orientation.device).repeat_interleave(len(scenes))
+    ways = torch.arange(ROTATIONS, device=orientation.device).repeat_interleave(len(scenes))
     if orientation.dim() == 2:
-        orientation[:, slot] += ways * (2 * math.pi / TURNS)
+        orientation[:, slot] += ways * (2 * math.pi / ROTATIONS)
     else:
         half = torch.cat([torch.zeros(1, 3), math.pi * torch.eye(3)]).to(orientation)
         orientation[:, slot] = orientation[:, slot] @ matrix_from_rotation_vector(half)[ways]
     return many.replace(orientation=orientation)
 
 
-def _taken(scenes: SceneLatents, chosen: Tensor) -> SceneLatents:
-    """One of several scenes for each image.
+def _select(scenes: SceneLatents, chosen: Tensor) -> SceneLatents:
+    """Select one of S scenes for each image.
 
     Args:
-        scenes: S · B.
-        chosen: (B,), below S.
+        scenes: S · B scenes.
+        chosen: (B,), indices below S.
     """
     images = len(chosen)
     return scenes.reshape(-1, images)[chosen, torch.arange(images, device=chosen.device)]

@@ -1,12 +1,11 @@
-"""Supervised training, for comparison: the loss is the density of every scene's labels.
+"""Supervised training, as a baseline: the loss is minus the posterior's log density at the labels.
 
-In `label` order objects come in the order of their kinds, as in a file of labels, whatever the image
-suggests, and those of one kind nearest first; in `shuffled` order those of one kind in any order, as equal
-labels have none; in `set` order each inferred object is matched with the true one nearest to it.
+Orders of the objects: `label`, by kind and then nearest first; `shuffled`, by kind and then random; `set`,
+each inferred object is matched with the nearest true one.
 
-Each step sees the true objects before it, so only the order differs from the sleep phase. The paper's
-comparison is a network without a renderer (`model.state: recurrent`), trained on rotations as they are,
-though objects look the same after some (`modulo_symmetry: false`).
+Each step is conditioned on the true previous objects, so only the order differs from the sleep phase. The
+paper's baseline is a network without a renderer (`model.state: recurrent`), trained on rotations that are not
+reduced modulo symmetry (`modulo_symmetry: false`).
 Source: the comparison of Eslami et al. 2016, section 3.3.
 """
 
@@ -33,12 +32,11 @@ from inverse_graphics.observation.observation import Observation
 
 
 class SupervisedSettings(BaseModel):
-    """Training on labels.
+    """Settings of training on labels.
 
     Attributes:
-        order: of the objects.
-        modulo_symmetry: whether rotations after which an object looks the same are the same label; if not,
-            the density is that at the label itself.
+        order: order of the objects.
+        modulo_symmetry: whether rotations are compared modulo the objects' symmetries.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +57,7 @@ class SupervisedObjective:
         self.space = model.space if settings.modulo_symmetry else model.space.without_symmetry()
 
     def batch(self, size: int, generator: torch.Generator) -> SleepBatch:
-        """Images with labels."""
+        """Sample images and their scenes."""
         model, exact = (
             self.model,
             StatePerturbation(
@@ -76,7 +74,7 @@ class SupervisedObjective:
     def loss(
         self, batch: SleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and its parts, nats."""
+        """Compute the scalar to minimise, and its parts, nats."""
         del step, generator
         if self.settings.order == "set":
             ordered = as_matched(self.model, batch.observation, batch.scenes)
@@ -90,13 +88,13 @@ class SupervisedObjective:
 
 
 def by_kind(scenes: SceneLatents) -> SceneLatents:
-    """Objects in the order of their kinds, those of one kind as they were; empty slots last."""
+    """Sort objects by kind (stable); empty slots last."""
     kinds = int(scenes.asset.max()) + 1 if scenes.asset.numel() else 0
     return scenes.take_slots(scenes.asset.where(scenes.asset >= 0, kinds).argsort(dim=1, stable=True))
 
 
 def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
-    """Objects in a random order; empty slots last."""
+    """Shuffle objects; empty slots last."""
     place = draw_uniform(scenes.asset.shape, generator, scenes.position) + (scenes.asset < 0).to(
         torch.float32
     )
@@ -105,7 +103,7 @@ def shuffled(scenes: SceneLatents, generator: torch.Generator) -> SceneLatents:
 
 @torch.no_grad()
 def as_matched(model: Air3D, observation: Observation, scenes: SceneLatents) -> SceneLatents:
-    """Objects in the order in which the network itself infers the nearest (Kuhn 1955)."""
+    """Order objects by their match with the objects that the network infers (Kuhn 1955)."""
     found = sampled_latents(attend_infer_repeat(model, observation, PointEstimate()))
     distance = torch.cdist(found.position, scenes.position).cpu()
     order = torch.arange(scenes.asset.shape[1]).repeat(len(scenes), 1)  # on the CPU, like SciPy

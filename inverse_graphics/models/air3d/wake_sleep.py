@@ -1,12 +1,11 @@
-"""Wake-sleep: training on sampled scenes first, then also on unlabelled images and scenes that explain them.
+"""Wake-sleep: training on sampled scenes first, then also on unlabelled images and scenes inferred from them.
 
-The wake phase samples S scenes from the posterior, weighs them by how much better they account for the image
-than the posterior thought, tempered, resamples one by its weight, and raises the posterior's density there.
+The wake phase samples S scenes from the posterior, weights them by their tempered importance weights,
+resamples one, and maximises the posterior's density at it.
 Source: Bornschein & Bengio 2015, "Reweighted wake-sleep"; Le et al. 2019, "Revisiting reweighted wake-sleep".
 
-The sleep phase samples scenes from the prior, renders them, and maximises the posterior's density at them. It
-needs no labelled images, only the renderer and its prior. Source: Hinton et al. 1995, "The wake-sleep
-algorithm".
+The sleep phase samples scenes from the prior, renders them, and maximises the posterior's density at them.
+Source: Hinton et al. 1995, "The wake-sleep algorithm".
 """
 
 from __future__ import annotations
@@ -42,13 +41,15 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 
 class StatePerturbation(BaseModel):
-    """How far off the objects before a step are shown, at most, as inference will not get them right either.
+    """Perturbation of the scenes that are the input of steps, which imitates errors of inference.
 
-    Each image is off by a share of these, uniform between 0 and 1. position_m, orientation_degrees,
+    For each image these values are multiplied by a factor, uniform between 0 and 1.
 
     Attributes:
-        camera_degrees: standard deviations.
-        camera_m: standard deviations.
+        position_m: standard deviation of positions, metres.
+        orientation_degrees: standard deviation of orientations, degrees.
+        camera_degrees: standard deviation of azimuth and elevation, degrees.
+        camera_m: standard deviation of the camera's distance, metres.
         wrong_kind: probability of another kind.
     """
 
@@ -67,8 +68,9 @@ class SleepBatch(TensorBatch):
 
     Attributes:
         observation: rendered images with noise.
-        scenes: the truth.
-        prefixes: of the scenes as perturbed, rendered from `seen_orbit` (B, 3).
+        scenes: the true scenes.
+        prefixes: renders of the prefixes of the perturbed scenes.
+        seen_orbit: (B, 3), the perturbed camera orbits of these renders.
     """
 
     observation: Observation
@@ -86,26 +88,26 @@ def sample_sleep_batch(
     generator: torch.Generator,
     tie_m: float = 0.0,
 ) -> SleepBatch:
-    """Sample scenes from the prior, noisy images of them, and prefixes.
+    """Sample scenes from the prior, noisy images of them, and inputs of the steps.
 
-    Objects come nearest first, those within `tie_m` metres of depth in any order. Images are lit as the
-    family says; prefixes, as inference will render them, from the middle of its lights.
+    Objects are sorted by depth, those within `tie_m` metres of depth in random order. Images are rendered
+    with the family's random lights, and inputs of the steps, as in inference, with its mean light.
     """
     scenes, render = draw_from_prior(space, engine, count, generator)
     if tie_m:
         apart = depths(scenes, space) + tie_m * draw_uniform(scenes.asset.shape, generator, scenes.position)
         scenes = scenes.take_slots(apart.argsort(dim=1, stable=True))
     with torch.no_grad():
-        perturbed = misjudge(scenes, space, state_perturbation, generator)
+        perturbed = perturb_scenes(scenes, space, state_perturbation, generator)
         prefixes = draw_step_inputs(perturbed, space, engine)
     observation = observe(scenes, render, observation_model, generator)
     return SleepBatch(observation, scenes, prefixes, perturbed.orbit)
 
 
-def misjudge(
+def perturb_scenes(
     scenes: SceneLatents, space: SceneSpace, state_perturbation: StatePerturbation, generator: torch.Generator
 ) -> SceneLatents:
-    """Scenes as inference might have them: a little off, within the bounds of the family."""
+    """Perturb scenes as errors of inference would, within the bounds of the family."""
     count, slots = scenes.asset.shape
     share = draw_uniform((count, 1), generator, scenes.position)
     camera, orientation = (
@@ -121,23 +123,24 @@ def misjudge(
     wrong = draw_uniform((count, slots), generator, share) < state_perturbation.wrong_kind * share
     other = draw_integers(len(space.orientation_observable), (count, slots), generator, share)
     asset = torch.where(wrong & (scenes.asset >= 0), other, scenes.asset)
-    turned = scenes.orientation
+    rotated = scenes.orientation
     if not space.floating:
-        turned = turned + orientation * share * noise(slots)
+        rotated = rotated + orientation * share * noise(slots)
     position = moved.clamp(-space.reach, space.reach)
-    return scenes.replace(orbit=orbit, asset=asset, position=position, orientation=turned)
+    return scenes.replace(orbit=orbit, asset=asset, position=position, orientation=rotated)
 
 
 class SleepSettings(BaseModel):
-    """Training on sampled scenes alone.
+    """Settings of training on sampled scenes alone.
 
     Attributes:
-        tie_m: of objects whose depths differ by less, metres, any may come first. Which is nearest cannot
-            always be seen, and a network that must choose would place one object between the two: the more
-            often, the more objects there are, and the less is known of the camera yet.
-        uniform_mixture_weight: share of a uniform distribution in the posterior of position and orientation
-            that is trained. Under a normal alone, the few objects that a step mistakes for another, which
-            are more the more objects there are, cost hundreds of nats each and dominate the gradient.
+        state_perturbation: perturbation of the inputs of steps.
+        tie_m: objects whose depths differ by less than this, metres, may come in any order, as their order is
+            ambiguous in the image and a network trained on one order would predict a mean of both.
+            The more objects there are, and the less is known of the camera yet, the more often this is so.
+        uniform_mixture_weight: weight of a uniform component in the trained posterior of position and
+            orientation. Under a normal alone, the few objects that a step mistakes for another, more the more
+            objects there are, cost hundreds of nats each and dominate the gradient.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -173,7 +176,7 @@ class SleepObjective:
     def loss(
         self, batch: SleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and its parts, nats."""
+        """Compute the scalar to minimise, and its parts, nats."""
         del step, generator
         log_q = log_posterior(
             self.model,
@@ -189,13 +192,17 @@ class SleepObjective:
 
 
 class WakeSleepSettings(BaseModel):
-    """The sleep phase for `sleep_steps`, then both; the settings of that phase are those of `SleepSettings`.
+    """Settings of the sleep phase, followed by both phases.
 
     Attributes:
-        samples: S, proposals for each image.
-        wake_share: images of the wake phase for each of the sleep phase. The temperature T of the weights
-            (see `Proposals.log_weights`) falls from `first_temperature` to 1 over the `cooling_steps` after
-            `sleep_steps`.
+        state_perturbation: see `SleepSettings`.
+        tie_m: see `SleepSettings`, metres.
+        uniform_mixture_weight: see `SleepSettings`.
+        sleep_steps: number of steps with the sleep phase only.
+        samples: S, proposals per image.
+        wake_share: images of the wake phase per image of the sleep phase.
+        first_temperature: temperature of the weights at `sleep_steps`; see `Proposals.log_weights`.
+        cooling_steps: number of steps over which the temperature then falls to 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -211,21 +218,26 @@ class WakeSleepSettings(BaseModel):
     cooling_steps: int = Field(2000, ge=0)
 
     def temperature(self, step: int) -> float:
-        """T after `step` steps."""
+        """The temperature after `step` steps."""
         wake_size = step - self.sleep_steps
         share = 1.0 if wake_size >= self.cooling_steps else max(wake_size / max(self.cooling_steps, 1), 0.0)
         return float(self.first_temperature ** (1 - share))
 
 
 class WakeSleepBatch(NamedTuple):
-    """sleep_batch: images with their scenes.  observation: images of unknown scenes."""
+    """A batch of both phases.
+
+    Attributes:
+        sleep_batch: images with their scenes, for the sleep phase.
+        observation: images without scenes, for the wake phase.
+    """
 
     sleep_batch: SleepBatch
     observation: Observation
 
 
 class WakeSleepObjective:
-    """The sleep loss, and after `sleep_steps` the wake loss beside it."""
+    """The sleep loss, plus the wake loss after `sleep_steps`."""
 
     replay = None
 
@@ -237,7 +249,7 @@ class WakeSleepObjective:
         )
 
     def batch(self, size: int, generator: torch.Generator) -> WakeSleepBatch:
-        """Sample scenes and observations for the sleep phase, and images of unknown scenes."""
+        """Sample scenes and observations for the sleep phase, and images for the wake phase."""
         wake_size = max(1, round(size * self.settings.wake_share))
         return WakeSleepBatch(
             self.sleep.batch(size, generator), self.sleep.batch(wake_size, generator).observation
@@ -246,7 +258,7 @@ class WakeSleepObjective:
     def loss(
         self, batch: WakeSleepBatch, step: int, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Tensor | float]]:
-        """The scalar to minimise, and its parts, nats."""
+        """Compute the scalar to minimise, and its parts, nats."""
         loss, watched = self.sleep.loss(batch.sleep_batch, step, generator)
         if step < self.settings.sleep_steps:
             return loss, watched
@@ -267,14 +279,13 @@ def wake_loss(
     samples: int,
     temperature: float,
     generator: torch.Generator,
-    defence: DefensiveMixture = NO_MIXTURE,
+    mixture: DefensiveMixture = NO_MIXTURE,
 ) -> tuple[Tensor, Tensor]:
-    """Minus log q at one scene resampled for each image; and the mean bound on log p(x), nats.
+    """Compute minus log q at one resampled scene per image, and the mean bound on log p(x), nats.
 
-    Of all orders of its objects, nearest first is trained, as in the sleep phase: one order is enough for a
-    set.
+    Objects are sorted by depth, as in the sleep phase.
     """
-    proposals = propose(model, observation, samples, generator, defence)
+    proposals = propose(model, observation, samples, generator, mixture)
     scenes = nearest_first(proposals.resample(generator, temperature), model.space)
     with torch.no_grad():
         prefixes = draw_step_inputs(scenes, model.space, model.engine)

@@ -37,36 +37,34 @@ if TYPE_CHECKING:
     from inverse_graphics.models.air2d.network import Air2D
 
 
-@ESTIMATORS.register("iwae")
-class IwaeSettings(EstimatorSettings):
-    """The importance-weighted bound with sampled counts.
+class MultiSampleSettings(EstimatorSettings):
+    """Settings of an estimator that weighs several samples of each image.
 
     Attributes:
-        samples: of each image.
+        samples: scenes sampled for each image.
     """
 
-    kind: Literal["iwae"]
-    samples: int = Field(5, ge=2, le=1000)
-
-    def estimator(self, model: Air2D) -> Estimator:
-        """Make the estimator."""
-        return ImportanceWeighted(model, self.samples)
-
-
-@ESTIMATORS.register("wake_sleep")
-class Air2DWakeSleepSettings(EstimatorSettings):
-    """Reweighted wake-sleep.
-
-    Attributes:
-        samples: of each image.
-    """
-
-    kind: Literal["wake_sleep"]
+    kind: str
     samples: int = Field(5, ge=1, le=1000)
 
     def estimator(self, model: Air2D) -> Estimator:
         """Make the estimator."""
-        return WakeSleep(model, self.samples)
+        return (ImportanceWeighted if self.kind == "iwae" else WakeSleep)(model, self.samples)
+
+
+@ESTIMATORS.register("iwae")
+class IwaeSettings(MultiSampleSettings):
+    """The importance-weighted bound with sampled counts."""
+
+    kind: Literal["iwae"]
+    samples: int = Field(5, ge=2, le=1000, description="scenes sampled for each image")
+
+
+@ESTIMATORS.register("wake_sleep")
+class Air2DWakeSleepSettings(MultiSampleSettings):
+    """Reweighted wake-sleep."""
+
+    kind: Literal["wake_sleep"]
 
 
 class SampledModel(AirModel, Protocol):

@@ -9,8 +9,9 @@ product of both shares, which is exact at axis-aligned corners and stays in [0, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -58,18 +59,16 @@ class Clipping(NamedTuple):
     far: float
 
 
-class FindVisibility(Protocol):
-    """Stage 1.  parameters: (L, ≥ 12) from `layer_parameters`; mesh: (L,), −1 for an empty slot."""
+FindVisibility = Callable[[MeshLibrary, MeshTopology, Tensor, Tensor, Clipping], Visibility]
+"""Finds the visible fragments of each of L layers: the first stage of rendering.
 
-    def __call__(
-        self,
-        library: MeshLibrary,
-        topology: MeshTopology,
-        parameters: Tensor,
-        mesh: Tensor,
-        clipping: Clipping,
-    ) -> Visibility:
-        """Find the visible fragments of each layer."""
+Args:
+    library: the meshes.
+    topology: their edges.
+    parameters: (L, ≥ 12), from `layer_parameters`.
+    mesh: (L,), the mesh in each layer, −1 for an empty slot.
+    clipping: the image's size, and the depths that are drawn.
+"""
 
 
 EPS = 1e-30

@@ -33,11 +33,11 @@ def find_visibility(
     Args:
         rasterise: `_rasterise` by default.
     """
-    see = rasterise or _rasterise
+    find = rasterise or _rasterise
     matrices = parameters.detach()[:, :12].double()
     size = max(1, MAX_PIXELS // ((clipping.height + 2) * (clipping.width + 2)))
     groups = [
-        _group(library, topology, matrices, mesh, clipping, range(i, min(i + size, len(mesh))), see)
+        _group(library, topology, matrices, mesh, clipping, range(i, min(i + size, len(mesh))), find)
         for i in range(0, len(mesh), size)
     ]
     return _joined(groups, mesh)

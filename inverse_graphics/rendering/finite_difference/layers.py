@@ -158,23 +158,23 @@ class _Slopes:
 
     def by_layer(self, move: Move) -> Tensor:
         """The gradient of all pixels of each layer in a step, (B, N)."""
-        ahead, behind = self._sides(move)
-        asked = _product(self._given.rgb, ahead.rgb - behind.rgb) + _product(
-            self._given.alpha, ahead.alpha - behind.alpha
+        plus, minus = self._sides(move)
+        asked = _product(self._given.rgb, plus.rgb - minus.rgb) + _product(
+            self._given.alpha, plus.alpha - minus.alpha
         )
         if not self._depth_counts:
             return asked / 2
-        nearer = ahead.depth - behind.depth
+        nearer = plus.depth - minus.depth
         return (asked + _product(self._given.depth, torch.where(nearer.isfinite(), nearer, 0.0))) / 2
 
     def by_channel(self, move: Move) -> Tensor:
         """The gradient of the pixels of each colour in a step of all three, (B, N, 3)."""
-        ahead, behind = self._sides(move)
-        return (self._given.rgb * (ahead.rgb - behind.rgb)).flatten(3).sum(-1) / 2
+        plus, minus = self._sides(move)
+        return (self._given.rgb * (plus.rgb - minus.rgb)).flatten(3).sum(-1) / 2
 
     def _sides(self, move: Move) -> tuple[Layers, Layers]:
-        ahead, behind = (self._drawing.layers(self._view, move(side)) for side in (1.0, -1.0))
-        return ahead, behind
+        plus, minus = (self._drawing.layers(self._view, move(side)) for side in (1.0, -1.0))
+        return plus, minus
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:

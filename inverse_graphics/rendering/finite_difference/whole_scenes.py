@@ -174,19 +174,19 @@ class _Slopes:
 
     def by_scene(self, move: Move) -> Tensor:
         """The gradient of all pixels of each image in a step, (B,)."""
-        ahead, behind = self._sides(move)
-        nearer = ahead.depth - behind.depth
+        plus, minus = self._sides(move)
+        nearer = plus.depth - minus.depth
         parts = (
-            (self._given.image, ahead.image - behind.image),
-            (self._given.alpha, ahead.alpha - behind.alpha),
+            (self._given.image, plus.image - minus.image),
+            (self._given.alpha, plus.alpha - minus.alpha),
             (self._given.depth, torch.where(nearer.isfinite(), nearer, 0.0)),
         )
         return sum((asked * change).flatten(1).sum(1) for asked, change in parts) / 2  # type: ignore[return-value]
 
     def by_channel(self, move: Move) -> Tensor:
         """The gradient of the pixels of each colour in a step of all three, (B, 3)."""
-        ahead, behind = self._sides(move)
-        return (self._given.image * (ahead.image - behind.image)).flatten(2).sum(-1) / 2
+        plus, minus = self._sides(move)
+        return (self._given.image * (plus.image - minus.image)).flatten(2).sum(-1) / 2
 
     def by_slot(self, change: Callable[[Tensor], SceneInputs], step: Tensor) -> Tensor:
         """Derivatives per unit of `step` (B, N), which is applied to one slot at a time, (B, N).
@@ -210,8 +210,8 @@ class _Slopes:
         return torch.where(count > 0, metres / count.clamp(min=1), origin)
 
     def _sides(self, move: Move) -> tuple[Composite, Composite]:
-        ahead, behind = (self._engine.render_scene(move(side).put_into(self._scene)) for side in (1.0, -1.0))
-        return ahead, behind
+        plus, minus = (self._engine.render_scene(move(side).put_into(self._scene)) for side in (1.0, -1.0))
+        return plus, minus
 
 
 def _by_position(slopes: _Slopes) -> Tensor:

@@ -225,7 +225,7 @@ def test_a_window_is_moved_by_what_is_seen_in_it_and_seen_again_where_it_was_mov
         assert torch.allclose(seen[looks], read_window(images[:, 0], window, SMALL.glimpse_size))
 
 
-def test_what_the_map_says_of_the_place_tells_whether_there_is_an_object():
+def test_what_the_map_says_of_the_place_shows_whether_there_is_an_object():
     model = small_model(settings=SMALL.model_copy(update=VARIANTS["map"]))
     state = model.begin(random_images(), PointEstimate()).state
     before = model.predict_presence(state)

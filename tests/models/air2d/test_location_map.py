@@ -62,7 +62,7 @@ def test_attention_gives_the_place_that_is_wanted_and_what_is_seen_there():
     torch.testing.assert_close(there, seen[rows, :, chosen])
 
 
-def test_of_things_alike_the_one_in_the_wanted_direction_is_attended():
+def test_of_objects_alike_the_one_in_the_wanted_direction_is_attended():
     _, attention = made(50)
     with torch.no_grad():
         attention.query.weight.zero_()
@@ -71,7 +71,7 @@ def test_of_things_alike_the_one_in_the_wanted_direction_is_attended():
     torch.testing.assert_close(centre[0, 0], attention.places[0].min(), rtol=0, atol=1e-6)
 
 
-def test_of_things_alike_one_is_attended_and_not_what_lies_between():
+def test_of_objects_alike_one_is_attended_and_not_what_lies_between():
     _, attention = made(50)
     seen = torch.zeros(1, 5, attention.places.shape[1], dtype=torch.float64)
     one, other = 2 * 12 + 3, 9 * 12 + 8  # in rows of twelve
@@ -86,7 +86,7 @@ def test_of_things_alike_one_is_attended_and_not_what_lies_between():
     assert there[0, 0] > 0.9
 
 
-def test_a_place_is_told_as_a_mean_over_its_neighbours_only():
+def test_a_place_is_reported_as_a_mean_over_its_neighbours_only():
     """Against a slow reference, a place at the rim included, and gradients against finite differences."""
     (model, attention), images = made(29), random_images(29)
     wanted = torch.randn(3, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -130,7 +130,7 @@ def test_what_is_added_to_scores_moves_attention():
     )
 
 
-def test_of_the_place_something_else_than_what_it_was_chosen_by_may_be_told():
+def test_of_the_place_something_else_than_what_it_was_chosen_by_may_be_returned():
     (model, attention), images = made(29), random_images(29)
     wanted = torch.randn(3, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     seen = model(images)

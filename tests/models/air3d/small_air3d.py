@@ -56,9 +56,9 @@ def fresh_model(family, seed: int = 0, **settings) -> Air3D:
 
 
 def loud_model(family, seed: int = 0, **settings) -> Air3D:
-    """A network that says very different things of different images and composites."""
+    """A network whose output differs strongly between images and composites."""
     model = fresh_model(family, seed, **settings)
-    louder = {"say": 10, "vote": 5}
+    louder = {"output": 10, "vote": 5}
     with torch.no_grad():
         for name, module in model.named_modules():
             if isinstance(module, nn.Linear | nn.Conv2d):

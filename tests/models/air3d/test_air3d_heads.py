@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from inverse_graphics.models.air3d.features import STRIDE, Maps
-from inverse_graphics.models.air3d.posterior import MODE_RADIUS, PlaceHead
+from inverse_graphics.models.air3d.posterior import MODE_RADIUS, LocationHead
 
 HEIGHT, WIDTH = 6, 8
 
 
 def attentive_head():
     """Attends to cells by the first channel alone; each votes for its own centre moved by the others."""
-    head = PlaceHead(4, 4, 8, presence=0.0)
+    head = LocationHead(4, 4, 8, presence=0.0)
     with torch.no_grad():
         head.vote.weight.zero_()
         torch.nn.init.zeros_(head.vote.bias)  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def test_once_trained_what_is_seen_is_that_of_the_cells_that_agree(votes):
     around = torch.zeros(1, 4, HEIGHT // 2, WIDTH // 2), torch.zeros(1, 2)
     for training in (False, True):
         head = attentive_head().train(training)
-        one, two = (head(Maps(map_[None], around[0]), around[1]).seen for map_ in (fine, other))
+        one, two = (head(Maps(map_[None], around[0]), around[1]).features for map_ in (fine, other))
         assert torch.allclose(one, two, atol=1e-6) == (not training)
 
 

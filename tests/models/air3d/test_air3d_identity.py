@@ -96,7 +96,7 @@ def kind_slopes(model, images, **settings):
     objective = build_objective(model, ElboSettings(**whole))
     model.zero_grad()
     objective.loss(images, 0, seeded(2))[0].backward()
-    return model.object_head.say.bias.grad[: len(model.space.orientation_observable)].clone()
+    return model.object_head.output.bias.grad[: len(model.space.orientation_observable)].clone()
 
 
 def test_with_every_kind_tried_the_bound_teaches_kinds(model):

@@ -26,7 +26,7 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.posterior import ObjectParameters, object_posterior
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes, draw_scenes
-from inverse_graphics.models.air3d.search import Search, refined, searched
+from inverse_graphics.models.air3d.search import Search, refine, search_scenes
 from inverse_graphics.models.air3d.wake_sleep import wake_loss
 from inverse_graphics.observation.observation import Observation
 from inverse_graphics.optimisation.search import SceneSearch
@@ -156,20 +156,20 @@ def test_scenes_are_refined_through_each_lens(models):
     model = models[1]
     scenes, images = mixed(model, 4)
     off = scenes.replace(position=scenes.position + 0.004)
-    result = refined(off, images, model, 4)
+    result = refine(off, images, model, 4)
     assert torch.equal(result.K, scenes.K)
     for row, own in enumerate(models):
         one = slice(row, row + 1)
-        near(result[one], refined(off[one], Observation(images.rgb[one]), own, 4))
+        near(result[one], refine(off[one], Observation(images.rgb[one]), own, 4))
     assert not same(result, off)
 
 
 def test_a_search_of_the_training_is_through_the_images_lens(models):
     model, own = models[1], models[3]
     images = noisy(own, drawn(own.space, 3, 6))
-    search = Search(4, 2, 2, turned=1)
-    found = searched(model, images, search, 2.0, seeded(1))
-    near(found, searched(own, Observation(images.rgb), search, 2.0, seeded(1)))
+    search = Search(4, 2, 2, orientation_steps=1)
+    found = search_scenes(model, images, search, 2.0, seeded(1))
+    near(found, search_scenes(own, Observation(images.rgb), search, 2.0, seeded(1)))
 
 
 @pytest.mark.parametrize("samples", [1, 2])

@@ -20,7 +20,7 @@ from small_air3d import (
 from inverse_graphics.models.air import attend_infer_repeat
 from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes
-from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, misjudge, sample_sleep_batch
+from inverse_graphics.models.air3d.wake_sleep import StatePerturbation, perturb_scenes, sample_sleep_batch
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.scene.camera_batch import project
 
@@ -87,38 +87,38 @@ def seen(model, scenes):
 @torch.no_grad()
 def test_it_equals_the_loop_led_along_the_truth(model, scenes):
     images = seen(model, scenes)
-    said = log_posterior(model, images, scenes, draw_prefixes(scenes, model.space, model.engine))
+    predicted = log_posterior(model, images, scenes, draw_prefixes(scenes, model.space, model.engine))
     expected = step_by_step(model, images, scenes, scenes)
-    for part, reference in zip(said, expected, strict=True):
+    for part, reference in zip(predicted, expected, strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(said.total, sum(expected), rtol=1e-4, atol=1e-3)
-    assert said.total.std() > 1  # the network does tell scenes apart
+    torch.testing.assert_close(predicted.total, sum(expected), rtol=1e-4, atol=1e-3)
+    assert predicted.total.std() > 1  # the network does tell scenes apart
 
 
 @torch.no_grad()
 def test_it_equals_the_loop_led_along_scenes_a_little_off(model, scenes):
     images = seen(model, scenes)
     much = StatePerturbation(position_m=0.05, camera_degrees=5, camera_m=0.1, wrong_kind=0.5)
-    shown = misjudge(scenes, model.space, much, seeded(5))
+    shown = perturb_scenes(scenes, model.space, much, seeded(5))
     prefixes = draw_prefixes(shown, model.space, model.engine)
-    said = log_posterior(model, images, scenes, prefixes, shown.orbit)
-    for part, reference in zip(said, step_by_step(model, images, scenes, shown), strict=True):
+    predicted = log_posterior(model, images, scenes, prefixes, shown.orbit)
+    for part, reference in zip(predicted, step_by_step(model, images, scenes, shown), strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("state", STATES)
-def test_of_things_as_near_any_may_be_named(state):
+def test_of_objects_as_near_any_may_be_named(state):
     """Each step's density is the mean over those that are left and no farther behind than the tie."""
     model, tie_m = fresh_model(THREE, seed=2, state=state), 0.1
     space = model.space
     batch = sample_sleep_batch(space, model.engine, GaussianModel(0.05), EXACT, 60, seeded(3), tie_m)
-    said = log_posterior(model, batch.observation, batch.scenes, batch.prefixes, tie_m=tie_m)
+    predicted = log_posterior(model, batch.observation, batch.scenes, batch.prefixes, tie_m=tie_m)
     expected = step_by_step(model, batch.observation, batch.scenes, batch.scenes, tie_m)
-    for part, reference in zip(said, expected, strict=True):
+    for part, reference in zip(predicted, expected, strict=True):
         torch.testing.assert_close(part, reference, rtol=1e-4, atol=1e-3)
     strict = log_posterior(model, batch.observation, batch.scenes, batch.prefixes)
-    assert (strict.objects - said.objects).abs().max() > 0.1
+    assert (strict.objects - predicted.objects).abs().max() > 0.1
     firsts = [may_be_named(batch.scenes, space, i, 0, tie_m) for i in range(60) if batch.scenes.counts[i]]
     assert {len(first) for first in firsts} == {1, 2, 3}
     assert all(0 in first for first in firsts)  # the one that is drawn first may be named
@@ -134,14 +134,14 @@ def test_counts_of_one_scenes_prefixes_have_probabilities_that_sum_to_one(model)
     for count in range(model.max_objects + 1):
         slots = torch.arange(model.max_objects)
         first = full.replace(asset=full.asset.where(slots < count, -1))
-        said = log_posterior(model, images, first, prefixes)
-        total = total + said.presence.exp()
+        predicted = log_posterior(model, images, first, prefixes)
+        total = total + predicted.presence.exp()
         if count == 0:
-            assert (said.objects == 0).all()
+            assert (predicted.objects == 0).all()
     torch.testing.assert_close(total, torch.ones(10))
 
 
-def test_only_what_is_said_of_a_scene_is_taught(model):
+def test_only_what_is_predicted_of_a_scene_is_taught(model):
     """Scenes without objects teach nothing of kinds and places; an empty slot's contents are never read."""
     space = model.space
     scenes = drawn(space, 8, seed=7)

@@ -1,5 +1,6 @@
 """The network: its divergences, its steps, its precision, and its way to disk and back."""
 
+import json
 import math
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def model(request, family):
     return loud_model(family, state=request.param)
 
 
-def dreams_of(model, count, seed=0):
+def sleep_batch_of(model, count, seed=0):
     return sample_sleep_batch(
         model.space,
         model.engine,
@@ -89,7 +90,7 @@ def test_the_divergence_of_an_object_is_its_mean_log_ratio_to_the_prior(family):
 
 
 def test_each_step_sees_the_composite_of_the_objects_before_it(model):
-    observation = dreams_of(model, 6).observation
+    observation = sleep_batch_of(model, 6).observation
     with torch.no_grad():
         inference = attend_infer_repeat(model, observation, Reparameterised(seeded(2)))
     latents, scenes = [step.latents for step in inference.objects], sampled_latents(inference)
@@ -105,9 +106,9 @@ def test_each_step_sees_the_composite_of_the_objects_before_it(model):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(state):
+def test_what_a_step_knows_of_those_before_carries_gradient_unless_configured_otherwise(state):
     model = loud_model(table(BEFORE_IT, counts=(0, 0, 1)), state=state)
-    observation = dreams_of(model, 4).observation
+    observation = sleep_batch_of(model, 4).observation
 
     def slope(reconstruction_gradient):
         """Of the second object's mean in where the first is."""
@@ -123,7 +124,7 @@ def test_what_a_step_knows_of_those_before_carries_gradient_unless_told_not_to(s
 def test_a_known_camera_is_neither_asked_for_nor_paid_for():
     model = fresh_model(table(BEFORE_IT))
     assert not hasattr(model, "camera_head")
-    observation = dreams_of(model, 3).observation
+    observation = sleep_batch_of(model, 3).observation
     assert model.camera(model.features(observation)) is None
     initial = model.begin(observation, PointEstimate())
     assert (initial.kl == 0).all()
@@ -133,17 +134,17 @@ def test_a_known_camera_is_neither_asked_for_nor_paid_for():
 
 def test_what_every_scene_has_is_present():
     model = fresh_model(SINGLE, presence_bias=-5.0)
-    reading = read_scenes(model, dreams_of(model, 4).observation)
+    reading = read_scenes(model, sleep_batch_of(model, 4).observation)
     assert (reading.scenes.counts == 1).all()
     torch.testing.assert_close(reading.count_probabilities, torch.tensor([[0.0, 1.0]]).expand(4, 2))
     model = fresh_model(table(counts=(0, 1, 1)), presence_bias=-5.0)
-    reading = read_scenes(model, dreams_of(model, 4).observation)
+    reading = read_scenes(model, sleep_batch_of(model, 4).observation)
     assert (reading.scenes.counts == 1).all()
     assert (reading.count_probabilities[:, 0] < 1e-9).all()
 
 
 def test_readings_are_complete_and_alike_however_images_are_batched(model):
-    observation = dreams_of(model, 5).observation
+    observation = sleep_batch_of(model, 5).observation
     whole = read_scenes(model, observation)
     parts = [read_scenes(model, observation[i : i + 1]) for i in range(5)]
     for name in ("count_probabilities", "identity_probability", "position_std", "prefixes", "log_likelihood"):
@@ -162,7 +163,7 @@ def test_a_network_without_memory_has_the_tensors_of_one_with_it(model):
     assert all(parameter.is_meta for parameter in empty.parameters())
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == shapes
-    assert not any(name.startswith("stage.") for name in shapes)  # what the settings say is not learnt
+    assert not any(name.startswith("stage.") for name in shapes)  # settings are not trained
 
 
 def test_weights_come_back_and_read_alike(model, tmp_path: Path):
@@ -178,7 +179,7 @@ def test_weights_come_back_and_read_alike(model, tmp_path: Path):
     before, after = model.state_dict(), loaded.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    observation = dreams_of(model, 3).observation
+    observation = sleep_batch_of(model, 3).observation
     assert same(read_scenes(model, observation), read_scenes(loaded, observation))
 
 
@@ -189,7 +190,7 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
     assert isinstance(model, Air3D)
     assert model.settings.state == "canvas"
     assert model.state_update is None
-    batch = dreams_of(model, 6)
+    batch = sleep_batch_of(model, 6)
     state = model.begin(batch.observation, PointEstimate()).state
     for _ in range(2):
         state = model.step(state, PointEstimate()).state
@@ -210,19 +211,24 @@ def test_shipped_weights_see_the_canvas_to_the_last_bit_as_when_they_were_traine
     numbers = model.object_head(place, model.glimpse_encoder(picture, place.pixel))
     expected = object_posterior(numbers, state.camera, orbit[:, 0], model.space)
 
-    said = model.look(state)
-    parts = [(said.presence, expected.presence), (said.identity, expected.identity)]
+    predicted = model.look(state)
+    parts = [(predicted.presence, expected.presence), (predicted.identity, expected.identity)]
     parts += [
-        *zip(said.position, expected.position, strict=True),
-        *zip(said.orientation, expected.orientation, strict=True),
+        *zip(predicted.position, expected.position, strict=True),
+        *zip(predicted.orientation, expected.orientation, strict=True),
     ]
     assert all(torch.equal(one, other) for one, other in parts)
 
 
 def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path, one_line_error):
-    settings = model.settings.model_dump(mode="json")
-    document = ModelDocument(kind="air3d", settings=settings, asset_pack_sha256="0" * 64)
+    """Older models know their packs by a hash of the files alone."""
+    document = ModelDocument(kind="air3d", settings=model.settings.model_dump(mode="json"))
     save_model(tmp_path / "model", model, document, "a card\n")
+    file = tmp_path / "model" / "model.json"
+    older = json.loads(file.read_text()) | {"objects": None}
+    file.write_text(json.dumps(older | {"asset_pack_sha256": model.packs_hash}))
+    load_model(tmp_path / "model")
+    file.write_text(json.dumps(older | {"asset_pack_sha256": "0" * 64}))
     with one_line_error(ModelError, "asset packs of hash 000000000000, those here"):
         load_model(tmp_path / "model")
 
@@ -231,14 +237,14 @@ def test_weights_trained_with_other_meshes_are_refused(model, tmp_path: Path, on
 def test_training_in_bfloat16_is_nearly_training_in_float32(family, state):
     fast, exact = (fresh_model(family, 1, precision=p, state=state) for p in ("bfloat16", "float32"))
     assert all(torch.equal(a, b) for a, b in zip(fast.parameters(), exact.parameters(), strict=True))
-    batch = dreams_of(exact, 24)
+    batch = sleep_batch_of(exact, 24)
 
-    def said(model):
+    def predicted(model):
         return log_posterior(model, batch.observation, batch.scenes, batch.prefixes, batch.seen_orbit).total
 
     with torch.no_grad():
-        assert torch.equal(said(fast), said(exact))  # in evaluation both are exact
-        rough, reference = said(fast.train()), said(exact.train())
+        assert torch.equal(predicted(fast), predicted(exact))  # in evaluation both are exact
+        rough, reference = predicted(fast.train()), predicted(exact.train())
     off = (rough - reference).abs()
     assert 0 < off.mean() < 0.03 * reference.abs().mean()
     assert off.max() < 0.2 * reference.abs().max()
@@ -256,8 +262,8 @@ def test_settings_that_make_no_network_are_refused():
             settings_of(table(), **wrong)
 
 
-def test_scenes_that_are_read_are_where_the_network_was_told(model):
-    """A reading's scenes lie on the stage, whatever the network says."""
+def test_scenes_that_are_read_are_where_the_network_was_given(model):
+    """Inferred scenes lie in the scene space, whatever the network predicts."""
     reading = read_scenes(model, Observation(torch.rand(6, 3, 32, 32, generator=seeded(3))))
     assert (reading.scenes.position.abs() <= model.space.reach * (1 + 1e-6)).all()
     assert (reading.scenes.orbit >= model.space.orbit_low - 1e-6).all()

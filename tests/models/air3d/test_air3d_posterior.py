@@ -83,8 +83,8 @@ def midpoints(low, high, count):
     return low + (high - low) * (torch.arange(count, dtype=torch.float64) + 0.5) / count
 
 
-@pytest.mark.parametrize("defence", [0.0, 0.3])
-def test_beliefs_about_things_on_a_table_integrate_to_one(defence):
+@pytest.mark.parametrize("mixture", [0.0, 0.3])
+def test_beliefs_about_objects_on_a_table_integrate_to_one(mixture):
     """Over kinds, places and yaws; a kind without visible turn has no yaw to integrate over."""
     space = space_of(table()).double()
     for seed in range(3):
@@ -101,7 +101,7 @@ def test_beliefs_about_things_on_a_table_integrate_to_one(defence):
             asset = torch.full((len(at),), kind)
             density = (
                 repeated(posterior, len(at))
-                .log_prob(asset, at[:, :2], at[:, 2], space, DefensiveMixture(defence, defence))
+                .log_prob(asset, at[:, :2], at[:, 2], space, DefensiveMixture(mixture, mixture))
                 .exp()
             )
             total = total + density.mean() * (2 * space.reach).prod() * (
@@ -123,8 +123,8 @@ def rotations_around(centres, count, seed):
     return rotation, (1 / (1 - cosine)).mean(-1)
 
 
-@pytest.mark.parametrize("defence", [0.0, 0.3])
-def test_beliefs_about_floating_things_integrate_to_one(defence):
+@pytest.mark.parametrize("mixture", [0.0, 0.3])
+def test_beliefs_about_floating_objects_integrate_to_one(mixture):
     """More rotations are tried where they are believed in, as such beliefs are narrow."""
     space = space_of(SINGLE).double()
     posterior = some_posterior(space)
@@ -135,10 +135,10 @@ def test_beliefs_about_floating_things_integrate_to_one(defence):
         centres = (posterior.orientation.location[0][:, None] @ space.symmetry_group[kind]).flatten(0, 1)
         rotation, tried = rotations_around(centres, len(at), seed=kind)
         asset = torch.full((len(at),), kind)
-        said = repeated(posterior, len(at)).log_prob(
-            asset, at, rotation, space, DefensiveMixture(defence, defence)
+        predicted = repeated(posterior, len(at)).log_prob(
+            asset, at, rotation, space, DefensiveMixture(mixture, mixture)
         )
-        density += said.exp() / tried
+        density += predicted.exp() / tried
     volume = (2 * space.reach).prod()
     error = volume * density.std() / math.sqrt(len(at))
     assert error < 0.02
@@ -175,7 +175,7 @@ def test_only_visible_turns_count(family):
 
 
 @pytest.mark.parametrize(
-    "defence",
+    "mixture",
     [
         DefensiveMixture(0.4, 0.4),
         DefensiveMixture(0.8, 0.3),
@@ -185,12 +185,12 @@ def test_only_visible_turns_count(family):
     ids=str,
 )
 @pytest.mark.parametrize("family", [table(), SINGLE], ids=["table", "floating"])
-def test_defensive_draws_have_the_density_that_is_stated(family, defence):
+def test_defensive_draws_have_the_density_that_is_stated(family, mixture):
     """E_q[p/q] = 1 for p uniform over half the places and one kind, which only the right q gives."""
     space = space_of(family).double()
     count = 20_000
     posterior = repeated(some_posterior(space), count)
-    draw = DefensiveSampler(seeded(3), defence)
+    draw = DefensiveSampler(seeded(3), mixture)
     position, orientation, asset = (
         draw(part) for part in (posterior.position, posterior.orientation, Categorical(posterior.identity))
     )
@@ -202,7 +202,7 @@ def test_defensive_draws_have_the_density_that_is_stated(family, defence):
         ratio = half * uniform / posterior.log_prob(asset, position, orientation, space, *stated).exp()
         return float(ratio.mean()), float(ratio.std()) / math.sqrt(count)
 
-    mean, error = claimed(defence)
+    mean, error = claimed(mixture)
     assert error < 0.05
     assert abs(mean - 1) < 4 * error
     assert abs(claimed()[0] - 1) > 4 * error

@@ -32,8 +32,10 @@ def blurred_model(family, noise=NOISE):
     """A fresh network that believes little, of little images, and places objects about the middle."""
     model = fresh_model(family | {"image_size": 16}, sigma=noise, normalise_maps=False)
     with torch.no_grad():
-        said = next(m for name, m in model.named_modules() if name.endswith("say") and name != "view.say")
-        said.bias[1 + len(model.space.orientation_observable) :][:2] = 1.2  # wide places
+        predicted = next(
+            m for name, m in model.named_modules() if name.endswith("output") and name != "view.output"
+        )
+        predicted.bias[1 + len(model.space.orientation_observable) :][:2] = 1.2  # wide places
     return model
 
 
@@ -53,12 +55,12 @@ def mean_and_error(log_terms, centre):
     return float(terms.mean()), float(terms.std()) / math.sqrt(len(terms))
 
 
-@pytest.mark.parametrize(("training", "defence"), [(True, 0.0), (True, 0.4), (False, 0.4)])
-def test_the_evidence_is_that_of_a_quadrature(training, defence):
+@pytest.mark.parametrize(("training", "mixture"), [(True, 0.0), (True, 0.4), (False, 0.4)])
+def test_the_evidence_is_that_of_a_quadrature(training, mixture):
     """A glass or none on a known table: what p(x) integrates over is two numbers.
 
     In training, a fresh network places it about the middle, from where its broad posterior reaches all of
-    the table; in evaluation, where one cell votes for, and only a defence reaches the far side.
+    the table; in evaluation, where one cell votes for, and only a mixture reaches the far side.
     """
     model = blurred_model(table(BEFORE_IT, kinds=("glass",), counts=(1, 2))).train(training)
     space = model.space
@@ -79,7 +81,7 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
     centre = float(with_one.max())
     exact = float((without - centre).exp() / 3 + 2 / 3 * (with_one - centre).exp().mean())
 
-    proposals = propose(model, image, 4000, seeded(4), DefensiveMixture(defence, defence))
+    proposals = propose(model, image, 4000, seeded(4), DefensiveMixture(mixture, mixture))
     weights = proposals.log_weights()[:, 0].logsumexp(-1)
     mean, error = mean_and_error(weights, centre)
     assert error < 0.1 * exact
@@ -88,20 +90,20 @@ def test_the_evidence_is_that_of_a_quadrature(training, defence):
     assert abs(mean - without_identity) > 4 * error  # the glass matters
 
 
-@pytest.mark.parametrize("defence", [DefensiveMixture(0.25, 0.25), DefensiveMixture(1.0, 0.5)], ids=str)
+@pytest.mark.parametrize("mixture", [DefensiveMixture(0.25, 0.25), DefensiveMixture(1.0, 0.5)], ids=str)
 @pytest.mark.parametrize(
     "family",
     [table(ANYWHERE, kinds=("mug", "plate"), counts=(1, 1)), SINGLE],
     ids=["free camera", "floating"],
 )
-def test_the_evidence_is_the_mean_likelihood_of_scenes_of_the_prior(family, defence):
+def test_the_evidence_is_the_mean_likelihood_of_scenes_of_the_prior(family, mixture):
     """With kinds that have a visible turn and kinds that have not, and a camera to be found."""
     model = blurred_model(family, 2.0)
     image = image_of(model, drawn(model.space, 1, seed=5))
     prior = log_likelihoods(model, image, drawn(model.space, 10_000, seed=6))
     centre = float(prior.max())
     expected, its_error = mean_and_error(prior, centre)
-    weights = propose(model, image, 6000, seeded(7), defence).log_weights()[:, 0].logsumexp(-1)
+    weights = propose(model, image, 6000, seeded(7), mixture).log_weights()[:, 0].logsumexp(-1)
     mean, error = mean_and_error(weights, centre)
     assert math.hypot(error, its_error) < 0.1 * expected
     assert abs(mean - expected) < 4 * math.hypot(error, its_error)
@@ -128,7 +130,7 @@ def test_of_two_objects_the_evidence_is_short_by_how_often_two_fit():
 @torch.no_grad()
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
+def test_proposals_say_of_each_prefix_what_is_predicted_of_a_scene(family, state):
     """Image b's s-th scene, cut off after n objects, has the densities that it has elsewhere."""
     model = loud_model(family, state=state)
     space, samples = model.space, 3
@@ -141,10 +143,12 @@ def test_proposals_say_of_each_prefix_what_is_said_of_a_scene(family, state):
     torch.testing.assert_close(proposals.log_joint.flatten(0, 1), log_joint, rtol=1e-5, atol=1e-2)
     for count in range(len(slots) + 1):
         first = proposals.scenes.replace(asset=proposals.scenes.asset.where(slots < count, -1))
-        said = log_posterior(model, repeated, first, prefixes)
+        predicted = log_posterior(model, repeated, first, prefixes)
         posterior, proposal = proposals.log_posterior[..., count], proposals.log_proposal[..., count]
-        torch.testing.assert_close(posterior.flatten(), said.total, rtol=1e-4, atol=1e-3)
-        torch.testing.assert_close(proposal.flatten(), said.camera + said.objects, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(posterior.flatten(), predicted.total, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            proposal.flatten(), predicted.camera + predicted.objects, rtol=1e-4, atol=1e-3
+        )
 
 
 def made_up(samples, batch, counts, seed=0):

@@ -82,19 +82,19 @@ def test_what_is_drawn_changes_no_answer_of_a_recurrent_network(family, state, l
 
 
 @torch.no_grad()
-def test_a_step_knows_which_objects_were_said_before_it_and_where():
+def test_a_step_knows_which_objects_were_predicted_before_it_and_where():
     """Kind, place, turn where it is seen, and nothing of what comes later."""
     model = loud_model(table(kinds=("plate", "mug"), counts=(0, 0, 0, 1)), state="recurrent")
     plate, mug = 0, 1
     scenes = drawn(model.space, 6).replace(asset=torch.tensor([mug, plate, mug]).expand(6, 3))
     images = clean(model, scenes)
 
-    def said(changed):
+    def predicted(changed):
         steps = attend_infer_repeat(model, images, Replayed(changed, model.space)).objects
         return [step.latents.posterior for step in steps]
 
     def first_difference(**changed):
-        pairs = enumerate(zip(said(scenes), said(scenes.replace(**changed)), strict=True))
+        pairs = enumerate(zip(predicted(scenes), predicted(scenes.replace(**changed)), strict=True))
         return next((i for i, (a, b) in pairs if not torch.equal(tensors_of(a)[1], tensors_of(b)[1])), None)
 
     def other(part, slot, by):
@@ -121,17 +121,17 @@ def test_a_turn_of_scene_and_camera_together_says_the_same():
     by = 0.3
     matrix = torch.tensor([[math.cos(by), -math.sin(by)], [math.sin(by), math.cos(by)]])
 
-    def said(orbit, position, orientation):
+    def predicted(orbit, position, orientation):
         return ObjectEncoding.from_latents(
             scenes.asset[:, 0], position, orientation, orbit, space.cameras(orbit, scenes.K), space
         )
 
     orbit, position, orientation = scenes.orbit, scenes.position[:, 0], scenes.orientation[:, 0]
-    one = said(orbit, position, orientation)
-    other = said(orbit + torch.tensor([by, 0.0, 0.0]), position @ matrix.T, orientation + by)
+    one = predicted(orbit, position, orientation)
+    other = predicted(orbit + torch.tensor([by, 0.0, 0.0]), position @ matrix.T, orientation + by)
     for a, b in zip(one, other, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
-    assert not torch.allclose(one.numbers, said(orbit, position, orientation + by).numbers, atol=1e-2)
+    assert not torch.allclose(one.numbers, predicted(orbit, position, orientation + by).numbers, atol=1e-2)
 
 
 def test_gradients_of_the_recurrent_state_are_its_finite_differences():
@@ -159,7 +159,7 @@ def test_a_recurrent_network_parses_images_from_its_file(tmp_path: Path):
     assert [len(parse.objects) for parse in parses] == [2, 2]
 
 
-def labels_told(seed: int) -> tuple[float, float, float]:
+def train_on_labels(seed: int) -> tuple[float, float, float]:
     """Learn for seconds whether there is a plate on the table, and where.
 
     Returns:
@@ -193,13 +193,13 @@ def labels_told(seed: int) -> tuple[float, float, float]:
 def test_a_recurrent_network_learns_its_labels_from_images():
     """Whoever learns no more than how labels are distributed does not ask whose image it is."""
     # lowest seen on default, avx2 and avx512, with 1 thread over 3 seeds, with 2 over 1 or 2: 3.9 and 12
-    told = [labels_told(seed) for seed in range(3)]
-    assert median(after - fresh for fresh, after, _ in told) > 1.5
-    assert median(after - misled for _, after, misled in told) > 2
+    reported = [train_on_labels(seed) for seed in range(3)]
+    assert median(after - fresh for fresh, after, _ in reported) > 1.5
+    assert median(after - misled for _, after, misled in reported) > 2
 
 
 @torch.no_grad()
-def test_more_than_is_told_of_a_scene_is_not_read():
+def test_more_than_is_recorded_of_a_scene_is_not_read():
     """Densities of a scene's first objects are the same whatever the rest is shown to be."""
     model = loud_model(THREE, state="recurrent")
     scenes = drawn(model.space, 12)

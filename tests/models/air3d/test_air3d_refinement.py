@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from inverse_graphics.geometry.transforms import matrix_from_rotation_vector
 from inverse_graphics.models.air3d.elbo import ElboObjective, ElboSettings
-from inverse_graphics.models.air3d.search import refined
+from inverse_graphics.models.air3d.search import refine
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(counts=(1, 1, 1)), "floating": SINGLE}
@@ -48,7 +48,7 @@ def test_no_image_is_explained_worse_than_before(model, steps):
     nearly = put_off(truth, 20, 0.01)
     anywhere = drawn(model.space, 24, seed=3)
     gains = [
-        explained(model, images, refined(scenes, images, model, steps)) - explained(model, images, scenes)
+        explained(model, images, refine(scenes, images, model, steps)) - explained(model, images, scenes)
         for scenes in (truth, nearly, anywhere)
     ]
     for gain in gains:
@@ -60,7 +60,7 @@ def test_no_image_is_explained_worse_than_before(model, steps):
 
 def test_what_explains_its_image_exactly_is_given_back(model):
     truth = drawn(model.space, 12, seed=2)
-    assert same(refined(truth, clean(model, truth), model, 4), truth)
+    assert same(refine(truth, clean(model, truth), model, 4), truth)
 
 
 @pytest.mark.parametrize("kind", ["primitives/cube", "primitives/cylinder"])
@@ -78,18 +78,18 @@ def test_floating_objects_find_their_rotation_from_near(kind):
         )
 
     assert error(start)[0] > 14
-    degrees, metres = error(refined(start, noisy(model, truth), model, 16))
+    degrees, metres = error(refine(start, noisy(model, truth), model, 16))
     assert degrees < 2
     assert metres < 0.0005
 
 
-def test_things_on_a_table_find_their_place_and_visible_ones_their_yaw():
+def test_objects_on_a_table_find_their_place_and_visible_ones_their_yaw():
     """A pan's handle is always seen, a mug's is not."""
     before = BEFORE_IT | {"distance_m": 0.9}
     kinds, reach = ("pan", "mug"), (0.06, 0.06)
     model = fresh_model(table(before, kinds, counts=(0, 1), size=64, reach_m=reach), sigma=0.05)
     truth = drawn(model.space, 24, seed=4)
-    result = refined(put_off(truth, 15, 0.004), noisy(model, truth), model, 16)
+    result = refine(put_off(truth, 15, 0.004), noisy(model, truth), model, 16)
     degrees = (result.orientation - truth.orientation).abs().rad2deg()
     assert float(degrees[truth.asset == 0].median()) < 2
     assert float((degrees < 5).float().mean()) > 0.6
@@ -100,7 +100,7 @@ def test_counts_kinds_and_cameras_stay_and_rotations_are_rotations(model):
     truth = drawn(model.space, 24, seed=2)
     start = put_off(truth, 15, 0.004)
     kept = start.map(torch.clone)
-    result = refined(start, noisy(model, truth), model, 5)
+    result = refine(start, noisy(model, truth), model, 5)
     assert same(start, kept)  # and what was given is not written to
     assert torch.equal(result.asset, truth.asset)
     assert torch.equal(result.orbit, truth.orbit)
@@ -121,14 +121,14 @@ def test_places_stay_within_reach(model):
     inside = drawn(model.space, 16, seed=2)
     edge = inside.replace(position=reach * torch.ones_like(inside.position))
     images = clean(model, edge.replace(position=1.15 * edge.position))
-    result = refined(edge.replace(position=0.98 * edge.position), images, model, 12)
+    result = refine(edge.replace(position=0.98 * edge.position), images, model, 12)
     assert (result.position.abs() <= reach).all()
     assert (result.position == reach).any()
 
 
 def test_without_steps_nothing_changes(model):
     start = drawn(model.space, 6, seed=2)
-    assert refined(start, noisy(model, drawn(model.space, 6, seed=3)), model, 0) is start
+    assert refine(start, noisy(model, drawn(model.space, 6, seed=3)), model, 0) is start
 
 
 def test_the_bound_refines_as_its_settings_say(model):

@@ -1,4 +1,4 @@
-"""Searched scenes: the best of many tries are improved, and drawn by how well they explain their image."""
+"""Searched scenes: the best of many proposals are refined, and resampled by their likelihood."""
 
 import math
 
@@ -9,7 +9,7 @@ from small_air3d import BEFORE_IT, SINGLE, drawn, fresh_model, noisy, rendered, 
 from inverse_graphics.distributions.sampler import DefensiveMixture
 from inverse_graphics.models.air3d.proposals import propose
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes, draw_scenes
-from inverse_graphics.models.air3d.search import Search, refined, searched, turned
+from inverse_graphics.models.air3d.search import Search, choose_orientation, refine, search_scenes
 from inverse_graphics.packs.symmetry import symmetric_angle
 
 FAMILIES = {"table": table(BEFORE_IT, counts=(1, 1)), "floating": SINGLE}
@@ -30,10 +30,12 @@ def explained(model, images, scenes):
         return model.observation_model.log_prob(images, rendered(model, scenes))
 
 
-def test_more_tries_more_of_them_improved_and_more_steps_explain_images_better(model):
+def test_more_proposals_more_of_them_improved_and_more_steps_explain_images_better(model):
     images = images_of(model, 96)
     found = [
-        explained(model, images, searched(model, images, Search(*how, defence=WIDE), 1.0, seeded(2))).mean()
+        explained(
+            model, images, search_scenes(model, images, Search(*how, mixture=WIDE), 1.0, seeded(2))
+        ).mean()
         for how in ((1, 1, 0), (16, 1, 0), (16, 1, 6), (16, 4, 6))
     ]
     assert found == sorted(found)
@@ -43,7 +45,9 @@ def test_more_tries_more_of_them_improved_and_more_steps_explain_images_better(m
 def test_a_high_temperature_does_not_care(model):
     images = images_of(model, 24)
     cold, hot = (
-        explained(model, images, searched(model, images, Search(8, 4, 0, defence=WIDE), t, seeded(2))).mean()
+        explained(
+            model, images, search_scenes(model, images, Search(8, 4, 0, mixture=WIDE), t, seeded(2))
+        ).mean()
         for t in (1.0, 1e9)
     )
     assert cold > hot + 50
@@ -107,10 +111,10 @@ def test_what_was_found_turned_by_half_is_turned_back(family, kind):
     truth = drawn(model.space, 12, seed=4)
     images = model.observation_model.sample(draw_scenes(truth, model.space, model.engine), seeded(1))
     wrong = upside_down(truth)
-    uphill = refined(wrong, images, model, 12)
+    uphill = refine(wrong, images, model, 12)
     found = wrong
     for slot in range(model.max_objects):
-        found = turned(model, images, found, slot, Search(1, 1, 0, turned=12))
+        found = choose_orientation(model, images, found, slot, Search(1, 1, 0, orientation_steps=12))
     right = [float((off_by_degrees(model, scenes, truth) < 10).float().mean()) for scenes in (uphill, found)]
     assert right[0] < 0.5
     assert right[1] > (0.7 if kind == "mugs" else 0.9)  # a handle may be behind its mug
@@ -120,13 +124,16 @@ def test_what_was_found_turned_by_half_is_turned_back(family, kind):
 def test_what_has_no_turn_is_given_back(model):
     model = fresh_model(table(BEFORE_IT, kinds=("glass", "plate"), counts=(1, 1, 1)))
     scenes = drawn(model.space, 8)
-    assert turned(model, images_of(model, 8), scenes, 0, Search(1, 1, 0, turned=4)) is scenes
+    assert (
+        choose_orientation(model, images_of(model, 8), scenes, 0, Search(1, 1, 0, orientation_steps=4))
+        is scenes
+    )
 
 
-def test_turned_tries_leave_other_objects_rows_and_orders_alone():
+def test_turned_proposals_leave_other_objects_rows_and_orders_alone():
     model = fresh_model(table(BEFORE_IT, counts=(1, 1, 1)))
     truth, images = drawn(model.space, 24, seed=2), images_of(model, 24)
-    found = turned(model, images, truth, 1, Search(1, 1, 0, turned=1))
+    found = choose_orientation(model, images, truth, 1, Search(1, 1, 0, orientation_steps=1))
     untouched = (truth.asset[:, 1] < 0) | ~model.space.orientation_observable[truth.asset[:, 1]]
     assert untouched.any()
     assert not untouched.all()

@@ -1,4 +1,4 @@
-"""Supervision: the orders in which labels are told."""
+"""Supervision: the orders of labels."""
 
 from itertools import permutations
 
@@ -37,7 +37,7 @@ def objects_of(scenes, image):
     ]
 
 
-def test_labels_are_told_kind_by_kind_and_nearest_first_within_one():
+def test_labels_are_reported_kind_by_kind_and_nearest_first_within_one():
     scenes = drawn(space_of(THREE), 60)
     ordered = by_kind(scenes)
     moved = 0
@@ -92,7 +92,7 @@ def test_the_loss_is_minus_the_density_of_labels_in_that_order(family, order):
     torch.testing.assert_close(watched["log_q_objects"], expected.objects.mean())
 
 
-def test_shuffled_labels_are_told_kind_by_kind_and_in_any_order_within_one():
+def test_shuffled_labels_are_reported_kind_by_kind_and_in_any_order_within_one():
     objective = SupervisedObjective(fresh_model(THREE), SupervisedSettings(order="shuffled"))
     scenes = objective.batch(600, seeded(3)).scenes
     nearest = SupervisedObjective(objective.model, SupervisedSettings()).batch(600, seeded(3)).scenes
@@ -122,7 +122,7 @@ def test_every_order_of_objects_is_as_likely():
     assert all(abs(float(share) - 1 / 6) < 4 * (5 / 36 / 6000) ** 0.5 for share in orders)
 
 
-def turned_as_it_looks(model, scenes, seed):
+def rotated_by_symmetry(model, scenes, seed):
     """The same scenes, each object turned by one of the rotations that leave it as it looks."""
     symmetry_group, log_symmetry_weight = (
         part[scenes.asset] for part in (model.space.symmetry_group, model.space.log_symmetry_weight)
@@ -141,12 +141,12 @@ def test_labels_that_look_alike_are_one_only_modulo_symmetry(modulo_symmetry):
     objective = SupervisedObjective(model, SupervisedSettings(modulo_symmetry=modulo_symmetry))
     batch = objective.batch(30, seeded(1))
     loss, _ = objective.loss(batch, 0, seeded(0))
-    other, _ = objective.loss(batch.replace(scenes=turned_as_it_looks(model, batch.scenes, 2)), 0, seeded(0))
+    other, _ = objective.loss(batch.replace(scenes=rotated_by_symmetry(model, batch.scenes, 2)), 0, seeded(0))
     assert (abs(float(loss - other)) < 1e-3) == modulo_symmetry
 
 
 @torch.no_grad()
-def test_rotations_as_they_are_told_have_the_density_of_the_belief_itself():
+def test_rotations_as_they_are_encoded_have_the_density_of_the_belief_itself():
     model = loud_model(SINGLE)
     space = model.space.without_symmetry()
     assert model.space.symmetry_group.shape[1] > 1
@@ -155,17 +155,19 @@ def test_rotations_as_they_are_told_have_the_density_of_the_belief_itself():
     images = clean(model, scenes)
     posterior = model.look(model.begin(images, PointEstimate()).state)
     asset, position, orientation = scenes.asset[:, 0], scenes.position[:, 0], scenes.orientation[:, 0]
-    said = posterior.log_prob(asset, position, orientation, space)
+    predicted = posterior.log_prob(asset, position, orientation, space)
     assert isinstance(posterior.orientation, RotationMixture)
     named = posterior.identity.gather(1, asset[:, None])[:, 0]
     turned = space.orientation_observable[asset] * posterior.orientation.log_prob(orientation)
     torch.testing.assert_close(
-        said, named + posterior.position.log_prob(position) + turned, rtol=1e-4, atol=1e-3
+        predicted, named + posterior.position.log_prob(position) + turned, rtol=1e-4, atol=1e-3
     )
-    assert not torch.allclose(said, posterior.log_prob(asset, position, orientation, model.space), atol=0.1)
+    assert not torch.allclose(
+        predicted, posterior.log_prob(asset, position, orientation, model.space), atol=0.1
+    )
 
 
-def test_yaws_on_a_table_are_told_alike_with_and_without_symmetry():
+def test_yaws_on_a_table_are_reported_alike_with_and_without_symmetry():
     model = loud_model(table())
     losses = []
     for modulo_symmetry in (True, False):
@@ -174,7 +176,7 @@ def test_yaws_on_a_table_are_told_alike_with_and_without_symmetry():
     assert torch.equal(*losses)
 
 
-def test_gradients_of_the_density_as_told_are_its_finite_differences():
+def test_gradients_of_the_density_as_stated_are_its_finite_differences():
     model = fresh_model(SINGLE)
     space = model.space.without_symmetry().double()
     posterior = model.look(

@@ -17,7 +17,7 @@ from inverse_graphics.models.air3d.log_posterior import log_posterior
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.proposals import sampled_latents
 from inverse_graphics.models.air3d.scene_latents import draw_prefixes, nearest_first
-from inverse_graphics.models.air3d.search import Search, searched
+from inverse_graphics.models.air3d.search import Search, search_scenes
 from inverse_graphics.models.elbo import exact_count_elbo, warmed_up_objective
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
@@ -70,7 +70,7 @@ def test_kinds_learn_from_the_wake_update_alone(family):
     kinds = len(model.space.orientation_observable)
     for step in (0, 2):
         without, beside = (
-            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["object_head.say.bias"]
+            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["object_head.output.bias"]
             for wake in (0, 1)
         )
         assert (without[:kinds] == 0).all()
@@ -106,16 +106,16 @@ def test_without_a_wake_update_the_loss_is_minus_the_warmed_up_objective(step):
 @pytest.mark.parametrize("step", [0, 3], ids=["first", "after"])
 def test_the_wake_update_stands_beside_it_with_its_weight(step):
     model = fresh_model(TWO, sigma=0.3)
-    rest = {"warm_up_steps": 2, "first_temperature": 16.0, "samples": 3, "defence": 0.4}
+    rest = {"warm_up_steps": 2, "first_temperature": 16.0, "samples": 3, "defensive_mixture_weight": 0.4}
     alone, beside = (ElboObjective(model, ElboSettings(wake=wake, **rest)) for wake in (0, 2.5))
     images = alone.batch(6, seeded(1))
     generator = seeded(2)
     without, watched = alone.loss(images, step, generator)
     assert "wake" not in watched
-    defence, temperature = (
+    mixture, temperature = (
         (DefensiveMixture(1.0, 0.4), 16.0) if step == 0 else (DefensiveMixture(0.0, 0.0), 1.0)
     )
-    scenes = searched(model, images, Search(3, 1, 0, defence=defence), temperature, generator)
+    scenes = search_scenes(model, images, Search(3, 1, 0, mixture=mixture), temperature, generator)
     scenes = nearest_first(scenes, model.space)
     prefixes = draw_prefixes(scenes, model.space, model.engine)
     wake = -log_posterior(model, images, scenes, prefixes, tie_m=0.05).total.mean()
@@ -167,20 +167,20 @@ def smooth_model(family, blind):
     """In float64, one component for each turn, and exact slopes of pictures, so that nothing jumps.
 
     Rotations are surer than a fresh network's, whose width is held at the widest.
-    blind: its kinds and turns are told from no glimpse, nor from anything else.
+    blind: its kinds and orientations do not depend on the image.
     """
     model = fresh_model(family, 3, components=1, sigma=0.3, presence_bias=0.3).double()
     model.engine = EmbeddedEngine(model.space.family.library, EmbeddedSettings(slopes="surface"))
     with torch.no_grad():
         if model.space.floating:
-            model.object_head.say.bias[-1:] -= 0.6
+            model.object_head.output.bias[-1:] -= 0.6
         if blind:
             model.object_head.hidden.weight.zero_()
     return model
 
 
 PARTS = (
-    "encoder", "step_encoder", "camera_head", "location_head.vote", "location_head.say", "object_head",
+    "encoder", "step_encoder", "camera_head", "location_head.vote", "location_head.output", "object_head",
     "glimpse_encoder",
 )  # fmt: skip
 
@@ -223,10 +223,10 @@ def test_of_one_object_slopes_are_those_of_the_bound(in_double):
         assert all(slope != 0 for part, slope in slopes.items() if part != "glimpse_encoder")
 
 
-def test_of_what_a_glimpse_tells_slopes_are_those_of_the_bound(in_double):
+def test_of_what_a_glimpse_shows_slopes_are_those_of_the_bound(in_double):
     """And of the rest they are not: no slope says that the glimpse could be taken elsewhere."""
     slopes, differences = slopes_and_differences(ONE["known camera"], blind=False)
-    for part in ("glimpse_encoder", "object_head", "location_head.say"):
+    for part in ("glimpse_encoder", "object_head", "location_head.output"):
         assert slopes[part] == pytest.approx(differences[part], rel=1e-5)
         assert slopes[part] != 0
     assert slopes["location_head.vote"] != pytest.approx(differences["location_head.vote"], rel=1e-3)

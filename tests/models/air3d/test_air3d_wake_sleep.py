@@ -41,18 +41,18 @@ def test_before_waking_it_is_sleep_and_after_it_both_in_their_shares():
 
 
 @pytest.mark.learning
-def test_the_wake_phase_learns_where_things_are_from_images_alone():
+def test_the_wake_phase_learns_where_objects_are_from_images_alone():
     """A plate on a known table, images without labels: the density at the truth rises, in nats.
 
     And so it does not where the images are of other scenes: nothing but they tell.
     """
     # seen at worst on default, avx2 and avx512, with 1 thread over 3 seeds, with 2 for one: 5.6 and -15
-    learnt = [learnt_awake(seed) for seed in range(3)]
-    assert median(own for own, _ in learnt) > 1.5
-    assert median(others for _, others in learnt) < 0
+    results = [train_by_wake(seed) for seed in range(3)]
+    assert median(own for own, _ in results) > 1.5
+    assert median(others for _, others in results) < 0
 
 
-def learnt_awake(seed: int) -> tuple[float, float]:
+def train_by_wake(seed: int) -> tuple[float, float]:
     """How much the density at the truth has risen after learning, for the scenes' images and for others.
 
     Each is a median over the second half of the steps, which are noisy.

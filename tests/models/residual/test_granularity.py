@@ -31,7 +31,7 @@ def test_what_is_shared_is_the_mean_of_a_patch_and_spread_over_it(patch, shape):
     assert granularity.latents(8, 8) == shape[0] * shape[1]
 
 
-def test_leading_dimensions_are_kept_and_patches_that_do_not_tile_are_told():
+def test_leading_dimensions_are_kept_and_patches_that_do_not_tile_are_reported():
     weights = torch.rand(4, 3, 2, 2)
     assert torch.equal(Granularity(4).spread(weights, 8, 8)[:, :, 5, 1], weights[:, :, 1, 0])
     assert Granularity(4).fits(8, 8)

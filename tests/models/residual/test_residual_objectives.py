@@ -54,7 +54,7 @@ def test_a_patch_costs_what_its_positions_cost():
     assert torch.allclose(summed_over_blocks(output, ponder_cost), by_position)
 
 
-class Told:
+class Reported:
     """Draws that are laid down."""
 
     def __init__(self, choices):
@@ -70,7 +70,7 @@ def expected_loss(network, seen, kinds, latents):
     total = torch.zeros(()).double()
     thinking = [kind.halting is not None for kind in kinds].index(True)
     for choice in itertools.product([0, 1], repeat=latents):
-        rule = Told([list(choice)] + [[1] * latents] * 5)
+        rule = Reported([list(choice)] + [[1] * latents] * 5)
         ruled = [kind.by(rule) for kind in kinds]
         output = network(seen.images, ruled)
         block = output.blocks[thinking]

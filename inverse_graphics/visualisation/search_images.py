@@ -1,7 +1,4 @@
-"""A search for a scene as people look at it: image, scene and outlines side by side, and its way there.
-
-What searches found, in a folder: for each image a scene file, a picture and an animation.
-"""
+"""Output files of scene search: for each image a scene file, an overlay and an animation of the search."""
 
 from __future__ import annotations
 
@@ -26,16 +23,17 @@ from inverse_graphics.optimisation.trace import Optimised
 from inverse_graphics.visualisation.overlay import draw_parse
 
 FRAMES = 40
-"""Pictures of an animation, at most; closer to each other at the beginning, where more happens."""
+"""Largest number of frames of an animation; denser at the beginning, where the scene changes faster."""
 SIDE, CAPTION, GAP = 256, 22, 6
 FRAME_MS, LAST_MS = 120, 2000
 
 
 def draw_search(image: NDArray[np.float32], parse: Parse) -> Image.Image:
-    """The image; the image with the outlines of what was found; and the scene found, drawn.
+    """Draw side by side the image, the image with outlines, and the rendered result.
 
     Args:
-        image: (H, W, 3) in [0, 1], as it was given to the search.
+        image: (H, W, 3) in [0, 1], the input of the search.
+        parse: the result.
     """
     found = draw_parse(image, parse)
     factor = found.height // image.shape[0]
@@ -45,7 +43,7 @@ def draw_search(image: NDArray[np.float32], parse: Parse) -> Image.Image:
 
 
 def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSearch) -> None:
-    """Write an animated GIF: the image, and beside it what the successful search went through.
+    """Write an animated GIF of the image beside the scene at successive steps of the best restart.
 
     Raises:
         StorageError: the file cannot be written.
@@ -54,11 +52,11 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
     winner = found.winners[:1]
     with torch.inference_mode():
         drawn = [draw_scenes(found.path[step][winner], search.space, search.engine).rgb[0] for step in steps]
-    pictures = [picture.clamp(0, 1).permute(1, 2, 0).numpy() for picture in drawn]
+    renders = [render.clamp(0, 1).permute(1, 2, 0).numpy() for render in drawn]
     frames = [
-        _frame(parse.observation, picture, f"step {step}: log p(x, scene) = {value:,.0f}")
-        for step, picture, value in zip(
-            steps, pictures, found.history[0, int(winner), list(steps)].tolist(), strict=True
+        _frame(parse.observation, render, f"step {step}: log p(x, scene) = {value:,.0f}")
+        for step, render, value in zip(
+            steps, renders, found.history[0, int(winner), list(steps)].tolist(), strict=True
         )
     ]
     frames.append(
@@ -74,18 +72,18 @@ def write_animation(file: Path, parse: Parse, found: Optimised, search: SceneSea
 
 
 def frame_steps(length: int, frames: int = FRAMES) -> Sequence[int]:
-    """Which of so many steps are shown: the first, the last, and between them later ones less often."""
+    """Choose at most `frames` of `length` steps, including the first and the last, denser at the start."""
     places = np.linspace(0, 1, min(frames, length)) ** 1.5
     return sorted({round(float(place) * (length - 1)) for place in places})
 
 
-def _frame(image: NDArray[np.float32], picture: NDArray[np.float32], caption: str) -> Image.Image:
+def _frame(image: NDArray[np.float32], render: NDArray[np.float32], caption: str) -> Image.Image:
     factor = max(1, math.ceil(SIDE / image.shape[0]))
     sides = [
         Image.fromarray(to_bytes(one)).resize(
             (one.shape[1] * factor, one.shape[0] * factor), Image.Resampling.NEAREST
         )
-        for one in (image, picture)
+        for one in (image, render)
     ]
     both = _beside(*sides)
     frame = Image.new("RGB", (both.width, both.height + CAPTION), "white")
@@ -110,11 +108,17 @@ class SearchFolder:
 
     def __init__(self, folder: Path) -> None:
         self._write_scene = SceneFolder(folder)
-        self._pictures, self._animations = FileNames(folder, ".png"), FileNames(folder, ".gif")
+        self._overlays, self._animations = FileNames(folder, ".png"), FileNames(folder, ".gif")
 
     def __call__(self, image: NDArray[np.float32], found: OptimiseResult, search: SceneSearch) -> None:
-        """Write those of one image, (H, W, 3), as it was given to the search."""
+        """Write the files of one image.
+
+        Args:
+            image: (H, W, 3) in [0, 1], the input of the search.
+            found: the result.
+            search: the search that produced it.
+        """
         parse = found.parse
         self._write_scene(parse)
-        save(self._pictures.path_for(parse.image), draw_search(image, parse))
+        save(self._overlays.path_for(parse.image), draw_search(image, parse))
         write_animation(self._animations.path_for(parse.image), parse, found.search, search)

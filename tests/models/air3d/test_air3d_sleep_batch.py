@@ -1,4 +1,4 @@
-"""Scenes drawn, dreamt and misjudged."""
+"""Sampled, rendered and perturbed scenes."""
 
 import math
 
@@ -19,7 +19,7 @@ from inverse_graphics.models.air3d.wake_sleep import (
     SleepObjective,
     SleepSettings,
     StatePerturbation,
-    misjudge,
+    perturb_scenes,
     sample_sleep_batch,
 )
 from inverse_graphics.observation.gaussian import GaussianModel
@@ -120,10 +120,10 @@ def test_an_order_moves_whole_objects(model):
 
 
 @pytest.mark.parametrize("size", [USUAL, MUCH], ids=["usual", "much"])
-def test_what_is_misjudged_stays_on_the_stage(model, size):
+def test_what_is_perturbed_stays_in_the_scene_space(model, size):
     space = model.space
     scenes = drawn(space, 400)
-    off = misjudge(scenes, space, size, seeded(1))
+    off = perturb_scenes(scenes, space, size, seeded(1))
     assert (off.position.abs() <= space.reach).all()
     assert (off.orbit >= space.orbit_low).all()
     assert (off.orbit <= space.orbit_high).all()
@@ -135,19 +135,19 @@ def test_what_is_misjudged_stays_on_the_stage(model, size):
     assert torch.equal(off.orbit[:, known], scenes.orbit[:, known])
 
 
-def test_without_misjudgement_scenes_are_what_they_are(model):
+def test_without_perturbation_scenes_are_what_they_are(model):
     scenes = drawn(model.space, 50)
-    assert same(scenes, misjudge(scenes, model.space, NOTHING, seeded(1)))
+    assert same(scenes, perturb_scenes(scenes, model.space, NOTHING, seeded(1)))
 
 
-def test_misjudgements_are_as_large_as_stated():
+def test_perturbations_are_as_large_as_stated():
     """Standard deviations times a share that is uniform over images, the same for all of an image."""
     space = space_of(table(kinds=("glass", "mug"), counts=(0, 0, 1)))
     scenes = drawn(space, 1).repeat(8000)
     size = StatePerturbation(
         position_m=0.01, orientation_degrees=10, camera_degrees=1, camera_m=0.02, wrong_kind=0.4
     )
-    off = misjudge(scenes, space, size, seeded(2))
+    off = perturb_scenes(scenes, space, size, seeded(2))
     moved = off.position - scenes.position
     spread = 1 / math.sqrt(3)  # of the share: E[u²] = 1/3
     assert float(moved.square().mean().sqrt()) == pytest.approx(0.01 * spread, rel=0.03)
@@ -160,7 +160,7 @@ def test_misjudgements_are_as_large_as_stated():
     assert together > 0.2
 
 
-def test_dreams_are_the_generators_alone(model):
+def test_samples_are_the_generators_alone(model):
     first, again, other = (
         sample_sleep_batch(model.space, model.engine, GaussianModel(0.05), USUAL, 6, seeded(s))
         for s in (1, 1, 2)
@@ -169,7 +169,7 @@ def test_dreams_are_the_generators_alone(model):
     assert not torch.equal(first.observation.rgb, other.observation.rgb)
 
 
-def test_a_dream_shows_its_scene_with_noise_of_the_stated_size(model):
+def test_a_sample_shows_its_scene_with_noise_of_the_stated_size(model):
     sleep_batch = sample_sleep_batch(model.space, model.engine, GaussianModel(0.07), MUCH, 40, seeded(3))
     noise = sleep_batch.observation.residual(rendered(model, sleep_batch.scenes))
     assert float(noise.std()) == pytest.approx(0.07, rel=0.02)
@@ -191,7 +191,7 @@ def test_what_a_step_sees_is_drawn_from_the_camera_believed_in(model):
     torch.testing.assert_close(sleep_batch.prefixes.renders.rgb[:, 0], backdrop.rgb, rtol=0, atol=1e-6)
 
 
-def test_dreams_come_nearest_first_but_for_ties_which_come_in_any_order():
+def test_samples_come_nearest_first_but_for_ties_which_come_in_any_order():
     space, tie_m = space_of(THREE), 0.1
     model = fresh_model(THREE)
     scenes = sample_sleep_batch(
@@ -208,7 +208,7 @@ def test_dreams_come_nearest_first_but_for_ties_which_come_in_any_order():
     assert (depths(ordered, space).diff(dim=1).nan_to_num(0) >= -1e-6).all()
 
 
-def test_dreams_have_the_familys_own_light():
+def test_samples_have_the_familys_own_light():
     """Where the light varies, images do, though the network's canvases are lit from the middle."""
     model = fresh_model(table(BEFORE_IT, counts=(0, 1), light_range_degrees=80.0))
     sleep_batch = sample_sleep_batch(model.space, model.engine, GaussianModel(1e-9), NOTHING, 30, seeded(5))

@@ -1,4 +1,4 @@
-"""The stage: pixels and places, cameras, and how many objects there may be."""
+"""The scene space: pixels and positions, cameras, and count priors."""
 
 import math
 
@@ -71,15 +71,15 @@ def test_counts_have_the_familys_probabilities(counts, smallest):
     assert (space.log_count_prior[expected == 0] == IMPOSSIBLE).all()
 
 
-def test_scenes_pass_through_the_stage_unchanged(space):
+def test_scenes_pass_through_the_scene_space_unchanged(space):
     space = space.float()
     sample = space.family.sample(50, seeded())
-    staged = drawn(space, 50)
-    again = space.scene(staged)
+    scene_latents = drawn(space, 50)
+    again = space.scene(scene_latents)
     there = sample.scene.objects.asset >= 0
     assert torch.equal(again.objects.asset, sample.scene.objects.asset)
     for name in ("position", "rotation", "scale", "tint"):
         expected = getattr(sample.scene.objects, name)
         torch.testing.assert_close(getattr(again.objects, name)[there], expected[there])
     torch.testing.assert_close(again.camera.T_world_camera, sample.scene.camera.T_world_camera)
-    assert torch.equal(staged.counts, sample.latents.counts)
+    assert torch.equal(scene_latents.counts, sample.latents.counts)

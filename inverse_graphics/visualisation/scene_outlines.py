@@ -1,4 +1,4 @@
-"""An inferred scene for people: its picture, and the outline of the visible part of each object."""
+"""An inferred scene as an image, with the outline of the visible part of each object."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Scene
 
 LARGEST_SIDE = 1600
-"""Pixels; larger pictures are drawn at this size, and their outlines scaled."""
+"""Pixels; larger images are rendered at this size, and their outlines scaled."""
 
 Polyline = NDArray[np.float64]
-"""(P, 2), x and y, pixels; closed, the last point being the first."""
+"""(P, 2), x and y in pixels; closed: the last point equals the first."""
 
 
 @dataclass(frozen=True)
 class DrawnScene:
-    """A scene as its camera sees it.
+    """A rendered scene.
 
     Attributes:
-        picture: (H, W, 3) float32 in [0, 1].
-        outlines: for each object the borders of its visible part, none if others hide it, in pixels of the
-            size that was asked for.
+        image: (H, W, 3) float32 in [0, 1].
+        outlines: for each object the contours of its visible part, empty if it is occluded, in pixels of the
+            requested size.
     """
 
-    picture: NDArray[np.float32]
+    image: NDArray[np.float32]
     outlines: tuple[tuple[Polyline, ...], ...]
 
 
 def draw_scene(scene: Scene, width: int, height: int) -> DrawnScene:
-    """Draw a scene in `width` × `height` pixels, or in fewer if these are very many.
+    """Render a scene at `width` × `height` pixels, or at `LARGEST_SIDE` if that is smaller.
 
     Raises:
-        AssetError: an object is of no pack that ships.
+        AssetError: an object is not in a shipped pack.
     """
     factor = min(1.0, LARGEST_SIDE / max(width, height))
     camera = scene.camera.resized(max(1, round(width * factor)), max(1, round(height * factor)))
@@ -54,17 +54,17 @@ def draw_scene(scene: Scene, width: int, height: int) -> DrawnScene:
     with torch.inference_mode():
         layers = engine.layers(batch.objects, batch.camera, batch.light)
         backdrop = table_and_background(batch.table, batch.background, batch.camera, batch.light)
-        picture = composite(layers, backdrop)[0].permute(1, 2, 0).clamp(0, 1).numpy()
+        image = composite(layers, backdrop)[0].permute(1, 2, 0).clamp(0, 1).numpy()
         shares = (visible_shares(layers)[0] * layers.alpha)[0].numpy()
     scale = np.array([width / camera.width_px, height / camera.height_px])
-    return DrawnScene(picture, tuple(tuple(line * scale for line in outline(share)) for share in shares))
+    return DrawnScene(image, tuple(tuple(line * scale for line in outline(share)) for share in shares))
 
 
 def outline(share: NDArray[np.floating]) -> list[Polyline]:
-    """The lines along which an object covers half of a pixel, between pixels by linear interpolation.
+    """Trace the contours at which an object covers half a pixel, by linear interpolation between pixels.
 
     Args:
-        share: (H, W), of each pixel in which the object is visible; beyond the picture it is not.
+        share: (H, W), visible share of the object in each pixel; zero outside the image.
     """
     generator = contour_generator(z=np.pad(share, 1), line_type=LineType.Separate)
     return [line - 0.5 for line in cast("list[Polyline]", generator.lines(0.5))]
