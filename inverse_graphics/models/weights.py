@@ -18,6 +18,7 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -118,18 +119,21 @@ NETWORKS: Registry[Builder] = Registry(
 Network = TypeVar("Network", bound=type[nn.Module])
 
 
-def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network], Network]:
+def register_network(
+    name: str, settings: type[BaseModel], before: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[Network], Network]:
     """Decorate a network class to register it for model folders; it is built from its settings alone.
 
     Args:
         name: of the model type.
         settings: of the network, its only argument.
+        before: values, other than the defaults, of settings that model folders of earlier versions lack.
     """
 
     def registered(network: Network) -> Network:
         @NETWORKS.register(name)
         def build(document: Mapping[str, Any], source: str) -> nn.Module:
-            return network(validated(settings, document, source, ModelError))
+            return network(validated(settings, {**before, **document}, source, ModelError))
 
         return network
 
