@@ -38,6 +38,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 UnitInterval = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Vector = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 Axis = Literal["x", "y", "z"] | Vector
+UpAxis = Literal["x", "y", "z"]
 
 
 class _Frozen(BaseModel):
@@ -127,7 +128,7 @@ class ObjectSpec(_Frozen):
 
     mesh: Annotated[str, Field(min_length=1, max_length=255)]
     unit: Literal["m", "cm", "mm", "inch"]
-    up_axis: Literal["x", "y", "z"]
+    up_axis: UpAxis
     scale: Annotated[FiniteFloat, Field(gt=0, le=1e6)] = 1.0
     origin: Literal["file", "base", "centre"] | Vector = "file"
     colour: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
@@ -222,7 +223,7 @@ class Pack:
         name, spec = self._find(asset)
         place = f"pack '{self.name}', object '{name}', {spec.mesh}"
         try:
-            mesh, remarks = _mesh(self.folder, spec)
+            mesh, remarks = load_mesh(self.folder, spec)
         except AssetError as problem:
             raise AssetError(f"{place}: {problem}") from problem
         return mesh, tuple(shown(f"{place}: {remark}", 300) for remark in remarks)
@@ -418,8 +419,19 @@ def symmetry_of(spec: SymmetrySpec) -> Symmetry:
     return Symmetry(group, axis=_unit(spec.continuous))
 
 
-def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
-    """An object, and what of its files is not shown as their maker meant it."""
+def load_mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
+    """Read an object.
+
+    Args:
+        folder: Of its pack.
+        spec: Its entry in the manifest.
+
+    Returns:
+        Its mesh in metres, Z up, and what of its files is not shown as their maker meant it.
+
+    Raises:
+        AssetError: Its files cannot be used.
+    """
     replaced = spec.colour is not None or spec.texture is not None
     read = read_mesh_file(folder, spec.mesh, with_materials=not replaced)
     parts = [_repainted(part, folder, spec) for part in read.parts] if replaced else read.parts

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from inverse_graphics.packs.mesh import Mesh
 from inverse_graphics.packs.origin import surface_centroid
-from inverse_graphics.packs.pack import MAX_POSES, RestingPose
+from inverse_graphics.packs.pack import MAX_POSES, RestingPose, UpAxis
 from inverse_graphics.packs.symmetry import Symmetry
 
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ UPRIGHT_DEGREES = 4.0
 """A pose that leans less is upright: scans do not stand straight."""
 APART_DEGREES = 12.0
 """Poses that differ by less are one."""
-RARE = 0.01
+RARE = 0.02
 """Poses that are less probable are left out."""
 
 
@@ -67,6 +67,29 @@ def upright_probability(poses: tuple[RestingPose, ...]) -> float:
     cosine = np.cos(np.radians(UPRIGHT_DEGREES))
     ups = [Rotation.from_quat(pose.quaternion_xyzw).as_matrix()[2, 2] for pose in poses]
     return sum(pose.probability for pose, up in zip(poses, ups, strict=True) if up >= cosine)
+
+
+_OTHER_AXES: dict[UpAxis, dict[UpAxis, tuple[int, int, int]]] = {
+    "x": {"y": (1, 0, 0), "z": (0, 1, 0)},
+    "y": {"x": (1, 0, 0), "z": (0, -1, 0)},
+    "z": {"x": (1, 0, 0), "y": (0, 1, 0)},
+}
+"""By the axis of a file that points up: where its other axes point in the object's frame."""
+
+
+def standing_axis(poses: tuple[RestingPose, ...], up_axis: UpAxis) -> UpAxis | None:
+    """Which other axis of a file would be vertical, and point up, in one of an object's poses, if any.
+
+    Args:
+        poses: Those of the object, the most probable first.
+        up_axis: The axis of the file that points up in the object's frame.
+    """
+    for pose in poses:
+        up = Rotation.from_quat(pose.quaternion_xyzw).as_matrix()[2]
+        for axis, direction in _OTHER_AXES[up_axis].items():
+            if up @ direction >= np.cos(np.radians(UPRIGHT_DEGREES)):
+                return axis
+    return None
 
 
 def _stable_directions(mesh: Mesh) -> tuple[Floats, Floats]:
