@@ -81,10 +81,12 @@ def _simplified(mesh: Mesh, faces: int) -> Floats:
     )
     welded = index.reshape(-1)[mesh.faces]
     welded = welded[(welded != np.roll(welded, 1, axis=1)).all(axis=1)]
+    # its thresholds are absolute: they suit a size of about 100, and smaller ones lose detail
+    larger = 100 / size
     points, triangles = fast_simplification.simplify(
-        mesh.vertices[first].astype(np.float32), welded.astype(np.int32), target_count=faces
+        (mesh.vertices[first] * larger).astype(np.float32), welded.astype(np.int32), target_count=faces, agg=5
     )
-    corners = np.asarray(points, np.float64)[np.asarray(triangles, np.int64)]
+    corners = np.asarray(points, np.float64)[np.asarray(triangles, np.int64)] / larger
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     return corners[area > (size * 1e-6) ** 2]
 
