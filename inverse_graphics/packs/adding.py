@@ -162,7 +162,7 @@ def add_objects(
     name: str | None = None,
     licence: str = "unknown",
     description: str = "",
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int], object] | None = None,
 ) -> Addition:
     """Make a pack of mesh files, or add them to one.
 
@@ -205,7 +205,8 @@ def add_objects(
                 added.append(_prepared(each, source, staging, options))
             except AssetError as problem:
                 problems.append(shown(f"{source.file}: {problem}", 400))
-            progress(done)
+            if progress is not None:
+                progress(done)
         if added:
             specs = {one.name: one.spec for one in added}
             pack = _placed(staging, folder, pack, specs, (pack_name, licence, description))
@@ -351,7 +352,7 @@ def _prepared(name: str, source: MeshSource, staging: Path, options: AddingOptio
         faces=len(final.faces),
         faces_before=len(mesh.faces),
         upright_probability=upright,
-        remarks=(*remarks, *changes, *_advice(symmetry, poses, up_axis, options)),
+        remarks=(*remarks, *changes, *_advice(symmetry, poses, up_axis)),
     )
 
 
@@ -398,9 +399,7 @@ def _stored(
     return raw.model_copy(update=converted), changes
 
 
-def _advice(
-    symmetry: DetectedSymmetry, poses: tuple[RestingPose, ...], up_axis: UpAxis, options: AddingOptions
-) -> list[str]:
+def _advice(symmetry: DetectedSymmetry, poses: tuple[RestingPose, ...], up_axis: UpAxis) -> list[str]:
     advice = []
     if symmetry.symmetry != symmetry.about_centre and symmetry.symmetry.continuous is None:
         advice.append(

@@ -117,7 +117,7 @@ def _joined(
     share: list[float] = []
     for index in (-probabilities).argsort(kind="stable"):
         up = ups[index] if ups[index][2] < np.cos(np.radians(UPRIGHT_DEGREES)) else np.array([0.0, 0.0, 1.0])
-        apart = [_apart_degrees(up, other, symmetry) for other in chosen]
+        apart = [apart_degrees(up, other, symmetry) for other in chosen]
         if apart and min(apart) < near_degrees:
             share[int(np.argmin(apart))] += float(probabilities[index])
             if up[2] == 1:
@@ -129,8 +129,14 @@ def _joined(
     return np.array(chosen)[order], np.array(share)[order]
 
 
-def _apart_degrees(first: Floats, second: Floats, symmetry: Symmetry) -> float:
-    """The least angle between two directions in the object's frame, modulo its symmetry."""
+def apart_degrees(first: Floats, second: Floats, symmetry: Symmetry) -> float:
+    """Compute the least angle between two directions in an object's frame, modulo its symmetry.
+
+    Args:
+        first: (3,), unit length.
+        second: (3,), unit length.
+        symmetry: Of the object.
+    """
     if symmetry.spherical:
         return 0.0
     images = symmetry.discrete.numpy() @ second

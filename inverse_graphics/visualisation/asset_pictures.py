@@ -56,7 +56,7 @@ class ObjectView:
     samples: int = 3
 
     def images(self, azimuths: Sequence[float]) -> list[Image.Image]:
-        """Render it from directions, degrees about the vertical, under one light that comes from the viewer."""
+        """Render it from directions, degrees about the vertical, with a light beside the viewer."""
         camera = self._camera(AZIMUTH)
         library = MeshLibrary.from_meshes([("pack/object", self.mesh)])
         engine = with_samples(make_engine(DEFAULT_ENGINE, library), self.samples)
