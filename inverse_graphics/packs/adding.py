@@ -46,6 +46,7 @@ from inverse_graphics.packs.texture import recorded_files, shown
 Unit = Literal["m", "cm", "mm", "inch"]
 
 MAX_MESHES = 1000
+GLTF = (".glb", ".gltf")
 TYPICAL_METRES = 0.15
 """The longest side of what stands on a table, by which units are guessed."""
 _UNLIKELY = {"m": 0.0, "cm": 0.3, "mm": 0.0, "inch": 1.5}
@@ -256,7 +257,7 @@ def guessed_unit(extent: float, suffix: str) -> Unit:
         extent: Longest side of the bounding box, in the file's unit.
         suffix: Of the file; glTF is in metres by its standard, which is believed from 5 mm to 3 m.
     """
-    if suffix in (".glb", ".gltf") and 0.005 <= extent <= 3:
+    if suffix in GLTF and 0.005 <= extent <= 3:
         return "m"
 
     def unlikely(unit: Unit) -> float:
@@ -322,7 +323,7 @@ def _prepared(name: str, source: MeshSource, staging: Path, options: AddingOptio
     unit = options.unit or guessed_unit(extent, suffix)
     if extent * METRES_PER_UNIT[unit] > MAX_METRES:
         raise AssetError(f"it is {extent * METRES_PER_UNIT[unit]:,.0f} m large: is the unit '{unit}' right?")
-    up_axis = options.up_axis or ("y" if suffix in (".glb", ".gltf") else "z")
+    up_axis = options.up_axis or ("y" if suffix in GLTF else "z")
     raw = ObjectSpec(
         mesh=source.path,
         unit=unit,
@@ -345,7 +346,7 @@ def _prepared(name: str, source: MeshSource, staging: Path, options: AddingOptio
         name=name,
         source=source.file,
         spec=spec.model_copy(update=found),
-        unit_guessed=options.unit is None,
+        unit_guessed=options.unit is None and not (suffix in GLTF and unit == "m"),
         unit=unit,
         up_axis=up_axis,
         size_m=(x, y, z),

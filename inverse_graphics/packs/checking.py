@@ -178,11 +178,11 @@ def _manifest_findings(document: object) -> Iterator[Finding]:
         for error in problem.errors(include_url=False):
             place, value = _place(document, error["loc"])
             short = error["type"] == "missing" and isinstance(error["loc"][-1], int)
-            expected = f"{error['loc'][-1] + 1} numbers or more" if short else _expectation(error)
+            expected = f"{int(error['loc'][-1]) + 1} numbers or more" if short else _expectation(error)
             found = ("too_short" if short else error["type"], expected, value)
             places.setdefault(place, []).append(found)
-        for place, found in places.items():
-            yield _manifest_finding(place, found)
+        for place, all_found in places.items():
+            yield _manifest_finding(place, all_found)
 
 
 def _place(document: object, location: tuple[int | str, ...]) -> tuple[tuple[str, ...], object]:
@@ -279,8 +279,8 @@ def _origin_findings(mesh: Mesh, spec: ObjectSpec) -> Iterator[tuple[Severity, s
     if height > 0.05:
         yield (
             "warning",
-            f"its origin is {100 * float(-low[2]):.3g} cm above its lowest point ({100 * height:.0f} % of its "
-            "height): at z = 0 it is sunk into the table; give it origin 'base', or 'centre' if that is meant",
+            f"its origin is {100 * float(-low[2]):.3g} cm above its lowest point ({100 * height:.0f} % of "
+            "its height): at z = 0 it is sunk into the table; give it origin 'base', or 'centre' if meant",
         )
 
 
@@ -295,11 +295,12 @@ def _pose_findings(
         other = standing_axis(poses, spec.up_axis)
         hint = f"is up_axis '{other}' right?" if other else f"is up_axis '{spec.up_axis}' right?"
         yield "warning", f"it does not stand as it is, but topples: {hint}"
-    elif upright < 0.1 and poses[0].probability > 0.5 and standing_axis(poses[:1], spec.up_axis):
+    elif upright < 0.1 and poses[0].probability > 0.5 and (other := standing_axis(poses[:1], spec.up_axis)):
+        often = poses[0].probability
         yield (
             "warning",
-            f"it stands in {100 * upright:.0f} % of drops, and in {100 * poses[0].probability:.0f} % with another "
-            f"axis up: is up_axis '{standing_axis(poses[:1], spec.up_axis)}' right?",
+            f"it comes to stand {100 * upright:.0f} % of the time, {100 * often:.0f} % with another axis up: "
+            f"is up_axis '{other}' right?",
         )
     ups = [Rotation.from_quat(pose.quaternion_xyzw).as_matrix()[2] for pose in poses]
     group = symmetry_of(detected.about_centre)
@@ -341,7 +342,7 @@ def _surface_findings(mesh: Mesh) -> Iterator[tuple[Severity, str]]:
     if (share := alone / len(counts)) > OPEN_SHARE:
         yield (
             "warning",
-            f"its surface is open ({alone:,} edges of one face, {100 * share:.1f} %): it is seen through holes",
+            f"its surface is open: {alone:,} edges ({100 * share:.1f} %) have one face; close its holes",
         )
     if not solid.is_winding_consistent:
         yield (
@@ -367,7 +368,7 @@ def _symmetry_findings(
         if share > 2.5 * UNLIKE_SHARE:
             yield (
                 "error",
-                f"symmetry: it does not look the same after {what}: {100 * share:.0f} % of its surface differs",
+                f"symmetry: it looks different after {what}: {100 * share:.0f} % of its surface",
             )
         elif moved > 0.05 * test.radius:
             yield (

@@ -81,7 +81,7 @@ class SymmetryTest:
         self._normals = samples.normals
         self._tree = nearest(samples, self.radius)
         self._offset = self.centre / self.radius
-        self._neighbours = self._tree.query(samples.features(self.radius), k=12)[1]
+        self._neighbours = np.asarray(self._tree.query(samples.features(self.radius), k=12)[1])
         self._colours = samples.colours[self._neighbours].mean(axis=1)
         area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
         self._spacing = float(np.sqrt(area.sum() / 2 / SAMPLES)) / self.radius
@@ -107,7 +107,7 @@ class SymmetryTest:
     def _misfit(self, rotation: Floats, count: int) -> tuple[Floats, NDArray[np.int64]]:
         moved = self._positions[:count] @ rotation.T
         features = np.concatenate([moved + self._offset, 0.1 * self._normals[:count] @ rotation.T], axis=1)
-        match = self._tree.query(features)[1]
+        match = np.asarray(self._tree.query(features)[1])
         gap = moved - self._positions[match]
         beside = np.linalg.norm(gap, axis=1) - 3 * self._spacing
         off = np.abs((gap * self._normals[match]).sum(axis=1))
