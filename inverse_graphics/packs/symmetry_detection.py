@@ -228,8 +228,8 @@ def _searched_axes(test: SymmetryTest) -> list[Floats]:
             return float(test.misfit(_rotation(unit, angle), PRETESTED // 2).mean())
 
         misfits = np.array([mean_misfit(axis) for axis in grid])
-        for start in misfits.argsort()[:12]:
-            best = minimize(mean_misfit, grid[start], method="Nelder-Mead", options={"maxiter": 60})
+        for start in misfits.argsort()[:6]:
+            best = minimize(mean_misfit, grid[start], method="Nelder-Mead", options={"maxiter": 40})
             found.append((float(best.fun), best.x / np.linalg.norm(best.x)))
         if any(test.holds(_rotation(axis, angle)) for _, axis in found):
             break
