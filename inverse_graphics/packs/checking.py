@@ -224,7 +224,8 @@ def _manifest_finding(place: tuple[str, ...], found: list[tuple[str, str, object
     if kind == "value_error":
         return Finding("error", name, shown(f"{where + ': ' if where else ''}{expected}", 300))
     wanted = " or ".join(dict.fromkeys(text for _, text, _ in found))
-    came = f"{where} is {value!r}" if where else f"the {'name' if name else 'manifest'} is {value!r}"
+    whole = "manifest" if not name else "name" if kind == "string_pattern_mismatch" else "entry"
+    came = f"{where or 'the ' + whole} is {value!r}"
     return Finding("error", name, shown(f"{shown(came, 120)}: expected {wanted}", 300))
 
 
