@@ -28,7 +28,7 @@ from inverse_graphics.visualisation.asset_facts import facts_of_asset
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
 FRAMES, FRAME_MILLISECONDS = 30, 100
 SHEET_VIEWS = 8
-FIELD_OF_VIEW = 8.0
+FIELD_OF_VIEW = 4.0
 """Degrees: from so far away that a ruler holds for near and far parts alike."""
 ELEVATION, AZIMUTH = 25.0, -60.0
 _LIGHT = Light(direction=(0.1, -0.75, 0.65), diffuse=(0.6, 0.6, 0.6), ambient=(0.42, 0.42, 0.42))
