@@ -382,9 +382,9 @@ def _stored(
         smaller = reduce_texture(stored.texture, options.texture_side)
         changes.append(f"its texture of {width}×{height} is reduced to {smaller.shape[1]}×{smaller.shape[0]}")
         stored = Mesh(stored.vertices, stored.faces, stored.normals, stored.colours, stored.uv, smaller)
-    pictures = {part.material.picture.name for part in parts.parts if part.material and part.material.picture}
-    if len(pictures) > 1 and options.colour is None:
-        changes.append(f"its {len(pictures)} textures are baked into one")
+    images = {part.material.image.name for part in parts.parts if part.material and part.material.image}
+    if len(images) > 1 and options.colour is None:
+        changes.append(f"its {len(images)} textures are baked into one")
     place = staging / name
     place.mkdir()
     if not changes and all(_PLAIN_PATH.match(path) for path in files):

@@ -52,4 +52,5 @@ def banded(solid: trimesh.Trimesh, bands: int) -> np.ndarray:
 
 def exported(solid: trimesh.Trimesh, kind: str) -> bytes:
     data = solid.export(file_type=kind)
+    assert isinstance(data, str | bytes)
     return data.encode() if isinstance(data, str) else data

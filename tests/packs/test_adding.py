@@ -34,6 +34,14 @@ def meshes(tmp_path):
     return write
 
 
+def pack_with(paths, folder, options=None):
+    """The pack, of which all meshes could be added."""
+    added = add_objects(paths, folder, options)
+    assert added.problems == []
+    assert added.pack is not None
+    return added.pack
+
+
 def png(side, colour=(200, 30, 30)):
     file = io.BytesIO()
     Image.fromarray(np.broadcast_to(np.uint8(colour), (side, side, 3)).copy()).save(file, "PNG")
@@ -121,8 +129,7 @@ def test_a_file_that_is_called_model_gets_the_name_of_its_folder(meshes, tmp_pat
 )
 def test_origins_lie_where_they_are_asked_for(meshes, tmp_path, origin, low, high):
     folder = meshes({"box.ply": exported(box(), "ply")})
-    added = add_objects([folder], tmp_path / "pack", AddingOptions(origin=origin))
-    vertices = added.pack.mesh("box").vertices
+    vertices = pack_with([folder], tmp_path / "pack", AddingOptions(origin=origin)).mesh("box").vertices
     np.testing.assert_allclose(vertices.min(axis=0), low, atol=1e-6)
     np.testing.assert_allclose(vertices.max(axis=0), high, atol=1e-6)
 
@@ -132,7 +139,7 @@ def test_scale_unit_axis_colour_and_class_are_as_given(meshes, tmp_path):
     options = AddingOptions(
         unit="cm", up_axis="x", scale=50.0, colour=(0.1, 0.2, 0.3), category="brick", upright=True
     )
-    pack = add_objects([folder], tmp_path / "pack", options).pack
+    pack = pack_with([folder], tmp_path / "pack", options)
     mesh = pack.mesh("box")
     assert np.ptp(mesh.vertices, axis=0) == pytest.approx((0.035, 0.015, 0.05), abs=1e-6)
     assert mesh.colours[0] == pytest.approx((0.1, 0.2, 0.3))
@@ -162,7 +169,9 @@ def test_large_meshes_are_reduced_and_large_or_several_textures_baked(meshes, tm
     assert {one.spec.mesh for one in added.values()} == {
         "ball/ball.glb", "tent/tent.glb", "hut/hut.glb"
     }  # fmt: skip
-    assert load_pack(tmp_path / "pack").mesh("hut").texture.shape == (256, 256, 3)
+    texture = load_pack(tmp_path / "pack").mesh("hut").texture
+    assert texture is not None
+    assert texture.shape == (256, 256, 3)
 
 
 MANIFEST = """\
@@ -195,7 +204,7 @@ def kitchen(tmp_path):
 def test_a_pack_that_is_there_is_extended_and_its_comments_stay(meshes, kitchen):
     folder = meshes({"can.ply": exported(can(), "ply")})
     before = load_pack(kitchen).mesh("block")
-    pack = add_objects([folder], kitchen).pack
+    pack = pack_with([folder], kitchen)
     text = (kitchen / "pack.yaml").read_text()
     assert text.startswith(MANIFEST.removesuffix("# the end\n"))
     assert text.endswith("# the end\n")
@@ -210,7 +219,7 @@ def test_an_object_is_replaced_only_if_asked_for(meshes, kitchen):
     (problem,) = added.problems
     assert "has an object 'block' already" in problem
     assert np.ptp(load_pack(kitchen).mesh("block").vertices, axis=0)[0] == pytest.approx(0.1)
-    replaced = add_objects([folder / "block.ply"], kitchen, AddingOptions(replace=True)).pack
+    replaced = pack_with([folder / "block.ply"], kitchen, AddingOptions(replace=True))
     assert np.ptp(replaced.mesh("block").vertices, axis=0)[0] == pytest.approx(0.06, abs=1e-4)
     text = (kitchen / "pack.yaml").read_text()
     assert "# the second\n  tile: {mesh: block.ply, unit: cm, up_axis: z}   # small\n" in text
@@ -221,7 +230,7 @@ def test_an_object_is_replaced_only_if_asked_for(meshes, kitchen):
 def test_a_manifest_in_flow_style_can_be_extended(meshes, kitchen):
     document = yaml.safe_load(MANIFEST)
     (kitchen / "pack.yaml").write_text(yaml.safe_dump(document, default_flow_style=True))
-    pack = add_objects([meshes({"can.ply": exported(can(), "ply")})], kitchen).pack
+    pack = pack_with([meshes({"can.ply": exported(can(), "ply")})], kitchen)
     assert pack.asset_names == ("kitchen/block", "kitchen/tile", "kitchen/can")
 
 
@@ -319,7 +328,7 @@ def test_fields_that_cannot_be_are_refused(kitchen, field, expected):
 
 def test_a_copy_of_a_pack_has_the_new_fields(meshes, kitchen, tmp_path):
     options = AddingOptions(category="tin", scale=2.0)
-    pack = add_objects([meshes({"can.ply": exported(can(), "ply")})], kitchen, options).pack
+    pack = pack_with([meshes({"can.ply": exported(can(), "ply")})], kitchen, options)
     copy = pack.copy(tmp_path / "copy", ["can"])
     assert load_pack(tmp_path / "copy").manifest.objects["can"] == pack.manifest.objects["can"]
     assert (copy.mesh("can").vertices == pack.mesh("can").vertices).all()

@@ -52,7 +52,7 @@ def test_the_object_turns_and_its_axes_with_it():
 
 def test_a_pose_is_drawn_as_it_rests():
     glass = load_pack("crockery").mesh("glass")
-    standing, lying = (ObjectView(glass, side=100, **pose) for pose in ({}, {"pose": ON_ITS_SIDE}))
+    standing, lying = ObjectView(glass, side=100), ObjectView(glass, ON_ITS_SIDE, side=100)
     assert standing.images([0.0])[0].tobytes() != lying.images([0.0])[0].tobytes()
     origin, z = lying.axes(0.0)["z"]
     assert abs(z[1] - origin[1]) > 5
