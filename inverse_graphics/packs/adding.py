@@ -32,7 +32,7 @@ from inverse_graphics.packs.pack import (
     shipped_packs,
     symmetry_of,
 )
-from inverse_graphics.packs.part import Parts
+from inverse_graphics.packs.part import ALTERNATIVE, Parts
 from inverse_graphics.packs.reduction import reduce_faces, reduce_texture
 from inverse_graphics.packs.resting_poses import (
     UPRIGHT,
@@ -205,7 +205,8 @@ def add_objects(
                 _check_free(each, pack, folder, options.replace)
                 added.append(_prepared(each, source, staging, options))
             except AssetError as problem:
-                problems.append(shown(f"{source.file}: {problem}", 400))
+                text = str(problem).replace(ALTERNATIVE, "or give it a colour: --colour R,G,B")
+                problems.append(shown(f"{source.file}: {text}", 400))
             if progress is not None:
                 progress(done)
         if added:

@@ -118,7 +118,7 @@ def check_pack(path_or_name: str | Path) -> list[Finding]:
     findings += [
         Finding("warning", second, f"it looks like '{first}': leave one out, or networks confuse them")
         for first, second in combinations(appearances, 2)
-        if _alike(appearances[first], appearances[second])
+        if _near_duplicates(appearances[first], appearances[second])
     ]
     return findings
 
@@ -422,7 +422,7 @@ def _yaml(value: Any) -> str:
     return str(value)
 
 
-def _alike(first: Appearance, second: Appearance) -> bool:
+def _near_duplicates(first: Appearance, second: Appearance) -> bool:
     """Whether two objects have nearly the same shape, size and colours."""
 
     def close(one: tuple[float, ...], other: tuple[float, ...], tolerance: float) -> bool:

@@ -13,7 +13,7 @@ from inverse_graphics.packs.mesh import Mesh
 Floats = NDArray[np.float64]
 
 NORMAL_WEIGHT = 0.1
-"""A difference of unit normals counts like this share of the size: sides of thin walls are told apart."""
+"""A difference of unit normals counts like this share of the size: it separates the sides of thin walls."""
 
 
 @dataclass(frozen=True)

@@ -74,13 +74,13 @@ class ObjectView:
 
     def axes(self, azimuth: float) -> dict[str, tuple[tuple[float, float], tuple[float, float]]]:
         """Where the object's axes, half its size long, begin and end in an image, pixels."""
-        rotation = self._turned(azimuth - AZIMUTH)
+        rotation = self._rotation(azimuth - AZIMUTH)
         origin = rotation.as_matrix() @ np.zeros(3) + self._position(rotation)
         ends = origin + 0.9 * self._radius() * rotation.as_matrix().T
         start, *tips = self._projected(np.stack([origin, *ends]))
         return {name: (start, tip) for name, tip in zip(_AXES, tips, strict=True)}
 
-    def _turned(self, yaw_degrees: float) -> Rotation:
+    def _rotation(self, yaw_degrees: float) -> Rotation:
         yaw = Rotation.from_euler("z", -yaw_degrees, degrees=True)
         return yaw * Rotation.from_quat(self.pose.quaternion_xyzw)
 
@@ -88,13 +88,13 @@ class ObjectView:
         """Of the origin, for which the object rests on the table and does not leave its place as it turns."""
         resting = Rotation.from_quat(self.pose.quaternion_xyzw).apply(self.mesh.vertices)
         middle = (resting.min(axis=0) + resting.max(axis=0)) / 2
-        turned = (rotation * Rotation.from_quat(self.pose.quaternion_xyzw).inv()).apply(middle)
-        position: NDArray[np.float64] = -turned
+        centre = (rotation * Rotation.from_quat(self.pose.quaternion_xyzw).inv()).apply(middle)
+        position: NDArray[np.float64] = -centre
         position[2] = -resting[:, 2].min()
         return position
 
     def _scene(self, yaw_degrees: float, camera: Camera) -> Scene:
-        rotation = self._turned(yaw_degrees)
+        rotation = self._rotation(yaw_degrees)
         x, y, z = self._position(rotation).tolist()
         placed = SceneObject(
             asset="pack/object", position_m=(x, y, z), quaternion_xyzw=tuple(rotation.as_quat().tolist())
