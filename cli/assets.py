@@ -243,11 +243,11 @@ def _parsed_three(text: str, option: str, low: float, high: float) -> tuple[floa
 def _show_added(added: list[AddedObject]) -> None:
     for one in added:
         size = " x ".join(f"{100 * side:.1f}" for side in one.size_m)
-        guessed = "guessed from its size" if one.unit_guessed else "as given or by its format"
+        guessed = ", guessed from its size" if one.unit_guessed else ""
         poses = one.spec.resting_poses
         rests = f"{len(poses)} resting poses, upright {100 * one.upright_probability:.0f} %"
         lines = [
-            f"{one.name}: {size} cm; unit {one.unit}, {guessed}; {one.up_axis} up; {one.faces:,} faces",
+            f"{one.name}: {size} cm; unit {one.unit}{guessed}; {one.up_axis} up; {one.faces:,} faces",
             f"  {'rests upright' if len(poses) == 1 else rests}; symmetry: {_symmetry(one)}",
             *(f"  {remark}" for remark in one.remarks),
         ]

@@ -19,13 +19,14 @@ from inverse_graphics.packs.glb_file import glb_bytes
 from inverse_graphics.packs.manifest_file import extended_manifest, manifest_path, new_manifest
 from inverse_graphics.packs.mesh import Mesh
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
-from inverse_graphics.packs.origin import Origin
+from inverse_graphics.packs.origin import Floats, Origin, surface_centroid
 from inverse_graphics.packs.pack import (
     MAX_METRES,
     METRES_PER_UNIT,
     ObjectSpec,
     Pack,
     RestingPose,
+    SymmetrySpec,
     UpAxis,
     load_mesh,
     load_pack,
@@ -339,6 +340,12 @@ def _prepared(name: str, source: MeshSource, staging: Path, options: AddingOptio
     spec = ObjectSpec.model_validate(spec.model_dump() | placement)
     final, _ = load_mesh(staging, spec)
     symmetry = detect_symmetry(final)
+    axis = _vertical_axis(symmetry.about_centre)
+    if options.origin == "base" and axis is not None and _vertical_axis(symmetry.symmetry) is None:
+        spec = spec.model_copy(update={"origin": _base_on_axis(final, axis, staging, spec)})
+        final, _ = load_mesh(staging, spec)
+        symmetry = detect_symmetry(final)
+        changes.append("its origin is put on its axis of symmetry, beside the centre of its base")
     poses = resting_poses(final, symmetry_of(symmetry.about_centre), options.max_poses)
     upright = upright_probability(poses)
     found = {"symmetry": symmetry.symmetry, "resting_poses": (UPRIGHT,) if options.upright else poses}
@@ -356,6 +363,35 @@ def _prepared(name: str, source: MeshSource, staging: Path, options: AddingOptio
         upright_probability=upright,
         remarks=(*remarks, *changes, *_advice(symmetry, poses, up_axis)),
     )
+
+
+def _vertical_axis(found: SymmetrySpec) -> Floats | None:
+    """The axis of symmetries that is vertical to 5 degrees, (3,) pointing up, if there is one."""
+    if found.continuous == "any":
+        return np.array([0.0, 0.0, 1.0])
+    given = [found.continuous, *(item.axis for item in found.discrete)]
+    for axis in (symmetry_of(SymmetrySpec(continuous=each)).axis for each in given if each is not None):
+        assert axis is not None
+        direction: Floats = axis.numpy() * np.sign(float(axis[2]) or 1.0)
+        if direction[2] > np.cos(np.radians(5)):
+            return direction
+    return None
+
+
+def _base_on_axis(based: Mesh, axis: Floats, staging: Path, spec: ObjectSpec) -> tuple[float, float, float]:
+    """Where an axis through the centroid has the lowest height, in the file's frame.
+
+    Args:
+        based: The object with its origin at its base.
+        axis: (3,), unit length.
+        staging: The folder of its file.
+        spec: Its entry.
+    """
+    unmoved, _ = load_mesh(staging, spec.model_copy(update={"origin": "file"}))
+    base = unmoved.vertices.min(axis=0) - based.vertices.min(axis=0)
+    centre = surface_centroid(based.vertices[based.faces].astype(np.float64))
+    x, y, z = (round(float(value), 6) for value in base + centre - axis * (centre[2] / axis[2]))
+    return x, y, z
 
 
 def _extent(parts: Parts) -> float:

@@ -134,6 +134,18 @@ def test_origins_lie_where_they_are_asked_for(meshes, tmp_path, origin, low, hig
     np.testing.assert_allclose(vertices.max(axis=0), high, atol=1e-6)
 
 
+def test_the_origin_at_the_base_is_put_on_the_axis_where_there_is_one(meshes, tmp_path):
+    """As of a scan, whose lowest tenth is not all around."""
+    knob = moved(trimesh.creation.box((0.004, 0.004, 0.008)), (0.07, 0, 0))
+    plate = trimesh.util.concatenate([can(0.08, 0.02), knob])
+    added = add_objects([meshes({"plate.ply": exported(plate, "ply")})], tmp_path / "pack").added[0]
+    assert added.spec.symmetry.continuous == "z"
+    assert any("axis of symmetry" in remark for remark in added.remarks)
+    x, y, z = added.spec.origin
+    assert (x, y) == pytest.approx((0, 0), abs=0.002)
+    assert z == pytest.approx(-0.004, abs=1e-5)
+
+
 def test_scale_unit_axis_colour_and_class_are_as_given(meshes, tmp_path):
     folder = meshes({"box.ply": exported(box(), "ply")})
     options = AddingOptions(
