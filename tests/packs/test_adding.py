@@ -141,6 +141,7 @@ def test_the_origin_at_the_base_is_put_on_the_axis_where_there_is_one(meshes, tm
     added = add_objects([meshes({"plate.ply": exported(plate, "ply")})], tmp_path / "pack").added[0]
     assert added.spec.symmetry.continuous == "z"
     assert any("axis of symmetry" in remark for remark in added.remarks)
+    assert not isinstance(added.spec.origin, str)
     x, y, z = added.spec.origin
     assert (x, y) == pytest.approx((0, 0), abs=0.002)
     assert z == pytest.approx(-0.004, abs=1e-5)
