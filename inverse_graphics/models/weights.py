@@ -39,7 +39,7 @@ WEIGHTS, DOCUMENT, CARD, PACKS = "weights.safetensors", "model.json", "README.md
 
 
 def current_versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
+    """Packages whose versions may affect a result."""
     return {
         "inverse_graphics": __version__,
         "torch": str(torch.__version__),
@@ -317,7 +317,7 @@ def _with_pack_folders(document: ModelDocument, folders: list[str]) -> ModelDocu
 
 
 def _check_objects(module: KnowsObjects, document: ModelDocument, folder: Path) -> None:
-    """Check that objects look as in training: with others a network silently fails."""
+    """Check that objects look as in training: with others predictions are silently wrong."""
     if document.objects is None:
         known, here = document.asset_pack_sha256, module.packs_hash
         if known is not None and known != here:
