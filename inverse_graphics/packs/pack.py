@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,18 +24,21 @@ from inverse_graphics.io.files import atomic_write
 from inverse_graphics.packs.atlas import merge_parts
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
+from inverse_graphics.packs.origin import origin_of
 from inverse_graphics.packs.part import ALTERNATIVE, Material, Part
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
 from inverse_graphics.packs.texture import COMPANIONS, PackFolder, recorded_files, shown
 
 MANIFEST_NAME = "pack.yaml"
+MAX_POSES = 32
 METRES_PER_UNIT = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 UnitInterval = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Vector = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 Axis = Literal["x", "y", "z"] | Vector
+UpAxis = Literal["x", "y", "z"]
 
 
 class _Frozen(BaseModel):
@@ -79,6 +83,24 @@ class SymmetrySpec(_Frozen):
         return self
 
 
+class RestingPose(_Frozen):
+    """An orientation in which an object rests on a table, whatever its yaw.
+
+    Attributes:
+        quaternion_xyzw: Rotation from the object's frame to one whose Z axis is vertical, a unit quaternion.
+        probability: With which an object that is dropped comes to rest so, in [0, 1].
+    """
+
+    quaternion_xyzw: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+    probability: UnitInterval
+
+    @model_validator(mode="after")
+    def _is_rotation(self) -> RestingPose:
+        if abs(math.hypot(*self.quaternion_xyzw) - 1) > 1e-3:
+            raise ValueError(f"quaternion_xyzw {list(self.quaternion_xyzw)} is not of length 1")
+        return self
+
+
 class ObjectSpec(_Frozen):
     """One object: its mesh file and how to read it.
 
@@ -86,20 +108,44 @@ class ObjectSpec(_Frozen):
         mesh: a .glb, .gltf, .obj, .ply or .stl file inside the pack.
         unit: of the file's coordinates.
         up_axis: of the file's coordinates.
+        scale: multiplies the size.
+        origin: where the object's origin lies: "file" as in the file; "base" below the centre of its base, at
+            its lowest height; "centre" at the centroid of its surface; or a point in metres, Z up, in the
+            file's own frame, scaled.
         colour: RGB in [0, 1] that replaces the file's own colours and textures; it multiplies `texture`.
         texture: an image inside the pack that replaces the file's own; the mesh must have texture
             coordinates.
         crease_degrees: edges whose faces differ by a larger angle stay sharp.
         symmetry: of the object.
+        resting_poses: in which it rests on a table; upright alone if there are none. The sum of their
+            probabilities is 1.
+        category: what it is, such as "mug", called `class` in a manifest.
+        variant: which of its class it is.
+        supports: whether other objects may stand on it or in it.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     mesh: Annotated[str, Field(min_length=1, max_length=255)]
     unit: Literal["m", "cm", "mm", "inch"]
-    up_axis: Literal["x", "y", "z"]
+    up_axis: UpAxis
+    scale: Annotated[FiniteFloat, Field(gt=0, le=1e6)] = 1.0
+    origin: Literal["file", "base", "centre"] | Vector = "file"
     colour: tuple[UnitInterval, UnitInterval, UnitInterval] | None = None
     texture: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     crease_degrees: Annotated[FiniteFloat, Field(ge=0, le=180)] = 45.0
     symmetry: SymmetrySpec = SymmetrySpec()
+    resting_poses: Annotated[tuple[RestingPose, ...], Field(max_length=MAX_POSES)] = ()
+    category: Annotated[Name | None, Field(alias="class")] = None
+    variant: Name | None = None
+    supports: bool = False
+
+    @model_validator(mode="after")
+    def _probabilities(self) -> ObjectSpec:
+        total = sum(pose.probability for pose in self.resting_poses)
+        if self.resting_poses and abs(total - 1) > 0.01:
+            raise ValueError(f"the probabilities of its resting_poses have the sum {total:.3g}: expected 1")
+        return self
 
 
 class Manifest(_Frozen):
@@ -177,7 +223,7 @@ class Pack:
         name, spec = self._find(asset)
         place = f"pack '{self.name}', object '{name}', {spec.mesh}"
         try:
-            mesh, remarks = _mesh(self.folder, spec)
+            mesh, remarks = load_mesh(self.folder, spec)
         except AssetError as problem:
             raise AssetError(f"{place}: {problem}") from problem
         return mesh, tuple(shown(f"{place}: {remark}", 300) for remark in remarks)
@@ -204,15 +250,11 @@ class Pack:
         """
         name, spec = self._find(asset)
         try:
-            group = generated_group([_rotation(item) for item in spec.symmetry.discrete])
+            return symmetry_of(spec.symmetry)
         except UnboundedGroupError as problem:
             raise AssetError(
                 f"pack '{self.name}', object '{name}': symmetry.discrete: {problem}"
             ) from problem
-        continuous = spec.symmetry.continuous
-        if continuous is None or continuous == "any":
-            return Symmetry(group, spherical=continuous == "any")
-        return Symmetry(group, axis=_unit(continuous))
 
     def copy(self, folder: Path, assets: Iterable[str]) -> Pack:
         """Copy some objects, and no file that they do not need.
@@ -239,7 +281,8 @@ class Pack:
                 f"than the {MAX_COPIED_BYTES // 2**20} that a model may hold: make textures or meshes smaller"
             )
         manifest = self.manifest.model_copy(update={"objects": objects})
-        text = yaml.safe_dump(manifest.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        document = manifest.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+        text = yaml.safe_dump(document, sort_keys=False)
         for name, content in {**read, MANIFEST_NAME: text.encode()}.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -364,8 +407,31 @@ def packs_of(assets: Iterable[str], packs: Sequence[Pack] = ()) -> dict[str, Pac
     return found
 
 
-def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
-    """An object, and what of its files is not shown as their maker meant it."""
+def symmetry_of(spec: SymmetrySpec) -> Symmetry:
+    """Generate the group of a manifest's symmetries.
+
+    Raises:
+        UnboundedGroupError: The discrete ones generate more than 120 rotations.
+    """
+    group = generated_group([_rotation(item) for item in spec.discrete])
+    if spec.continuous is None or spec.continuous == "any":
+        return Symmetry(group, spherical=spec.continuous == "any")
+    return Symmetry(group, axis=_unit(spec.continuous))
+
+
+def load_mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
+    """Read an object.
+
+    Args:
+        folder: Of its pack.
+        spec: Its entry in the manifest.
+
+    Returns:
+        Its mesh in metres, Z up, and what of its files is not shown as their maker meant it.
+
+    Raises:
+        AssetError: Its files cannot be used.
+    """
     replaced = spec.colour is not None or spec.texture is not None
     read = read_mesh_file(folder, spec.mesh, with_materials=not replaced)
     parts = [_with_manifest_appearance(part, folder, spec) for part in read.parts] if replaced else read.parts
@@ -395,10 +461,12 @@ def _with_manifest_appearance(part: Part, folder: Path, spec: ObjectSpec) -> Par
 def _upright_metres(corners: Floats, spec: ObjectSpec) -> Floats:
     columns, signs = _TO_Z_UP[spec.up_axis]
     metres: Floats = corners[..., columns] * np.array(signs) * METRES_PER_UNIT[spec.unit]
+    if spec.scale != 1:
+        metres = metres * spec.scale
     reach = float(np.abs(metres).max())
     if reach > MAX_METRES:
         raise AssetError(f"the mesh reaches {reach:.4g} m from its origin: is the unit '{spec.unit}' right?")
-    return metres
+    return metres if spec.origin == "file" else metres - origin_of(metres, spec.origin)
 
 
 def _rotation(item: DiscreteSymmetry) -> torch.Tensor:
