@@ -19,7 +19,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -32,7 +32,7 @@ from inverse_graphics.io.files import atomic_folder, atomic_write
 from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.outlier_detector import OutlierDetector
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
-from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.appearance import Appearance, KnowsObjects
 from inverse_graphics.packs.pack import MANIFEST_NAME, Pack, load_pack, shipped_packs
 
 FORMAT_VERSION = 1
@@ -40,7 +40,7 @@ WEIGHTS, DOCUMENT, CARD, PACKS = "weights.safetensors", "model.json", "README.md
 
 
 def current_versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
+    """Packages whose versions may affect a result."""
     return {
         "inverse_graphics": __version__,
         "torch": str(torch.__version__),
@@ -102,23 +102,6 @@ class ModelEntry:
 
     name: str
     document: ModelDocument
-
-
-@runtime_checkable
-class KnowsObjects(Protocol):
-    """A network that infers objects of asset packs."""
-
-    @property
-    def packs(self) -> Mapping[str, Pack]:
-        """The packs that its objects come from, by name."""
-
-    @property
-    def appearances(self) -> Mapping[str, Appearance]:
-        """What can be seen of each object, by asset name."""
-
-    @property
-    def packs_hash(self) -> str:
-        """A hash of the packs' files (SHA-256, hexadecimal)."""
 
 
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
@@ -321,7 +304,7 @@ def _with_pack_folders(document: ModelDocument, folders: list[str]) -> ModelDocu
 
 
 def _check_objects(module: KnowsObjects, document: ModelDocument, folder: Path) -> None:
-    """Check that objects look as in training: with others a network silently fails."""
+    """Check that objects look as in training: with others predictions are silently wrong."""
     if document.objects is None:
         known, here = document.asset_pack_sha256, module.packs_hash
         if known is not None and known != here:
