@@ -295,7 +295,9 @@ def _with_pack_folders(document: ModelDocument, folders: list[str]) -> ModelDocu
 
     def changed(settings: dict[str, Any]) -> dict[str, Any]:
         family = settings.get("family")
-        return {**settings, "family": {**family, "packs": folders}} if isinstance(family, dict) else settings
+        if not isinstance(family, dict) or family.get("packs", []) == folders:
+            return settings
+        return {**settings, "family": {**family, "packs": folders}}
 
     recipe = document.recipe
     if recipe is not None and isinstance(recipe.get("model"), dict):
