@@ -41,6 +41,8 @@ from inverse_graphics.scene.numbers import FieldOfView, Length, Number, Point
 from inverse_graphics.scene.scene import Background, Light, Table
 
 CROCKERY = ("crockery/plate", "crockery/bowl", "crockery/mug", "crockery/glass", "crockery/pan")
+CROWDED_SCENES = 1000
+"""Scenes of the largest count of which the one with the largest items is tried before any is sampled."""
 
 
 class TableTopSettings(FamilySettings):
@@ -156,7 +158,9 @@ class TableTop(KindsInSurroundings):
         return cls(
             settings,
             parts,
-            ObjectPlacement(footprints, parts.has_yaw, settings.reach_m, settings.clearance_m),
+            ObjectPlacement(
+                settings.kinds, footprints, parts.has_yaw, settings.reach_m, settings.clearance_m
+            ),
             Surroundings.from_settings(
                 settings.light,
                 settings.table,
@@ -215,7 +219,7 @@ class TableTop(KindsInSurroundings):
             SceneError: items of a scene do not fit side by side.
         """
         asset = self._draw_kinds(count, generator)
-        position, yaw = self.placement.place(asset, generator)
+        position, yaw = self._checked_placement.place(asset, generator)
         low, high = self.settings.orbit_bounds()
         orbit = uniform(low, high, (count, 3), generator)
         light = self.surroundings.draw_light(count, self.settings.light_range_degrees, generator)
@@ -257,10 +261,24 @@ class TableTop(KindsInSurroundings):
 
     def _draw_kinds(self, count: int, generator: torch.Generator) -> Tensor:
         """(B, N) int64, −1 beyond each scene's count."""
-        weights, slots = torch.tensor(self.settings.count_weights), self.max_objects
+        weights = torch.tensor(self.settings.count_weights)
         counts = torch.multinomial(weights, count, replacement=True, generator=generator)
+        return self._kinds_of(counts, generator)
+
+    def _kinds_of(self, counts: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw kinds for scenes of given counts (B,): (B, N) int64, −1 beyond each scene's count."""
+        count, slots = len(counts), self.max_objects
         if self.settings.repeats:
             kinds = torch.randint(len(self.kinds), (count, slots), generator=generator)
         else:
             kinds = torch.rand(count, len(self.kinds), generator=generator).argsort(dim=1)[:, :slots]
         return torch.where(torch.arange(slots) < counts[:, None], kinds, -1)
+
+    @cached_property
+    def _checked_placement(self) -> ObjectPlacement:
+        """The placement, after a check that the largest scene among many of the largest count fits."""
+        counts = torch.full((CROWDED_SCENES,), self.settings.possible_counts[-1])
+        asset = self._kinds_of(counts, torch.Generator().manual_seed(0))
+        area = (self.footprints.area()[asset.clamp(min=0)] * (asset >= 0)).sum(-1)
+        self.placement.check(asset[area.argmax()])
+        return self.placement

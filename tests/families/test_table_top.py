@@ -1,6 +1,8 @@
 """Table-top scenes: stated distributions, nothing cuts into anything, order of depth, settings."""
 
 import math
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,10 +209,48 @@ def test_the_acceptance_rate_falls_with_the_clearance(default):
     assert family(clearance_m=0.1).acceptance_rate(4000, seeded()) < rate - 0.1
 
 
-def test_what_does_not_fit_is_reported_in_one_line(one_line_error):
+def test_what_cannot_fit_by_area_is_refused_at_once_with_its_kinds(one_line_error):
     crowded = family(kinds=("crockery/plate",), count_weights=(1, 0, 0, 0, 0, 1), reach_m=(0.1, 0.1))
-    with one_line_error(SceneError, "5 objects do not fit 1 cm apart on 20 x 20 cm"):
+    start = time.process_time()
+    with one_line_error(SceneError, r"5 objects do not fit 1 cm apart on 20 x 20 cm \(5 crockery/plate: "):
         crowded.sample(20, seeded())
+    assert time.process_time() - start < 1
+
+
+def test_what_hardly_ever_fits_is_refused_after_a_trial(one_line_error):
+    """Eleven items are possible by area, and one random placement in 20,000 or fewer fits."""
+    crowded = family(count_weights=(1,) * 11)
+    largest = crowded._kinds_of(torch.full((1000,), 10), seeded())
+    crowded.placement._check_areas(largest)
+    start = time.process_time()
+    with one_line_error(SceneError, r"random placements fits\): widen reach_m, or lower"):
+        crowded.sample(1, seeded())
+    assert time.process_time() - start < 5
+
+
+def test_the_check_by_area_refuses_nothing_that_fits(default):
+    """Random scenes on reaches of all sizes: where a placement was found, the area never excludes it."""
+    generator = seeded(8)
+    fitted = refused = 0
+    for half in (0.02, 0.05, 0.1, 0.2):
+        placement = replace(default.placement, reach=(half, half), clearance=0.02)
+        asset = torch.randint(5, (300, 4), generator=generator)
+        fits = placement.fits(asset, *placement.propose(asset, generator))
+        fitted += int(fits.sum())
+        placement._check_areas(asset[fits])
+        try:
+            placement._check_areas(asset)
+        except SceneError:
+            refused += 1
+    assert fitted > 10
+    assert refused >= 1
+
+
+def test_the_trial_leaves_the_scenes_as_they_were(default):
+    """A generator's scenes do not depend on whether the family has sampled before."""
+    fresh = family()
+    first, second = (fresh.sample(50, seeded(9)) for _ in range(2))
+    assert torch.equal(first.scene.objects.position, second.scene.objects.position)
 
 
 def test_surroundings_carry_gradients_to_objects_and_camera(default):
