@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 PIPE_WIDTH = 10_000
+LINE_SECONDS = 30.0
+"""Seconds between lines of progress where stderr is no terminal."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -65,12 +68,31 @@ def write_json(target: str, value: Any) -> None:
 
 @contextmanager
 def advancing(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar if stderr is a terminal; yields a function that takes the amount done so far."""
+    """Show progress on stderr, as a bar on a terminal, else as one line every half minute.
+
+    Yields a function that takes the amount done so far.
+    """
+    if not sys.stderr.isatty():
+        yield _Lines(what, total)
+        return
     from rich.progress import Progress
 
-    with Progress(console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+class _Lines:
+    """Prints how much is done, once every `LINE_SECONDS`."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._printed = what, total, time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._printed >= LINE_SECONDS:
+            self._printed = now
+            notify(f"{self._what}: {done:,} of {self._total:,}")
 
 
 def _shows_colours(stream: IO[str]) -> bool:
