@@ -200,6 +200,7 @@ def test_a_judge_finds_nothing_wrong_with_the_truth() -> None:
 def test_a_run_ends_in_weights_that_load(
     objective: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(air3d_task, "FIT_SIZE", 300)
     monkeypatch.setattr(air3d_task, "CALIBRATION_SIZE", 300)
     recipe = small(objective=objective)
     result = run(recipe, tmp_path / "run")
