@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -36,10 +36,11 @@ def notify(text: str) -> None:
     print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - the only function that prints messages
 
 
-def print_error(text: str) -> None:
-    """Print an error as one line on stderr."""
+def print_error(text: str, notes: Sequence[str] = ()) -> None:
+    """Print an error as one line on stderr, and each note below it as another."""
     red, plain = ("\x1b[1;31m", "\x1b[0m") if _shows_colours(sys.stderr) else ("", "")
-    print(f"{red}Error:{plain} {one_line(text)}", file=sys.stderr, flush=True)  # noqa: T201
+    lines = "\n".join(map(one_line, (text, *notes)))
+    print(f"{red}Error:{plain} {lines}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def one_line(text: str) -> str:

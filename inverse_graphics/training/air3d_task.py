@@ -42,11 +42,11 @@ BATCH = 250
 """Test images per forward pass."""
 SHOWN = 8
 """Test images whose reconstructions are logged."""
-FIT_SIZE = 1_000
+FIT_SIZE = 800
 """Number of images for the outlier detector's mixture."""
 CALIBRATION_SIZE = 2_000
 """Number of images for the outlier detector's thresholds; up to 5 times as many if counts are rare."""
-WARNING_SIZE = 1_000
+WARNING_SIZE = 800
 """Number of test images on which the share of warnings is measured."""
 FALSE_POSITIVE_RATE = 0.005
 """Share of in-distribution images that may get a warning."""
