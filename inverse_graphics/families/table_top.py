@@ -39,6 +39,7 @@ from inverse_graphics.scene.batch import ObjectBatch, depth_order, take_slots
 from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.numbers import FieldOfView, Length, Number, Point
 from inverse_graphics.scene.scene import Background, Light, Table
+from inverse_graphics.scene.standing import standing_heights
 
 CROCKERY = ("crockery/plate", "crockery/bowl", "crockery/mug", "crockery/glass", "crockery/pan")
 CROWDED_SCENES = 1000
@@ -49,7 +50,7 @@ class TableTopSettings(FamilySettings):
     """What table-top scenes look like; lengths in metres, angles in degrees.
 
     Attributes:
-        kinds: assets that stand on z = 0 by their origin.
+        kinds: assets that stand upright, their lowest points on z = 0.
         count_weights: relative frequency of 0, 1, 2, … items.
         repeats: whether a kind may come more than once in a scene.
         reach_m: items' origins are uniform over |x| ≤ reach_m[0], |y| ≤ reach_m[1].
@@ -208,6 +209,7 @@ class TableTop(KindsInSurroundings):
             orbit_high=high,
             K=self.surroundings.K,
             orientation_observable=self.parts.has_yaw,
+            height=standing_heights(self.library),
         )
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
@@ -226,6 +228,7 @@ class TableTop(KindsInSurroundings):
         camera = self.cameras(orbit, self.surroundings.K.expand(count, 3, 3))
         order = depth_order(asset, depth_before(position, camera))
         asset, position, yaw = (take_slots(values, order) for values in (asset, position, yaw))
+        position[..., 2] = torch.where(asset >= 0, self.extent.height[asset.clamp(min=0)], 0.0)
         ones = torch.ones(*asset.shape)
         objects = ObjectBatch(asset, position, matrix_from_yaw(yaw), ones, ones[..., None].repeat(1, 1, 3))
         latents = SceneLatents(orbit, asset, position[..., :2], yaw, camera.K)
