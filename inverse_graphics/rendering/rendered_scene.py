@@ -100,7 +100,7 @@ def render(
         supersample: Samples a pixel along each side, 1 to 16; 1 for as many as the engine takes by default.
 
     Returns:
-        Image, depth and mask; what floats, sinks or intersects is also told by a `SceneWarning`, on stderr.
+        Image, depth and mask; what floats, sinks or intersects also raises a `SceneWarning`, on stderr.
 
     Raises:
         SceneError: No such scene, or it is not valid.

@@ -149,9 +149,9 @@ def _hits(start: Points, along: Points, triangles: Points) -> NDArray[np.bool_]:
     inverse = 1 / np.where(parallel, 1.0, determinant)
     offset = start[:, None] - corner
     u = (offset * across).sum(-1) * inverse
-    turned = np.cross(offset, side)
-    v = (along[:, None] * turned).sum(-1) * inverse
-    place = (turned * other_side).sum(-1) * inverse
+    normal = np.cross(offset, side)
+    v = (along[:, None] * normal).sum(-1) * inverse
+    place = (normal * other_side).sum(-1) * inverse
     return ~parallel & (u >= 0) & (v >= 0) & (u + v <= 1) & (place >= 0) & (place <= 1)
 
 
