@@ -73,14 +73,10 @@ def _show_scenes(figures: dict[str, Any]) -> None:
     from inverse_graphics.metrics.figure import with_unit
 
     out, guess = console(), figures["constant_guess"]
-    table = Table(box=None, pad_edge=False)
-    for title, justify in (
-        ("figure", "left"),
-        ("value", "right"),
-        ("constant guess", "right"),
-        ("of", "left"),
-    ):
-        table.add_column(title, justify=justify)
+    table = Table("figure", box=None, pad_edge=False)
+    table.add_column("value", justify="right")
+    table.add_column("constant guess", justify="right")
+    table.add_column("of")
     for name, figure in {**figures["figures"], **figures["calibration"]["positions"]}.items():
         beside = with_unit(guess[name], figure["unit"]) if name in guess else ""
         value = with_unit(figure["value"], figure["unit"])

@@ -123,12 +123,10 @@ def paint_in_torch(plan: Plan, height: int, width: int) -> Backdrop:
 @torch.no_grad()
 def hidden_from(plan: Plan, coverage: Tensor) -> Tensor:
     """Compute `Backdrop.hidden_from` from the table's coverage (B, H, W)."""
-    a, b, _ = plan.inverse_depth.unbind(1)
-    centres = _pixel_centres(*coverage.shape[1:], coverage)
-    inverse = torch.einsum("bc,chw->bhw", plan.inverse_depth, centres)
-    farthest = inverse - torch.maximum(a.abs(), b.abs())[:, None, None]
-    hides = (coverage > 0) & (farthest > EPS)
-    return torch.where(hides, BEHIND / torch.where(hides, farthest, 1.0), torch.inf)
+    a, b, c = plan.inverse_depth[:, :, None].unbind(1)  # (B, 1) each
+    row, column = (torch.arange(side).to(coverage) + 0.5 for side in coverage.shape[1:])
+    farthest = (a * column + (c - torch.maximum(a.abs(), b.abs())))[:, None] + (b * row)[:, :, None]
+    return torch.where((coverage > 0) & (farthest > EPS), BEHIND / farthest, torch.inf)
 
 
 def _pixel_centres(height: int, width: int, like: Tensor) -> Tensor:

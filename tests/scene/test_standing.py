@@ -116,8 +116,8 @@ def test_bases_a_nanometre_off_count_as_zero():
     box = trimesh.creation.box((0.1, 0.1, 0.1))
 
     def mesh(lift):
-        vertices = np.float32(box.vertices + np.array([0, 0, lift]))
-        normals = np.float32(box.vertex_normals)
+        vertices = (box.vertices + np.array([0, 0, lift])).astype(np.float32)
+        normals = np.array(box.vertex_normals, np.float32)
         return Mesh(vertices, np.asarray(box.faces, np.int64), normals, np.ones_like(vertices))
 
     library = MeshLibrary.from_meshes(

@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from inverse_graphics.training import progress
 from inverse_graphics.training.progress import display_for, format_metrics
 
 ROW = {
@@ -55,7 +54,7 @@ def test_unknown_metrics_are_shown_too_but_not_all() -> None:
 
 def test_without_a_terminal_a_line_comes_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("inverse_graphics.training.progress.time.monotonic", lambda: now)
     console = Console(file=io.StringIO(), width=160)
     with display_for(console, 1000, 100) as display:
         for step in range(101, 201):
