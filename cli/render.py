@@ -31,9 +31,7 @@ def render(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Output image: PNG, JPEG, BMP or WebP.")
     ],
-    depth: Annotated[
-        Path | None, named("FILE", "Output depth: 16-bit PNG, millimetres, 0 where nothing is hit.")
-    ] = None,
+    depth: Annotated[Path | None, named("FILE", "Output depth: 16-bit PNG, mm, 0 for none.")] = None,
     depth_preview: Annotated[
         Path | None, named("FILE", "Output depth as a colour image, near bright, far dark.")
     ] = None,

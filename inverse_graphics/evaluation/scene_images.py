@@ -41,10 +41,8 @@ from inverse_graphics.rendering.rendering import render
 from inverse_graphics.rendering.supersampled import enlarged
 from inverse_graphics.scene.batch import SceneBatch
 
-BATCH_SIZE = 128
-"""Scenes per rendering pass."""
-STREAM = 29
-"""Seed component that separates the random numbers of these scenes from those of training."""
+BATCH_SIZE = 128  # scenes per rendering pass
+STREAM = 29  # seed component that separates the random numbers of these scenes from those of training
 
 
 @dataclass(frozen=True)

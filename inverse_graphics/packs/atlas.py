@@ -24,7 +24,10 @@ from inverse_graphics.packs.part import (
     Floats,
     Material,
     Part,
+    Real,
+    TextureImage,
     Wrap,
+    check_bound,
     check_faces,
     from_linear,
     to_linear,
@@ -34,20 +37,22 @@ from inverse_graphics.packs.texture import Texels, read_texture
 
 Image3 = NDArray[np.float32]
 
+MAX_UV = 1e6
+MAX_TEXELS = 70_000_000
 MAX_ATLAS_SIDE = 8192
 MAX_ATLAS_TEXELS = 20_000_000
 BORDER = 16
 SLOT = 32
 """Tiles begin at multiples of this many texels: down to that size no mip level mixes two."""
 SHARP_SIDE = 1024
-"""Pictures that are not smoothed are magnified up to this."""
+"""Images that are not smoothed are magnified up to this."""
 GREY_REMARK = (
     f"what its files give no colour is drawn in grey {DEFAULT_COLOUR}: give it a 'colour' in the manifest"
 )
 
 
 @dataclass(frozen=True)
-class Painted:
+class MergedParts:
     """A soup with at most one texture (Ht, Wt, 3), and what is not shown as its maker meant it."""
 
     soup: TriangleSoup
@@ -57,7 +62,7 @@ class Painted:
 
 @dataclass(frozen=True)
 class _Tile:
-    """A texture as it is shown: with its material's colour and glow in it."""
+    """A texture as it is shown: with its material's colour and emission in it."""
 
     rgb: Image3
     alpha: NDArray[np.float32] | None
@@ -68,14 +73,14 @@ _Faces = Floats
 """Corners (3), colours (3) and uv (2) side by side, (F, 3, 8), so that all are cut alike."""
 
 
-def painted(parts: Sequence[Part]) -> Painted:
+def merge_parts(parts: Sequence[Part]) -> MergedParts:
     """Join parts.
 
     Raises:
         AssetError: A texture that cannot be used, a textured part without texture coordinates, or one that
             repeats so often that its pieces are too many.
     """
-    pictures: dict[bytes, Texels] = {}
+    images: dict[bytes, Texels] = {}
     tiles: dict[bytes, _Tile] = {}
     faces, keys, remarks = [], [], []
     for part in parts:
@@ -85,80 +90,92 @@ def painted(parts: Sequence[Part]) -> Painted:
         if part.material is None and part.colours is None:
             remarks.append(GREY_REMARK)
         key = None
-        if material.picture or material.glow_picture:
-            key, tile = _tile(material, pictures)
+        if material.image or material.emission_image:
+            key, tile = _tile(material, images)
             tiles[key] = tile
+            texels = sum(tile.rgb.shape[0] * tile.rgb.shape[1] for tile in tiles.values())
+            check_bound("texels in its textures", texels, MAX_TEXELS)
         faces.append(_faces(part, material, key is not None))
         keys.append(key)
         if key and material.alpha_cut is not None and (alpha := tiles[key].alpha) is not None:
-            faces[-1] = _cut_out(_folded(faces[-1], tiles[key].wrap), alpha, material.alpha_cut)
+            faces[-1] = _cut_out(_wrapped(faces[-1], tiles[key].wrap), alpha, material.alpha_cut)
     if not tiles:
         texture = None
-    elif None not in keys and len(tiles) == 1 and _fits(next(iter(tiles.values())), faces):
+    elif None not in keys and len(tiles) == 1 and _usable_as_it_is(next(iter(tiles.values())), faces):
         texture = next(iter(tiles.values())).rgb
     else:
         faces, texture, smaller = _atlas(faces, keys, tiles)
         remarks += [f"its textures are reduced to 1/{smaller} of their size"] if smaller > 1 else []
     check_faces(sum(map(len, faces)))
-    joined = _apart(np.concatenate(faces))
+    joined = _separate_back_to_back(np.concatenate(faces))
     soup = TriangleSoup(joined[..., :3], joined[..., 3:6], None if texture is None else joined[..., 6:])
-    return Painted(soup, texture, tuple(dict.fromkeys(remarks)))
+    return MergedParts(soup, texture, tuple(dict.fromkeys(remarks)))
 
 
 def _faces(part: Part, material: Material, textured: bool) -> _Faces:
     faces = np.zeros((len(part.corners), 3, 8))
     faces[..., :3] = part.corners
     if textured:
-        if part.uv is None or not np.isfinite(part.uv).all():
+        if part.uv is None or not (np.abs(part.uv) <= MAX_UV).all():
             raise AssetError(
-                "it has a texture but not everywhere texture coordinates: add them, or drop the texture"
+                "it has a texture but not everywhere texture coordinates, from -1,000,000 to 1,000,000: "
+                "add them, or drop the texture"
             )
         faces[..., 3:6] = 1.0 if part.colours is None else part.colours
         faces[..., 6:] = part.uv
     else:
         own = np.ones(3) if part.colours is None else part.colours
-        faces[..., 3:6] = _coloured(own, material.colour, material.glow)
+        faces[..., 3:6] = _coloured(own, material.colour, material.emission, np.ones(1))
     return faces
 
 
 def _coloured(
-    values: Floats, colour: tuple[float, ...], glow: tuple[float, ...], light: float | Floats = 1.0
-) -> Floats:
-    """Image values times a colour plus a glow times `light`, in linear light; unchanged ones exactly."""
-    if not any(glow):
+    values: NDArray[Real], colour: tuple[float, ...], emission: tuple[float, ...], light: NDArray[Real]
+) -> NDArray[Real]:
+    """Image values times a colour plus an emission times `light`, in linear light; unchanged ones exactly."""
+    if not any(emission):
         if colour == (1.0, 1.0, 1.0):
             return values
         if values.ndim == 1 and (values == 1).all():
-            return np.array(colour)
-    linear = to_linear(values) * to_linear(np.array(colour)) + to_linear(np.array(glow)) * light
-    return from_linear(linear)
+            return np.array(colour, values.dtype)
+    factor, own = (to_linear(np.array(rgb, values.dtype)) for rgb in (colour, emission))
+    return from_linear(to_linear(values) * factor + own * light)
 
 
-def _tile(material: Material, pictures: dict[bytes, Texels]) -> tuple[bytes, _Tile]:
+def _tile(material: Material, images: dict[bytes, Texels]) -> tuple[bytes, _Tile]:
     """The texture of a material, and a key that equal ones have in common."""
-    digest = hashlib.sha256(repr((material.colour, material.glow, material.wrap, material.nearest)).encode())
+    settings = (material.colour, material.emission, material.wrap, material.nearest)
+    digest = hashlib.sha256(repr(settings).encode())
     shown = []
-    for picture in (material.picture, material.glow_picture):
+    for image in (material.image, material.emission_image):
         texels = None
-        if picture is not None:
-            content = hashlib.sha256(picture.read()).digest()
+        if image is not None:
+            content = hashlib.sha256(_read_bytes(image)).digest()
             digest.update(content)
-            texels = pictures[content] = pictures.get(content) or read_texture(picture)
+            texels = images[content] = images.get(content) or read_texture(image)
         digest.update(b"/")
         shown.append(texels)
-    base, glow = shown
+    base, emission = shown
     rgb = np.ones((1, 1, 3), np.float32) if base is None else base.rgb
-    light = np.ones((1, 1, 3)) if glow is None else to_linear(glow.rgb.astype(np.float64))
-    if glow is not None and glow.rgb.shape != rgb.shape:
-        larger = max(rgb.shape[:2], glow.rgb.shape[:2])
-        rgb, light = _resized(rgb, larger), _resized(light.astype(np.float32), larger).astype(np.float64)
-    if any(material.glow) or material.colour != (1.0, 1.0, 1.0):
-        rgb = _coloured(rgb.astype(np.float64), material.colour, material.glow, light).astype(np.float32)
+    light = np.ones((1, 1, 3), np.float32) if emission is None else to_linear(emission.rgb)
+    if emission is not None and emission.rgb.shape != rgb.shape:
+        larger = max(rgb.shape[:2], emission.rgb.shape[:2])
+        rgb, light = _resized(rgb, larger), _resized(light, larger)
+    rgb = _coloured(rgb, material.colour, material.emission, light)
     alpha = None if base is None else base.alpha
     if material.nearest:
         sharp = max(1, min(BORDER, SHARP_SIDE // max(rgb.shape[:2])))
         rgb = rgb.repeat(sharp, axis=0).repeat(sharp, axis=1)
     return digest.digest(), _Tile(rgb, alpha, material.wrap)
+
+
+def _read_bytes(image: TextureImage) -> bytes:
+    try:
+        return image.read()
+    except AssetError:
+        raise
+    except Exception as problem:  # what a stranger's file can hold has no end
+        raise AssetError(f"{image.name} cannot be found in its file") from problem
 
 
 def _resized(image: Image3, size: tuple[int, int]) -> Image3:
@@ -172,7 +189,7 @@ def _resized(image: Image3, size: tuple[int, int]) -> Image3:
     return np.stack(channels, axis=-1)
 
 
-def _fits(tile: _Tile, faces: list[_Faces]) -> bool:
+def _usable_as_it_is(tile: _Tile, faces: list[_Faces]) -> bool:
     """Whether a texture can be used as it is: it repeats, or what lies beyond its edges is never seen."""
     if tile.wrap == ("repeat", "repeat"):
         return True
@@ -180,7 +197,7 @@ def _fits(tile: _Tile, faces: list[_Faces]) -> bool:
     return all(((part[..., 6:] >= half) & (part[..., 6:] <= 1 - half)).all() for part in faces)
 
 
-def _folded(faces: _Faces, wrap: tuple[Wrap, Wrap]) -> _Faces:
+def _wrapped(faces: _Faces, wrap: tuple[Wrap, Wrap]) -> _Faces:
     """Cut triangles where a texture begins anew, and bring each piece's coordinates into [0, 1]."""
     for axis in (0, 1):
         faces = _cut_at_integers(faces, 6 + axis, wrap[axis])
@@ -209,16 +226,16 @@ def _cut_at_integers(faces: _Faces, column: int, wrap: Wrap) -> _Faces:
             line = np.where((low < -slack) & (high > slack), 0.0, 1.0)
         over = (line > low + slack) & (line < high - slack)
         done.append(faces[~over])
-        faces = _halved(faces[over], faces[over][..., column] - line[over, None])
+        faces = _clipped(faces[over], faces[over][..., column] - line[over, None])
         if sum(map(len, done)) + len(faces) > MAX_FACES:
             raise AssetError(
                 f"its texture repeats so often that more than {MAX_FACES:,} pieces would be needed: "
-                "repeat the picture itself less often, or bake it"
+                "repeat the image itself less often, or bake it"
             )
     return np.concatenate(done)
 
 
-def _halved(faces: _Faces, side: Floats) -> _Faces:
+def _clipped(faces: _Faces, side: Floats) -> _Faces:
     """Cut triangles where `side` (F, 3), which has both signs in each, is 0: three pieces of each."""
     alone = np.where((side > 0).sum(axis=1) == 1, (side > 0).argmax(axis=1), (side <= 0).argmax(axis=1))
     order = (alone[:, None] + np.arange(3)) % 3
@@ -260,7 +277,7 @@ def _cut_out(faces: _Faces, alpha: NDArray[np.float32], cut: float) -> _Faces:
         small = (np.ptp(x, axis=1) <= 1) & (np.ptp(y, axis=1) <= 1)
         if halving == MAX_HALVINGS or 4 * across.sum() + sum(map(len, kept)) > MAX_CUT_OUT:
             small |= True
-        kept.append(_above(faces[across & small], alpha, cut))
+        kept.append(_clip_to_mask(faces[across & small], alpha, cut))
         faces = _quartered(faces[across & ~small])
         if not len(faces):
             break
@@ -275,13 +292,13 @@ def _quartered(faces: _Faces) -> _Faces:
     )
 
 
-def _above(faces: _Faces, alpha: NDArray[np.float32], cut: float) -> _Faces:
+def _clip_to_mask(faces: _Faces, alpha: NDArray[np.float32], cut: float) -> _Faces:
     """The part of each triangle where alpha, taken as linear in it, is at least `cut`."""
     side = _bilinear(alpha, faces[..., 6:]) - cut
     side = np.where(side == 0, 1e-12, side)
     over = (side > 0).sum(axis=1)
     mixed = (over > 0) & (over < 3)
-    pieces = _halved(faces[mixed], side[mixed])
+    pieces = _clipped(faces[mixed], side[mixed])
     values = np.tile(over[mixed], 3) == 1  # the first third of the pieces lies on the side of one corner
     first = np.arange(len(pieces)) < mixed.sum()
     return np.concatenate([faces[over == 3], pieces[values == first]])
@@ -332,7 +349,7 @@ def _atlas(
     for part, name in zip(faces, keys, strict=True):
         key = name or b""
         start, extent = placed[key]
-        pieces = _folded(part, tiles[key].wrap) if key else part.copy()
+        pieces = _wrapped(part, tiles[key].wrap) if key else part.copy()
         pieces[..., 6:] = start + extent * (pieces[..., 6:] if key else 0.5)
         moved.append(pieces)
     return moved, texture, smaller
@@ -373,15 +390,16 @@ def _bordered(rgb: Image3, slot: tuple[int, int], wrap: tuple[Wrap, Wrap]) -> Im
     return rgb
 
 
-APART = 2e-5
+MAX_COORDINATE = 1e30
+SEPARATION = 2e-5
 """How far apart faces of opposite sides are put that lie on each other, as a share of the size."""
 
 
-def _apart(faces: _Faces) -> _Faces:
-    """Move triangles that lie on each other back to back, and look different, a little to their fronts."""
-    if len(faces) < 2:
-        return faces
+def _separate_back_to_back(faces: _Faces) -> _Faces:
+    """Move triangles that lie on each other back to back with different colours, a little to their fronts."""
     corners = faces[..., :3]
+    if len(faces) < 2 or np.abs(corners).max() > MAX_COORDINATE:  # the unit's check refuses it later
+        return faces
     size = float(np.ptp(corners.reshape(-1, 3), axis=0).max()) or 1.0
     places = np.unique(np.round(corners.reshape(-1, 3) / (size * 1e-6)), axis=0, return_inverse=True)[1]
     index = places.reshape(-1, 3)
@@ -390,17 +408,17 @@ def _apart(faces: _Faces) -> _Faces:
     if (members <= 1).all():
         return faces
     first = np.take_along_axis(index, (index.argmin(axis=1)[:, None] + np.arange(3)) % 3, axis=1)
-    turned = first[:, 1] > first[:, 2]
-    looks = np.unique(faces[..., 3:].sum(axis=1).round(9), axis=0, return_inverse=True)[1].reshape(-1)
-    both = np.bincount(group, turned) % np.maximum(members, 1) > 0
+    backward = first[:, 1] > first[:, 2]
+    appearance = np.unique(faces[..., 3:].sum(axis=1).round(9), axis=0, return_inverse=True)[1].reshape(-1)
+    both = np.bincount(group, backward) % np.maximum(members, 1) > 0
     differs = np.zeros(len(members), bool)
-    low, high = np.full(len(members), len(looks)), np.full(len(members), -1)
-    np.minimum.at(low, group, looks)
-    np.maximum.at(high, group, looks)
+    low, high = np.full(len(members), len(appearance)), np.full(len(members), -1)
+    np.minimum.at(low, group, appearance)
+    np.maximum.at(high, group, appearance)
     differs = low < high
     chosen = (both & differs)[group]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
     faces = faces.copy()
-    faces[chosen, :, :3] += (APART * size) * normals[chosen, None]
+    faces[chosen, :, :3] += (SEPARATION * size) * normals[chosen, None]
     return faces

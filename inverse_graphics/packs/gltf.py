@@ -11,8 +11,9 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,7 +27,7 @@ from inverse_graphics.packs.part import (
     MeshFileError,
     Part,
     Parts,
-    Picture,
+    TextureImage,
     Wrap,
     check_bound,
     check_faces,
@@ -41,7 +42,7 @@ MAX_ITEMS = 4_000_000
 MAX_TARGETS = 100
 MAX_PLACED = 5000
 
-READ = frozenset(
+SUPPORTED = frozenset(
     {
         "EXT_mesh_gpu_instancing", "EXT_texture_webp", "KHR_materials_emissive_strength",
         "KHR_materials_pbrSpecularGlossiness", "KHR_materials_unlit", "KHR_mesh_quantization",
@@ -49,7 +50,7 @@ READ = frozenset(
     }
 )  # fmt: skip
 """Extensions that are read."""
-HARMLESS = frozenset(
+IGNORED = frozenset(
     {
         "KHR_animation_pointer", "KHR_lights_punctual", "KHR_materials_anisotropy", "KHR_materials_clearcoat",
         "KHR_materials_diffuse_transmission", "KHR_materials_dispersion", "KHR_materials_ior",
@@ -72,7 +73,7 @@ def read_gltf(content: bytes, folder: PackFolder) -> Parts:
 
     Args:
         content: Of the file.
-        folder: Where it lies; buffers and pictures that it names are found from there.
+        folder: Where it lies; buffers and images that it names are found from there.
 
     Raises:
         MeshFileError: broken, beyond the bounds, or in need of an extension that is not read.
@@ -103,7 +104,7 @@ def _split(content: bytes) -> tuple[Json, bytes | None]:
     inline = sum(len(match.group()) for match in re.finditer(rb'"data:[^"]*"', text))
     check_bound("bytes of JSON", len(text) - inline, MAX_JSON_BYTES)
     try:
-        header = json.loads(text.decode("utf-8-sig"))
+        header = json.loads(text.rstrip(b"\0").decode("utf-8-sig"))
     except (ValueError, RecursionError) as problem:
         raise MeshFileError("it is not glTF: its JSON cannot be read") from problem
     if not isinstance(header, dict):
@@ -124,7 +125,7 @@ def _entry(value: Json, key: str) -> Json:
 
 @dataclass(frozen=True)
 class _Shape:
-    """Triangles (F, 3) into the rows of the attributes, and their look; uv: (V, 2), v up, or None."""
+    """Triangles (F, 3) into the rows of the attributes, and their material; uv: (V, 2), v up, or None."""
 
     triangles: Ints
     attributes: dict[str, Floats]
@@ -157,6 +158,7 @@ class _Document:
 
     def __init__(self, header: Json, chunk: bytes | None, folder: PackFolder) -> None:
         self._header, self._chunk, self._folder = header, chunk, folder
+        self._lists: dict[str, list[Json]] = {}
         self._buffers: dict[int, bytes] = {}
         self._decoded: dict[tuple[int, bool], Floats] = {}
         self._remarks: dict[str, None] = {}
@@ -176,7 +178,8 @@ class _Document:
 
     def _check_extensions(self) -> None:
         needed = self._header.get("extensionsRequired", [])
-        unknown = sorted(str(name)[:60] for name in needed if name not in READ | HARMLESS | set(_PICTURES))
+        known = SUPPORTED | IGNORED | set(_IMAGE_FORMATS)
+        unknown = sorted(str(name)[:60] for name in needed if name not in known)
         if unknown:
             raise MeshFileError(
                 f"it needs the glTF extension {', '.join(unknown)[:150]}: export it without compression and "
@@ -184,10 +187,12 @@ class _Document:
             )
 
     def _list(self, key: str) -> list[Json]:
-        values = self._header.get(key, [])
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-            raise MeshFileError(f"its '{key}' is not a list of objects: expected glTF 2.0")
-        return values
+        if key not in self._lists:
+            values = self._header.get(key, [])
+            if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+                raise MeshFileError(f"its '{key}' is not a list of objects: expected glTF 2.0")
+            self._lists[key] = values
+        return self._lists[key]
 
     def _item(self, key: str, index: object) -> Json:
         values = self._list(key)
@@ -218,6 +223,7 @@ class _Document:
                     yield shape.placed(transform)
 
     def _places(self) -> dict[int, Floats]:
+        """The nodes of the scene, each once, with their transforms (4, 4) to the scene."""
         scenes, nodes = self._list("scenes"), self._list("nodes")
         if scenes:
             roots = self._item("scenes", self._header.get("scene", 0)).get("nodes", [])
@@ -290,6 +296,7 @@ class _Document:
         return self._decoded[index, as_colour]
 
     def _decode(self, accessor: Json, index: int, as_colour: bool) -> Floats:
+        """Colours are image values."""
         count, width = _whole(accessor, "count"), _WIDTHS.get(accessor.get("type", ""), 0)
         kind = _TYPES.get(accessor.get("componentType", 0))
         if not width or kind is None:
@@ -304,8 +311,8 @@ class _Document:
         if kind[1] in "iu" and (accessor.get("normalized") or as_colour):
             values = np.maximum(values / np.iinfo(kind).max, -1.0)
         if as_colour and kind != "<u1":
-            # the standard's linear light; in eight bits it would show bands, and what writes eight bits
-            # (trimesh, Open3D, MeshLab) writes image values
+            # the standard's linear light; in eight bits it would show bands, and what writes eight bits, as
+            # trimesh does, writes image values
             values[:, :3] = from_linear(np.nan_to_num(values[:, :3]))
         return values
 
@@ -354,7 +361,7 @@ class _Document:
         assert isinstance(index, int)
         if index not in self._buffers:
             uri = buffer.get("uri")
-            content = self._chunk if uri is None else self._fetch(str(uri))
+            content = self._chunk if uri is None else self._read_uri(str(uri))
             length = _whole(buffer, "byteLength")
             if content is None and buffer.get("extensions"):
                 names = ", ".join(buffer["extensions"])[:60]
@@ -366,7 +373,7 @@ class _Document:
             self._buffers[index] = content
         return self._buffers[index]
 
-    def _fetch(self, uri: str) -> bytes:
+    def _read_uri(self, uri: str) -> bytes:
         if uri.startswith("data:"):
             try:
                 return base64.b64decode(uri.partition("base64,")[2] + "==")
@@ -408,7 +415,7 @@ class _Document:
     def _material(
         self, primitive: Json, attributes: dict[str, Floats]
     ) -> tuple[Material | None, Floats | None]:
-        """The look of a part, and the texture coordinates (V, 2) of its picture, v pointing up."""
+        """The material of a part, and the texture coordinates (V, 2) of its image, v pointing up."""
         if "material" not in primitive:
             white = Material() if "COLOR_0" in attributes else None
             return white, self._uv({}, attributes)
@@ -419,31 +426,31 @@ class _Document:
         factor = surface.get("diffuseFactor" if glossy else "baseColorFactor", [1, 1, 1, 1])
         texture = _entry(surface, "diffuseTexture" if glossy else "baseColorTexture")
         strength = _entry(extensions, "KHR_materials_emissive_strength").get("emissiveStrength", 1.0)
-        glow = np.array(_numbers(material.get("emissiveFactor", [0, 0, 0]), 3)) * float(strength)
-        glow_texture = _entry(material, "emissiveTexture") if glow.any() else {}
+        emission = np.array(_numbers(material.get("emissiveFactor", [0, 0, 0]), 3)) * float(strength)
+        emissive_texture = _entry(material, "emissiveTexture") if emission.any() else {}
         if "KHR_materials_unlit" in extensions:
             self._remarks["it is unlit by its file: it is drawn in the scene's light all the same"] = None
         if "KHR_materials_transmission" in extensions:
             self._remarks["it is see-through by its file: it is drawn opaque"] = None
-        base, sampler = self._picture(texture)
-        emitted, glow_sampler = self._picture(glow_texture)
-        uv = self._uv(texture or glow_texture, attributes)
-        if base and emitted and _mapping(texture) != _mapping(glow_texture):
-            self._remarks["its emissive picture lies otherwise than its colours: it is left out"] = None
-            emitted, glow = None, np.zeros(3)
-        sampler = sampler if base else glow_sampler
+        base, sampler = self._texture_image(texture)
+        emitted, emissive_sampler = self._texture_image(emissive_texture)
+        uv = self._uv(texture or emissive_texture, attributes)
+        if base and emitted and _mapping(texture) != _mapping(emissive_texture):
+            self._remarks["its emissive image lies otherwise than its colours: it is left out"] = None
+            emitted, emission = None, np.zeros(3)
+        sampler = sampler if base else emissive_sampler
         return (
             Material(
                 colour=_image_values(np.array(_numbers(factor, 3))),
-                picture=base,
-                glow=_image_values(glow),
-                glow_picture=emitted,
+                image=base,
+                emission=_image_values(emission),
+                emission_image=emitted,
                 wrap=(
                     _WRAPS.get(sampler.get("wrapS", 10497), "repeat"),
                     _WRAPS.get(sampler.get("wrapT", 10497), "repeat"),
                 ),
                 nearest=sampler.get("magFilter") == _NEAREST,
-                alpha_cut=self._alpha_cut(material, factor) if base else None,
+                alpha_cut=self._alpha_cut(material, factor, base is not None),
             ),
             uv,
         )
@@ -460,12 +467,13 @@ class _Document:
             self._remarks["parts that are wholly transparent are left out"] = None
         return bool(hidden)
 
-    def _alpha_cut(self, material: Json, factor: list[float]) -> float | None:
+    def _alpha_cut(self, material: Json, factor: list[float], has_image: bool) -> float | None:
+        """Below which alpha of its image, if it has one, a part is not there."""
         mode = material.get("alphaMode", "OPAQUE")
         alpha = max(float(factor[3]) if len(factor) > 3 else 1.0, 1e-6)
         if mode == "MASK":
             return float(material.get("alphaCutoff", 0.5)) / alpha
-        if mode == "BLEND":
+        if mode == "BLEND" and (has_image or alpha < 1):
             self._remarks["it is partly transparent: what is not wholly transparent is drawn opaque"] = None
             return 1 / 255
         return None
@@ -482,8 +490,8 @@ class _Document:
             values = np.stack([cosine * u + sine * v, cosine * v - sine * u], axis=-1) + offset
         return np.stack([values[:, 0], 1.0 - values[:, 1]], axis=-1)
 
-    def _picture(self, texture: Json) -> tuple[Picture | None, Json]:
-        """The picture of a texture, and its sampler."""
+    def _texture_image(self, texture: Json) -> tuple[TextureImage | None, Json]:
+        """The image of a texture, and its sampler."""
         if not texture:
             return None, {}
         entry = self._item("textures", texture.get("index"))
@@ -492,21 +500,27 @@ class _Document:
         if source is None and "EXT_texture_webp" in extensions:
             source = extensions["EXT_texture_webp"].get("source")
         if source is None:
-            names = ", ".join(extensions)[:60] or "no extension"
-            what = " and ".join(_PICTURES[name] for name in extensions if name in _PICTURES)
-            raise MeshFileError(f"its picture is in {what or 'no file'} ({names}): export it as PNG or JPEG")
+            return TextureImage("its image", partial(_refuse_image, tuple(extensions))), sampler
         image = self._item("images", source)
         if "bufferView" in image:
-            return Picture(f"its image {source}", lambda: bytes(self._view(image["bufferView"])[0])), sampler
+            view = image["bufferView"]
+            return TextureImage(f"its image {source}", lambda: bytes(self._view(view)[0])), sampler
         uri = str(image.get("uri", ""))
         name = f"its image {source}" if uri.startswith("data:") else f"texture '{uri[:80]}'"
-        return Picture(name, lambda: self._fetch(uri)), sampler
+        return TextureImage(name, lambda: self._read_uri(uri)), sampler
 
 
-_PICTURES = {
+def _refuse_image(extensions: Sequence[str]) -> bytes:
+    """Refuse an image when it is needed."""
+    names = ", ".join(extensions)[:60] or "no extension"
+    what = " and ".join(_IMAGE_FORMATS[name] for name in extensions if name in _IMAGE_FORMATS)
+    raise MeshFileError(f"its image is in {what or 'no file'} ({names}): export it as PNG or JPEG")
+
+
+_IMAGE_FORMATS = {
     "KHR_texture_basisu": "KTX2", "EXT_texture_avif": "AVIF", "MSFT_texture_dds": "DDS",
 }  # fmt: skip
-"""Extensions for pictures of kinds that are not read; needed only where a picture gives the colour."""
+"""Extensions for images of kinds that are not read; needed only where an image gives the colour."""
 
 
 def _mapping(texture: Json) -> tuple[int, tuple[float, float], float, tuple[float, float]]:

@@ -18,7 +18,7 @@ SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 
 
 def read_mesh_file(folder: Path, name: str, with_materials: bool = True) -> Parts:
-    """Read a mesh inside `folder`; its pictures are fetched when they are needed.
+    """Read a mesh inside `folder`; its images are fetched when they are needed.
 
     Args:
         folder: The pack's.
@@ -41,8 +41,6 @@ def read_mesh_file(folder: Path, name: str, with_materials: bool = True) -> Part
         check_faces(sum(len(part.corners) for part in read.parts))
     except AssetError:
         raise
-    except MeshFileError as problem:
-        raise AssetError(str(problem)) from problem
     except Exception as problem:  # what a stranger's file can hold has no end
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         kind = suffix.removeprefix(".").upper()

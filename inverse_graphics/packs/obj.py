@@ -14,9 +14,9 @@ import numpy as np
 
 from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.part import (
+    ALTERNATIVE,
     DEFAULT_COLOUR,
     MAX_FACES,
-    OR_ELSE,
     Floats,
     Material,
     MeshFileError,
@@ -26,7 +26,7 @@ from inverse_graphics.packs.part import (
     check_bound,
     check_faces,
     decode_text,
-    triangulated,
+    triangulate,
 )
 from inverse_graphics.packs.texture import PackFolder
 
@@ -35,21 +35,21 @@ MAX_MATERIALS = 1000
 
 @dataclass
 class _Statements:
-    """What the lines of an OBJ say; a corner's indices count from 0, −1 for no texture coordinate."""
+    """The content of an OBJ, line by line; a corner's indices count from 0, −1 for no texture coordinate."""
 
     positions: list[tuple[float, ...]] = field(default_factory=list)
     uv: list[tuple[float, float]] = field(default_factory=list)
     corners: list[tuple[int, int]] = field(default_factory=list)
     sides: list[int] = field(default_factory=list)
-    looks: list[int] = field(default_factory=list)
-    """Of each face, a place in `materials`."""
+    material_ids: list[int] = field(default_factory=list)
+    """Of each face, a number in `materials`."""
     materials: dict[str | None, int] = field(default_factory=lambda: {None: 0})
     libraries: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class _Painted:
-    """A material, and the change of texture coordinates that its picture's options ask for."""
+class _MtlMaterial:
+    """A material, and the transform of texture coordinates in its image's options."""
 
     material: Material
     scale: tuple[float, float] = (1.0, 1.0)
@@ -64,38 +64,54 @@ def read_obj(content: bytes, folder: PackFolder, with_materials: bool) -> Parts:
         folder: Where it lies.
         with_materials: Whether its material libraries are read.
 
+    Returns:
+        A part for each material, and for its faces without texture coordinates another.
+
     Raises:
         MeshFileError: broken or beyond the bounds.
         AssetError: a material library that is missing or lies outside the pack.
     """
-    said = _read_statements(_lines(content))
-    corners = np.array(said.corners, np.int64).reshape(-1, 2)
-    rows, colours = _positions(said.positions)
-    uv = np.array(said.uv, np.float64).reshape(-1, 2)
+    statements = _read_statements(_lines(content))
+    corners = np.array(statements.corners, np.int64).reshape(-1, 2)
+    positions, colours = _positions(statements.positions)
+    uv = np.array(statements.uv, np.float64).reshape(-1, 2)
     corners[corners[:, 1] >= len(uv), 1] = -1  # coordinates that are named but not there
-    places, face = triangulated(corners[:, 0], np.array(said.sides, np.int64), rows)
+    places, face = triangulate(corners[:, 0], np.array(statements.sides, np.int64), positions)
     vertices, coordinates = corners[places].transpose(2, 0, 1)
-    looks = np.array(said.looks, np.int64)[face]
-    painted, remarks = _materials(said, folder) if with_materials else ({}, [])
+    used = np.array(statements.material_ids, np.int64)[face]
+    has_uv = (coordinates >= 0).all(axis=1)
+    materials, remarks = _materials(statements, folder) if with_materials else ({}, [])
     parts = []
-    for name, look in said.materials.items():
-        paint = painted.get(name)
-        for mapped in (True, False):
-            chosen = (looks == look) & ((coordinates >= 0).all(axis=1) == mapped)
-            if not chosen.any():
-                continue
-            material = None if paint is None else paint.material
-            own_uv = uv[coordinates[chosen]] if mapped else None
-            if paint and paint.material.picture:
-                if mapped:  # exporters often leave a Kd that is not meant to multiply the picture
-                    material = replace(paint.material, colour=(1.0, 1.0, 1.0))
-                    own_uv = uv[coordinates[chosen]] * paint.scale + paint.offset
-                else:
-                    material = replace(paint.material, picture=None)
-                    remarks.append("faces without texture coordinates are drawn in their material's Kd")
-            own_colours = None if colours is None else colours[vertices[chosen]]
-            parts.append(Part(rows[vertices[chosen]], own_colours, own_uv, material))
+    for name, number in statements.materials.items():
+        for rows, with_uv in ((has_uv, True), (~has_uv, False)):
+            chosen = rows & (used == number)
+            if chosen.any():
+                parts.append(
+                    _with_material(
+                        Part(
+                            positions[vertices[chosen]],
+                            None if colours is None else colours[vertices[chosen]],
+                            uv[coordinates[chosen]] if with_uv else None,
+                        ),
+                        materials.get(name),
+                        remarks,
+                    )
+                )
     return Parts(parts, tuple(remarks))
+
+
+def _with_material(part: Part, found: _MtlMaterial | None, remarks: list[str]) -> Part:
+    """Give a part its material; an image is not multiplied by Kd or by colours of vertices."""
+    if found is None:
+        return part
+    if found.material.image is None:
+        return replace(part, material=found.material)
+    if part.uv is None:
+        remarks.append("faces without texture coordinates are drawn in their material's Kd")
+        return replace(part, material=replace(found.material, image=None))
+    # exporters often leave a Kd that is not meant for the image, and colours of what the image shows
+    material = replace(found.material, colour=(1.0, 1.0, 1.0))
+    return Part(part.corners, None, part.uv * found.scale + found.offset, material)
 
 
 def _lines(content: bytes) -> Iterator[str]:
@@ -109,38 +125,38 @@ def _lines(content: bytes) -> Iterator[str]:
 
 
 def _read_statements(lines: Iterable[str]) -> _Statements:
-    said = _Statements()
-    look, faces = 0, 0
+    statements = _Statements()
+    material_id, faces = 0, 0
     for line in lines:
         words = line.split()
         keyword = words[0] if words else ""
         try:
             if keyword == "v":
-                said.positions.append(tuple(map(float, words[1:8])))
-                if len(said.positions) > 3 * MAX_FACES:
-                    check_bound("vertices", len(said.positions), 3 * MAX_FACES)
+                statements.positions.append(tuple(map(float, words[1:8])))
+                if len(statements.positions) > 3 * MAX_FACES:
+                    check_bound("vertices", len(statements.positions), 3 * MAX_FACES)
             elif keyword == "vt":
-                said.uv.append((float(words[1]), float(words[2]) if len(words) > 2 else 0.0))
-                if len(said.uv) > 3 * MAX_FACES:
-                    check_bound("texture coordinates", len(said.uv), 3 * MAX_FACES)
+                statements.uv.append((float(words[1]), float(words[2]) if len(words) > 2 else 0.0))
+                if len(statements.uv) > 3 * MAX_FACES:
+                    check_bound("texture coordinates", len(statements.uv), 3 * MAX_FACES)
             elif keyword in ("f", "fo"):
                 faces += max(len(words) - 3, 1)
                 check_faces(faces)
-                said.corners += [_corner(word, len(said.positions), len(said.uv)) for word in words[1:]]
-                said.sides.append(len(words) - 1)
-                said.looks.append(look)
+                statements.corners += [
+                    _corner(word, len(statements.positions), len(statements.uv)) for word in words[1:]
+                ]
+                statements.sides.append(len(words) - 1)
+                statements.material_ids.append(material_id)
             elif keyword == "usemtl":
                 name = line.strip()[6:].strip()
-                look = said.materials.setdefault(name, len(said.materials))
-                check_bound("materials", look, MAX_MATERIALS)
+                material_id = statements.materials.setdefault(name, len(statements.materials))
+                check_bound("materials", material_id, MAX_MATERIALS)
             elif keyword == "mtllib":
-                said.libraries.append(line.strip()[6:].strip())
-                check_bound("material libraries", len(said.libraries), MAX_MATERIALS)
+                statements.libraries.append(line.strip()[6:].strip())
+                check_bound("material libraries", len(statements.libraries), MAX_MATERIALS)
         except (ValueError, IndexError) as problem:
-            if isinstance(problem, MeshFileError):
-                raise
             raise MeshFileError(f"it has the line '{line.strip()[:60]}': expected numbers") from problem
-    return said
+    return statements
 
 
 def _corner(word: str, positions: int, coordinates: int) -> tuple[int, int]:
@@ -165,22 +181,24 @@ def _positions(rows: Sequence[tuple[float, ...]]) -> tuple[Floats, Floats | None
     return positions, np.nan_to_num(colours / (255.0 if highest > 1 else 1.0)).clip(0, 1)
 
 
-def _materials(said: _Statements, folder: PackFolder) -> tuple[dict[str | None, _Painted], list[str]]:
+def _materials(
+    statements: _Statements, folder: PackFolder
+) -> tuple[dict[str | None, _MtlMaterial], list[str]]:
     """The materials by name; under None that of the faces without usemtl, if there is only one."""
-    materials: dict[str | None, _Painted] = {}
-    for library in said.libraries:
+    materials: dict[str | None, _MtlMaterial] = {}
+    for library in statements.libraries:
         for name in _named(library, folder):
             try:
                 text = decode_text(folder.read(name))
                 inner = PackFolder.around(folder.root, folder.find(name))
             except AssetError as problem:
-                raise AssetError(f"{problem}; {OR_ELSE}") from problem
-            for material, painted in _read_mtl(text, inner):
-                materials.setdefault(material, painted)
+                raise AssetError(f"{problem}; {ALTERNATIVE}") from problem
+            for material, found in _read_mtl(text, inner):
+                materials.setdefault(material, found)
     remarks = [
         f"the material '{name[:40]}' is in none of its libraries"
-        for name in said.materials
-        if said.libraries and name is not None and name not in materials
+        for name in statements.materials
+        if statements.libraries and name is not None and name not in materials
     ]
     if len(materials) == 1:
         materials[None] = next(iter(materials.values()))
@@ -194,25 +212,25 @@ def _named(library: str, folder: PackFolder) -> list[str]:
     return names if several else [library]
 
 
-def _read_mtl(text: str, folder: PackFolder) -> Iterator[tuple[str, _Painted]]:
-    name, painted = None, _Painted(Material(colour=DEFAULT_COLOUR))
-    blank, count = painted, 0
+def _read_mtl(text: str, folder: PackFolder) -> Iterator[tuple[str, _MtlMaterial]]:
+    name, current = None, _MtlMaterial(Material(colour=DEFAULT_COLOUR))
+    blank, count = current, 0
     for line in re.sub(r"(?m)(^|(?<=[ \t]))#.*", "", text).split("\n"):
         keyword, rest = [*line.split(None, 1), "", ""][:2]
         keyword, rest = keyword.lower(), rest.strip()
         if keyword == "newmtl":
             if name is not None:
-                yield name, painted
-            name, painted, count = rest, blank, count + 1
+                yield name, current
+            name, current, count = rest, blank, count + 1
             check_bound("materials", count, MAX_MATERIALS)
         elif keyword == "kd" and (colour := _colour(rest)):
-            painted = replace(painted, material=replace(painted.material, colour=colour))
+            current = replace(current, material=replace(current.material, colour=colour))
         elif keyword == "ke" and (colour := _colour(rest)):
-            painted = replace(painted, material=replace(painted.material, glow=colour))
+            current = replace(current, material=replace(current.material, emission=colour))
         elif keyword == "map_kd" and rest:
-            painted = _with_picture(painted, rest, folder)
+            current = _with_image(current, rest, folder)
     if name is not None:
-        yield name, painted
+        yield name, current
 
 
 def _colour(rest: str) -> tuple[float, float, float] | None:
@@ -232,11 +250,11 @@ _OPTIONS = {
     "-blendu": 1, "-blendv": 1, "-bm": 1, "-boost": 1, "-cc": 1, "-clamp": 1, "-colorspace": 1,
     "-imfchan": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3, "-texres": 1, "-type": 1,
 }  # fmt: skip
-"""The options of a picture, and how many words follow; -o, -s and -t may have fewer."""
+"""The options of an image, and how many words follow; -o, -s and -t may have fewer."""
 
 
-def _with_picture(painted: _Painted, rest: str, folder: PackFolder) -> _Painted:
-    """Take the options from before a picture's name, which may hold spaces."""
+def _with_image(current: _MtlMaterial, rest: str, folder: PackFolder) -> _MtlMaterial:
+    """Take the options from before an image's name, which may hold spaces."""
     wrap: Wrap = "repeat"
     scale, offset = [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
     while (words := rest.split())[0].lower() in _OPTIONS and len(words) > 2:
@@ -250,8 +268,8 @@ def _with_picture(painted: _Painted, rest: str, folder: PackFolder) -> _Painted:
         elif option in ("-o", "-s"):
             target = offset if option == "-o" else scale
             target[: len(values)] = [float(value) for value in values]
-    material = replace(painted.material, picture=folder.picture(rest), wrap=(wrap, wrap))
-    return _Painted(material, (scale[0], scale[1]), (offset[0], offset[1]))
+    material = replace(current.material, image=folder.image(rest), wrap=(wrap, wrap))
+    return _MtlMaterial(material, (scale[0], scale[1]), (offset[0], offset[1]))
 
 
 def _is_number(word: str) -> bool:

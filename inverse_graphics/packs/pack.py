@@ -20,10 +20,10 @@ from inverse_graphics.errors import AssetError
 from inverse_graphics.geometry.transforms import matrix_from_quaternion, matrix_from_rotation_vector
 from inverse_graphics.io.documents import read_document, validated
 from inverse_graphics.io.files import atomic_write
-from inverse_graphics.packs.atlas import painted
+from inverse_graphics.packs.atlas import merge_parts
 from inverse_graphics.packs.mesh import Mesh, MeshLibrary
 from inverse_graphics.packs.mesh_file import SUFFIXES, read_mesh_file
-from inverse_graphics.packs.part import OR_ELSE, Material, Part
+from inverse_graphics.packs.part import ALTERNATIVE, Material, Part
 from inverse_graphics.packs.surface import Floats, TriangleSoup, mesh_from_soup
 from inverse_graphics.packs.symmetry import Symmetry, UnboundedGroupError, generated_group
 from inverse_graphics.packs.texture import COMPANIONS, PackFolder, recorded_files, shown
@@ -368,13 +368,13 @@ def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
     """An object, and what of its files is not shown as their maker meant it."""
     replaced = spec.colour is not None or spec.texture is not None
     read = read_mesh_file(folder, spec.mesh, with_materials=not replaced)
-    parts = [_repainted(part, folder, spec) for part in read.parts] if replaced else read.parts
+    parts = [_with_manifest_appearance(part, folder, spec) for part in read.parts] if replaced else read.parts
     try:
-        surface = painted(parts)
+        surface = merge_parts(parts)
     except AssetError as problem:
         if replaced:
             raise
-        raise AssetError(f"{problem}; {OR_ELSE}") from problem
+        raise AssetError(f"{problem}; {ALTERNATIVE}") from problem
     soup = surface.soup
     soup = TriangleSoup(_upright_metres(soup.corners, spec), soup.colours, soup.uv)
     mesh = mesh_from_soup(soup, spec.crease_degrees, surface.texture)
@@ -383,13 +383,13 @@ def _mesh(folder: Path, spec: ObjectSpec) -> tuple[Mesh, tuple[str, ...]]:
     return mesh, (*read.remarks, *surface.remarks)
 
 
-def _repainted(part: Part, folder: Path, spec: ObjectSpec) -> Part:
+def _with_manifest_appearance(part: Part, folder: Path, spec: ObjectSpec) -> Part:
     """The part in the manifest's colour or texture; a texture is multiplied by the colour."""
     colour = spec.colour or (1.0, 1.0, 1.0)
     if spec.texture is None:
         return Part(part.corners, material=Material(colour))
     colours = np.broadcast_to(colour, part.corners.shape)
-    return Part(part.corners, colours, part.uv, Material(picture=PackFolder(folder).picture(spec.texture)))
+    return Part(part.corners, colours, part.uv, Material(image=PackFolder(folder).image(spec.texture)))
 
 
 def _upright_metres(corners: Floats, spec: ObjectSpec) -> Floats:

@@ -1,32 +1,35 @@
-"""What the readers of mesh files share: parts with a look, bounds, polygons, and errors of one line."""
+"""What the readers of mesh files share: parts with materials, bounds, polygons, and errors of one line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inverse_graphics.errors import AssetError
 
 MAX_FACES = 200_000
 DEFAULT_COLOUR = (0.7, 0.7, 0.7)
 """Of whatever its file gives no colour."""
 
-OR_ELSE = "or give a 'colour' or a 'texture' in pack.yaml"
-"""What can be done where a material or a picture cannot be used."""
+ALTERNATIVE = "or give a 'colour' or a 'texture' in pack.yaml"
+"""What can be done where a material or an image cannot be used."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Wrap = Literal["repeat", "clamp", "mirror"]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
-class MeshFileError(ValueError):
+class MeshFileError(AssetError):
     """A mesh file that is broken, or beyond the bounds of a pack's object; its text is one line."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class TextureImage:
     """An image that a file names or holds; it is fetched when it is needed.
 
     Attributes:
@@ -40,22 +43,22 @@ class Picture:
 
 @dataclass(frozen=True)
 class Material:
-    """How a part looks. Colours are image values: sRGB in [0, 1].
+    """The appearance of a part. Colours are image values: sRGB in [0, 1].
 
     Attributes:
-        colour: Of the surface; a picture is multiplied by it in linear light.
-        picture: Its texture.
-        glow: Light of its own, added in linear light.
-        glow_picture: Multiplies `glow`; it has the texture coordinates of `picture`.
+        colour: Of the surface; an image is multiplied by it in linear light.
+        image: Its texture.
+        emission: Light of its own, added in linear light.
+        emission_image: Multiplies `emission`; it has the texture coordinates of `image`.
         wrap: How the texture goes on beyond [0, 1] in u and in v.
         nearest: Whether the texture's pixels stay sharp when they are magnified.
-        alpha_cut: The surface is cut away where the picture's alpha is less, or nowhere if None.
+        alpha_cut: The surface is cut away where the image's alpha is less, or nowhere if None.
     """
 
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    picture: Picture | None = None
-    glow: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    glow_picture: Picture | None = None
+    image: TextureImage | None = None
+    emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    emission_image: TextureImage | None = None
     wrap: tuple[Wrap, Wrap] = ("repeat", "repeat")
     nearest: bool = False
     alpha_cut: float | None = None
@@ -118,20 +121,20 @@ def decode_text(content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def from_linear(light: Floats) -> Floats:
+def from_linear(light: NDArray[Real]) -> NDArray[Real]:
     """Linear light as image values, both in [0, 1] (the sRGB transfer function, IEC 61966-2-1)."""
     light = np.clip(light, 0.0, 1.0)
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.where(light == 1, 1.0, values)  # exactly, so that white leaves a texture as it is
 
 
-def to_linear(values: Floats) -> Floats:
+def to_linear(values: NDArray[Real]) -> NDArray[Real]:
     """Image values as linear light, both in [0, 1]."""
     values = np.clip(values, 0.0, 1.0)
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def triangulated(polygons: Ints, counts: Ints, positions: Floats) -> tuple[Ints, Ints]:
+def triangulate(polygons: Ints, counts: Ints, positions: Floats) -> tuple[Ints, Ints]:
     """Cut polygons into triangles: fans where they are convex, by ear clipping where they are not.
 
     (Meisters 1975, "Polygons have ears".)
@@ -206,12 +209,11 @@ def _clip_ears(corners: Floats) -> Ints:
     while len(left) > 3:
         ring = plane[left]
         before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
-        turn = _cross(ring - before, after - ring)
-        reflex = ring[turn <= 0]
-        ear = next(
-            (i for i in np.flatnonzero(turn > 0).tolist() if _is_empty(before[i], ring[i], after[i], reflex)),
-            int(turn.argmax()),  # the polygon crosses itself: whatever is cut, something is left
-        )
+        area = _cross(ring - before, after - ring)
+        reflex = ring[area <= 0]
+        convex = np.flatnonzero(area > 0).tolist()
+        ears = (i for i in convex if _is_empty(before[i], ring[i], after[i], reflex))
+        ear = next(ears, int(area.argmax()))  # of a polygon that crosses itself, any corner
         triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
         del left[ear]
     return np.array([*triangles, left], np.int64)

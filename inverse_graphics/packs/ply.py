@@ -1,7 +1,7 @@
 """PLY files, text and binary of either byte order (Turk 1994, "The PLY Polygon File Format").
 
 Read: polygons and triangle strips; colours of vertices and faces; texture coordinates of vertices and, as
-MeshLab writes them, of the corners of faces; the pictures that comments name. Skipped: other elements.
+MeshLab writes them, of the corners of faces; the images that comments name. Skipped: other elements.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from inverse_graphics.packs.part import (
     MeshFileError,
     Part,
     Parts,
-    Picture,
+    TextureImage,
     check_bound,
     check_faces,
     check_vertices,
     decode_text,
-    triangulated,
+    triangulate,
 )
 from inverse_graphics.packs.texture import PackFolder
 
@@ -42,6 +42,7 @@ MAX_ELEMENTS = 100
 MAX_LIST = 3 * MAX_FACES
 MAX_HEADER_BYTES = 2**16
 MAX_RAGGED = 10 * MAX_FACES
+MAX_ITEMS = 2**31
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,13 @@ class _Element:
         """Colours (N, 3) in [0, 1], whatever type they have."""
         for names in _COLOURS:
             if (values := self.numbers(names)) is not None:
+                values = np.nan_to_num(values)
                 kind = next(p.type for p in self.properties if p.name == names[0])
-                return np.nan_to_num(values / _full(kind, float(np.nan_to_num(values).max(initial=0)))).clip(
-                    0, 1
-                )
+                return (values / _full_scale(kind, float(values.max(initial=0)))).clip(0, 1)
         return None
 
 
-def _full(kind: str, highest: float) -> float:
+def _full_scale(kind: str, highest: float) -> float:
     """The value of a full channel: of floats 1, of integers their largest, or 255 if all fit in a byte."""
     if kind.startswith("f"):
         return 1.0 if highest <= 1 else 255.0
@@ -102,7 +102,7 @@ def read_ply(content: bytes, folder: PackFolder) -> Parts:
     Raises:
         MeshFileError: broken or beyond the bounds.
     """
-    order, elements, pictures, start = _read_header(content)
+    order, elements, images, start = _read_header(content)
     if order == "=":
         _fill_from_text(elements, content[start:])
     else:
@@ -115,9 +115,9 @@ def read_ply(content: bytes, folder: PackFolder) -> Parts:
     faces = by_name.get("face", _Element("face", 0))
     polygons = faces.lists("vertex_indices", "vertex_index") or _Lists(np.zeros(0, np.int64), np.zeros(0))
     strips = by_name.get("tristrips", _Element("tristrips", 0)).lists("vertex_indices", "vertex_index")
-    parts = _polygon_parts(vertices, faces, polygons, positions, [folder.picture(name) for name in pictures])
+    parts = _polygon_parts(vertices, faces, polygons, positions, [folder.image(name) for name in images])
     if strips is not None:
-        triangles = _unrolled(strips)
+        triangles = _strip_triangles(strips)
         check_vertices(triangles, len(positions))
         colours = vertices.colours()
         parts.append(Part(positions[triangles], None if colours is None else colours[triangles]))
@@ -125,27 +125,35 @@ def read_ply(content: bytes, folder: PackFolder) -> Parts:
 
 
 def _polygon_parts(
-    vertices: _Element, faces: _Element, polygons: _Lists, positions: Floats, pictures: list[Picture]
+    vertices: _Element, faces: _Element, polygons: _Lists, positions: Floats, images: list[TextureImage]
 ) -> list[Part]:
-    places, face = triangulated(polygons.values.astype(np.int64), polygons.counts, positions)
-    triangles = polygons.values.astype(np.int64)[places]
+    indices = _indices(polygons)
+    places, face = triangulate(indices, polygons.counts, positions)
+    triangles = indices[places]
     uv = _corner_uv(faces, polygons, places)
     if uv is None:
         own = [columns for names in _UV if (columns := vertices.numbers(names)) is not None]
         uv = own[0][triangles] if own else None
-    if pictures and uv is not None:  # colours beside them are the same surface once more, or all grey
+    if images and uv is not None:  # colours beside them are the same surface once more, or all grey
         column = faces.columns.get("texnumber")
         number = column[face] if isinstance(column, np.ndarray) else np.zeros(len(face))
-        chosen = [(number == i, Material(picture=picture)) for i, picture in enumerate(pictures)]
-        none = (number < 0) | (number >= len(pictures))
+        chosen = [(number == i, Material(image=image)) for i, image in enumerate(images)]
+        none = (number < 0) | (number >= len(images))
         return [
-            Part(positions[triangles[rows]], None, uv[rows], look) for rows, look in [*chosen, (none, None)]
+            Part(positions[triangles[rows]], None, uv[rows], material)
+            for rows, material in [*chosen, (none, None)]
         ]
     of_faces, of_vertices = faces.colours(), vertices.colours()
     colours = None if of_vertices is None else of_vertices[triangles]
     if of_faces is not None:
         colours = np.repeat(of_faces[face][:, None], 3, axis=1)
     return [Part(positions[triangles], colours, uv)]
+
+
+def _indices(lists: _Lists) -> Ints:
+    if not (np.abs(lists.values) < MAX_ITEMS).all():
+        raise MeshFileError("a face names a vertex that is not there")
+    return lists.values.astype(np.int64)
 
 
 def _corner_uv(faces: _Element, polygons: _Lists, places: Ints) -> Floats | None:
@@ -156,12 +164,12 @@ def _corner_uv(faces: _Element, polygons: _Lists, places: Ints) -> Floats | None
     return uv.values.reshape(-1, 2)[places]
 
 
-def _unrolled(strips: _Lists) -> Ints:
+def _strip_triangles(strips: _Lists) -> Ints:
     """The triangles (F, 3) of strips, which end where their list does, or at −1."""
     if len(strips.values) < 3:
         return np.zeros((0, 3), np.int64)
     ends = np.cumsum(strips.counts)[:-1]
-    values = np.insert(strips.values.astype(np.int64), ends, -1)
+    values = np.insert(_indices(strips), ends, -1)
     triangles = np.lib.stride_tricks.sliding_window_view(values, 3)
     place = np.arange(len(triangles))
     starts = np.maximum.accumulate(np.where(np.r_[-1, values[:-1]] < 0, np.arange(len(values)), 0))
@@ -173,30 +181,30 @@ def _unrolled(strips: _Lists) -> Ints:
 
 
 def _read_header(content: bytes) -> tuple[str, list[_Element], list[str], int]:
-    """The byte order, the elements, the names of pictures, and where the data begins."""
+    """The byte order, the elements, the names of images, and where the data begins."""
     end = content.find(b"end_header", 0, MAX_HEADER_BYTES)
     if not content.startswith(b"ply") or end < 0:
         raise MeshFileError("it does not begin with the header of a PLY file")
     newline = next((mark for mark in (b"\r\n", b"\r") if content.startswith(b"ply" + mark)), b"\n")
-    order, elements, pictures = "", [], []
+    order, elements, images = "", [], []
     for line in decode_text(content[:end]).split("\n"):
         match line.split():
             case ["format", encoding, *_] if encoding in _ORDERS:
                 order = _ORDERS[encoding]
             case ["comment", word, *_] if word.lower() == "texturefile":
-                pictures.append(line.strip().split(None, 2)[2:])
+                images.append(line.strip().split(None, 2)[2:])
             case ["element", name, count, *_]:
                 elements.append(_Element(name, _count(name, count)))
                 check_bound("elements", len(elements), MAX_ELEMENTS)
             case ["property", "list", count_type, kind, name, *_] if elements:
-                elements[-1].properties.append(_Property(name, _kind(kind), _kind(count_type)))
+                elements[-1].properties.append(_Property(name, _numpy_type(kind), _numpy_type(count_type)))
             case ["property", kind, name, *_] if elements:
-                elements[-1].properties.append(_Property(name, _kind(kind)))
+                elements[-1].properties.append(_Property(name, _numpy_type(kind)))
     if not order:
         raise MeshFileError(f"its header names no format of {', '.join(_ORDERS)}")
     data = end + len(b"end_header")
     data = content.find(newline, data) + len(newline) if newline in content[data:] else len(content)
-    return order, elements, [name for words in pictures for name in words], data
+    return order, elements, [name for words in images for name in words], data
 
 
 def _count(name: str, count: str) -> int:
@@ -206,7 +214,7 @@ def _count(name: str, count: str) -> int:
     return int(count)
 
 
-def _kind(name: str) -> str:
+def _numpy_type(name: str) -> str:
     if name not in _TYPES:
         raise MeshFileError(f"its header has the type '{name[:20]}': expected one of {', '.join(_TYPES)}")
     return _TYPES[name]
@@ -261,7 +269,7 @@ def _fill_from_numbers(elements: list[_Element], numbers: Floats) -> int:
             table = table.reshape(element.count, width)
             lists = [column for item, column in layout if item.count_type]
             regular = all((table[:, column] == table[:1, column]).all() for column in lists)
-        if regular:
+        if regular and layout:
             stops = [column for _, column in layout[1:]] + [width]
             for (item, column), stop in zip(layout, stops, strict=True):
                 element.columns[item.name] = (
@@ -315,7 +323,7 @@ def _set_columns(element: _Element, columns: list[list[float]], counts: list[lis
 
 def _fill_from_binary(elements: list[_Element], content: bytes, place: int, order: str) -> None:
     for element in elements:
-        if not element.count:
+        if not (element.count and element.properties):
             _set_columns(element, [[] for _ in element.properties], [[] for _ in element.properties])
             continue
         kind = _row_type(element, content, place, order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from inverse_graphics.errors import AssetError, ImageError
 from inverse_graphics.io.images import TEXTURE_FORMATS, decode_image
-from inverse_graphics.packs.part import Picture
+from inverse_graphics.packs.part import TextureImage
 
 MAX_FILE_BYTES = 32 * 2**20
 COMPANIONS = (
@@ -55,12 +56,16 @@ class PackFolder:
     def find(self, reference: str) -> str:
         """The path within the pack of a file that the file names.
 
-        Backslashes count as slashes; where no name fits exactly, one that differs in capitals only does.
+        Backslashes count as slashes; where no name fits exactly, one that differs in capitals only does. An
+        absolute path, of its author's disk, stands for the file of that name beside the file that names it.
 
         Raises:
             AssetError: It leads out of the pack: an absolute path, a drive, an address, or too many "..".
         """
         name = reference.strip().strip('"').replace("\\", "/")
+        beside = posixpath.basename(name)
+        if re.match(r"/|[A-Za-z]:", name) and self.exists(beside):
+            name = beside
         path = posixpath.normpath(posixpath.join(self.place, name))
         if not name or re.match(r"/|[A-Za-z][A-Za-z0-9+.-]*:", name) or path.startswith(".."):
             raise _outside(self.root, reference)
@@ -86,9 +91,9 @@ class PackFolder:
             )
         return _read(_resolved(self.root, name), self.root, name)
 
-    def picture(self, reference: str) -> Picture:
+    def image(self, reference: str) -> TextureImage:
         """An image that the file names."""
-        return Picture(f"texture '{shown(reference)}'", lambda: self.read(reference))
+        return TextureImage(f"texture '{shown(reference)}'", lambda: self.read(reference))
 
     def _whatever_its_capitals(self, path: str) -> str:
         found = ""
@@ -97,7 +102,7 @@ class PackFolder:
                 names = [child.name for child in _resolved(self.root, found or ".").iterdir()]
             except (OSError, AssetError):
                 return path
-            fits = sorted(name for name in names if name.casefold() == part.casefold())
+            fits = sorted(name for name in names if _normalised(name) == _normalised(part))
             if not fits:
                 return path
             found = posixpath.join(found, part if part in fits else fits[0])
@@ -116,6 +121,11 @@ def recorded_files() -> Iterator[dict[str, bytes]]:
         yield files
     finally:
         _READ.reset(token)
+
+
+def _normalised(name: str) -> str:
+    """Equal for names that differ in capitals, or in how an accent is written, as some systems do it."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _read(path: Path, folder: Path, name: str) -> bytes:
@@ -176,7 +186,7 @@ class Texels:
     alpha: NDArray[np.float32] | None
 
 
-def read_texture(picture: Picture) -> Texels:
+def read_texture(image: TextureImage) -> Texels:
     """Fetch and decode a texture.
 
     Raises:
@@ -184,7 +194,7 @@ def read_texture(picture: Picture) -> Texels:
     """
     try:
         pixels = decode_image(
-            picture.read(), picture.name, formats=TEXTURE_FORMATS, sides=(1, MAX_TEXTURE_SIDE), upright=False
+            image.read(), image.name, formats=TEXTURE_FORMATS, sides=(1, MAX_TEXTURE_SIDE), upright=False
         )
     except ImageError as problem:
         raise AssetError(str(problem)) from problem

@@ -115,7 +115,7 @@ def test_the_same_sweeps_are_drawn_as_the_same_picture(tmp_path, kind):
 
 
 def test_another_kind_of_picture_is_refused(tmp_path):
-    with pytest.raises(StorageError, match="expected a name that ends in"):
+    with pytest.raises(StorageError, match="expected a name ending in"):
         plot_sweeps(rows(), tmp_path / "sweeps.bmp")
 
 

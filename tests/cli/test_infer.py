@@ -131,7 +131,7 @@ def test_a_2d_model_has_no_scenes_to_write(run, tmp_path, model_folder, image_fo
     outcome = run("infer", image_folder, "--model", model_folder, "--scenes", tmp_path / "scenes")
     assert outcome.status == 1
     assert outcome.err.count("\n") == 1
-    assert "infers boxes in an image and no scenes" in outcome.err
+    assert "infers 2D boxes, not scenes" in outcome.err
 
 
 def test_too_many_images_for_one_sheet_is_one_line(run, tmp_path, model_folder, image_folder, monkeypatch):

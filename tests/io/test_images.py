@@ -12,13 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from inverse_graphics.errors import ImageError, StorageError
 from inverse_graphics.io.images import (
     MAX_SIDE,
     PALETTE,
     as_image,
+    decode_image,
     expand_images,
     is_one_image,
     mask_colour,
@@ -116,6 +117,36 @@ def test_the_orientation_in_exif_is_applied(tmp_path, noise):
     exif[0x0112] = 6  # the camera was rotated: row 0 is the right-hand side
     Image.fromarray(noise).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png") * 255, np.rot90(noise, -1))
+
+
+def test_large_texts_and_profiles_do_not_lose_the_image(tmp_path, noise):
+    """Pillow takes more than a megabyte of them for an attack; the pixels do not depend on them."""
+    image = Image.fromarray(noise)
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta>" + " " * 1_200_000 + "</x:xmpmeta>", zip=True)
+    texts.add_text("comment", "x" * 1_200_000, zip=True)
+    image.save(tmp_path / "plain.png")
+    image.save(tmp_path / "texts.png", pnginfo=texts)
+    image.save(tmp_path / "profile.png", icc_profile=bytes(1_200_000))
+    for name in ("texts", "profile"):
+        np.testing.assert_array_equal(
+            read_image(tmp_path / f"{name}.png"), read_image(tmp_path / "plain.png")
+        )
+
+
+def test_an_image_can_be_decoded_as_it_is_stored(noise):
+    rgba = np.dstack([noise, np.full(noise.shape[:2], 51, np.uint8)])
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgba).save(buffer, "PNG", exif=exif)
+    stored = decode_image(buffer.getvalue(), "it", upright=False)
+    np.testing.assert_allclose(stored, rgba / 255, atol=1e-7)
+    upright = decode_image(buffer.getvalue(), "it")
+    np.testing.assert_array_equal(upright, np.rot90(stored, -1))
+    with pytest.raises(ImageError, match="it is not an image"):
+        decode_image(buffer.getvalue(), "it", formats=["JPEG"])
+    with pytest.raises(ImageError, match=r"it has .* pixels: expected at most 4 pixels a side"):
+        decode_image(buffer.getvalue(), "it", sides=(1, 4))
 
 
 def test_a_damaged_exif_does_not_lose_the_image(tmp_path, noise):

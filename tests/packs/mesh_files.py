@@ -62,7 +62,7 @@ def encoded(pixels, kind="PNG", **options):
 PICTURE = encoded(quadrants())
 
 
-def pack_of(folder: Path, files: dict, mesh: str, **entry) -> Pack:
+def pack_of(folder: Path, files: dict[str, str | bytes], mesh: str, **entry) -> Pack:
     """A pack of one object "own/thing"; files are written into it, texts as UTF-8."""
     spec = {"mesh": mesh, "unit": "m", "up_axis": "z", **entry}
     manifest = {"name": "own", "version": "1", "licence": "MIT", "objects": {"thing": spec}}
@@ -110,9 +110,9 @@ def all_in(colour):
     return [(point, colour) for point in EVERYWHERE]
 
 
-def glb(header, data=b""):
+def glb(header, data=b"", padding=b" "):
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 4)
+    text += padding * (4 - len(text) % 4)
     data += b"\0" * (-len(data) % 4)
     chunks = struct.pack("<I4s", len(text), b"JSON") + text
     if data:

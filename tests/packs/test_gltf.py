@@ -29,6 +29,7 @@ from mesh_files import (
 )
 
 from inverse_graphics.errors import AssetError
+from inverse_graphics.packs import atlas
 
 FLAT = np.ravel(TRIANGLES)
 
@@ -167,8 +168,8 @@ def test_containers(tmp_path):
     b, meshes = listed()
     header = b.header(meshes=meshes, materials=[painted()])
     content = glb(header, b.data)
-    padded = content + b"\x08\0\0\0XTRA12345678"
-    check_seen(pack(tmp_path, padded), all_in(RED))
+    check_seen(pack(tmp_path, content + b"\x08\0\0\0XTRA12345678"), all_in(RED))
+    check_seen(pack(tmp_path, glb(header, b.data, padding=b"\0")), all_in(RED))
     header["buffers"][0]["uri"] = "data%20of%20it.bin"
     files = {"a/thing.gltf": json.dumps(header), "a/data of it.bin": b.data + b"\0\0"}
     check_seen(pack_of(tmp_path, files, "a/thing.gltf"), all_in(RED))
@@ -187,10 +188,8 @@ def test_containers(tmp_path):
 )
 def test_quantised_positions(tmp_path, kind, scale, normalized):
     b = Buffer()
-    part = {
-        "attributes": {"POSITION": b.add(np.round(np.array(SQUARE) * scale), kind, normalized=normalized)}
-    }
-    part |= {"indices": b.add(FLAT, "u2"), "material": 0}
+    named = {"POSITION": b.add(np.round(np.array(SQUARE) * scale), kind, normalized=normalized)}
+    part = {"attributes": named, "indices": b.add(FLAT, "u2"), "material": 0}
     size = 0.2 if normalized else 1 / scale
     content = b.glb(
         meshes=mesh(part), materials=[painted()], nodes=[{"mesh": 0, "scale": [size] * 3}],
@@ -313,7 +312,7 @@ def test_white_where_a_material_says_nothing_and_grey_where_there_is_none(tmp_pa
 )
 @pytest.mark.parametrize("material", [None, {}])
 def test_colours_of_vertices_are_linear_light_but_in_eight_bits(tmp_path, width, kind, full, seen, material):
-    """Whatever writes eight bits writes image values; the standard's linear light would show bands there."""
+    """What writes eight bits, as trimesh does, writes image values: linear light would show bands there."""
     rows = np.round(np.array([[1, 0.4, 0, 0.5]] * 4)[:, :width] * full, 6)
     more = {} if kind == "f4" else {"normalized": True}
     content = square(material, attributes={"COLOR_0": (rows, kind, more)})
@@ -462,7 +461,9 @@ def test_what_is_partly_transparent_is_opaque_and_what_is_wholly_so_is_not_there
         "material": 1,
     }
     content = b.glb(meshes=mesh(*only["primitives"], in_front), materials=[glass, hidden])
-    check_seen(pack(tmp_path, content), all_in(GREEN))
+    own = pack(tmp_path, content)
+    check_seen(own, all_in(GREEN))
+    assert len(own.remarks("thing")) == 2
 
 
 def halves(materials, uv=GLTF_UV, **header):
@@ -522,6 +523,13 @@ def test_a_large_texture_beside_others_is_reduced(tmp_path):
     assert own.remarks("thing")[0].endswith("its textures are reduced to 1/2 of their size")
 
 
+def test_textures_are_bounded_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(atlas, "MAX_TEXELS", 5000)
+    b, header = halves([pictured(), pictured(baseColorFactor=[0.5, 0.5, 0.5, 1])])
+    with pytest.raises(AssetError, match="it has 8,192 texels in its textures: expected at most 5,000"):
+        pack(tmp_path, b.glb(**header)).mesh("thing")
+
+
 def test_pictures_beside_the_file_and_of_other_kinds(tmp_path):
     for uri, name in (
         ("wood%20grain.png", "wood grain.png"),
@@ -542,8 +550,9 @@ def test_pictures_that_give_no_colour_are_not_opened(tmp_path):
     ktx = b"\xabKTX 20\xbb\r\n\x1a\n" + bytes(64)
     content = square(painted(normalTexture={"index": 0}), picture=ktx, textures=textures)
     check_seen(pack(tmp_path, content), all_in(RED))
-    with pytest.raises(AssetError, match=r"its picture is in KTX2 .KHR_texture_basisu.: export it as PNG"):
+    with pytest.raises(AssetError, match=r"its image is in KTX2 .KHR_texture_basisu.: export it as PNG"):
         pack(tmp_path, square(pictured(), picture=ktx, textures=textures)).mesh("thing")
+    check_seen(pack_of(tmp_path, {"own.png": PICTURE}, "thing.glb", texture="own.png"), quarters())
 
 
 def test_faces_back_to_back_show_each_its_own_side(tmp_path):

@@ -22,6 +22,10 @@ from inverse_graphics.packs import mesh_file, part
 from inverse_graphics.packs.pack import load_pack
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PRIMITIVE = {"attributes": {"POSITION": 0}}
+BIG = 10**12
+VIEW = {"bufferView": 0, "componentType": 5123}
+VECTORS = {"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}
 
 
 @pytest.fixture
@@ -246,6 +250,9 @@ SOLID = b"solid a\nvertex 1 2 3\nvertex 1 2 3\nvertex 1 3 3\nendsolid\n"
         ("materials.obj", CORNERS + b"usemtl a\nf 1 2 3\nusemtl b\nf 1 2 3\n" * 500_000),
         ("corners.obj", CORNERS + b"f" + b" 1 2 3" * 2_000_000),
         ("continued.obj", b"\\\n" * 8_000_000),
+        ("libraries.obj", b"mtllib a b c\n" * 2_000_000 + CORNERS + b"f 1 2 3\n"),
+        ("names.obj", CORNERS + b"".join(b"usemtl m%d\nf 1 2 3\n" % i for i in range(100_000))),
+        ("ends.obj", b"\n" * 32_000_000),
         ("solids.stl", SOLID * 300_000),
         ("unfinished.stl", b"solid\n" * 4_000_000),
         ("corners.stl", b"solid a\n" + b"vertex 1 2 3\n" * 2_000_000 + b"endsolid\n"),
@@ -255,15 +262,53 @@ def test_text_that_would_keep_a_loader_busy(pack_folder, name, content):
     refusal(pack_folder, content, name)
 
 
+def ragged_ply():
+    """Rows of very many properties, whose lists have no length in common."""
+    properties = "".join(f"property list uchar uchar p{i}\n" for i in range(2000))
+    head = f"ply\nformat binary_little_endian 1.0\nelement vertex 6000\n{properties}end_header\n"
+    return head.encode() + bytes(4_000_000) + b"\1" * 16_000_000
+
+
+def test_a_ply_of_very_many_short_lists(pack_folder):
+    assert "lists of differing lengths" in refusal(pack_folder, ragged_ply(), "thing.ply")
+
+
+def test_many_parts_that_share_one_large_buffer(pack_folder):
+    """Read once, a million vertices are fine; read for each of a thousand parts they would take minutes."""
+    data = bytes(12_000_000)
+    view = {"buffer": 0, "byteLength": len(data)}
+    accessors = [
+        {**VECTORS, "count": 1_000_000},
+        {"bufferView": 0, "componentType": 5125, "count": 3, "type": "SCALAR"},
+    ]
+    parts = [{"attributes": {"POSITION": 0, "COLOR_0": 0}, "indices": 1}] * 1000
+    line = refusal(
+        pack_folder, triangle(data, bufferViews=[view], accessors=accessors, meshes=[{"primitives": parts}])
+    )
+    assert "0 faces that have an area" in line
+
+
+def test_a_mesh_copied_very_often(pack_folder):
+    data = np.zeros((100_000, 3), "<f4").tobytes()
+    views = [{"buffer": 0, "byteLength": 36}, {"buffer": 0, "byteOffset": 36, "byteLength": len(data)}]
+    accessors = [VECTORS, {**VECTORS, "bufferView": 1, "count": 100_000}]
+    node = {"mesh": 0, "extensions": {"EXT_mesh_gpu_instancing": {"attributes": {"TRANSLATION": 1}}}}
+    line = refusal(pack_folder, triangle(data, bufferViews=views, accessors=accessors, nodes=[node]))
+    assert "mesh parts in its nodes: expected at most 5,000" in line
+
+
+def test_a_gltf_of_very_much_json(pack_folder):
+    content = json.dumps({"asset": {"version": "2.0"}, "extras": list(range(1_000_000))}).encode()
+    assert "bytes of JSON: expected at most" in refusal(pack_folder, content, "thing.gltf")
+    content = b'{"asset": {"version": "2.0"}, "extras": ' + b"[" * 500_000
+    assert "its JSON cannot be read" in refusal(pack_folder, content, "thing.gltf")
+
+
 def test_few_triangles_instanced_very_often(pack_folder, monkeypatch):
     nodes = [{"mesh": 0} for _ in range(900)]
     monkeypatch.setattr(part, "MAX_FACES", 899)
     content = triangle(nodes=nodes, scenes=[{"nodes": list(range(900))}])
     assert "more than 899 faces" in refusal(pack_folder, content)
-
-
-PRIMITIVE = {"attributes": {"POSITION": 0}}
-BIG = 10**12
 
 
 @pytest.mark.parametrize(
@@ -283,6 +328,21 @@ BIG = 10**12
         {"extensionsRequired": ["KHR_draco_mesh_compression"]},
         {"asset": {"extras": "x" * 2_000_000}},
         {"nodes": [{"mesh": 0, "matrix": [float("nan")] * 16}]},
+        {"nodes": [{"mesh": 0, "matrix": [1] * 15}]},
+        {"nodes": [{"mesh": 0, "rotation": "x"}]},
+        {"accessors": [{"bufferView": 0, "componentType": 5126, "count": 1_000_000, "type": "VEC3"}]},
+        {"accessors": [{**VECTORS, "sparse": {"count": BIG, "indices": VIEW, "values": VIEW}}]},
+        {"accessors": [{**VECTORS, "sparse": {"count": 2, "indices": VIEW, "values": VIEW}}]},
+        {"accessors": [{**VECTORS, "byteOffset": -12}]},
+        {"accessors": [{**VECTORS, "byteOffset": 10**9}]},
+        {"accessors": [{**VECTORS, "type": "MAT4"}]},
+        {"accessors": [{**VECTORS, "componentType": 5130}]},
+        {"bufferViews": [{"buffer": 0, "byteLength": 36, "byteStride": 10**9}]},
+        {"buffers": [{"byteLength": 10**9}]},
+        {"buffers": [{"uri": "data:;base64,AAAA", "byteLength": 36}]},
+        {"meshes": [{"primitives": [{**PRIMITIVE, "material": 7}]}]},
+        {"scene": 9},
+        {"asset": {"version": "1.0"}},
         {"nodes": [{"mesh": 0, "scale": [1e300, 1e300, 1e300]}]},
     ],
 )

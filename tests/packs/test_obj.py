@@ -23,7 +23,7 @@ from mesh_files import (
 
 from inverse_graphics.errors import AssetError
 from inverse_graphics.packs.pack import _warn_once
-from inverse_graphics.packs.part import triangulated
+from inverse_graphics.packs.part import triangulate
 
 VT = "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
 
@@ -116,7 +116,7 @@ def test_the_triangles_of_any_polygon_cover_it_once(radius, tilt, backwards):
     flat = np.stack([np.cos(angle), np.sin(angle), 0 * angle], -1) * np.array(radius)[:, None] + [0.3, 9, 0]
     c, s = np.cos(tilt), np.sin(tilt)
     corners = flat[:: -1 if backwards else 1] @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
-    triangles, _ = triangulated(np.arange(len(corners)), np.array([len(corners)]), corners)
+    triangles, _ = triangulate(np.arange(len(corners)), np.array([len(corners)]), corners)
     areas = np.cross(*(corners[triangles[:, i]] - corners[triangles[:, 0]] for i in (1, 2)))
     whole = np.cross(corners - corners[0], np.roll(corners, -1, axis=0) - corners[0]).sum(axis=0)
     np.testing.assert_allclose(areas.sum(axis=0), whole, atol=1e-9)
@@ -191,6 +191,9 @@ def test_one_number_of_a_colour_stands_for_three(tmp_path):
         ("a/b/thing.obj", "a/b/thing.mtl", "a/textures/skin.png", "../textures/skin.png"),
         ("thing.obj", "thing.mtl", "skin.png", "-blendu on -s 1 1 1 -o 0 0 -mm 0 1 -bm 0.5 skin.png"),
         ("thing.obj", "thing.mtl", "my skin.png", "-clamp on  my skin.png"),
+        ("box/thing.obj", "box/thing.mtl", "box/skin.png", "C:\\Users\\someone\\skin.png"),
+        ("thing.obj", "thing.mtl", "skin.png", "/home/someone/Skin.png"),
+        ("thing.obj", "thing.mtl", "scha\u0308l.png", "sch\u00e4l.png"),
     ],
 )
 def test_pictures_are_found_from_the_file_that_names_them(tmp_path, mesh, library, picture, line):
@@ -254,6 +257,12 @@ def test_colours_behind_the_coordinates(tmp_path, material):
     check_seen(pack_of(tmp_path, files, "thing.obj"), points, tolerance=9)
     whole = obj.replace("1 0 0\n", "255 0 0\n").replace("0 0 1\n", "0 0 255\n")
     check_seen(pack_of(tmp_path, files | {"thing.obj": whole}, "thing.obj"), points, tolerance=9)
+
+
+def test_a_picture_goes_before_colours_behind_the_coordinates(tmp_path):
+    obj = TEXTURED.replace(" 0\nv", " 0 0.5 0.5 0.5\nv").replace(" 0\nvt", " 0 0.5 0.5 0.5\nvt", 1)
+    pack = pack_of(tmp_path, {"thing.obj": obj, "thing.mtl": SKIN, "skin.png": PICTURE}, "thing.obj")
+    check_seen(pack, quarters())
 
 
 @pytest.mark.parametrize("text", [PLAIN, vertices() + VT + "usemtl a\nf 1/1 2/2 3/3 4/4\n"])

@@ -46,7 +46,7 @@ CLEAR = Image.fromarray(np.dstack([quadrants(), np.zeros((64, 64), np.uint8)]))
     [
         ("skin.png", PICTURE),
         ("skin.png", rgba16()),
-        ("skin.png", encoded(RGB.quantize(8, dither=0), "PNG", transparency=3)),
+        ("skin.png", encoded(RGB.quantize(8, dither=Image.Dither.NONE), "PNG", transparency=3)),
         ("skin.png", encoded(CLEAR)),  # alpha does not darken what a texture shows
         ("skin.bmp", encoded(RGB, "BMP")),
         ("skin.gif", encoded(RGB, "GIF")),

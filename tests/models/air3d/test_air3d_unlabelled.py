@@ -70,7 +70,7 @@ def test_kinds_learn_from_the_wake_update_alone(family):
     kinds = len(model.space.orientation_observable)
     for step in (0, 2):
         without, beside = (
-            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["object_head.say.bias"]
+            gradients(model, batch, ElboSettings(warm_up_steps=2, wake=wake), step)["object_head.output.bias"]
             for wake in (0, 1)
         )
         assert (without[:kinds] == 0).all()
@@ -173,14 +173,14 @@ def smooth_model(family, blind):
     model.engine = EmbeddedEngine(model.space.family.library, EmbeddedSettings(slopes="surface"))
     with torch.no_grad():
         if model.space.floating:
-            model.object_head.say.bias[-1:] -= 0.6
+            model.object_head.output.bias[-1:] -= 0.6
         if blind:
             model.object_head.hidden.weight.zero_()
     return model
 
 
 PARTS = (
-    "encoder", "step_encoder", "camera_head", "location_head.vote", "location_head.say", "object_head",
+    "encoder", "step_encoder", "camera_head", "location_head.vote", "location_head.output", "object_head",
     "glimpse_encoder",
 )  # fmt: skip
 
@@ -226,7 +226,7 @@ def test_of_one_object_slopes_are_those_of_the_bound(in_double):
 def test_of_what_a_glimpse_shows_slopes_are_those_of_the_bound(in_double):
     """And of the rest they are not: no slope says that the glimpse could be taken elsewhere."""
     slopes, differences = slopes_and_differences(ONE["known camera"], blind=False)
-    for part in ("glimpse_encoder", "object_head", "location_head.say"):
+    for part in ("glimpse_encoder", "object_head", "location_head.output"):
         assert slopes[part] == pytest.approx(differences[part], rel=1e-5)
         assert slopes[part] != 0
     assert slopes["location_head.vote"] != pytest.approx(differences["location_head.vote"], rel=1e-3)
