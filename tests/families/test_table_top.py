@@ -14,6 +14,7 @@ from scipy.stats import chisquare, kstest
 from inverse_graphics.errors import AssetError, SceneError
 from inverse_graphics.families.table_top import TableTop, TableTopSettings
 from inverse_graphics.geometry.transforms import matrix_from_yaw
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.packs.footprint import Footprints
 from inverse_graphics.scene.camera_batch import project
 
@@ -290,3 +291,23 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(AssetError, match="has no object 'cup'"):
         family(kinds=("crockery/cup",))
+
+
+def test_objects_rest_on_their_lowest_points_wherever_their_origins_are():
+    """Primitives have their origins at their centres; the model's scenes are those of the family."""
+    kinds = ("primitives/cube", "primitives/sphere", "primitives/cylinder", "crockery/mug")
+    settings = TableTopSettings(kinds=kinds)
+    made = TableTop.build(settings)
+    drawn = made.sample(60, seeded(4))
+    objects = drawn.scene.objects
+    for b, n in (objects.asset >= 0).nonzero().tolist():
+        assert world_vertices(made, objects, b, n)[:, 2].min() == pytest.approx(0, abs=1e-7)
+    assert made.extent.height.tolist() == pytest.approx([0.05, 0.05, 0.06, 0])
+    again = SceneSpace(settings).scene(drawn.latents).objects
+    there = objects.asset >= 0
+    torch.testing.assert_close(again.position[there], objects.position[there])
+
+
+def test_where_origins_are_at_the_base_nothing_is_moved(default, sample):
+    assert torch.equal(default.extent.height, torch.zeros(5))
+    assert torch.equal(sample.scene.objects.position[..., 2], torch.zeros(8000, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from inverse_graphics.cli.main import main
 from inverse_graphics.errors import TrainingError
 from inverse_graphics.inference.parser import load_parser
 from inverse_graphics.models.weights import load_model
@@ -131,3 +133,18 @@ def test_a_run_that_was_killed_is_exported_by_its_commands(tmp_path: Path) -> No
     assert checkpoints(tmp_path / "run" / "checkpoints")
     assert not (tmp_path / "run" / "weights").exists()
     assert load_model(export_run(tmp_path / "run")).document.metrics["trained_steps"] >= 2
+
+
+def test_both_commands_export_a_stopped_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = recipe_file("air3d", tmp_path)
+    stopped(load_recipe(recipe), tmp_path / "run")
+    assert main(["models", "export", str(tmp_path / "run"), "-o", str(tmp_path / "mine"), "--json", "-"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["metrics"]["trained_steps"] == 2
+    assert main(["train", str(recipe), "--run-dir", str(tmp_path / "run"), "--export"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "weights")
+    one, other = (load_model(folder).document for folder in (tmp_path / "mine", tmp_path / "run" / "weights"))
+    assert one.metrics == other.metrics
+    assert main(["models", "export", str(tmp_path)]) == 1
+    assert "holds no checkpoint" in capsys.readouterr().err
+    assert main(["train", str(recipe), "--export", "--resume"]) == 2
