@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from inverse_graphics.errors import StorageError
+
 from .application import ReadableImages
 from .options import Device, Images, JsonLines, Model, ModelPacks, loaded_packs, named
 from .streams import STDOUT, advancing, console, json_lines, notify
@@ -69,6 +71,7 @@ def infer(
     if first is not None:
         shorthands = [("overlay", overlay), ("scenes", scenes)]
         writers = [(name, target) for name, target in shorthands if target] + _parsed_writers(write or [])
+        _check_targets(paths, [*writers, ("json", Path(json or STDOUT))])
         _infer_all(chain([first], pairs), paths, model, json, writers, device, loaded_packs(packs))
     readable.exit_if_failed()
 
@@ -103,6 +106,19 @@ def _infer_all(
                 file.write(json_format.dumps(parse.to_json(), allow_nan=False) + "\n")
             for write_parse in write:
                 write_parse(parse)
+
+
+def _check_targets(images: Sequence[Path], writers: Sequence[tuple[str, Path]]) -> None:
+    """Refuse outputs that would replace an input image.
+
+    Raises:
+        StorageError: an output is an input image, or overlays would go to the folder of input images.
+    """
+    given = [image.resolve() for image in images]
+    folders = {image.parent for image in given if image.suffix.lower() == ".png"}
+    for name, target in writers:
+        if target.resolve() in given or (name == "overlay" and target.resolve() in folders):
+            raise StorageError(f"{target} would replace input images: expected another file or folder")
 
 
 def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:

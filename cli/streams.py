@@ -97,7 +97,8 @@ class _Lines:
 
 
 def _shows_colours(stream: IO[str]) -> bool:
-    """Whether a stream is a terminal with colours, by rich's rules."""
+    """Whether a stream is a terminal with colours, by rich's rules, and NO_COLOR is not set."""
     from rich.console import Console
 
-    return Console(file=stream).color_system is not None and stream.isatty()
+    console = Console(file=stream)
+    return console.color_system is not None and not console.no_color and stream.isatty()

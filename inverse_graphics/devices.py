@@ -1,4 +1,4 @@
-"""Where tensors live: the device that a user names, checked before work begins on it."""
+"""Devices of tensors: names are checked before work begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def available_devices() -> list[str]:
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
-    """Turn a name into a device that is there.
+    """Convert a name to a device of this machine.
 
     Args:
         name: "cpu", "cuda" (the first GPU) or "cuda:N", or a device.
@@ -28,7 +28,7 @@ def resolve_device(name: str | torch.device) -> torch.device:
         The device, a GPU with its index.
 
     Raises:
-        DeviceError: this machine has no such device, or the name means none.
+        DeviceError: this machine has no such device, or the name is not a device's.
     """
     import torch
 

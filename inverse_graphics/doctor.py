@@ -1,4 +1,4 @@
-"""Checks of this installation: what works, what is missing, and how to get it."""
+"""Checks of this installation: what works, what is missing, and how to install it."""
 
 from __future__ import annotations
 

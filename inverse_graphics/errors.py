@@ -62,7 +62,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "train": {"scikit-learn": "sklearn", "tensorboard": "tensorboard"},
     "plots": {"matplotlib": "matplotlib"},
 }
-"""By extra: the packages that inference does without, each with the name of the module that it installs."""
+"""By extra: packages that inference does not need, each with the name of the module that it installs."""
 
 
 def missing_packages(extra: str) -> list[str]:

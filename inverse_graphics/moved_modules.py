@@ -1,4 +1,4 @@
-"""Modules under the names that earlier documentation gave them: importing one warns, and finds it."""
+"""Former names of modules, from earlier documentation: importing one gives a warning and the module."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MOVED = {
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """Finds modules by their former names, when nothing else has found them."""
+    """Finds modules by their former names, if no other finder has found them."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         """Find a moved module; None for any other name."""
         return ModuleSpec(fullname, self, origin=MOVED[fullname]) if fullname in MOVED else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Make a module with all names of the present one."""
+        """Make a module with all names of the current one."""
         warn(f"{spec.name} has moved: import {MOVED[spec.name]}", DeprecationWarning, stacklevel=2)
         module = ModuleType(spec.name)
         present = vars(import_module(MOVED[spec.name]))
@@ -43,6 +43,6 @@ class MovedModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let former names be imported; once is enough."""
+    """Enable imports by former names; further calls have no effect."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())

@@ -256,7 +256,7 @@ def test_searches_stay_on_one_device(
     trainable, batch = on_another_device
     space, generator = trainable.module.space, torch.Generator()
     search = SceneSearch(space, FlatEngine(), trainable.module.observation_model)
-    judgement = search._judgement(batch.observation, 2)
+    judgement = search._criteria(batch.observation, 2)
     with unset_fake_temporarily():
         sample = space.family.sample(2, generator)
     monkeypatch.setattr(type(space.family), "sample", lambda *_: sample)

@@ -42,7 +42,7 @@ class Glyphs:
         return tight_boxes(self.images)
 
     def divided(self, last: int) -> tuple[Glyphs, Glyphs]:
-        """Split off the `last` glyphs: all others, and these."""
+        """Split into all but the `last` glyphs, and these."""
         first = len(self) - last
         return Glyphs(self.images[:first], self.labels[:first]), Glyphs(
             self.images[first:], self.labels[first:]
@@ -157,7 +157,7 @@ def place_overlapping(
         waiting = waiting[~valid]
         if len(waiting) == 0:
             return corners, layers
-    raise _no_room(extents, size, "do not find places where enough of each is visible")
+    raise _no_room(extents, size, "cannot be placed so that enough of each is visible")
 
 
 def ink_adds_up(layers: Layers) -> NDArray[np.bool_]:

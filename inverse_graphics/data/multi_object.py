@@ -53,7 +53,7 @@ class Noise(BaseModel):
 class Grid(BaseModel):
     """Horizontal and vertical lines, one pixel wide, on black.
 
-    Both, and the place of the first line, are sampled for each image.
+    Both, and the position of the first line, are sampled for each image.
 
     Attributes:
         spacing: smallest and largest distance between lines, pixels.
@@ -70,7 +70,7 @@ class Grid(BaseModel):
     def _in_order(self) -> Self:
         if not 2 <= self.spacing[0] <= self.spacing[1] or self.brightness[0] > self.brightness[1]:
             raise ValueError(
-                "spacing and brightness: smallest, then largest; lines are 2 pixels apart at least"
+                "spacing and brightness: expected [smallest, largest], with a spacing of at least 2 pixels"
             )
         return self
 
@@ -101,13 +101,13 @@ class MultiObjectSettings(BaseModel):
     Attributes:
         size: side of the square image, pixels.
         count_weights: relative frequency of 0, 1, 2, … objects; they need not sum to one.
-        held_out_count_weights: likewise in test images, if these are to differ.
-        placement: "disjoint", bounding boxes do not overlap; "adding", they may, but the summed ink is at
-            most 1 in every pixel, as in pyro's multi-MNIST; "overlapping", objects occlude each other, and of
-            each at least the share `visible` is visible.
+        held_out_count_weights: the same for test images; None for `count_weights`.
+        placement: "disjoint": bounding boxes do not overlap; "adding": they may, but the summed ink is at
+            most 1 in every pixel, as in pyro's multi-MNIST; "overlapping": objects occlude each other, but at
+            least the share `visible` of each is visible.
         visible: smallest visible share of an object's ink, in [0, 1].
         scale: smallest and largest factor by which a glyph is resized.
-        background: behind the objects; ink is white and opaque.
+        background: the image behind the objects, whose ink is white and opaque.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,15 +128,15 @@ class MultiObjectSettings(BaseModel):
     def _some_count_possible(cls, weights: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if weights is not None:
             if not all(np.isfinite(weight) and weight >= 0 for weight in weights):
-                raise ValueError("weights are finite and not negative")
+                raise ValueError("expected weights that are finite and at least 0")
             if not sum(weights) > 0:
-                raise ValueError("at least one weight is positive")
+                raise ValueError("expected at least one positive weight")
         return weights
 
     @model_validator(mode="after")
     def _scale_in_order(self) -> Self:
         if not 0.1 <= self.scale[0] <= self.scale[1] <= 10:
-            raise ValueError("scale: smallest and largest factor, between 0.1 and 10")
+            raise ValueError("scale: expected [smallest, largest], between 0.1 and 10")
         return self
 
     @property
@@ -232,7 +232,7 @@ class MultiObjectImages:
         return MultiObjectBatch(*(np.concatenate(parts)[:count] for parts in zip(*blocks, strict=True)))
 
     def _extents(self, chosen: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-        """Width and height of each glyph in the image: (B, M, 2)."""
+        """Width and height of each glyph in its image, pixels: (B, M, 2)."""
         tight = self.glyphs.tight[chosen, 2:]
         smallest, largest = self.settings.scale
         if smallest == largest:

@@ -1,11 +1,11 @@
-"""Data sets of images of several objects on disk: made part by part, and read back as they were made.
+"""Data sets of images of several objects on disk: made part by part, and read part by part.
 
-    FOLDER/canvases.json     what the set was made from, and once complete the checksums of its parts
+    FOLDER/canvases.json     the settings, and once the set is complete, the checksums of its parts
     FOLDER/sheet.png         the first images side by side
     FOLDER/part-0000.npz     1,024 images as arrays: images (M, S, S) uint8, 255 being white; counts (M,);
                              boxes (M, K, 4); labels (M, K); the last three int64, as in `MultiObjectBatch`
 
-Nothing in a part depends on others, nor on how many processes made it; the images are those of
+A part does not depend on the other parts, or on the number of processes; the images are those of
 `MultiObjectImages.fixed_set`, in 256 grey levels.
 """
 
@@ -47,7 +47,7 @@ PART = 4 * BLOCK
 """Images in a part."""
 WHAT = "set of images"
 SHEET_FACTOR = 2
-"""By how much images on the contact sheet are enlarged."""
+"""Factor by which images on the contact sheet are enlarged."""
 
 Share = Literal["train", "calibration", "test"]
 OLD_SHARES = {"learnt": "train", "kept": "calibration", "held_out": "test"}
@@ -55,10 +55,10 @@ OLD_SHARES = {"learnt": "train", "kept": "calibration", "held_out": "test"}
 
 
 class ImageSetSettings(BaseModel):
-    """All that a set's bytes depend on, but for versions.
+    """Everything that determines a set's bytes, apart from versions of libraries.
 
     Attributes:
-        share: whose glyphs: those for training, for calibrating the outlier detector, or for testing.
+        share: which glyphs: those for training, for calibration of the outlier detector, or for testing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,15 +69,15 @@ class ImageSetSettings(BaseModel):
     share: Annotated[Share, BeforeValidator(lambda name: OLD_SHARES.get(name, name))] = "train"
 
     def parts(self, folder: Path) -> Parts:
-        """How the set in a folder is divided."""
+        """The division into parts of the set in a folder."""
         return Parts(self.images, PART, partial(part_file, folder))
 
 
 class ImageSetDocument(BaseModel):
-    """What `canvases.json` holds.
+    """The contents of `canvases.json`.
 
     Attributes:
-        sha256: of each part's file, in order; none until all are there.
+        sha256: of each part's file, in order; empty until the set is complete.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +89,7 @@ class ImageSetDocument(BaseModel):
 
     @property
     def complete(self) -> bool:
-        """Whether all parts are there."""
+        """Whether all parts exist."""
         return len(self.sha256) == len(self.settings.parts(Path()))
 
 
@@ -128,7 +128,7 @@ def read_image_set(folder: Path | str) -> ImageSet:
     """Open a set that `inverse-graphics data make` has made.
 
     Raises:
-        DataError: none lies there, or one that is not complete.
+        DataError: the folder holds no set, or one that is not complete.
     """
     folder = Path(folder)
     document = read_complete_set(
@@ -143,19 +143,19 @@ def make_image_set(
     workers: int = 1,
     advanced: Callable[[int], object] = lambda _: None,
 ) -> ImageSet:
-    """Make a set, or what is still missing of it; its bytes do not depend on the number of workers.
+    """Make a set, or its missing parts; the bytes do not depend on the number of workers.
 
-    Ctrl-C leaves what is finished; the same call goes on.
+    After Ctrl-C the finished parts remain, and the same call continues.
 
     Args:
-        settings: what the set is made from.
-        folder: empty, or of a set of the same settings that is to be completed.
+        settings: of the set.
+        folder: an empty folder, or that of an incomplete set with the same settings.
         workers: processes; 1 draws in this process. More are spawned, so a script calls this under
             `if __name__ == "__main__":`.
-        advanced: called with the number of images that are there.
+        advanced: called with the number of existing images.
 
     Raises:
-        DataError: something else lies in the folder, or a set of other settings; the glyphs are missing, do
+        DataError: the folder holds other files, or a set with other settings; the glyphs are missing, do
             not fit, or cannot be fetched; or a worker was killed.
         StorageError: a file cannot be written.
     """
@@ -185,7 +185,7 @@ def multi_object_images(settings: ImageSetSettings) -> MultiObjectImages:
 
 
 def make_part(settings: ImageSetSettings, stream: MultiObjectImages, folder: Path, part: int) -> None:
-    """Draw and write one part.
+    """Generate and write one part.
 
     Raises:
         StorageError: it cannot be written.
@@ -198,7 +198,7 @@ def make_part(settings: ImageSetSettings, stream: MultiObjectImages, folder: Pat
 
 
 def part_file(folder: Path, index: int) -> Path:
-    """Where a part lies."""
+    """The path of a part."""
     return folder / f"part-{index:04d}.npz"
 
 
@@ -212,10 +212,10 @@ def packed(batch: MultiObjectBatch) -> bytes:
 
 
 def unpacked(content: bytes, name: str) -> MultiObjectBatch:
-    """The images and the truth in a part's file; grey levels are those of 255.
+    """Read the images and the ground truth of a part's file; 255 becomes 1.
 
     Raises:
-        DataError: it holds something else.
+        DataError: the file is not such a part.
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:

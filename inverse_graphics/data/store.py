@@ -1,6 +1,6 @@
 """Storage of data files: shipped arrays, local files, and downloads.
 
-A published file is searched in a folder that the user names, then in the user's cache, and is else fetched
+A published file is searched in a folder that the user names, then in the user's cache, and otherwise fetched
 over https from public mirrors, bounded in time and size, and verified before it is stored. Arrays that ship
 with the package, in assets/data, have MNIST's idx format: a typed array after a short big-endian header.
 """
@@ -215,7 +215,7 @@ class Resource:
     Attributes:
         name: its path in a data folder, without .gz, such as "mnist/train-images-idx3-ubyte".
         sha256: of the *unpacked* bytes, so that any compression is accepted.
-        size: likewise, bytes.
+        size: of the unpacked bytes.
         urls: of gzip copies, in the order in which they are requested.
     """
 

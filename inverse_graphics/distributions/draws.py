@@ -1,4 +1,4 @@
-"""Random numbers that are the same on every device: drawn where the generator is, moved to where they go."""
+"""Random numbers that are the same on every device: drawn on the generator's device, then moved."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class SymmetricRotations(NamedTuple):
         return self.mixture.sample(generator)
 
     def centre(self) -> Tensor:
-        """The mean of the mode that holds the component of largest weight: (..., 3, 3).
+        """The mean of the mode that contains the component of largest weight: (..., 3, 3).
 
         Each component within that mode, modulo symmetry, counts by its weight times its precision, as in a
         product of Gaussians.

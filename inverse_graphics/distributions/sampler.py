@@ -1,4 +1,4 @@
-"""Samplers: how a value is taken from a posterior, by a random sample or as its centre."""
+"""Samplers: take a value from a posterior, by a random sample or as its centre."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Reparameterised:
 
 
 class PointEstimate:
-    """Takes the centre, which `infer` reports."""
+    """Takes the centre (mean, mode or most probable value), which `infer` reports."""
 
     def __call__(self, posterior: Posterior) -> Tensor:
         """The centre."""

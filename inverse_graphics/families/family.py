@@ -7,7 +7,7 @@ the class there with `register_family`, and import that file in `registry.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from inverse_graphics.families.quantities import FamilySettings
 from inverse_graphics.geometry.transforms import matrix_from_yaw
-from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.appearance import KnowsObjects
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.packs.symmetry import Symmetry
@@ -115,7 +115,7 @@ class SceneSample(TensorBatch):
 
 
 @runtime_checkable
-class SceneFamily(Protocol):
+class SceneFamily(KnowsObjects, Protocol):
     """A distribution over scenes."""
 
     @property
@@ -133,18 +133,6 @@ class SceneFamily(Protocol):
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
         """The rotations of each kind that cannot be seen."""
-
-    @property
-    def packs(self) -> Mapping[str, Pack]:
-        """The asset packs that the kinds come from, by name."""
-
-    @property
-    def appearances(self) -> Mapping[str, Appearance]:
-        """What can be seen of each kind, by asset name."""
-
-    @property
-    def packs_hash(self) -> str:
-        """A hash (SHA-256, hexadecimal) of the files of the asset packs, by which older models know them."""
 
     @property
     def count_probabilities(self) -> tuple[float, ...]:

@@ -121,7 +121,7 @@ def matrix_from_yaw(yaw_radians: Tensor) -> Tensor:
 
 
 def rotation_from_6d(columns: Tensor) -> Tensor:
-    """Convert two vectors to the rotation whose first two columns they are after Gram-Schmidt.
+    """Convert two vectors by Gram-Schmidt to the rotation whose first two columns they become.
 
     Args:
         columns: (..., 6), the first column, then the second; linearly independent, of any length.

@@ -75,7 +75,7 @@ def ponder(
     """Run up to `steps` steps and split the alive weight after each; stop early once none is left anywhere.
 
     Args:
-        step: its logit (...) may be (B,), one process per row, or (B, H, W), one per pixel.
+        step: one step; its logit (...) may be (B,), one process per row, or (B, H, W), one per pixel.
         state: before the first step.
         steps: L.
         halting: the rule that splits.

@@ -1,1 +1,1 @@
-"""From an image to a scene: what robot scripts and the command line call."""
+"""Inference of a scene from an image: the functions that scripts and the command line call."""

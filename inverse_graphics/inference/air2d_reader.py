@@ -1,4 +1,4 @@
-"""The reader of 2D models: boxes of objects without names."""
+"""The reader of 2D models, which infer bounding boxes of objects without names."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from inverse_graphics.models.air2d.network import Air2D
 
 @READERS.register("air2d")
 class Air2DReader(NetworkReader[Air2D]):
-    """A `Reader`."""
+    """A `Reader` for 2D models."""
 
     def resize(self, image: NDArray[np.float32]) -> tuple[Tensor, ImageResize]:
-        """To grey, on black: (1, S, S)."""
+        """Convert to grey, and centre on black: (1, S, S)."""
         return resize_to_grey(image, self.network.settings.image_size)
 
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:

@@ -1,4 +1,4 @@
-"""The reader of 3D models: named objects with poses, the camera, and boxes by projecting meshes."""
+"""The reader of 3D models, which infer the kinds and poses of objects, and the camera's pose."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from inverse_graphics.scene.scene import Scene, SceneObject
 
 
 class Extents:
-    """The outermost vertices of all kinds: (M, V, 3), padded by repeating the first of each."""
+    """The convex hulls' vertices of all kinds: (M, V, 3), padded by repeating the first vertex of each."""
 
     def __init__(self, library: MeshLibrary) -> None:
         first = library.first_vertex.tolist()
@@ -45,13 +45,14 @@ class Extents:
         self.vertices = torch.stack(padded).to(library.vertices)
 
     def boxes(self, objects: ObjectBatch, camera: CameraBatch) -> Tensor:
-        """The smallest box about each object, were it alone: x, y, width, height, (B, N, 4), pixels.
+        """Bounding boxes of objects, without occlusion: x, y, width, height, (B, N, 4), pixels.
 
-        A silhouette reaches as far as the outermost vertices do, so nothing need be drawn.
+        The box of the projected hull is that of the silhouette, so nothing is rendered.
 
         Args:
-            objects: N of each of B scenes, all of it before the camera; the boxes of empty slots mean
-                nothing.
+            objects: N of each of B scenes, entirely in front of the camera; the boxes of empty slots are
+                undefined.
+            camera: B cameras.
         """
         batch, slots = objects.asset.shape
         own = self.vertices[objects.asset.clamp(min=0)] * objects.scale[..., None, None]
@@ -62,7 +63,7 @@ class Extents:
 
 
 def _outermost(vertices: Tensor) -> Tensor:
-    """Those on the convex hull; all of them where they lie in a plane.
+    """The vertices of the convex hull, or all vertices if they lie in a plane.
 
     Args:
         vertices: (V, 3).
@@ -74,7 +75,7 @@ def _outermost(vertices: Tensor) -> Tensor:
 
 
 class _Numbers(NamedTuple):
-    """A batch of readings as nested lists, one entry for each image; see `ParsedObject` and `Parse`."""
+    """The results of a batch as nested lists, one entry per image; see `ParsedObject` and `Parse`."""
 
     counts: list[int]
     count_probabilities: list[list[float]]
@@ -92,7 +93,7 @@ class _Numbers(NamedTuple):
 
 @READERS.register("air3d")
 class Air3DReader(NetworkReader[Air3D]):
-    """A `Reader`."""
+    """A `Reader` for 3D models."""
 
     def __init__(self, model: LoadedModel, device: torch.device) -> None:
         super().__init__(model, device)
@@ -103,7 +104,7 @@ class Air3DReader(NetworkReader[Air3D]):
         self._empty = _empty_scene(self.network)
 
     def resize(self, image: NDArray[np.float32]) -> tuple[Tensor, ImageResize]:
-        """To the middle square, in colour: (3, S, S)."""
+        """Crop to the middle square, and resize: (3, S, S)."""
         return resize_to_colour(image, self.space.family.image_size)
 
     def read(self, images: Sequence[ResizedImage]) -> Iterator[Parse]:
@@ -122,7 +123,7 @@ class Air3DReader(NetworkReader[Air3D]):
         return self.familiarity.warnings(summarised(self.network, observation, reading))
 
     def _numbers(self, reading: SceneReading) -> _Numbers:
-        """Whatever is computed for all images at once."""
+        """Compute the results of all images of a batch together."""
         scene = self.space.scene(visible_orientations(reading.scenes, self.space))
         objects, pose = scene.objects, scene.camera.T_world_camera
         T_world_object = rigid_transform(objects.rotation, objects.position)
@@ -184,7 +185,7 @@ class Air3DReader(NetworkReader[Air3D]):
         )
 
     def _scene(self, objects: Sequence[ParsedObject], camera: ParsedCamera, resize: ImageResize) -> Scene:
-        """The parse as a scene, in this family's surroundings."""
+        """Convert a parse to a scene, with the family's light, table and background."""
         placed = [
             SceneObject.model_validate(
                 {"asset": o.identity, "position_m": o.position_m, "quaternion_xyzw": o.quaternion_xyzw}
@@ -197,7 +198,7 @@ class Air3DReader(NetworkReader[Air3D]):
 
 
 def _empty_scene(network: Air3D) -> Scene:
-    """The family's surroundings, without objects."""
+    """A scene of the family's light, table and background, without objects."""
     space = network.space
     scene = space.scene(space.without_objects(space.orbit_low[None], space.K[None]))
     return scene.scene(0, space.family.library)

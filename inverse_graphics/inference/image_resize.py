@@ -1,4 +1,4 @@
-"""Images of any size resized to a model's square image, and its coordinates mapped back to their pixels."""
+"""Resizing of images to a model's square image, and the map of its coordinates to those of the original."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class ImageResize:
-    """How an image was resized to the model's: position there = position in the image · scale + (left, top).
+    """The map from an image to the model's image: model position = image position · scale + (left, top).
 
     Attributes:
-        width: of the image as it was given, pixels.
-        height: of the image as it was given, pixels.
+        width: of the original image, pixels.
+        height: of the original image, pixels.
+        scale: model pixels per image pixel.
+        left: column of the original image's left edge in the model's image, pixels.
+        top: row of the original image's top edge in the model's image, pixels.
     """
 
     scale: float
@@ -38,12 +41,12 @@ class ImageResize:
 
     @classmethod
     def covering(cls, width: int, height: int, size: int) -> ImageResize:
-        """Scaled so that the image's middle square fills a square of `size` pixels."""
+        """The map that scales the image's middle square to a square of `size` pixels."""
         scale = size / min(width, height)
         return cls(scale, (size - width * scale) / 2, (size - height * scale) / 2, width, height)
 
     def box_in_image(self, box: Sequence[float]) -> Box:
-        """Map a box of the model's image to the image.
+        """Map a box in the model's image to the original image.
 
         Args:
             box: x, y, width, height, pixels.
@@ -53,7 +56,7 @@ class ImageResize:
         return ((x - self.left) / scale, (y - self.top) / scale, width / scale, height / scale)
 
     def intrinsics_in_image(self, K: Matrix) -> Matrix:
-        """Map K of the model's image, without skew, to that of the image: 3×3, pixels."""
+        """Map K of the model's image, without skew, to K of the original image: 3×3, pixels."""
         (fx, _, cx), (_, fy, cy), last = K
         scale = self.scale
         return ((fx / scale, 0.0, (cx - self.left) / scale), (0.0, fy / scale, (cy - self.top) / scale), last)
@@ -118,7 +121,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def scene_camera(seen: ParsedCamera, resize: ImageResize) -> Camera:
-    """The image's camera as a scene's, of fewer pixels where a scene's picture cannot be as large."""
+    """The image's camera as a scene's camera, with fewer pixels if the image is too large for a scene."""
     shrunk = min(1.0, MAX_SIDE / max(resize.width, resize.height))
     first, second, last = seen.K
     return Camera.model_validate(
@@ -132,7 +135,7 @@ def scene_camera(seen: ParsedCamera, resize: ImageResize) -> Camera:
 
 
 def visible_box(box: Sequence[float], resize: ImageResize) -> Box:
-    """Map a box of the model's image to the image, cut off at its edges.
+    """Map a box in the model's image to the original image, clipped at its edges.
 
     Args:
         box: x, y, width, height.
@@ -144,7 +147,7 @@ def visible_box(box: Sequence[float], resize: ImageResize) -> Box:
 
 
 class ResizedImage(NamedTuple):
-    """An image as a model takes it.
+    """An image, resized for a model.
 
     Attributes:
         model_image: (C, S, S) in [0, 1].

@@ -1,4 +1,4 @@
-"""What an image is parsed into: the result that scripts read and people look at."""
+"""The result of inference for one image."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ Matrix = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class ParsedObject:
-    """One object that the network found; fields of the pose are None in 2D.
+    """One inferred object; fields of the pose are None in 2D.
 
     Attributes:
-        box_px: x and y of the top left corner, width and height, pixels of the image as it was given: the
-            smallest box around the object's rendering; in 3D also around what other objects hide of it, but
-            never beyond the image.
+        box_px: x and y of the top left corner, width and height, pixels of the original image: the bounding
+            box of the rendered object, in 3D including occluded parts, clipped to the image.
         identity: "pack/object".
-        identity_probability: Of this identity, given that there is an object.
+        identity_probability: The probability of this identity, given that the object is present.
         position_m: x, y, z, metres, world frame.
-        quaternion_xyzw: Rotation from object to world; the identity for kinds that look the same from all
-            sides.
+        quaternion_xyzw: Rotation from object to world; the identity for kinds whose orientation is not
+            observable.
         T_camera_object: 4×4 by rows, object to camera.
         position_std_m: Posterior standard deviation of x, y, z, metres, given the camera.
         window_px: The attention window, as `box_px`, which may reach beyond the image; None in 3D.
@@ -53,7 +52,7 @@ class ParsedCamera:
     """The camera from which the image was taken.
 
     Attributes:
-        K: 3×3 by rows, pixels of the image as it was given.
+        K: 3×3 by rows, pixels of the original image.
         T_world_camera: 4×4 by rows, camera to world.
     """
 
@@ -63,22 +62,23 @@ class ParsedCamera:
 
 @dataclass(frozen=True, repr=False)
 class Parse:
-    """One image's scene: how many objects, which, where, and how well that explains the image.
+    """The inferred scene of one image: count, objects, camera, and log-likelihood.
 
     Attributes:
         image: The image's name.
         model: The model's name.
-        count: How many objects there are.
+        count: The inferred number of objects.
         count_probabilities: The probability of each count, by index.
         log_likelihood: log p(image | parse), nats, at the model's own resolution.
-        warning: One sentence if the image looks unlike what the model was trained on.
-        objects: The objects, in the order in which the network found them.
+        warning: One sentence if the image is unlike the training images, else None.
+        objects: The inferred objects, in the order of the network's steps.
         camera: The camera; None in 2D.
         observation: (H, W, 3) float32 in [0, 1], the image at the model's own resolution.
-        reconstruction: The same size, the inferred scene rendered.
+        reconstruction: (H, W, 3), the inferred scene, rendered at the same resolution.
         prefixes: (count + 1, H, W, 3), the reconstruction after the first 0, 1, … objects.
-        scene: The inferred scene, its picture as large as the image, or as large as a scene's can be; None in
-            2D.
+        scene: The inferred scene; its image has the size of the original, or the largest size that scenes
+            allow; None in 2D.
+        pixels: (H, W, 3) float32 in [0, 1], the original image; None if its name is that of a file.
     """
 
     image: str
@@ -93,6 +93,7 @@ class Parse:
     reconstruction: NDArray[np.float32]
     prefixes: NDArray[np.float32]
     scene: Scene | None = None
+    pixels: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         return f"Parse({self.image!r}, count={self.count}, objects=[{', '.join(map(str, self.objects))}])"
@@ -104,7 +105,7 @@ class Parse:
         return "\n".join([*lines, f"  warning: {self.warning}"] if self.warning else lines)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that scripts rely on, as plain lists and numbers, without the images."""
+        """The fields as plain lists and numbers, without the images; the format that scripts can rely on."""
         return {
             "image": self.image,
             "model": self.model,

@@ -1,8 +1,10 @@
-"""Parses images with a trained model: what a robot's script calls."""
+"""Inference of scenes from images with a trained model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import cast, overload
@@ -49,7 +51,7 @@ class SceneParser:
 
     @classmethod
     def load(cls, model: str | Path | None = None, device: str | torch.device = "cpu") -> SceneParser:
-        """Load a parser: `load_parser`, under its former name."""
+        """Load a parser: the former name of `load_parser`."""
         return load_parser(model, device)
 
     @overload
@@ -66,14 +68,14 @@ class SceneParser:
         Args:
             images: One image or an iterable of images, each a path, a Pillow image, an array or a tensor, as
                 `as_image` describes. An array is always one image: pass a batch (N, H, W, 3) as a list.
-            names: What `Parse.image` says: one name for one image, a sequence for several. Without it, an
-                image read from a path is called by its path, any other by its position: "0", "1", …
+            names: Values of `Parse.image`: one name for one image, a sequence for several. Default: the path
+                of an image that is read from a path, else its index, "0", "1", …
 
         Returns:
             One parse for one image, a list for several, in their order.
 
         Raises:
-            ImageError: An image cannot be read or could mean two things, or there are not as many names as
+            ImageError: An image cannot be read or is ambiguous, or there are not as many names as
                 images.
         """
         one = is_one_image(images)
@@ -88,7 +90,7 @@ class SceneParser:
         return parses[0] if one else parses
 
     def parse_stream(self, images: Iterable[tuple[str, ImageLike]]) -> Iterator[Parse]:
-        """Parse images as they come, in batches, in their order.
+        """Parse a stream of images in batches; parses come in the order of the images.
 
         Args:
             images: Pairs of a name and an image, as `parse` takes them.
@@ -97,17 +99,17 @@ class SceneParser:
             The parse of each image.
 
         Raises:
-            ImageError: An image cannot be read or could mean two things.
+            ImageError: An image cannot be read or is ambiguous.
         """
-        batch: list[ResizedImage] = []
-        for name, image in images:
-            pixels = as_image(image, f"image '{name}'")
-            batch.append(ResizedImage(name, *self._reader.resize(pixels)))
-            if len(batch) == BATCH_SIZE:
-                yield from self._reader.read(batch)
-                batch = []
-        if batch:
-            yield from self._reader.read(batch)
+        pairs = iter(images)
+        while several := list(islice(pairs, BATCH_SIZE)):
+            batch, held = [], []
+            for name, image in several:
+                pixels = as_image(image, f"image '{name}'")
+                batch.append(ResizedImage(name, *self._reader.resize(pixels)))
+                held.append(None if Path(name).is_file() else pixels)
+            for parse, pixels_given in zip(self._reader.read(batch), held, strict=True):
+                yield replace(parse, pixels=pixels_given)
 
 
 def load_parser(
@@ -116,7 +118,7 @@ def load_parser(
     """Load a model that parses images.
 
     Args:
-        model: A shipped model's name (see `list_models`) or a model's folder; "table_top" if not given.
+        model: A shipped model's name (see `list_models`) or a model's folder; default "table_top".
         device: Where the network runs, such as "cpu" or "cuda".
         packs: Asset packs in place of those of the same names in the model's folder.
 

@@ -75,7 +75,7 @@ def find_document(name_or_path: str | Path, what: str, shipped: Mapping[str, Pat
 
     Args:
         name_or_path: a name in `shipped`, or a path.
-        what: the document is called, for the message.
+        what: the type of document, for the message.
         shipped: files by name.
         error: kind of error to raise.
 
@@ -101,7 +101,7 @@ def read_document(path: Path | str, error: ErrorKind) -> Any:
         error: the file is missing, too large, not UTF-8 or not a valid document; the message names it.
     """
     path = Path(path)
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         return parse_json(_read_text(path, MAX_BYTES["JSON"], error), str(path), error)
     return parse_yaml(_read_text(path, MAX_BYTES["YAML"], error), str(path), error)
 

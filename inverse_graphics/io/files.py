@@ -96,7 +96,7 @@ class FileNames:
     """Files of a folder that are named after images; names that recur are numbered.
 
     Args:
-        folder: made when the first file is asked for.
+        folder: made with the first file.
         suffix: of the files, with its dot.
     """
 
@@ -105,7 +105,7 @@ class FileNames:
         self._used: set[str] = set()
 
     def path_for(self, image: str) -> Path:
-        """The file for an image by its path; another one each time.
+        """The file for an image, named after its path; a new one for each call.
 
         Raises:
             StorageError: the folder cannot be made.

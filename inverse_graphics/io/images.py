@@ -1,6 +1,6 @@
-"""Images in and out: from files, Pillow images, arrays and tensors, and to files.
+"""Images: read from files, Pillow images, arrays and tensors, and written to files.
 
-Pixels are taken as they are stored, with no change of colour space: 0 becomes 0 and the largest value 1.
+Stored values are scaled without a change of colour space: 0 becomes 0, and the largest value becomes 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | NDArray[Any] | Te
 """What `as_image` converts: a path, a Pillow image, an array or a tensor."""
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP"}
-"""The formats read and written, by suffix; reading goes by the contents, not by the name."""
+"""Formats by suffix, for writing; for reading, the format is detected from the contents."""
 TEXTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TGA", "TIFF")
 """Pillow's raster formats; for others, such as EPS, it would start a program that executes the file."""
 MIN_SIDE = 8
@@ -40,7 +40,7 @@ MAX_BYTES = 256 * 2**20
 _BLOCK = 2**20
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _ROUNDING = 0.5 / 255
-"""How far floats may lie beyond [0, 1]: so little that they round to a level within it."""
+"""Tolerance of floats beyond [0, 1], for rounding."""
 
 PALETTE = (
     (0, 0, 0), (230, 97, 1), (94, 60, 153), (27, 158, 119), (231, 41, 138), (102, 166, 30), (230, 171, 2),
@@ -69,7 +69,7 @@ def as_image(image: ImageLike, name: str = "the image") -> NDArray[np.float32]:
         (H, W, 3) float32 in [0, 1], RGB.
 
     Raises:
-        ImageError: It is none of these; one line says what came, what was expected and what to do.
+        ImageError: It is none of these; one line states what came, what was expected and what to do.
     """
     if isinstance(image, str | os.PathLike):
         return read_image(image)
@@ -275,7 +275,7 @@ def _decoding(name: str, max_side: int = MAX_SIDE) -> Iterator[None]:
         raise
     except Exception as problem:  # decoders raise many kinds of exception
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
-        raise ImageError(f"{name} is damaged or cut off: {reason}; provide a whole file") from problem
+        raise ImageError(f"{name} is damaged or cut off: {reason}; provide a complete file") from problem
 
 
 def _without_metadata(content: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Data sets on disk that are made part by part: in parallel, resumable, and marked complete at the end.
 
 A data set is a folder with a document (what it was made from), parts (each written whole or not at all, and
-made from the settings and its number alone) and a contact sheet. What a part holds is up to the caller.
+made from the settings and its number alone) and a contact sheet. The caller defines the contents of a part.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ SHEET_GAP = 4
 """White pixels around each image of a contact sheet."""
 
 PartMaker = Callable[[int], object]
-"""Writes the part of a number, whole or not at all."""
+"""Writes the part of a given number, completely or not at all."""
 Document = TypeVar("Document", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """How the images of a data set are divided into parts, and where these lie.
+    """The division of a data set's images into parts, and the paths of these.
 
     Attributes:
         images: of the whole data set.
         images_per_part: of each part but the last, which may have fewer.
-        path: file or folder of the part of a number.
+        path: file or folder of the part of a given number.
     """
 
     images: int
@@ -55,15 +55,15 @@ class Parts:
         return (self.images + self.images_per_part - 1) // self.images_per_part
 
     def images_in(self, part: int) -> int:
-        """How many images a part has."""
+        """The number of images of a part."""
         return min(self.images_per_part, self.images - part * self.images_per_part)
 
     def missing(self) -> list[int]:
-        """The numbers of the parts that are not there yet."""
+        """The numbers of the missing parts."""
         return [part for part in range(len(self)) if not self.path(part).exists()]
 
     def images_made(self) -> int:
-        """How many images are there already."""
+        """The number of images in existing parts."""
         return self.images - sum(map(self.images_in, self.missing()))
 
 
@@ -74,7 +74,7 @@ def make_missing_parts(
     workers: int,
     advanced: Callable[[int], object],
 ) -> None:
-    """Make the parts that are not there yet.
+    """Make the missing parts.
 
     After Ctrl-C, running parts are finished and no others are started.
 
@@ -83,7 +83,7 @@ def make_missing_parts(
         make: used in this process, if `workers` is 1 or no more than one part is missing.
         load_maker: makes the same in a spawned worker process; must be picklable.
         workers: processes, from 1.
-        advanced: called with the number of images that are there, first before anything is made.
+        advanced: called with the number of existing images, for the first time before a part is made.
 
     Raises:
         DataError: a worker was killed.
@@ -100,7 +100,7 @@ def make_missing_parts(
 
 
 def read_set_document(path: Path, kind: type[Document]) -> Document | None:
-    """Read what a data set was made from; None where there is none.
+    """Read the document of a data set: what it was made from; None if there is none.
 
     Raises:
         DataError: the document is damaged.
@@ -111,7 +111,7 @@ def read_set_document(path: Path, kind: type[Document]) -> Document | None:
 
 
 def write_set_document(path: Path, document: BaseModel) -> None:
-    """Write what a data set was made from.
+    """Write the document of a data set: what it was made from.
 
     Raises:
         StorageError: it cannot be written.
@@ -121,7 +121,7 @@ def write_set_document(path: Path, document: BaseModel) -> None:
 
 
 def complete_set(path: Path, document: BaseModel) -> None:
-    """Write the document of a data set whose parts are all there, and remove what killed runs left behind.
+    """Write the document of a data set with all parts, and remove temporary files of killed runs.
 
     Raises:
         StorageError: it cannot be written.
@@ -139,8 +139,8 @@ def begin_set(path: Path, wanted: Document, what: str, state: frozenset[str]) ->
 
     Args:
         path: of the document; its folder is the data set's.
-        wanted: what the data set is to be made from.
-        what: how messages call the data set.
+        wanted: the document of the requested data set.
+        what: the name of the data set in messages.
         state: fields of the document for its progress, not for its contents.
 
     Raises:
@@ -154,7 +154,7 @@ def begin_set(path: Path, wanted: Document, what: str, state: frozenset[str]) ->
         return found
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder} is not empty and no {what}: choose another folder")
+            raise DataError(f"{folder} is not empty and not a {what}: choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise storage_error(folder, problem) from problem
@@ -170,8 +170,8 @@ def read_complete_set(
     Args:
         path: of the document.
         kind: of the document.
-        what: how messages call the data set.
-        complete: whether all parts are there, by the document.
+        what: the name of the data set in messages.
+        complete: whether the document states that all parts exist.
 
     Raises:
         DataError: there is no data set, or it is damaged or not complete.
@@ -182,7 +182,7 @@ def read_complete_set(
             f"no {what} in {path.parent}: expected a folder that `inverse-graphics data make` made"
         )
     if not complete(document):
-        raise DataError(f"the {what} in {path.parent} is not complete: make it again, which goes on")
+        raise DataError(f"the {what} in {path.parent} is not complete: repeat the command that makes it")
     return document
 
 
@@ -243,7 +243,7 @@ def _made_by_workers(
             yield future.result()
     except BrokenProcessPool as problem:
         raise DataError(
-            "a worker was killed, perhaps for want of memory: "
+            "a worker was killed, perhaps because memory was exhausted: "
             "the same command with fewer workers makes what is missing"
         ) from problem
     finally:

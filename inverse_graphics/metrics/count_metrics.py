@@ -49,9 +49,9 @@ def count_calibration(probabilities: NDArray[np.floating], true: Counts, bins: i
 
 
     Args:
-        probabilities: (M, N + 1), of the counts 0 … N.
-        true: (M,), at most N.
-        bins: their number.
+        probabilities: (M, N + 1), the predicted probabilities of the counts 0 … N.
+        true: (M,), the true counts, at most N.
+        bins: number of bins.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true

@@ -21,7 +21,7 @@ class Figure:
         value: in `unit`, None where the denominator is 0.
         unit: "share", "m" or "deg".
         denominator: number of items measured.
-        of: name of these items, plural.
+        of: name of these items, in the plural.
     """
 
     name: str

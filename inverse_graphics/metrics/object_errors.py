@@ -92,7 +92,7 @@ class ObjectErrors(NamedTuple):
 
         Args:
             orientable: the kinds whose orientation is observable, with their names.
-            seen: "visible " if the rows are visible objects only, "" if they are all.
+            seen: "visible " if the rows are visible objects only, "" if they are all objects.
             width_m: visible width, metres, for relative errors.
         """
         end = f"_{seen.strip()}" if seen else ""

@@ -1,4 +1,4 @@
-"""All figures by which inferred scenes are evaluated, each with its denominator.
+"""Metrics of inferred scenes; each figure has its denominator.
 
 A metric is a function of a `SceneComparison` in the registry `METRICS`; one in a file of its own is added to
 the registry's list of modules.
@@ -70,7 +70,7 @@ class SceneMetrics:
 
 
 class SceneComparison(NamedTuple):
-    """What metrics are computed from: B inferred scenes beside the true ones.
+    """The input of metrics: B inferred scenes and the true ones.
 
     Attributes:
         predicted: in float64.
@@ -157,7 +157,7 @@ def _check(
 
 
 def _confusion(inferred: Tensor, true: Tensor) -> tuple[tuple[int, ...], ...]:
-    """How many images have which true (row) and inferred (column) count."""
+    """Numbers of images by true (row) and inferred (column) count."""
     size = int(torch.cat([inferred, true]).max()) + 1 if len(true) else 1
     cells = torch.bincount(true * size + inferred, minlength=size * size)
     return tuple(tuple(row) for row in cells.reshape(size, size).tolist())

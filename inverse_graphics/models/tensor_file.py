@@ -15,7 +15,7 @@ from inverse_graphics.errors import InverseGraphicsError
 from inverse_graphics.io.files import atomic_write
 
 LARGEST_FILE = 2**30
-"""Bytes beyond which a file of tensors is not read."""
+"""Largest accepted file of tensors, bytes."""
 
 _TYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -33,10 +33,10 @@ RENAMED = {
     "where_there": "location_where", "presence_there": "location_presence",
     "think": "adaptive_cell", "begun": "initialised", "picture": "image", "say": "output",
 }  # fmt: skip
-"""Parts of tensors' names in older files, and their present names."""
+"""Parts of tensors' names in older files, and their current names."""
 
 ADDED = ("replay.K",)
-"""Ends of names of tensors that files of version 0.1 lack: these keep the values they were built with."""
+"""Suffixes of tensors that files of version 0.1 lack; these keep their initial values."""
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -83,7 +83,7 @@ def load_tensors(
 
 
 def _current_name(name: str, expected: Mapping[str, Tensor]) -> str:
-    """The present name of a tensor in a file: the stored one, or its replacement."""
+    """The current name of a stored tensor: the stored name, or its replacement."""
     if name in expected:
         return name
     renamed = ".".join(RENAMED.get(part, part) for part in name.split("."))

@@ -18,7 +18,8 @@ from difflib import get_close_matches
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -31,7 +32,7 @@ from inverse_graphics.io.files import atomic_folder, atomic_write
 from inverse_graphics.io.registry import Registry
 from inverse_graphics.models.outlier_detector import OutlierDetector
 from inverse_graphics.models.tensor_file import load_tensors, save_tensors
-from inverse_graphics.packs.appearance import Appearance
+from inverse_graphics.packs.appearance import Appearance, KnowsObjects
 from inverse_graphics.packs.pack import MANIFEST_NAME, Pack, load_pack, shipped_packs
 
 FORMAT_VERSION = 1
@@ -39,7 +40,7 @@ WEIGHTS, DOCUMENT, CARD, PACKS = "weights.safetensors", "model.json", "README.md
 
 
 def current_versions() -> dict[str, str]:
-    """The versions that a result may depend on."""
+    """Packages whose versions may affect a result."""
     return {
         "inverse_graphics": __version__,
         "torch": str(torch.__version__),
@@ -103,23 +104,6 @@ class ModelEntry:
     document: ModelDocument
 
 
-@runtime_checkable
-class KnowsObjects(Protocol):
-    """A network that infers objects of asset packs."""
-
-    @property
-    def packs(self) -> Mapping[str, Pack]:
-        """The packs that its objects come from, by name."""
-
-    @property
-    def appearances(self) -> Mapping[str, Appearance]:
-        """What can be seen of each object, by asset name."""
-
-    @property
-    def packs_hash(self) -> str:
-        """A hash of the packs' files (SHA-256, hexadecimal)."""
-
-
 Builder = Callable[[Mapping[str, Any], str], nn.Module]
 """Builds a network from its settings, or raises ModelError; the second argument names their source."""
 
@@ -135,18 +119,21 @@ NETWORKS: Registry[Builder] = Registry(
 Network = TypeVar("Network", bound=type[nn.Module])
 
 
-def register_network(name: str, settings: type[BaseModel]) -> Callable[[Network], Network]:
+def register_network(
+    name: str, settings: type[BaseModel], before: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[[Network], Network]:
     """Decorate a network class to register it for model folders; it is built from its settings alone.
 
     Args:
         name: of the model type.
         settings: of the network, its only argument.
+        before: values, other than the defaults, of settings that model folders of earlier versions lack.
     """
 
     def registered(network: Network) -> Network:
         @NETWORKS.register(name)
         def build(document: Mapping[str, Any], source: str) -> nn.Module:
-            return network(validated(settings, document, source, ModelError))
+            return network(validated(settings, {**before, **document}, source, ModelError))
 
         return network
 
@@ -317,7 +304,7 @@ def _with_pack_folders(document: ModelDocument, folders: list[str]) -> ModelDocu
 
 
 def _check_objects(module: KnowsObjects, document: ModelDocument, folder: Path) -> None:
-    """Check that objects look as in training: with others a network silently fails."""
+    """Check that objects look as in training: with others predictions are silently wrong."""
     if document.objects is None:
         known, here = document.asset_pack_sha256, module.packs_hash
         if known is not None and known != here:

@@ -1,6 +1,6 @@
-"""What a camera saw, and how probable that is given a rendered scene.
+"""Observations, and their likelihood given a rendered scene.
 
-`AnyNoise` is the union of all kinds of noise, for recipes.
+`AnyNoise` is the union of the settings of all noise models, for recipes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a network sees of an observation: which channels there are, how many, and how they are scaled.
+"""The input channels of networks: which there are, how many, and how they are scaled.
 
-A network counts its input channels from here, so that one channel more is added here alone.
+Networks take the number of their input channels from here, so a channel is added in this file alone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn.functional import pixel_unshuffle
 from inverse_graphics.observation.observation import Observation, Rendered
 
 CONTRAST = 4.0
-"""By what grey levels are multiplied: objects differ from what is behind them by about a quarter."""
+"""Factor on grey levels: objects and background differ by about a quarter."""
 COVERAGE = 1
-"""Channels of what objects cover of each pixel."""
+"""Number of channels for the share of each pixel that objects cover."""
 
 
 class Part(Protocol):
@@ -25,13 +25,13 @@ class Part(Protocol):
 
     @property
     def count(self) -> int:
-        """C, how many."""
+        """C, the number of channels."""
 
     def image(self, observation: Observation) -> Tensor:
-        """The observation itself, about zero: (B, C, H, W)."""
+        """The observation, centred at zero: (B, C, H, W)."""
 
     def residual(self, observation: Observation, render: Rendered) -> Tensor:
-        """What the render does not explain of it: (B, C, H, W)."""
+        """The observation minus the render: (B, C, H, W)."""
 
 
 class Colour:
@@ -40,11 +40,11 @@ class Colour:
     count = 3
 
     def image(self, observation: Observation) -> Tensor:
-        """Grey levels from −2 to 2."""
+        """Grey levels, scaled to −2 … 2: (B, 3, H, W)."""
         return CONTRAST * (observation.rgb - 0.5)
 
     def residual(self, observation: Observation, render: Rendered) -> Tensor:
-        """Differences of grey levels, multiplied likewise."""
+        """Differences of grey levels, with the same scale: (B, 3, H, W)."""
         return CONTRAST * observation.residual(render)
 
 
@@ -52,25 +52,25 @@ class Colour:
 class InputChannels:
     """The inputs of a network that infers a scene step by step.
 
-    image: of the whole observation, seen once.  residual: of what the objects so far do not explain, seen in
-    each step.  glimpse: of both, in a window.
+    The image is encoded once. Each step reads the residual: the image minus the render of the objects that
+    were inferred before, with their coverage. A glimpse is a window of both.
     """
 
     parts: tuple[Part, ...] = (Colour(),)
 
     @property
     def image_channels(self) -> int:
-        """Channels of `image`."""
+        """Number of channels of `image`."""
         return sum(part.count for part in self.parts)
 
     @property
     def residual_channels(self) -> int:
-        """Channels of `residual`: of blocks of 2 × 2 pixels."""
+        """Number of channels of `residual`, of which each pixel is a block of 2 × 2 image pixels."""
         return 4 * (self.image_channels + COVERAGE)
 
     @property
     def glimpse_channels(self) -> int:
-        """Channels of `glimpse`."""
+        """Number of channels of `glimpse`."""
         return 2 * self.image_channels + COVERAGE
 
     def image(self, observation: Observation) -> Tensor:
@@ -78,12 +78,12 @@ class InputChannels:
         return torch.cat([part.image(observation) for part in self.parts], dim=1)
 
     def residual(self, observation: Observation, render: Rendered) -> Tensor:
-        """What is not explained, and what is covered: (B, 4 (C + 1), H/2, W/2), blocks of 2 × 2 pixels."""
+        """Residual and coverage, blocks of 2 × 2 pixels as channels: (B, 4 (C + 1), H/2, W/2)."""
         left = torch.cat(self._unexplained(observation, render), dim=1)
         return pixel_unshuffle(left, 2).contiguous(memory_format=torch.channels_last)
 
     def glimpse(self, observation: Observation, render: Rendered) -> Tensor:
-        """What there is to look at closely: (B, 2 C + 1, H, W)."""
+        """Image, residual and coverage, from which glimpses are taken: (B, 2 C + 1, H, W)."""
         return torch.cat([self.image(observation), *self._unexplained(observation, render)], dim=1)
 
     def _unexplained(self, observation: Observation, render: Rendered) -> list[Tensor]:

@@ -13,7 +13,7 @@ from inverse_graphics.observation.model import NOISES, Generator, NoiseSettings,
 
 @dataclass(frozen=True)
 class GaussianModel(PixelNoise):
-    """Noise of N(0, σ²) on every channel of every pixel: the default.  sigma: grey levels in [0, 1]."""
+    """Noise of N(0, σ²) on every channel of every pixel; sigma in grey levels, [0, 1]."""
 
     def noise(self, like: Tensor, generator: Generator) -> Tensor:
         """Noise of images (..., C, H, W), grey levels."""
@@ -29,14 +29,14 @@ class GaussianModel(PixelNoise):
         return -math.log(self.sigma * math.sqrt(2 * math.pi))
 
     def entropy_per_value(self, channels: int) -> float:
-        """Of N(0, σ²): nats."""
+        """The entropy of N(0, σ²), nats."""
         del channels
         return 0.5 + math.log(self.sigma * math.sqrt(2 * math.pi))
 
 
 @NOISES.register("gaussian")
 class GaussianNoise(NoiseSettings):
-    """Gaussian noise."""
+    """Settings of Gaussian noise, the default."""
 
     kind: Literal["gaussian"] = "gaussian"
 

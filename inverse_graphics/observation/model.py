@@ -1,8 +1,7 @@
-"""Observation models: how noisy an observation of a scene is, and so how probable, given what was rendered.
+"""Observation models: the distribution of an observation given the rendered scene.
 
-One object does both: it samples the noise and it scores it. Everything that trains, searches, evaluates or
-makes data sets takes its noise and its log-probabilities from here. Surrogates of a log-probability wrap a
-model, and leave it as it is.
+One object samples the noise and computes log-probabilities. Training, search, evaluation and the making of
+data sets all use it. Surrogates of a log-probability wrap a model without changing it.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ from inverse_graphics.observation.observation import Observation, Rendered
 
 @dataclass(frozen=True)
 class ChannelsLast:
-    """A generator whose numbers go to images in the order of a file: pixel by pixel, channels together."""
+    """A generator whose numbers fill images in the order of a file: pixel by pixel, channels together."""
 
     generator: torch.Generator | np.random.Generator
 
 
 Generator = torch.Generator | ChannelsLast
-"""What noise is drawn from; numbers of a `torch.Generator` go to images channel by channel."""
+"""The source of noise; the numbers of a `torch.Generator` fill images channel by channel."""
 
 
 def standard_normal(like: Tensor, generator: Generator) -> Tensor:
-    """Draw from N(0, 1), as many numbers as a tensor (..., C, H, W) has."""
+    """Sample from N(0, 1), in the shape (..., C, H, W) of `like`."""
     return _drawn(like, generator, draw_normal, "standard_normal")
 
 
 def uniform(like: Tensor, generator: Generator) -> Tensor:
-    """Draw uniformly from [0, 1), as many numbers as a tensor (..., C, H, W) has."""
+    """Sample uniformly from [0, 1), in the shape (..., C, H, W) of `like`."""
     return _drawn(like, generator, draw_uniform, "random")
 
 
 class Likelihood(Protocol):
-    """Anything that says how well a render explains an observation."""
+    """Compares observations with renders: the log-probability of an observation, or a surrogate of it."""
 
     def log_prob(self, observation: Observation, render: Rendered) -> Tensor:
-        """log p(observation | render), or what stands for it.
+        """log p(observation | render), or a surrogate of it.
 
         Args:
             observation: images (..., C, H, W).
@@ -60,13 +59,13 @@ class Likelihood(Protocol):
 
 
 class ObservationModel(Likelihood, Protocol):
-    """How observations come of scenes."""
+    """The distribution of an observation given the rendered scene."""
 
     def sample(self, render: Rendered, generator: Generator) -> Observation:
-        """Draw an observation of what was rendered: add the sensor's noise, and clip nothing."""
+        """Sample an observation: the render plus noise, not clipped."""
 
     def pyramid(self, levels: int) -> Likelihood:
-        """A training surrogate that compares at `levels` scales, from the image's own on; see `Pyramid`."""
+        """A training surrogate that compares images at `levels` scales; see `Pyramid`."""
 
     def entropy(self, observation: Observation) -> float:
         """−E log p of noise alone, on one of these images: nats."""
@@ -74,10 +73,10 @@ class ObservationModel(Likelihood, Protocol):
 
 @dataclass(frozen=True)
 class PixelNoise(ABC):
-    """Base of models whose noise is added to the render, pixel by pixel, and alike everywhere.
+    """Base of models with additive noise, independent and identically distributed over pixels.
 
-    A kind of noise is given by its loss ρ(e) = 2σ² [log p(0) − log p(e)], which robust statistics sums in
-    place of squares: e² under Gaussian noise.
+    A model is given by its loss ρ(e) = 2σ² [log p(0) − log p(e)], as in robust statistics; under Gaussian
+    noise ρ(e) = e².
 
     Attributes:
         sigma: the noise's scale, grey levels in [0, 1].
@@ -102,7 +101,7 @@ class PixelNoise(ABC):
         """−E log p, a mean over a pixel's C channels: nats per channel."""
 
     def sample(self, render: Rendered, generator: Generator) -> Observation:
-        """Draw an observation of what was rendered."""
+        """Sample an observation: the render plus noise, not clipped."""
         return Observation(render.rgb + self.noise(render.rgb, generator))
 
     def log_prob(self, observation: Observation, render: Rendered) -> Tensor:
@@ -126,16 +125,16 @@ class PixelNoise(ABC):
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Compares at every scale: a training surrogate whose gradient reaches far, and no likelihood.
+    """Compares images at several scales: a surrogate with a wide range of attraction, not a likelihood.
 
-    Each level is half as wide as the one before, its pixels being means of 4 × 4 of those, and level l weighs
-    4ˡ, as a quarter of the pixels have a quarter of the sum of squares; all levels together weigh as much as
-    one, so that one level is the model's own log-probability. Windows overlap: with blocks that do not, where
-    an object stands among the blocks matters more than where it should stand, and from two radii off it is
-    pulled anywhere.
+    Each level is half as wide as the previous one; a pixel is the mean of 4 × 4 pixels of that level. Level l
+    has the weight 4ˡ, as each level has a quarter of the pixels of the one before. The sum is divided by the
+    number of levels; with one level it is the model's log-probability. The 4 × 4 windows overlap: with
+    disjoint blocks the gradient depends more on an object's position relative to the blocks than on its
+    error, and at a distance of two radii its direction is arbitrary.
 
     Attributes:
-        levels: at least 1, the image itself.
+        levels: number of scales, at least 1; 1 is the image alone.
     """
 
     model: PixelNoise
@@ -170,7 +169,7 @@ class Tempered:
 
 
 class NoiseSettings(BaseModel, ABC):
-    """The noise that a recipe chooses, beside its scale sigma: a `kind`, and the settings of that kind."""
+    """Settings of noise in a recipe: a `kind`, and the parameters of that kind other than sigma."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What a sensor gives, and what a renderer predicts of it: what an observation model compares."""
+"""Observations of a sensor, and the renderer's predictions of them, which observation models compare."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class Rendered(TensorBatch):
-    """What a renderer predicts of B images, without noise; further axes may follow the first, as of prefixes.
+    """Renders of B scenes, without noise; further axes may follow the first, such as that of prefixes.
 
     Attributes:
         rgb: (B, 3, H, W), linear colour; (B, 1, H, W) where images are grey.
-        coverage: (B, 1, H, W), the share of each pixel that objects cover, in [0, 1]; None where nobody needs
-            it.
-        depth: (B, 1, H, W), metres along the camera's z axis, +inf where only the background is seen; or
-            None.
+        coverage: (B, 1, H, W), the share of each pixel that objects cover, in [0, 1]; None if not needed.
+        depth: (B, 1, H, W), metres along the camera's z axis, +inf where only the background is visible; None
+            if not needed.
     """
 
     rgb: Tensor
@@ -37,12 +36,12 @@ class Rendered(TensorBatch):
 
     @classmethod
     def from_rendering(cls, rendering: Rendering | Composite) -> Self:
-        """What a renderer gives, as observation models take it; differentiable where the renderer is."""
+        """Convert the output of a renderer; differentiable if the renderer is."""
         return cls(rendering.image, rendering.alpha[:, None], rendering.depth[:, None])
 
     @classmethod
     def from_backdrop(cls, backdrop: Backdrop) -> Self:
-        """Table and background without objects."""
+        """Convert a backdrop: table and background without objects."""
         seen = backdrop.coverage > 0.5
         depth = torch.where(seen, backdrop.depth, torch.inf)
         return cls(backdrop.rgb, torch.zeros_like(backdrop.depth)[:, None], depth[:, None])
@@ -57,13 +56,13 @@ class Rendered(TensorBatch):
 
 @dataclass(frozen=True)
 class Observation(TensorBatch):
-    """B images, and what else is known of them; further axes may follow the first, to compare with prefixes.
+    """B images, with depth and camera if known; further axes may follow the first, such as that of prefixes.
 
     Attributes:
-        rgb: (B, 3, H, W), grey levels, within [0, 1] but for noise; (B, 1, H, W) where images are grey.
-        depth: (B, 1, H, W), metres along the camera's z axis, NaN where it is missing; None without a sensor.
-        K: (B, 3, 3), intrinsics, pixels.
-        T_world_camera: (B, 4, 4), camera to world.  None where unknown.
+        rgb: (B, 3, H, W), grey levels, in [0, 1] apart from noise; (B, 1, H, W) for grey images.
+        depth: (B, 1, H, W), metres along the camera's z axis, NaN where missing; None without a depth sensor.
+        K: (B, 3, 3), intrinsics, pixels; None if unknown.
+        T_world_camera: (B, 4, 4), camera to world; None if unknown.
     """
 
     rgb: Tensor
@@ -79,7 +78,7 @@ class Observation(TensorBatch):
         K: NDArray[np.floating] | None = None,
         T_world_camera: NDArray[np.floating] | None = None,
     ) -> Self:
-        """Observations from arrays as files hold them, channels last.
+        """Convert arrays in the layout of image files, channels last.
 
         Args:
             images: B of (H, W, 3) or grey (H, W, 1), floats in [0, 1].
@@ -88,7 +87,7 @@ class Observation(TensorBatch):
             T_world_camera: (B, 4, 4).
 
         Raises:
-            ImageError: shapes that do not belong together.
+            ImageError: shapes that do not match.
         """
         rgb = torch.from_numpy(np.stack([np.asarray(image, np.float32) for image in images]))
         if rgb.dim() != 4 or rgb.shape[-1] not in (1, 3):
@@ -111,13 +110,13 @@ class Observation(TensorBatch):
         return cls(**parts)
 
     def to_arrays(self) -> NDArray[np.float32]:
-        """The images as files hold them: (B, H, W, 3), clipped to [0, 1], as a file cannot hold more."""
+        """The images in the layout and range of image files: (B, H, W, 3), clipped to [0, 1]."""
         return self.rgb.clamp(0, 1).movedim(-3, -1).cpu().numpy()
 
     def clipped(self) -> Self:
-        """The same with grey levels clipped to [0, 1], as an image file holds them."""
+        """The same with grey levels clipped to [0, 1], the range of image files."""
         return self.replace(rgb=self.rgb.clamp(0, 1))
 
     def residual(self, render: Rendered) -> Tensor:
-        """What the render leaves unexplained of the images: (B, 3, H, W), grey levels, broadcast."""
+        """The images minus the render: (B, 3, H, W), grey levels, broadcast."""
         return self.rgb - render.rgb

@@ -1,4 +1,4 @@
-"""Gaussian noise with outliers: some pixels show something else altogether, of which nothing is known."""
+"""Gaussian noise with outliers: the values of some pixels are independent of the render."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from inverse_graphics.observation.model import (
 )
 
 ENTROPY_PIXELS = 2**16
-"""Pixels whose noise is drawn to estimate the entropy, to about a hundredth of a nat."""
+"""Pixels whose noise is sampled to estimate the entropy, to about a hundredth of a nat."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class OutlierModel(PixelNoise):
     """A mixture for each pixel, all of its channels together: N(0, σ²), or an error uniform in [−1, 1].
 
     Attributes:
-        share: of pixels that are outliers, between 0 and 1.
+        share: the share of pixels that are outliers, in (0, 1).
     """
 
     share: float = 0.01
@@ -50,7 +50,7 @@ class OutlierModel(PixelNoise):
         return float(self._log_density(none)) / channels
 
     def entropy_per_value(self, channels: int) -> float:
-        """−E log p, from pixels that are drawn: nats per channel."""
+        """−E log p, estimated from sampled pixels: nats per channel."""
         like = torch.zeros(channels, 1, ENTROPY_PIXELS, dtype=torch.float64)
         error = self.noise(like, torch.Generator().manual_seed(0))
         return -float(self._log_density(error).mean()) / channels
@@ -67,15 +67,15 @@ class OutlierModel(PixelNoise):
 
 @NOISES.register("outliers")
 class OutlierNoise(NoiseSettings):
-    """Gaussian noise with outliers."""
+    """Settings of Gaussian noise with outliers."""
 
     kind: Literal["outliers"] = "outliers"
-    share: float = Field(0.01, gt=0, lt=1, description="of pixels that show something else altogether")
+    share: float = Field(0.01, gt=0, lt=1, description="share of pixels that are outliers")
 
     def model(self, sigma: float) -> OutlierModel:
         """The observation model.
 
         Args:
-            sigma: standard deviation where a pixel is none of them, grey levels.
+            sigma: standard deviation of pixels that are not outliers, grey levels.
         """
         return OutlierModel(sigma, self.share)

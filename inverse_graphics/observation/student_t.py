@@ -1,6 +1,6 @@
-"""Student's t noise: heavy tails, so that a pixel that nothing explains costs the logarithm of its error.
+"""Student's t noise: heavy tails, so that the cost of an unexplained pixel is the logarithm of its error.
 
-Texture, clutter and highlights that a renderer does not know of then decide less than the pixels around them.
+Texture, clutter and highlights that the renderer does not model then have less weight than the other pixels.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class StudentTModel(PixelNoise):
     sigma: its scale, grey levels; the standard deviation is sigma √(ν / (ν − 2)) where ν > 2.
 
     Attributes:
-        degrees_of_freedom: ν, above 0; the smaller, the heavier the tails. Source of the sampler: Bailey
-            1994, "Polar generation of random variates with the t-distribution".
+        degrees_of_freedom: ν > 0; the smaller, the heavier the tails. Source of the sampler: Bailey 1994,
+            "Polar generation of random variates with the t-distribution".
     """
 
     degrees_of_freedom: float = 4.0
@@ -57,10 +57,10 @@ class StudentTModel(PixelNoise):
 
 @NOISES.register("student_t")
 class StudentTNoise(NoiseSettings):
-    """Student's t noise."""
+    """Settings of Student's t noise."""
 
     kind: Literal["student_t"] = "student_t"
-    degrees_of_freedom: float = Field(4.0, gt=0, le=1000, description="the smaller, the heavier the tails")
+    degrees_of_freedom: float = Field(4.0, gt=0, le=1000, description="ν: the smaller, the heavier the tails")
 
     def model(self, sigma: float) -> StudentTModel:
         """The observation model.

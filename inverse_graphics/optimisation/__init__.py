@@ -1,1 +1,1 @@
-"""Scenes found by search through a renderer: what one does without a network, or after it."""
+"""Search for the scene of an image through a renderer, without a network or from its prediction."""

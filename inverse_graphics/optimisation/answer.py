@@ -1,4 +1,4 @@
-"""What a search found, in the form in which parsers answer."""
+"""The result of a search as a `Parse`, the type that parsers return."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from inverse_graphics.scene.scene import Scene
 
 @dataclass(frozen=True)
 class Answers:
-    """Parses of optimised scenes.
+    """Converts optimised scenes to parses.
 
-    A search gives one scene and no probabilities: of counts, that of its own is 1; of kinds, there is none.
+    A search gives one scene and no probabilities: the probability of its count is 1, and kinds have none.
     """
 
     name: str
@@ -33,7 +33,14 @@ class Answers:
 
     @torch.no_grad()
     def parse(self, found: Explanations, image: str, model_image: Tensor, resize: ImageResize) -> Parse:
-        """The first image's best scene.  canvas: (3, S, S), what was looked at, placed in the image so."""
+        """Convert the best scene of the first image.
+
+        Args:
+            found: the best scene of each image.
+            image: name of the image.
+            model_image: (3, S, S), the image at the search's resolution.
+            resize: from the image to `model_image`.
+        """
         space = self.search.space
         scenes = visible_orientations(found.scenes, space)
         batch = space.scene(scenes)

@@ -1,6 +1,6 @@
-"""Gradient ascent of what is continuous in scenes: places, turns, and whatever is free of the camera.
+"""Gradient ascent in the continuous latents of scenes: positions, orientations and free camera parameters.
 
-What is climbed: how well scenes explain images, and how probable they were before.
+The objective is a surrogate of the log-likelihood, less a penalty for objects that overlap.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from inverse_graphics.optimisation.settings import OptimiseSettings
 
 
 class Poses(NamedTuple):
-    """What moves of B scenes: leaves of the graph.
+    """The optimised variables of B scenes, leaves of the autograd graph.
 
     Attributes:
         position: (B, N, 2), metres.
-        orientation: (B, N, 1) yaws, or (B, N, 3) rotation vectors in the objects' own frames, radians, from
-            where they began.
-        angles: (B, 2), azimuth and elevation.
-        distance: (B, 1).
+        orientation: (B, N, 1) yaws, or (B, N, 3) rotation vectors in the objects' own frames, radians,
+            relative to the initial orientations.
+        angles: (B, 2), the camera's azimuth and elevation, radians.
+        distance: (B, 1), of the camera, metres.
     """
 
     position: Tensor
@@ -38,7 +38,7 @@ class Poses(NamedTuple):
 
     @classmethod
     def from_latents(cls, scenes: SceneLatents) -> Poses:
-        """Where they are."""
+        """The poses of some scenes."""
         position, orbit = scenes.position.detach().clone(), scenes.orbit.detach().clone()
         orientation = position.new_zeros(*scenes.asset.shape, 1 if scenes.orientation.dim() == 2 else 3)
         return cls(
@@ -46,7 +46,7 @@ class Poses(NamedTuple):
         )
 
     def put(self, scenes: SceneLatents) -> SceneLatents:
-        """`scenes`, from where these poses began, as these poses are."""
+        """The initial `scenes` with these poses."""
         orbit = torch.cat([self.angles, self.distance], dim=-1)
         if scenes.orientation.dim() == 2:
             orientation = scenes.orientation + self.orientation[..., 0]
@@ -55,7 +55,7 @@ class Poses(NamedTuple):
         return scenes.replace(orbit=orbit, position=self.position, orientation=orientation)
 
     def confine(self, space: SceneSpace) -> None:
-        """Move what has left the family's extent back to its border; what is fixed stays where it is."""
+        """Clamp positions and the camera to the family's bounds; fixed parameters do not change."""
         low, high = space.orbit_low, space.orbit_high
         with torch.no_grad():
             self.position.clamp_(-space.reach, space.reach)
@@ -64,7 +64,7 @@ class Poses(NamedTuple):
 
 
 class Ascent:
-    """Steps of Adam (Kingma and Ba 2015) for many scenes at once, of lengths that fall geometrically."""
+    """Adam (Kingma and Ba 2015) for many scenes at once, with learning rates that decrease geometrically."""
 
     def __init__(self, poses: Poses, settings: OptimiseSettings) -> None:
         orientation, camera = (
@@ -77,7 +77,7 @@ class Ascent:
         self._last_share = settings.last_share
 
     def step(self, value: Tensor, progress: float) -> None:
-        """Make `value` (B,) greater."""
+        """Take one step that increases `value`, (B,); `progress` in [0, 1] sets the learning rates."""
         gradients = torch.autograd.grad(-value.sum(), list(self._poses), allow_unused=True)
         for part, gradient in zip(self._poses, gradients, strict=True):
             part.grad = torch.zeros_like(part) if gradient is None else gradient.nan_to_num(0, 0, 0)
@@ -87,11 +87,11 @@ class Ascent:
 
 
 NATS_PER_METRE = 6000.0
-"""What objects that come too close to each other cost while they are moved, so that they part."""
+"""Penalty on interpenetration during gradient ascent, which pushes overlapping objects apart."""
 
 
 def log_prior(scenes: SceneLatents, space: SceneSpace) -> Tensor:
-    """log p(scene), objects in any slots: (B,), nats; not differentiable."""
+    """log p(scene), for any order of the slots: (B,), nats; not differentiable."""
     with torch.no_grad():
         ordered = nearest_first(scenes, space)
         return space.family.log_prob(ordered).gather(1, ordered.counts[:, None])[:, 0]
@@ -105,6 +105,6 @@ def surrogate(
     model: ObservationModel,
     levels: int,
 ) -> Tensor:
-    """What gradients are taken of: likelihood at `levels` scales, less what crowding costs: (B,)."""
+    """The objective: the likelihood at `levels` scales less the penalty on interpenetration: (B,), nats."""
     crowding = NATS_PER_METRE * space.family.overlap(scenes)[:, -1]
     return model.pyramid(levels).log_prob(observation, render) - crowding

@@ -1,9 +1,9 @@
-"""Changes of what is discrete: each object tried as others, as none, and as objects elsewhere.
+"""Discrete moves of the scene search: another kind, no object, another orientation, an object elsewhere.
 
-Objects are taken one after another, and each becomes the best of what it is tried as, all else as it is:
-coordinate ascent. Gradients then move what came of it.
+This is coordinate ascent: slot by slot, all alternatives are scored with the other slots fixed, and the best
+one is kept. Gradient ascent then refines the result.
 
-Where searches begin: at scenes of the family, of several the one that explains the image best.
+Also the initial scenes of searches from the prior: the best of several samples (`draw_starts`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from inverse_graphics.models.air3d.scene_latents import nearest_first
 from inverse_graphics.models.air3d.scene_space import SceneSpace
 
 Score = Callable[[SceneLatents, Tensor], Tensor]
-"""How good scenes (S) are for the images of given numbers (S,): (S,), nats."""
+"""Scores S scenes, each with the image whose index is given, (S,): (S,), nats."""
 Unexplained = Callable[[SceneLatents], Tensor]
-"""How wrong each pixel of pictures of scenes is: (B, H, W), not negative."""
+"""The error of each pixel of rendered scenes: (B, H, W), at least 0."""
 
 
-class Judgement(NamedTuple):
-    """What is asked of scenes when objects are exchanged; see `Score` and `Unexplained`."""
+class Criteria(NamedTuple):
+    """How exchanges are scored, and where new objects are proposed; see `Score` and `Unexplained`."""
 
     score: Score
     unexplained: Unexplained
@@ -39,27 +39,32 @@ class Judgement(NamedTuple):
 def exchanged(
     scenes: SceneLatents,
     space: SceneSpace,
-    judgement: Judgement,
-    orientation_observable: int,
+    criteria: Criteria,
+    orientations: int,
     elsewhere: int,
     generator: torch.Generator,
 ) -> SceneLatents:
-    """Scenes no worse by their score, whose objects are others.
+    """Exchange objects where that increases the score.
 
     Args:
-        orientation_observable: how many other turns of each object, and fresh objects for each slot, are
-            tried. Objects come nearest first, empty slots last.
-        elsewhere: how many other turns of each object, and fresh objects for each slot, are tried. Objects
-            come nearest first, empty slots last.
+        scenes: B scenes.
+        space: their latents.
+        criteria: scores scenes, and locates errors.
+        orientations: number of random orientations to score for each object.
+        elsewhere: number of new objects to score for each slot.
+        generator: source of randomness.
+
+    Returns:
+        B scenes whose scores are at least those of `scenes`, objects nearest first, empty slots last.
     """
     for slot in range(scenes.asset.shape[1]):
         trials = [scenes, *_other_kinds(scenes, space, slot), _without(scenes, space, slot)]
-        trials += [_rotated(scenes, space, slot, generator) for _ in range(orientation_observable)]
+        trials += [_rotated(scenes, space, slot, generator) for _ in range(orientations)]
         trials += [
             _with_fresh(scenes, space, slot, place, generator)
-            for place in _places(scenes, space, slot, judgement.unexplained, elsewhere, generator)
+            for place in _places(scenes, space, slot, criteria.unexplained, elsewhere, generator)
         ]
-        scenes = _best(trials, judgement.score)
+        scenes = _best(trials, criteria.score)
     return nearest_first(scenes, space)
 
 
@@ -68,7 +73,7 @@ def _best(trials: list[SceneLatents], score: Score) -> SceneLatents:
     flat = SceneLatents.cat(trials)
     number = torch.arange(count, device=flat.asset.device)
     value = score(flat, number.repeat(len(trials))).reshape(len(trials), count)
-    first = value.argmax(dim=0)  # of equally good ones, so that scenes stay as they were
+    first = value.argmax(dim=0)  # the first of equal ones, so that ties change nothing
     return flat.reshape(len(trials), count)[first, number]
 
 
@@ -79,7 +84,7 @@ def _other_kinds(scenes: SceneLatents, space: SceneSpace, slot: int) -> list[Sce
 
 
 def _without(scenes: SceneLatents, space: SceneSpace, slot: int) -> SceneLatents:
-    """Without one object, where there may be fewer."""
+    """Remove one object, unless the count is already the smallest."""
     fewer = scenes.counts > space.smallest_count
     return _with(scenes, slot, asset=torch.where(fewer, -1, scenes.asset[:, slot]))
 
@@ -87,10 +92,10 @@ def _without(scenes: SceneLatents, space: SceneSpace, slot: int) -> SceneLatents
 def _with_fresh(
     scenes: SceneLatents, space: SceneSpace, slot: int, place: Tensor, generator: torch.Generator
 ) -> SceneLatents:
-    """Another object in a slot, of any kind.
+    """Put a new object of random kind and orientation into a slot.
 
     Args:
-        place: (B, 2), metres.
+        place: (B, 2), its position, metres.
     """
     count = len(scenes.asset)
     asset = draw_integers(len(space.orientation_observable), (count,), generator, place)
@@ -106,9 +111,10 @@ def _places(
     count: int,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Where objects are tried, each (B, 2): by turns where the picture without this one errs, and anywhere.
+    """Positions to try, (B, 2) each, metres: alternately where the image is wrong, and uniform.
 
-    A pixel is drawn as often as it errs, and is taken for the middle of an object on the stage's plane.
+    A pixel is sampled in proportion to its error, without the object in `slot`, and back-projected to the
+    plane of the objects' origins.
     """
     if count == 0:
         return
@@ -128,7 +134,7 @@ def _rotated(scenes: SceneLatents, space: SceneSpace, slot: int, generator: torc
 
 
 def _random_orientations(count: int, space: SceneSpace, generator: torch.Generator) -> Tensor:
-    """(count,) yaws, or (count, 3, 3) rotations where objects float."""
+    """(count,) yaws, or (count, 3, 3) rotations for floating objects."""
     if space.floating:
         return random_rotations((count,), generator).to(space.reach.device)
     return 2 * math.pi * draw_uniform((count,), generator, space.reach)
@@ -147,7 +153,7 @@ def _with(scenes: SceneLatents, slot: int, **parts: Tensor) -> SceneLatents:
 def draw_starts(
     K: Tensor, space: SceneSpace, score: Score, candidates: int, generator: torch.Generator
 ) -> SceneLatents:
-    """Draw one scene for each search, the best of `candidates` by `score`.
+    """Sample the initial scene of each search, the best of `candidates` by `score`.
 
     Args:
         K: (S, 3, 3), pixels, the intrinsics of each search's image.

@@ -1,4 +1,4 @@
-"""Searches for the scene of an image: what scripts and the command line call."""
+"""Search for the scene of an image: the functions that scripts and the command line call."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_differentiab
 
 DEFAULT_MODEL = "table_top"
 SIGMA = 0.05
-"""Standard deviation of the noise of images in [0, 1], where no model states it."""
+"""Standard deviation of pixel noise, grey levels in [0, 1], if no model determines it."""
 
 
 class OptimiseResult(NamedTuple):
-    """What a search found for one image.
+    """The result of a search for one image.
 
     Attributes:
-        parse: The best scene, in the form in which parsers answer.
+        parse: The best scene, as a parser returns it.
         search: Every restart: its best scene, its history and its path.
-        log_likelihood_before: log p(image | the network's answer), nats; None where the search did not start
+        log_likelihood_before: log p(image | the network's prediction), nats; None if the search did not start
             from it.
     """
 
@@ -58,7 +58,7 @@ class OptimiseResult(NamedTuple):
 
 @dataclass(frozen=True)
 class SceneOptimiser:
-    """Searches for the scenes of images; a context manager, which ends the worker processes that draw.
+    """Searches for the scenes of images; a context manager, which ends the rendering worker processes.
 
     >>> with SceneOptimiser.from_model() as optimiser:                                # doctest: +SKIP
     ...     optimiser.optimise("table.png", "table.png", torch.Generator()).parse.count
@@ -83,17 +83,17 @@ class SceneOptimiser:
         device: str | torch.device = "cpu",
         packs: Sequence[Pack] = (),
     ) -> SceneOptimiser:
-        """Search the scenes of a 3D model's family, with the model's noise.
+        """Search for scenes of a 3D model's family, with the model's noise.
 
         Args:
             model: A shipped model's name or a model's folder.
-            engine: An engine's name (see `available_engines`); one without gradients is differenced.
-            workers: Processes that draw the differences, 0 for none but this one.
-            device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
-            packs: Asset packs in place of those of the same names in the model's folder.
+            engine: An engine's name (see `available_engines`); one without gradients gets finite differences.
+            workers: Worker processes that render finite differences; 0 to render in this process.
+            device: Of rendering and comparison: "cpu", "cuda" or "cuda:N".
+            packs: Asset packs that replace those of the same names in the model's folder.
 
         Returns:
-            The optimiser, which may also start from the network's answer.
+            The optimiser, which may also start from the network's prediction.
 
         Raises:
             DeviceError: This machine has no such device.
@@ -104,7 +104,7 @@ class SceneOptimiser:
         loaded = load_model(model, packs)
         network = loaded.module.to(place)
         if not isinstance(network, Air3D):
-            raise ModelError(f"model '{loaded.name}' knows no scenes in space: choose a 3D model")
+            raise ModelError(f"model '{loaded.name}' does not infer 3D scenes: choose a 3D model")
         drawing = make_differentiable_engine(engine, network.space.family.library.to(place), workers=workers)
         return cls(loaded.name, SceneSearch(network.space, drawing, network.observation_model), network)
 
@@ -118,16 +118,16 @@ class SceneOptimiser:
         device: str | torch.device = "cpu",
         packs: Sequence[Pack] = (),
     ) -> SceneOptimiser:
-        """Search the scenes of a family, for which no network is needed.
+        """Search for scenes of a family, without a network.
 
         Args:
             family: A shipped family's name or a file.
-            engine: An engine's name (see `available_engines`); one without gradients is differenced.
-            workers: Processes that draw the differences, 0 for none but this one.
+            engine: An engine's name (see `available_engines`); one without gradients gets finite differences.
+            workers: Worker processes that render finite differences; 0 to render in this process.
             sigma: Standard deviation of the noise of pixels in [0, 1].
-            device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
-            packs: Asset packs of your own; if the family names none of their objects, all of them take the
-                place of its kinds.
+            device: Of rendering and comparison: "cpu", "cuda" or "cuda:N".
+            packs: Your own asset packs; if the family names none of their objects, all of their objects
+                replace its kinds.
 
         Returns:
             The optimiser.
@@ -151,7 +151,7 @@ class SceneOptimiser:
         self.close()
 
     def close(self) -> None:
-        """End the processes that draw, if there are any."""
+        """End the rendering worker processes, if there are any."""
         close = getattr(self.search.engine, "close", None)
         if close is not None:
             close()
@@ -170,19 +170,20 @@ class SceneOptimiser:
         Args:
             image: A path, a Pillow image, an array or a tensor, as `as_image` describes; its middle square is
                 used.
-            name: What `Parse.image` says.
+            name: The name of the image, for `Parse.image` and messages.
             generator: The source of randomness.
-            start: "prior", scenes drawn from the family, or "network", the network's answer; the result is
-                never worse than that.
-            settings: How long and how far; by default what suits the start.
-            progress: Called with the number of steps done.
+            start: "prior", scenes sampled from the family, or "network", the network's prediction; the result
+                is never worse than the start.
+            settings: Numbers of steps and restarts, and step lengths; default `FROM_PRIOR` or `FROM_ANSWER`,
+                by the start.
+            progress: Called with the number of finished steps.
 
         Returns:
-            The best scene, and how it was found.
+            The best scene, and the record of the search.
 
         Raises:
-            ImageError: The image cannot be read or could mean two things.
-            ModelError: "network", where there is none.
+            ImageError: The image cannot be read or is ambiguous.
+            ModelError: The start is "network", but there is no network.
         """
         pixels = as_image(image, f"image '{name}'")
         model_image, resize = resize_to_colour(pixels, self.search.space.family.image_size)
@@ -226,26 +227,26 @@ def optimise(
     Args:
         image: A path, a Pillow image, an array or a tensor, as `as_image` describes; its middle square is
             used.
-        model: The 3D model whose scenes are searched, a shipped one's name or a folder; "table_top" if
-            neither a model nor a family is given.
-        family: The scene family that is searched instead, a shipped one's name or a file.
-        start: "prior", scenes drawn from the family, or "network", the model's answer; the result is never
-            worse than that.
-        restarts: Searches from the prior, of which the best is kept; 16 if not given.
-        steps: Gradient steps; 150 from the prior and 60 from the network if not given.
-        exchanges: Objects tried elsewhere now and then, besides other kinds and orientations; 0 for gradients
-            alone; 12 from the prior and 6 from the network if not given.
-        engine: An engine's name (see `available_engines`); one without gradients is differenced.
-        seed: The same seed finds the same scene.
-        device: Where scenes are drawn and compared, "cpu", "cuda" or "cuda:N".
-        packs: Asset packs of your own: all objects of them if the family names none, or in place of those of
-            the same names in the model's folder.
+        model: The 3D model whose family is searched, a shipped model's name or a folder; default "table_top"
+            if no family is given.
+        family: The scene family that is searched instead, a shipped family's name or a file.
+        start: "prior", scenes sampled from the family, or "network", the model's prediction; the result is
+            never worse than the start.
+        restarts: Searches from the prior, of which the best is kept; default 16.
+        steps: Gradient steps; default 150 from the prior, 60 from the network.
+        exchanges: New objects to score for each slot between rounds of gradient steps, besides other kinds
+            and orientations; 0 for gradient steps alone; default 12 from the prior, 6 from the network.
+        engine: An engine's name (see `available_engines`); one without gradients gets finite differences.
+        seed: Of the random numbers; the same seed gives the same result.
+        device: Of rendering and comparison: "cpu", "cuda" or "cuda:N".
+        packs: Your own asset packs: all of their objects if the family names none, else they replace those
+            of the same names in the model's folder.
 
     Returns:
-        The best scene as a parse, and how it was found.
+        The best scene as a parse, and the record of the search.
 
     Raises:
-        ImageError: The image cannot be read or could mean two things.
+        ImageError: The image cannot be read or is ambiguous.
         DeviceError: This machine has no such device.
         ModelError: No such 3D model, or a model and a family, or "network" without a model.
         SceneError: No such family, or settings that are not valid.

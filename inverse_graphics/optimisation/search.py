@@ -20,7 +20,7 @@ from inverse_graphics.optimisation.ascent import (
     log_prior,
     surrogate,
 )
-from inverse_graphics.optimisation.exchanges import Judgement, Score, draw_starts, exchanged
+from inverse_graphics.optimisation.exchanges import Criteria, Score, draw_starts, exchanged
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR, OptimiseSettings
 from inverse_graphics.optimisation.trace import Optimised, Trace
 from inverse_graphics.rendering.engine import RenderEngine
@@ -28,7 +28,7 @@ from inverse_graphics.rendering.finite_difference.steps import StepSchedule
 from inverse_graphics.rendering.finite_difference.whole_scenes import with_step
 
 BATCH_SIZE = 128
-"""Scenes that are drawn and compared together where nothing is differentiated; more fit into no cache."""
+"""Scenes that are rendered and scored together without gradients; larger batches do not fit into caches."""
 
 Progress = Callable[[int], None]
 """Called with the number of steps done."""
@@ -36,10 +36,10 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class SceneSearch:
-    """Searches for scenes of a family through an engine that has gradients, differences included.
+    """Searches for scenes of a family through a differentiable engine, which may use finite differences.
 
     Attributes:
-        observation_model: how noisy the images are.
+        observation_model: the noise of the images.
 
     Raises:
         EngineError: the engine has no gradients.
@@ -54,7 +54,7 @@ class SceneSearch:
         if not self.engine.differentiable:
             raise EngineError(
                 f"render engine '{self.engine.name}' has no gradients: make it with "
-                "make_differentiable_engine, which takes differences"
+                "make_differentiable_engine, which adds finite differences"
             )
 
     def from_prior(
@@ -64,7 +64,7 @@ class SceneSearch:
         settings: OptimiseSettings = FROM_PRIOR,
         progress: Progress = lambda _: None,
     ) -> Optimised:
-        """Search the scenes of B images from scenes drawn from the prior."""
+        """Search for the scenes of B images, from scenes that are sampled from the prior."""
         repeated = _repeated(observation, settings.restarts)
         score = self._score(repeated, settings.levels)
         K = self.space.intrinsics(repeated)
@@ -79,11 +79,11 @@ class SceneSearch:
         settings: OptimiseSettings = FROM_ANSWER,
         progress: Progress = lambda _: None,
     ) -> Optimised:
-        """Search from given scenes, by as many restarts as there are scenes an image; never end with worse.
+        """Search from given scenes; the result is never worse than these.
 
         Args:
             observation: B images.
-            scenes: B · r, those of an image in a row.
+            scenes: B · r initial scenes, r for each image, adjacent.
         """
         restarts = len(scenes) // len(observation)
         settings = settings.model_copy(update={"restarts": restarts})
@@ -97,22 +97,22 @@ class SceneSearch:
         settings: OptimiseSettings,
         progress: Progress,
     ) -> Optimised:
-        """Alternate exchanges and ascents.
+        """Alternate exchanges and gradient ascent.
 
         Args:
             observation: B · r images.
-            scenes: where each search begins.
+            scenes: the initial scene of each search.
         """
         trace, rounds = Trace(settings.restarts), settings.steps_of_rounds
         scenes = nearest_first(scenes, self.space)
         for number, steps in enumerate(rounds):
             first = sum(rounds[:number])
             if number and settings.exchanges:
-                judgement = self._judgement(observation, settings.levels_after(first))
+                criteria = self._criteria(observation, settings.levels_after(first))
                 scenes = exchanged(
                     scenes,
                     self.space,
-                    judgement,
+                    criteria,
                     settings.orientations,
                     settings.exchanges,
                     generator,
@@ -153,16 +153,16 @@ class SceneSearch:
     ) -> Tensor:
         return surrogate(observation, render, scenes, self.space, self.observation_model, levels)
 
-    def _judgement(self, observation: Observation, levels: int) -> Judgement:
+    def _criteria(self, observation: Observation, levels: int) -> Criteria:
         def unexplained(scenes: SceneLatents) -> Tensor:
             residual = observation.residual(draw_scenes(scenes, self.space, self.engine))
             error = residual.square().sum(dim=1)
-            return error.square()  # so that noise, which is everywhere, does not outweigh an object
+            return error.square()  # else noise, which is in every pixel, would outweigh an object
 
-        return Judgement(self._score(observation, levels), unexplained)
+        return Criteria(self._score(observation, levels), unexplained)
 
     def _score(self, observation: Observation, levels: int) -> Score:
-        """The surrogate, and what the prior says of counts and kinds; of few scenes at a time."""
+        """The surrogate plus the log prior, computed for a few scenes at a time."""
 
         def score(scenes: SceneLatents, number: Tensor) -> Tensor:
             render = draw_scenes(scenes, self.space, self.engine)
@@ -177,5 +177,5 @@ class SceneSearch:
 
 
 def _repeated(observation: Observation, times: int) -> Observation:
-    """Each image `times` times in a row."""
+    """Each image `times` times, adjacent."""
     return observation.map(lambda part: part.repeat_interleave(times, dim=0))

@@ -1,4 +1,4 @@
-"""How long and how far scenes are searched."""
+"""Settings of the scene search: numbers of steps and restarts, and step lengths."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Start = Literal["prior", "network"]
 
 
 class OptimiseSettings(BaseModel):
-    """A search for the scene of an image.
+    """Settings of a search for the scene of an image.
 
     Attributes:
-        restarts: searches of each image from other beginnings, of which the best is kept.
-        candidates: scenes drawn from the prior for each beginning, which is the one of them that explains the
-            image best.
-        steps: of gradient ascent (Adam, Kingma and Ba 2015).
-        rounds: parts into which they are divided.
-        exchanges: before each part but the first, every object is tried as every other kind, as absent, and
-            as so many objects elsewhere, and the best is kept; 0 changes no count and no kind.
-        orientations: in how many other directions objects are tried then.
-        levels: at the beginning images are compared at so many scales, at the end at one.
-        position_m: lengths of the first steps; the last ones are `last_share` as long.
-        orientation_degrees: lengths of the first steps; the last ones are `last_share` as long.
-        camera_degrees: lengths of the first steps; the last ones are `last_share` as long.
-        camera_m: lengths of the first steps; the last ones are `last_share` as long.
+        restarts: independent searches for each image, of which the best is kept.
+        candidates: scenes sampled from the prior for each restart, which starts from the best of them.
+        steps: number of steps of gradient ascent (Adam, Kingma and Ba 2015).
+        rounds: number of parts into which the steps are divided; exchanges take place between them.
+        exchanges: number of new objects to score for each slot before each round but the first, besides
+            every other kind and the removal of the object; 0 changes no count and no kind.
+        orientations: number of random orientations to score for each object at the same time.
+        levels: number of scales at which images are compared at the start; decreases to one.
+        position_m: step length of positions at the start, metres.
+        orientation_degrees: step length of orientations at the start.
+        camera_degrees: step length of the camera's azimuth and elevation at the start.
+        camera_m: step length of the camera's distance at the start, metres.
+        last_share: step lengths at the end, as a share of those at the start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,17 +49,17 @@ class OptimiseSettings(BaseModel):
 
     @property
     def steps_of_rounds(self) -> list[int]:
-        """How many steps each part has."""
+        """The number of steps of each round."""
         ends = [self.steps * part // self.rounds for part in range(self.rounds + 1)]
         return [after - before for before, after in pairwise(ends)]
 
     def levels_after(self, step: int) -> int:
-        """At how many scales images are compared once so many steps are done."""
+        """The number of scales at which images are compared after `step` steps."""
         return 1 + round((self.levels - 1) * (1 - step / max(1, self.steps)))
 
 
 FROM_PRIOR = OptimiseSettings.model_validate({})
-"""From nothing."""
+"""For a search from the prior."""
 FROM_ANSWER = OptimiseSettings.model_validate(
     {
         "restarts": 1,
@@ -75,13 +75,13 @@ FROM_ANSWER = OptimiseSettings.model_validate(
         "last_share": 0.1,
     }
 )
-"""From a scene that is nearly right: the steps are short."""
+"""For a search from a scene that is nearly right, with short steps."""
 
 
 def settings_from(
     start: Start, restarts: int | None = None, steps: int | None = None, exchanges: int | None = None
 ) -> OptimiseSettings:
-    """Settings that suit a start, some of them changed; without exchanges no orientations are tried either.
+    """The default settings for a start, with changes; `exchanges=0` also sets `orientations` to 0.
 
     Raises:
         InverseGraphicsError: A number is out of its range.

@@ -1,4 +1,4 @@
-"""What a search has come across: the best scene so far, and the whole way."""
+"""The record of a search: the best scene so far, and the scene at every step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inverse_graphics.scene.tensor_batch import TensorBatch
 
 @dataclass(frozen=True)
 class Explanations(TensorBatch):
-    """Scenes of images, objects nearest first, and how good they are at the images' own scale.
+    """Scenes of images, objects nearest first, and their log-probabilities at the images' full resolution.
 
     Attributes:
         log_joint: (B,), log p(x, scene).
@@ -29,12 +29,12 @@ class Explanations(TensorBatch):
 
 
 class Optimised(NamedTuple):
-    """What was found of B images by r searches each, S steps long.
+    """The results for B images of r searches each, with S steps.
 
     Attributes:
-        searches: the best of each search, B · r, those of an image in a row.
-        history: (B, r, S + 1), log p(x, scene) before the first step and after each.
-        path: S + 1 times B · r scenes, what searches went through.
+        searches: the best scene of each search, B · r, those of an image adjacent.
+        history: (B, r, S + 1), log p(x, scene) before the first step and after each, nats.
+        path: the B · r scenes before the first step and after each, S + 1 entries.
     """
 
     searches: Explanations
@@ -48,16 +48,16 @@ class Optimised(NamedTuple):
 
     @property
     def best(self) -> Explanations:
-        """The best of each image: B."""
+        """The best scene of each image: B."""
         return self.of_first(self.history.shape[1])
 
     @property
     def winners(self) -> Tensor:
-        """Which of all searches found the best of each image: (B,) int64, among B · r."""
+        """The search that found the best scene of each image: (B,) int64, index into the B · r searches."""
         return self._winners(self.history.shape[1])
 
     def of_first(self, restarts: int) -> Explanations:
-        """The best of each image had there been only so many searches of it: B."""
+        """The best scene of each image among its first `restarts` searches: B."""
         return self.searches[self._winners(restarts)]
 
     def _winners(self, restarts: int) -> Tensor:
@@ -68,10 +68,10 @@ class Optimised(NamedTuple):
 
 
 class Trace:
-    """Keeps what is seen on the way.
+    """Records the scenes of searches, and keeps the best one of each.
 
     Args:
-        restarts: searches of each image, which lie in a row.
+        restarts: number of searches of each image, which are adjacent.
     """
 
     def __init__(self, restarts: int) -> None:
@@ -81,7 +81,7 @@ class Trace:
         self._best: Explanations | None = None
 
     def add(self, scenes: SceneLatents, log_joint: Tensor, log_likelihood: Tensor) -> None:
-        """Take note of where all searches are.
+        """Record the current scene of every search.
 
         Args:
             log_joint: (B · r,), nats.
@@ -94,7 +94,7 @@ class Trace:
         self._best = here if best is None else here.where(log_joint > best.log_joint, best)
 
     def found(self, space: SceneSpace) -> Optimised:
-        """All that was seen."""
+        """The results of all recorded steps."""
         assert self._best is not None
         history = torch.stack(self._joint, dim=-1)
         history = history.reshape(-1, self._restarts, history.shape[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from inverse_graphics.packs.mesh import Mesh
 from inverse_graphics.packs.symmetry import Symmetry
+
+if TYPE_CHECKING:
+    from inverse_graphics.packs.pack import Pack
 
 Three = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 
@@ -98,6 +102,23 @@ class Appearance(BaseModel):
         if self.symmetry != other.symmetry:
             found.append(f"symmetry {self.symmetry or 'none'}, before {other.symmetry or 'none'}")
         return found
+
+
+@runtime_checkable
+class KnowsObjects(Protocol):
+    """What depends on the objects of asset packs: a scene family, or a network that infers them."""
+
+    @property
+    def packs(self) -> Mapping[str, Pack]:
+        """The asset packs that the objects come from, by name."""
+
+    @property
+    def appearances(self) -> Mapping[str, Appearance]:
+        """The appearance of each object, by asset name."""
+
+    @property
+    def packs_hash(self) -> str:
+        """A hash of the packs' files (SHA-256, hexadecimal), which identifies packs in older models."""
 
 
 def appearance_hash(objects: Mapping[str, Appearance]) -> str:

@@ -277,12 +277,37 @@ def _fill_from_numbers(elements: list[_Element], numbers: Floats) -> int:
                 )
             place += table.size
         else:
-            place = _fill_by_rows(element, numbers, place)
+            place = _fill_by_rows(element, _Numbers(numbers, place))
     return place
 
 
-def _fill_by_rows(element: _Element, numbers: Floats, place: int) -> int:
-    """Rows of lists that differ in length; returns where the next element begins."""
+class _Numbers:
+    """Reads values one after another from the numbers of a text file, from `place` on."""
+
+    def __init__(self, numbers: Floats, place: int) -> None:
+        self.numbers, self.place = numbers, place
+
+    def read(self, _: str, count: int) -> Floats:
+        if self.place + count > len(self.numbers):
+            raise MeshFileError("it is cut short")
+        self.place += count
+        return self.numbers[self.place - count : self.place]
+
+
+class _Bytes:
+    """Reads values one after another from a binary file, from `place` on."""
+
+    def __init__(self, content: bytes, place: int, order: str) -> None:
+        self.content, self.place, self.order = content, place, order
+
+    def read(self, kind: str, count: int) -> Floats:
+        values = _unpacked(self.content, self.place, self.order + kind, count)
+        self.place += count * np.dtype(kind).itemsize
+        return values
+
+
+def _fill_by_rows(element: _Element, source: _Numbers | _Bytes) -> int:
+    """Fill columns from rows whose lists differ in length; returns where the next element begins."""
     check_bound("lists of differing lengths", element.count * len(element.properties), MAX_RAGGED)
     columns: list[list[float]] = [[] for _ in element.properties]
     counts: list[list[int]] = [[] for _ in element.properties]
@@ -290,15 +315,11 @@ def _fill_by_rows(element: _Element, numbers: Floats, place: int) -> int:
         for item, values, lengths in zip(element.properties, columns, counts, strict=True):
             length = 1
             if item.count_type:
-                length = _length(numbers, place)
+                length = _length(source.read(item.count_type, 1), 0)
                 lengths.append(length)
-                place += 1
-            if place + length > len(numbers):
-                raise MeshFileError(f"it is cut short in its elements '{element.name[:20]}'")
-            values.extend(numbers[place : place + length])
-            place += length
+            values.extend(source.read(item.type, length).tolist())
     _set_columns(element, columns, counts)
-    return place
+    return source.place
 
 
 def _length(numbers: Floats, place: int) -> int:
@@ -341,7 +362,7 @@ def _fill_from_binary(elements: list[_Element], content: bytes, place: int, orde
                 )
             place += element.count * kind.itemsize
         else:
-            place = _fill_by_binary_rows(element, content, place, order)
+            place = _fill_by_rows(element, _Bytes(content, place, order))
 
 
 def _row_type(element: _Element, content: bytes, place: int, order: str) -> np.dtype[np.void]:
@@ -356,24 +377,6 @@ def _row_type(element: _Element, content: bytes, place: int, order: str) -> np.d
         else:
             fields.append((str(i), order + item.type))
     return np.dtype(fields)
-
-
-def _fill_by_binary_rows(element: _Element, content: bytes, place: int, order: str) -> int:
-    check_bound("lists of differing lengths", element.count * len(element.properties), MAX_RAGGED)
-    columns: list[list[float]] = [[] for _ in element.properties]
-    counts: list[list[int]] = [[] for _ in element.properties]
-    for _ in range(element.count):
-        for item, values, lengths in zip(element.properties, columns, counts, strict=True):
-            length = 1
-            if item.count_type:
-                head = _unpacked(content, place, order + item.count_type, 1)
-                length = _length(head, 0)
-                lengths.append(length)
-                place += np.dtype(item.count_type).itemsize
-            values.extend(_unpacked(content, place, order + item.type, length).tolist())
-            place += length * np.dtype(item.type).itemsize
-    _set_columns(element, columns, counts)
-    return place
 
 
 def _unpacked(content: bytes, place: int, kind: str, count: int) -> Floats:

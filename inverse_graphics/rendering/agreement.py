@@ -30,14 +30,14 @@ class FaceAgreement(NamedTuple):
     """Comparison of two engines on the same layers.
 
     Attributes:
-        pixels: number covered by a face in either.
-        same_face: the share of those with the same face in both.
-        same_face_of_all: the same share of all pixels of all layers, empty ones included.
+        pixels: number of pixels that a face covers in at least one engine.
+        same_face: the share of these pixels with the same face in both engines.
+        same_face_of_all: the share of all pixels of all layers, empty ones included, with the same face.
         same_colour: of the pixels with the same face in both, the share whose colours differ by at most
             1/255.
-        colour: the largest difference of colour.
-        depth: the largest relative difference of depth. Both are over pixels with the same face in both
-            engines, there and in the eight neighbours, with which edges are blended.
+        colour: the largest difference of colour, over pixels that have the same face in both engines and
+            whose eight neighbours do; the neighbours matter because edges are blended with them.
+        depth: the largest relative difference of depth, over the same pixels.
     """
 
     pixels: int
@@ -86,9 +86,9 @@ def pyramid_loss(image: Tensor, target: Tensor, levels: int = 4, sigma: float = 
     Args:
         image: (B, 3, H, W).
         target: (B, 3, H, W).
-        levels: of the pyramid.
-        sigma: of the noise. Level l is the image averaged over squares of 2^l pixels, with weight 4^l, so
-            that coarse and fine levels count equally: averaging divides a sum of squares by four.
+        levels: number of levels. Level l is the image averaged over squares of 2^l pixels, with weight 4^l:
+            each level has a quarter of the pixels of the one before.
+        sigma: standard deviation of the noise.
     """
     difference = image - target
     loss = difference.new_zeros(len(difference))

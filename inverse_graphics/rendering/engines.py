@@ -1,4 +1,4 @@
-"""Render engines by name: which exist, which work here, and how to install the others."""
+"""Render engines by name: which exist, which work on this machine, and how to install the others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DEFAULT_ENGINE = "embedded"
 
 
 class EngineStatus(NamedTuple):
-    """Whether an engine works here.
+    """Whether an engine works on this machine.
 
     Attributes:
         name: The name by which commands, recipes and functions choose it.
-        works: Whether it works here.
+        works: Whether it works on this machine.
         reason: Why not, or why it is slow, and how to change that, in one line; "" if all is well.
     """
 
@@ -31,14 +31,14 @@ class EngineStatus(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """How an engine is made, and whether it works here."""
+    """Functions that make an engine, and that check whether it works on this machine."""
 
     make: Callable[[MeshLibrary], RenderEngine]
     status: Callable[[str], EngineStatus]
 
 
 def available_engines() -> tuple[EngineStatus, ...]:
-    """List every engine that there is, and whether it works here.
+    """List all engines, and whether they work on this machine.
 
     Returns:
         One status for each, the default engine's first.
@@ -82,9 +82,9 @@ def make_differentiable_engine(
     Args:
         name: of the engine.
         library: the meshes that it renders.
-        samples: along each side of a pixel, None for the engine's default.
-        workers: processes that render for an engine without gradients, 0 for this one only.
-        settings: of differences.
+        samples: number of samples along each side of a pixel; None for the engine's default.
+        workers: worker processes for an engine without gradients; 0 to render in this process.
+        settings: of finite differences; None for the defaults.
 
     Raises:
         EngineError: no engine has that name, or it does not work here; the message lists those that do.
@@ -147,7 +147,7 @@ def _make_open3d(library: MeshLibrary) -> RenderEngine:
 
 
 def _make_mujoco(library: MeshLibrary) -> RenderEngine:
-    """By OpenGL if it works, else by ray casting."""
+    """MuJoCo with OpenGL if it works, else by ray casting."""
     from inverse_graphics.rendering.sampled.engine import FaceFinder, SampledEngine
 
     finder: FaceFinder

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from inverse_graphics.errors import EngineError
 
 PYTORCH3D_REMEDY = "conda env create -f environment.yml"
-"""PyPI has no Linux build of it."""
+"""How to install PyTorch3D, of which PyPI has no Linux build."""
 OPEN3D_PACKAGES = "apt install libegl1 libgl1 libx11-6 libusb-1.0-0 libidn2-0"
 OPENGL_PACKAGES = "apt install libegl1 libgl1 libopengl0 libgl1-mesa-dri"
 

@@ -29,7 +29,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     uncached = numba.njit(function, nogil=True, error_model="numpy")
     try:
         cached = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-    except RuntimeError:  # no folder that could hold the cache can be written
+    except RuntimeError:  # no folder for the cache is writable
         return uncached
 
     @wraps(function)
@@ -63,10 +63,10 @@ def in_chunks(
     """Call task(start, stop) on consecutive pieces of range(count), on all of torch's threads.
 
     Args:
-        task: the work.
+        task: called with the bounds of a piece.
         count: number of items.
         nanoseconds: estimated time per item.
-        most: largest piece.
+        most: largest number of items of a piece.
 
     Returns:
         The results in order. A nested call gets a single piece, as all threads are busy; so does work that

@@ -25,7 +25,7 @@ from inverse_graphics.scene.scene_file import load_scene
 from inverse_graphics.scene.standing import placement_warnings
 
 MAX_LAYER_PIXELS = 100_000_000
-"""Objects times pixels that are rendered at once; more would need more than about 8 GB of memory."""
+"""Largest number of objects times pixels, about 8 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RenderedScene:
     """A rendered scene.
 
     Attributes:
-        scene: The scene, in the size in which it was rendered.
+        scene: The scene, with the camera that rendered it.
         image: (H, W, 3) float32 in [0, 1], RGB.
         depth: (H, W) float32, metres along the camera's z axis, infinite where only the background is.
         mask: (H, W) int64, the number of the object that is visible in each pixel, from 1 in the order of
@@ -92,12 +92,12 @@ def render(
 
     Args:
         scene: A scene, the name of a shipped one, or a path to a scene file.
-        engine: An engine's name (see `available_engines`), or what builds one over a library of meshes, such
-            as the class of an engine of your own.
-        size: Width and height, pixels; the height of the view stays, its sides are extended or cut. The
-            camera's own if not given.
-        packs: Asset packs of your own that the scene needs; shipped ones are found by name.
-        supersample: Samples a pixel along each side, 1 to 16; 1 for as many as the engine takes by default.
+        engine: An engine's name (see `available_engines`), or a function that builds an engine from a
+            `MeshLibrary`, such as an engine's class.
+        size: Width and height, pixels; default the camera's. The vertical field of view does not change; the
+            view is extended or cut at the left and the right.
+        packs: Asset packs that the scene needs and that are not shipped.
+        supersample: Samples along each side of a pixel, 1 to 16; the default, 1, keeps the engine's own.
 
     Returns:
         Image, depth and mask; what floats, sinks or intersects also raises a `SceneWarning`, on stderr.
@@ -131,7 +131,7 @@ def render(
 
 
 def with_size(scene: Scene, width_px: int, height_px: int) -> Scene:
-    """Give the same view at another image size: its height is unchanged, its sides are extended or cut.
+    """Change the image size with the vertical field of view unchanged; left and right are extended or cut.
 
     Raises:
         SceneError: an image cannot have that size.

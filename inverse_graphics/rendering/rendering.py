@@ -1,4 +1,4 @@
-"""Rendering of whole scenes: the one call that most users need."""
+"""Rendering of batches of whole scenes with any engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Supersampling of any render engine, so that parts thinner than a pixel appear, with their gradient."""
+"""Supersampling of any render engine: parts thinner than a pixel become visible, and have a gradient."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Supersampled:
 
 
 def enlarged(camera: CameraBatch, factor: int) -> CameraBatch:
-    """Give the same view at `factor` times as many rows and columns; differentiable in K."""
+    """Scale a camera to `factor` times as many rows and columns; differentiable in K."""
     factors = camera.K.new_tensor([factor, factor, 1])[:, None]
     return replace(camera, K=camera.K * factors, height=camera.height * factor, width=camera.width * factor)
 

@@ -1,1 +1,1 @@
-"""Scenes: what stands where, under which light, seen from where."""
+"""Scenes: objects and their poses, light, and camera."""

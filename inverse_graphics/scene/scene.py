@@ -1,7 +1,7 @@
 """The scene description: frozen, validated pydantic models.
 
 Metres, world frame (right-handed, Z up, the table is z = 0), quaternions xyzw, RGB as in an image file
-divided by 255. Forms that people find easier (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted.
+divided by 255. Simpler forms (`yaw_degrees`, `look_at`, `orbit`) are accepted and converted.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Table(_Frozen):
 
 
 class Background(_Frozen):
-    """What is behind everything.
+    """The background of the image.
 
     Attributes:
         colour: RGB in [0, 1].
@@ -201,14 +201,14 @@ class Background(_Frozen):
 
 
 class Scene(_Frozen):
-    """All that an image depends on.
+    """A complete scene: everything that determines its image.
 
     Attributes:
         camera: The camera.
         objects: At most 64 objects.
         light: The light.
         table: The table; None for none.
-        background: What is behind everything.
+        background: The background, visible where there is neither object nor table.
     """
 
     camera: Camera

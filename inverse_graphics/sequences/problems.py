@@ -20,7 +20,7 @@ _TRAIN, _TEST = 0, 1
 def training_batch(
     problem: Problem, size: int, seed: int, index: int, curriculum_steps: int = 0
 ) -> SequenceBatch:
-    """Sample training batch `index` of a stream; it depends on nothing else.
+    """Sample training batch `index` of a stream, which depends on the arguments alone.
 
     Args:
         problem: samples the sequences.

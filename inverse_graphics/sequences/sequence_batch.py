@@ -46,7 +46,7 @@ class Problem(BaseModel, ABC):
     """A sequence problem: inputs, targets and their difficulty.
 
     Attributes:
-        difficulty: the measure of an input's difficulty, in a few words.
+        difficulty: what measures the difficulty of an input, for labels of plots.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,7 +79,7 @@ class Problem(BaseModel, ABC):
         """
 
     def draw_test(self, size: int, rng: np.random.Generator) -> SequenceBatch:
-        """Sample `size` test sequences; by default as `draw` does: repeated sequences are very improbable."""
+        """Sample `size` test sequences; by default by `draw`, as repeated sequences are very improbable."""
         return self.draw(size, rng)
 
 

@@ -21,7 +21,7 @@ TEST_SHARE = 10
 
 @PROBLEMS.register("text")
 class Text(Problem):
-    """The bytes of a file, one-hot: after each, predict the next.
+    """The bytes of a file, one-hot; the target of each is the next byte.
 
     All inputs have the same difficulty. The last tenth of the file is the test set.
     Source: Graves 2016, section 3.5, with sequences of 500 bytes of Wikipedia.
@@ -40,12 +40,12 @@ class Text(Problem):
 
     @property
     def inputs(self) -> int:
-        """Every byte that there is."""
+        """256, the number of byte values."""
         return BYTES
 
     @property
     def classes(self) -> int:
-        """Every byte that there is."""
+        """256, the number of byte values."""
         return BYTES
 
     def draw(self, size: int, rng: np.random.Generator, share: float = 1.0) -> SequenceBatch:
@@ -67,7 +67,7 @@ class Text(Problem):
 
     @cached_property
     def content(self) -> NDArray[np.uint8]:
-        """All bytes.
+        """The bytes of the file.
 
         Raises:
             DataError: the file cannot be read, or is too short.

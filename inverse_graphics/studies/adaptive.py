@@ -159,12 +159,12 @@ def by_difficulty(scores: SequenceScores) -> list[dict[str, float]]:
     found = []
     for level in _levels(scores.difficulty):
         here = scores.difficulty == level
-        asked = here & scores.asked
+        has_target = here & scores.has_target
         found.append(
             {
                 "difficulty": level,
                 "inputs": int(here.sum()),
-                "wrong": float(scores.wrong[asked].mean()) if asked.any() else 0.0,
+                "wrong": float(scores.wrong[has_target].mean()) if has_target.any() else 0.0,
                 "steps": float(scores.steps[here].mean()),
             }
         )

@@ -24,6 +24,9 @@ class OptimiserSettings(BaseModel):
         decay_from: share of the steps with a constant rate.
         final_fraction: the rate after the last step, as a share of the initial one.
         gradient_clip: largest Euclidean norm of the whole gradient, None for no bound.
+        spike_clip: largest ratio of the Euclidean norm of a tensor's gradient to the root of Adam's running
+            mean of its square, None for no bound. Adam's steps are longest just where gradients grow faster
+            than that mean (Wortsman et al. 2023, "Stable and low-precision training", section 3).
         average: decay per step of the running mean of the weights, which is then evaluated and exported; None
             for no averaging.
         most_skipped_in_a_row: after this many steps that are not finite, training fails.
@@ -39,6 +42,7 @@ class OptimiserSettings(BaseModel):
     decay_from: float = Field(default=0.0, ge=0, lt=1)
     final_fraction: float = Field(default=0.1, ge=0, le=1)
     gradient_clip: float | None = Field(default=None, gt=0)
+    spike_clip: float | None = Field(default=None, ge=1)
     average: float | None = Field(default=None, gt=0, lt=1)
     most_skipped_in_a_row: int = Field(default=10, ge=1)
 
@@ -60,6 +64,10 @@ def rate_factor(settings: OptimiserSettings, step: int, steps: int) -> float:
             settings.final_fraction + (1 - settings.final_fraction) * (1 + math.cos(math.pi * progress)) / 2
         )
     return 1.0
+
+
+MIN_STEPS = 20
+"""Steps before Adam's second moment is an estimate by which gradients can be clipped."""
 
 
 class Optimiser:
@@ -108,10 +116,28 @@ class Optimiser:
         )
         if not math.isfinite(norm):
             return None
+        if self.settings.spike_clip is not None:
+            self._clip_spikes(self.settings.spike_clip)
         for group, rate in zip(self._adam.param_groups, self._rates, strict=True):
             group["lr"] = rate * self.learning_rate(step)
         self._adam.step()
         return norm
+
+    @torch.no_grad()
+    def _clip_spikes(self, largest: float) -> None:
+        """Shorten the gradients of tensors that are far longer than they were in the steps before."""
+        decay = self.settings.betas[1]
+        gradients, usual = [], []
+        for parameter in self._parameters:
+            state = self._adam.state[parameter]
+            done = state["step"]
+            if parameter.grad is not None and done >= MIN_STEPS:
+                gradients.append(parameter.grad)
+                usual.append((state["exp_avg_sq"].sum() / (1 - decay**done)).sqrt())
+        if gradients:
+            bounds = largest * torch.stack(usual)
+            excess = torch.stack(torch._foreach_norm(gradients)) / bounds
+            torch._foreach_div_(gradients, list(torch.where(bounds > 0, excess.clamp(min=1.0), 1.0)))
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Adam's moments and counters by name; writing into them restores the optimiser."""

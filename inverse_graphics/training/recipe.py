@@ -60,6 +60,14 @@ RENAMED_KEYS = {
 """Keys of recipes of version 0.1, which are still read, and their present names."""
 
 
+EARLIER_VALUES: dict[str, dict[str, dict[str, Any]]] = {
+    "air3d": {"model": {"normalise_maps": False}},
+    "sleep": {"objective": {"uniform_mixture_weight": 0.0}},
+    "wake_sleep": {"objective": {"uniform_mixture_weight": 0.0}},
+}
+"""Of keys that runs of earlier versions did not store, by the kind of the section that now has them."""
+
+
 RECIPES: Registry[type[Recipe]] = Registry("model type")
 """Recipes by the model type that they train, `model.kind`."""
 
@@ -320,6 +328,17 @@ def with_current_keys(document: Mapping[str, Any], prefix: str = "") -> dict[str
         section = f"{prefix}{key}."
         current[name] = with_current_keys(value, section) if isinstance(value, Mapping) else value
     return current
+
+
+def with_earlier_values(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy the recipe that a run stored, with the values it had for keys that have come since."""
+    completed = dict(stored)
+    for name in ("model", "objective"):
+        section = stored.get(name)
+        if isinstance(section, Mapping):
+            earlier = EARLIER_VALUES.get(str(section.get("kind")), {}).get(name, {})
+            completed[name] = {**earlier, **section}
+    return completed
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:

@@ -35,6 +35,7 @@ from inverse_graphics.training.recipe import (
     differences,
     load_recipe,
     recipe_class,
+    with_earlier_values,
 )
 from inverse_graphics.training.state import Row, TrainingState
 from inverse_graphics.training.task import Task
@@ -257,7 +258,8 @@ def _latest(recipe: Recipe, folder: Path, resume: bool) -> tuple[Path, Recipe] |
         )
     if recipe_class(document.recipe, str(found[-1])) is not type(recipe):
         raise TrainingError(f"{folder} holds a run of another type of model: choose another folder")
-    before = validated(type(recipe), document.recipe, str(found[-1]), TrainingError)
+    stored = with_earlier_values(document.recipe)
+    before = validated(type(recipe), stored, str(found[-1]), TrainingError)
     keys = differences(before, resolve_precision(recipe, before)[0])
     changed = [key for key in keys if not {key, key.partition(".")[0]} & RESUMABLE]
     if changed:

@@ -12,6 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 
+from inverse_graphics.training.divergence import DivergenceMonitor
 from inverse_graphics.training.optimiser import Optimiser, OptimiserSettings, WeightAverage
 from inverse_graphics.training.task import Trainable
 
@@ -27,6 +28,7 @@ class Counters(BaseModel):
         seconds: of training, without evaluations.
         skipped: steps that were not finite.
         skipped_in_a_row: of these, the latest consecutive ones.
+        divergence: what tells whether the run diverges.
         sums: of each training metric since the last evaluation, with the number of values.
         history: one row per evaluation.
     """
@@ -37,6 +39,7 @@ class Counters(BaseModel):
     seconds: NonNegativeFloat = 0.0
     skipped: NonNegativeInt = 0
     skipped_in_a_row: NonNegativeInt = 0
+    divergence: DivergenceMonitor = DivergenceMonitor()
     sums: dict[str, tuple[float, int]] = {}
     history: list[Row] = []
 

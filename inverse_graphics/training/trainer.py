@@ -84,6 +84,10 @@ class Trainer:
                 self._evaluate()
             if self._due(self.recipe.checkpoint_every) or stop.requested:
                 self._save()
+        if counters.divergence.since is not None:
+            self.display.message(
+                f"this run has diverged since step {counters.divergence.since:,}: its weights are worse"
+            )
         return counters.step >= self.recipe.steps
 
     def _due(self, every: int) -> bool:
@@ -104,11 +108,19 @@ class Trainer:
         if state.average is not None:
             state.average.update(counters.step)
         counters.count({"loss": loss.detach(), "gradient_norm": norm, **metrics})
+        warning = counters.divergence.observe(counters.step, loss.item(), norm, self.recipe.optimiser)
+        if warning is not None:
+            self.display.message(warning)
 
     def _skip(self) -> None:
         counters, limit = self.state.counters, self.recipe.optimiser.most_skipped_in_a_row
         counters.skipped += 1
         counters.skipped_in_a_row += 1
+        if counters.skipped_in_a_row == 1:
+            self.display.message(
+                f"step {counters.step:,}: the loss or its gradient was not finite: no weight was changed; "
+                f"{limit} such steps in a row end the run"
+            )
         if counters.skipped_in_a_row >= limit:
             raise TrainingError(
                 f"the loss or its gradient was not finite in {limit} steps in a row, the last of them step "

@@ -225,5 +225,5 @@ def overlay_writer(target: Path, count: int) -> Iterator[Write]:
 
 
 def _drawn(parse: Parse) -> Image.Image:
-    """Read a parse's image again and draw the overlay; images are not held in memory."""
-    return draw_parse(read_image(parse.image), parse)
+    """Draw the overlay of a parse, whose image is read again if the parse does not hold it."""
+    return draw_parse(read_image(parse.image) if parse.pixels is None else parse.pixels, parse)

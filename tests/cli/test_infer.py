@@ -2,6 +2,8 @@ import errno
 import json
 import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -178,3 +180,34 @@ def test_an_empty_folder_is_one_line(run, tmp_path):
     assert outcome.status == 1
     assert outcome.err.count("\n") == 1
     assert "holds no image" in outcome.err
+
+
+def test_an_overlay_never_replaces_an_input(run, tmp_path, model_folder):
+    one = tmp_path / "one.png"
+    for path in (one, tmp_path / "two.png"):
+        Image.fromarray(np.zeros((50, 50, 3), np.uint8)).save(path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for images, option, target in [
+        (tmp_path, "--overlay", tmp_path),
+        (one, "--overlay", one),
+        (one, "--json", one),
+    ]:
+        outcome = run("infer", images, "--model", model_folder, option, target)
+        assert outcome.status == 1
+        assert "would replace input images" in outcome.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert run("infer", tmp_path, "--model", model_folder, "--overlay", tmp_path / "seen").status == 0
+    assert {path.name for path in (tmp_path / "seen").iterdir()} == set(before)
+
+
+def test_an_image_from_a_pipe_has_an_overlay(tmp_path, model_folder):
+    Image.fromarray(np.full((50, 50, 3), 90, np.uint8)).save(tmp_path / "one.png")
+    content = (tmp_path / "one.png").read_bytes()
+
+    def overlay_of(image):
+        arguments = ["infer", str(image), "--model", str(model_folder), "--overlay", f"{tmp_path}/seen.png"]
+        code = f"import sys; from inverse_graphics.cli.main import main; sys.exit(main({arguments!r}))"
+        subprocess.run([sys.executable, "-c", code], input=content, check=True, capture_output=True)
+        return (tmp_path / "seen.png").read_bytes()
+
+    assert overlay_of("/dev/stdin") == overlay_of(tmp_path / "one.png")

@@ -90,7 +90,7 @@ def test_a_family_needs_no_model(run, pictures):
         (["--family", "nowhere"], "no scene family 'nowhere': expected"),
         (["--family", "single_object", "--start", "network"], "has no network"),
         (["--model", "nothing"], "no model 'nothing'"),
-        (["--model", "multi_mnist"], "knows no scenes in space: choose a 3D model"),
+        (["--model", "multi_mnist"], "does not infer 3D scenes: choose a 3D model"),
         (["--engine", "crayon"], "unknown render engine 'crayon': available here: embedded"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

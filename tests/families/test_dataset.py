@@ -51,7 +51,7 @@ def test_interrupted_in_two_processes_and_continued_in_one_it_is_the_same_to_the
     before = digests(folder)
     assert made.document.settings.parts(folder).images_made() >= PART
     (folder / ".part-0001.killed.tmp").mkdir()
-    with pytest.raises(DataError, match="not complete: make it again, which goes on"):
+    with pytest.raises(DataError, match="not complete: repeat the command that makes it"):
         read_dataset(folder)
     counts: list[int] = []
     make_dataset(made.document.settings, folder, advanced=counts.append)
@@ -174,9 +174,9 @@ def test_a_data_set_of_other_settings_is_left_alone(tmp_path, other, message, on
 
 def test_a_folder_with_other_objects_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(DataError, match="is not empty and no data set"):
+    with pytest.raises(DataError, match="is not empty and not a data set"):
         make_dataset(settings(), tmp_path)
-    with pytest.raises(DataError, match="is not empty and no data set"):
+    with pytest.raises(DataError, match="is not empty and not a data set"):
         make_dataset(settings(), tmp_path / "thesis.tex")
     with pytest.raises(DataError, match="no data set in"):
         read_dataset(tmp_path)

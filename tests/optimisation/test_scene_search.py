@@ -14,7 +14,7 @@ from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.observation.gaussian import GaussianModel
 from inverse_graphics.observation.observation import Observation, Rendered
 from inverse_graphics.optimisation.ascent import Poses, log_prior, surrogate
-from inverse_graphics.optimisation.exchanges import Judgement, draw_starts, exchanged
+from inverse_graphics.optimisation.exchanges import Criteria, draw_starts, exchanged
 from inverse_graphics.optimisation.optimiser import SceneOptimiser
 from inverse_graphics.optimisation.search import SceneSearch
 from inverse_graphics.optimisation.settings import FROM_ANSWER, FROM_PRIOR
@@ -183,7 +183,7 @@ def test_exchanges_lose_nothing_and_bring_back_the_right_kind(search):
         return joint(search, images[number], scenes)
 
     number = torch.arange(12)
-    judgement = Judgement(score, lambda scenes: torch.ones(len(scenes.asset), 32, 32))
+    judgement = Criteria(score, lambda scenes: torch.ones(len(scenes.asset), 32, 32))
     after = exchanged(wrong, search.space, judgement, 0, 0, seeded())
     assert (score(after, number) >= score(wrong, number)).all()
     crowded = log_prior(wrong, search.space) < -40  # wrong kinds may be too large for their places
@@ -203,7 +203,7 @@ def test_fresh_objects_are_tried_where_the_picture_errs():
     def score(tried, number):
         return tried.counts.float()  # of as many objects the first stays
 
-    after = exchanged(scenes, space, Judgement(score, lambda _: error), 0, 4, seeded())
+    after = exchanged(scenes, space, Criteria(score, lambda _: error), 0, 4, seeded())
     assert (after.counts == 3).all()
     pixel = space.pixel_from_plane(after.position, space.cameras(after.orbit, after.K))
     torch.testing.assert_close(pixel, torch.tensor([12.5, 15.5]).expand(40, 3, 2), atol=0.02, rtol=0)
@@ -295,5 +295,5 @@ def test_an_optimiser_ends_the_processes_that_draw(search):
 
 
 def test_models_of_pictures_are_refused():
-    with pytest.raises(ModelError, match="'multi_mnist' knows no scenes in space"):
+    with pytest.raises(ModelError, match="'multi_mnist' does not infer 3D scenes"):
         SceneOptimiser.from_model("multi_mnist")

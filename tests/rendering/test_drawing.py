@@ -19,7 +19,7 @@ def textured_library():
 
 @pytest.mark.parametrize("meshes", [library(), textured_library()], ids=["coloured", "textured"])
 @pytest.mark.parametrize("distance", [0.7, 0.12])
-@pytest.mark.parametrize("slopes", ["picture", "surface"])
+@pytest.mark.parametrize("slopes", ["image", "surface"])
 def test_compiled_drawing_and_its_gradients_equal_plain_torch(meshes, distance, slopes):
     compiled = EmbeddedEngine(meshes, EmbeddedSettings(kernels="numba", slopes=slopes))
     plain = EmbeddedEngine(meshes, EmbeddedSettings(kernels="torch", slopes=slopes))

@@ -44,7 +44,7 @@ def moved(scenes, meshes, pixels, lights, colours):
 
 
 @pytest.mark.parametrize("meshes", [library(), textured()], ids=["coloured", "textured"])
-@pytest.mark.parametrize("slopes", ["surface", "picture"])
+@pytest.mark.parametrize("slopes", ["surface", "image"])
 @pytest.mark.parametrize("kernels", ["numba", "torch"])
 def test_gradients_equal_finite_differences_while_visibility_is_held(meshes, kernels, slopes):
     """Image, depth and alpha with respect to poses, camera, light and colours, to a relative 1e-6.
@@ -69,7 +69,7 @@ def test_gradients_equal_finite_differences_while_visibility_is_held(meshes, ker
         # the pixels' order in depth is held too: each layer by itself, and the image of the first alone
         alone = compose(type(layers)(*(part[:, :1] for part in layers)), backdrop).image
         shape = (depth * weights[1]).sum() + (layers.alpha * weights[2]).sum()
-        return shape if slopes == "picture" and of == 0 else shape + (alone * over).sum()
+        return shape if slopes == "image" and of == 0 else shape + (alone * over).sum()
 
     zeros = [torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     for index, offset in enumerate(zeros):

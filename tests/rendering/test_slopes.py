@@ -92,7 +92,7 @@ def test_where_colours_are_even_all_is_left_to_the_edges(kernels):
     angles = torch.linspace(0.03, 3.0, 12, dtype=torch.float64)
     turns = matrix_from_rotation_vector(angles[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
     found = []
-    for slopes in ("picture", "surface"):
+    for slopes in ("image", "surface"):
         engine = EmbeddedEngine(meshes, EmbeddedSettings(kernels=kernels, slopes=slopes))
         position = torch.full((12, 3), 0.01, dtype=torch.float64, requires_grad=True)
         rgb = engine.layers(one_object(position, turns), looking_down(12, SIDE, focal=40.0), light(12)).rgb
@@ -108,7 +108,7 @@ def test_pictures_are_the_same_whatever_gradients_look_at(kernels):
     scenes.objects.position.requires_grad_()
     one, other = (
         render(scenes, EmbeddedEngine(CROCKERY, EmbeddedSettings(kernels=kernels, slopes=slopes)))
-        for slopes in ("picture", "surface")
+        for slopes in ("image", "surface")
     )
     for mine, yours in zip(one, other, strict=True):
         assert torch.equal(mine, yours)
@@ -152,7 +152,7 @@ def test_nothing_seen_has_no_slopes():
 def test_light_and_tint_have_the_same_gradients_either_way():
     scenes = table_top_scenes(2, 32, 32, CROCKERY, 2).to("cpu", torch.float64)
     found = []
-    for slopes in ("picture", "surface"):
+    for slopes in ("image", "surface"):
         lights = light(2)
         lights.direction.requires_grad_()
         image = render(

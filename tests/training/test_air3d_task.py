@@ -210,7 +210,7 @@ def test_a_run_ends_in_weights_that_load(
     assert Air3DRecipe.model_validate(loaded.document.recipe) == recipe
     network = loaded.module
     assert isinstance(network, Air3D)
-    assert loaded.document.asset_pack_sha256 == network.space.family.packs_hash
+    assert loaded.document.objects == network.space.family.appearances
     again = SceneEvaluator.sample(network, 60, 0).evaluate()
     assert again.metrics == pytest.approx(result.history[-1]["held_out"], rel=1e-4, nan_ok=True)
     assert "Held-out figures" in (result.weights / "README.md").read_text()

@@ -103,3 +103,56 @@ def test_the_state_has_the_same_tensors_from_the_start() -> None:
     optimiser.apply(loss_of(parameters, target), 0)
     assert {name: tensor.shape for name, tensor in optimiser.state_tensors().items()} == before
     assert len(before) == 6
+
+
+def steady_then_spike(spike: float, **changes: object) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far two tensors move in the step in which the gradient of the first is `spike` times as large.
+
+    All other gradients have the same size and random signs.
+    """
+    one, other = nn.Parameter(torch.zeros(100)), nn.Parameter(torch.zeros(50))
+    optimiser = Optimiser(
+        [ParameterGroup([one, other])], settings(learning_rate=0.01, betas=(0.0, 0.999), **changes), 1000
+    )
+    generator = torch.Generator().manual_seed(0)
+    moved = one.detach(), other.detach()
+    for step in range(101):
+        size = spike if step == 100 else 1.0
+        before = one.detach().clone(), other.detach().clone()
+        signs = [torch.randn(len(p), generator=generator).sign() for p in (one, other)]
+        optimiser.apply(size * (signs[0] * one).sum() + (signs[1] * other).sum(), step)
+        moved = one.detach() - before[0], other.detach() - before[1]
+    return moved
+
+
+def test_a_spike_moves_only_its_own_tensor_and_no_farther_than_the_bound() -> None:
+    free, _ = steady_then_spike(1000.0)
+    clipped, other = steady_then_spike(1000.0, spike_clip=2.0)
+    # by the formula of Adam: a gradient g after 100 of size 1 moves by g / sqrt((100 + g²) / 101)
+    assert free.abs().max() == pytest.approx(0.01 * 10, rel=0.02)
+    assert clipped.abs().max() == pytest.approx(0.01 * 2 / math.sqrt(104 / 101), rel=0.02)
+    assert torch.equal(clipped.sign(), free.sign())
+    torch.testing.assert_close(other.abs(), torch.full((50,), 0.01), rtol=1e-3, atol=0)
+
+
+def test_gradients_within_the_bound_are_left_alone_to_the_last_bit() -> None:
+    for free, bounded in zip(steady_then_spike(1.9), steady_then_spike(1.9, spike_clip=2.0), strict=True):
+        assert torch.equal(free, bounded)
+
+
+def test_gradients_may_grow_steadily() -> None:
+    """Clipped gradients still raise the mean that they are compared with."""
+    parameter = nn.Parameter(torch.zeros(10))
+    optimiser = Optimiser([ParameterGroup([parameter])], settings(spike_clip=2.0), 1000)
+    for step in range(400):
+        optimiser.apply((100.0 if step >= 50 else 1.0) * parameter.sum(), step)
+    assert parameter.grad is not None
+    assert parameter.grad.max() > 50  # from 2 at first
+
+
+def test_a_tensor_without_gradients_so_far_is_not_held_at_zero() -> None:
+    parameter = nn.Parameter(torch.zeros(10))
+    optimiser = Optimiser([ParameterGroup([parameter])], settings(spike_clip=2.0), 1000)
+    for step in range(60):
+        optimiser.apply((1.0 if step >= 50 else 0.0) * parameter.sum(), step)
+    assert parameter.abs().min() > 1e-3

@@ -10,10 +10,12 @@ from inverse_graphics.errors import RecipeError
 from inverse_graphics.io.documents import parse_yaml
 from inverse_graphics.training.recipe import (
     Air2DRecipe,
+    Air3DRecipe,
     differences,
     load_recipe,
     shipped_recipes,
     with_current_keys,
+    with_earlier_values,
     with_overrides,
 )
 
@@ -152,3 +154,16 @@ def test_keys_of_older_recipes_are_still_read():
 def test_a_key_under_both_of_its_names_is_one_line():
     with pytest.raises(RecipeError, match=r"objective.kept is the old name of objective.kept_proposals"):
         with_current_keys({"objective": {"kept": 1, "kept_proposals": 2}})
+
+
+def test_what_a_run_did_not_store_has_the_value_of_that_time() -> None:
+    model = {"kind": "air3d", "family": {"kind": "table_top"}}
+    stored = {"name": "old", "steps": 5, "model": model, "objective": {"kind": "sleep", "tie_m": 0.05}}
+    before = Air3DRecipe.model_validate(with_earlier_values(stored))
+    now = Air3DRecipe.model_validate(stored)
+    assert not before.model.normalise_maps
+    assert differences(before, now) == ["model.normalise_maps", "objective.uniform_mixture_weight"]
+    written = now.model_dump(mode="json")
+    assert with_earlier_values(written) == written
+    digits = {"name": "digits", "steps": 10}
+    assert with_earlier_values(digits) == digits

@@ -116,7 +116,7 @@ def test_its_weights_are_read_back_and_run_as_another_kind_and_compacted(trained
         ("model.block=act", r"blocks of kind act are trained by objective\.kind act; got relaxed"),
         ("objective={kind: plain}", "relaxed or reinforce; got plain"),
         ("model.patch=3", "patch 3 does not tile"),
-        ("model.widths=[8, 4, 2]", "widths decrease"),
+        ("model.widths=[8, 4, 2]", "widths: expected no decrease"),
         ("model.units=0", r"model\.units"),
     ],
 )

@@ -21,7 +21,7 @@ class SequenceScores(NamedTuple):
         wrong: (M,) bool, whether any answer after the input is wrong.
         loss: (M,), nats.
         steps: (M,).
-        asked: (M,) bool, whether the input has a target.
+        has_target: (M,) bool, whether the input has a target.
         difficulty: (M,) int64.
         row: (M,) int64, index of the sequence.
     """
@@ -29,23 +29,23 @@ class SequenceScores(NamedTuple):
     wrong: NDArray[np.bool_]
     loss: NDArray[np.float64]
     steps: NDArray[np.float64]
-    asked: NDArray[np.bool_]
+    has_target: NDArray[np.bool_]
     difficulty: NDArray[np.int64]
     row: NDArray[np.int64]
 
     @property
     def error(self) -> float:
         """The share of sequences with a wrong answer, among those that have a target."""
-        asked = np.unique(self.row[self.asked])
-        return len(np.unique(self.row[self.wrong])) / max(len(asked), 1)
+        rows = np.unique(self.row[self.has_target])
+        return len(np.unique(self.row[self.wrong])) / max(len(rows), 1)
 
     def metrics(self) -> dict[str, float]:
         """Error per sequence; loss and wrong answers per input with a target; steps per input."""
-        asked = max(int(self.asked.sum()), 1)
+        targets = max(int(self.has_target.sum()), 1)
         return {
             "error": self.error,
-            "wrong_inputs": float(self.wrong.sum()) / asked,
-            "loss": float(self.loss.sum()) / asked,
+            "wrong_inputs": float(self.wrong.sum()) / targets,
+            "loss": float(self.loss.sum()) / targets,
             "steps": float(self.steps.mean()),
             "most_steps": float(self.steps.max()),
         }
@@ -68,14 +68,14 @@ def evaluate_sequences(
     """
     sequences = Sequences.from_batch(batch).to(next(network.parameters()).device)
     answers = network(sequences.inputs, halting, generator)
-    asked = sequences.targets != NO_TARGET
-    wrong = ((answers.classes != sequences.targets) & asked).any(-1)
+    has_target = sequences.targets != NO_TARGET
+    wrong = ((answers.classes != sequences.targets) & has_target).any(-1)
     loss = answer_losses(answers.logits, sequences.targets)
     return SequenceScores(
         wrong.cpu().numpy(),
         loss.double().cpu().numpy(),
         answers.steps.double().cpu().numpy(),
-        asked.any(-1).cpu().numpy(),
+        has_target.any(-1).cpu().numpy(),
         sequences.difficulty.cpu().numpy(),
         sequences.row.cpu().numpy(),
     )

@@ -40,8 +40,8 @@ class AdaptiveSettings(BaseModel):
     kind: Literal["adaptive"] = "adaptive"
     cell: Literal["rnn", "lstm", "gru"] = "rnn"
     hidden: int = Field(default=128, ge=1, le=8192, description="units of the cell")
-    max_steps: int = Field(default=100, ge=1, le=10_000, description="steps for one input, at most")
-    halting_bias: float = Field(default=1.0, ge=-20, le=20, description="logit of halting at the start")
+    max_steps: int = Field(default=100, ge=1, le=10_000, description="largest number of steps for one input")
+    halting_bias: float = Field(default=1.0, ge=-20, le=20, description="initial logit of halting")
     repetitions: int | None = Field(default=None, ge=1, le=10_000)
     input_gain: float = Field(default=1.0, gt=0, le=100)
     recurrent_gain: float | None = Field(default=None, gt=0, le=100)

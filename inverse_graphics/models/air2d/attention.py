@@ -44,7 +44,7 @@ def read_window(images: Tensor, where: Tensor, size: int) -> Tensor:
 
 
 def write_window(glimpses: Tensor, where: Tensor, height: int, width: int) -> Tensor:
-    """Draw a glimpse into the window of an empty image: (B, height, width).
+    """Write a glimpse to the window of an empty image: (B, height, width).
 
     Args:
         glimpses: (B, size, size).
@@ -78,12 +78,12 @@ def _hat(coordinates: Tensor, cells: int) -> Tensor:
 
 
 CELL = 4
-"""Pixels between neighbouring positions of the map. The first convolution sees the 2 × 2 cells about a
-position,
-the second those of its neighbours."""
+"""Pixels between adjacent positions of the map.
+
+The first convolution reads the 2 × 2 cells around a position, the second the features of its neighbours."""
 
 LEAST = 1e-4
-"""Lower bound of the mean squared pixel of a position in `salience`, grey levels²: one per cent of white."""
+"""Lower bound of the mean squared pixel of a position in `salience`, grey levels²."""
 
 
 class Place(NamedTuple):
@@ -182,7 +182,7 @@ def _in_cells(images: Tensor) -> Tensor:
 
 
 class WindowCorrection(nn.Module):
-    """From glimpses (B, G, G) to changes of the windows' posterior parameters (B, 2 W), zero at the start.
+    """Maps glimpses (B, G, G) to corrections of the windows' posterior parameters (B, 2 W), initially zero.
 
     Args:
         size: G.
@@ -198,5 +198,5 @@ class WindowCorrection(nn.Module):
         nn.init.zeros_(self.change.bias)
 
     def forward(self, glimpses: Tensor) -> Tensor:
-        """What is added to the mean and to the unconstrained standard deviation of a window: (B, 2 W)."""
+        """Corrections of the mean and the unconstrained standard deviation of a window: (B, 2 W)."""
         return self.change(torch.relu(self.hidden(glimpses.flatten(1))))

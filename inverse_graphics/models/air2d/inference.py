@@ -109,7 +109,7 @@ class Reading(NamedTuple):
         prefixes: (B, L + 1, H, W), reconstructions from the first 0 … L objects, clamped to [0, 1]; L is at
             least the largest count of the batch.
         windows: (B, N, 4), attention windows, x, y, width, height, pixels.
-        boxes: (B, N, 4), likewise, bounding boxes of the ink within each window, or the windows where there
+        boxes: (B, N, 4), in the same form, bounding boxes of the ink in each window, or the window if there
             is none.
         summaries: (B, N, D), see `object_summaries`.
     """

@@ -1,7 +1,7 @@
 """AIR for images of objects in the plane: multi-MNIST and its like.
 
 An object is a window (where) and its appearance (what), decoded to a glimpse; objects add up, or occlude what
-is behind them. A step sees the image, or its difference from the reconstruction so far (difference-AIR).
+is behind them. A step reads the image, or its difference from the reconstruction so far (difference-AIR).
 Source: Eslami et al. 2016, sections 2.2 and 3.1; for DAIR, the paragraph on strong generalisation.
 """
 
@@ -49,10 +49,10 @@ class Air2DSettings(BaseModel):
         salience: weight of the residual's log energy at a position in the attention's scores.
         corrections: how many times the window is corrected from its own glimpse before the object is encoded.
         sees: the input of a step and of its glimpse: the image; its difference from the reconstruction so far
-            (DAIR); or "both", where the step sees both and the glimpse is read from the difference.
+            (DAIR); or "both": the step reads both, the glimpse is read from the difference.
         memory: whether a step has a recurrent state, or only its input.
         drawing: objects add to the reconstruction, or occlude it like white paint.
-        background: a VAE of what lies behind the objects; black without one.
+        background: settings of a VAE of the background; None for a black background.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,16 +63,16 @@ class Air2DSettings(BaseModel):
     max_objects: int = Field(3, ge=1, le=16)
     features: int = Field(256, ge=1, le=4096, description="units that encode the whole image")
     hidden: int = Field(256, ge=1, le=4096, description="units of the recurrent network")
-    head: int = Field(200, ge=1, le=4096, description="units between it and the heads of presence and window")
+    head: int = Field(200, ge=1, le=4096, description="units before the heads of presence and window")
     what: int = Field(50, ge=1, le=1024, description="dimensions of an object's appearance")
-    glimpse_hidden: int = Field(200, ge=1, le=4096, description="units of the glimpse coder and decoder")
+    glimpse_hidden: int = Field(200, ge=1, le=4096, description="units of the glimpse encoder and decoder")
     sigma: float = Field(0.3, gt=0, le=10, description="scale of pixel noise, grey levels")
     noise: AnyNoise = Field(GaussianNoise(), description="kind of pixel noise")
-    inverse_scale_mean: float = Field(3.0, ge=SMALLEST_INVERSE_SCALE, le=64, description="prior")
-    inverse_scale_std: float = Field(0.2, gt=0, le=64, description="prior")
-    centre_std: float = Field(1.0, gt=0, le=64, description="prior, half image widths")
-    presence_bias: float = Field(2.0, ge=-20, le=20, description="logit of presence at the start")
-    decoder_bias: float = Field(-2.0, ge=-20, le=20, description="logit of grey levels at the start")
+    inverse_scale_mean: float = Field(3.0, ge=SMALLEST_INVERSE_SCALE, le=64, description="mean of the prior")
+    inverse_scale_std: float = Field(0.2, gt=0, le=64, description="standard deviation of the prior")
+    centre_std: float = Field(1.0, gt=0, le=64, description="of the prior of centres, half image widths")
+    presence_bias: float = Field(2.0, ge=-20, le=20, description="initial logit of presence")
+    decoder_bias: float = Field(-2.0, ge=-20, le=20, description="initial logit of grey levels")
     aim: Literal["whole", "map"] = "whole"
     map_channels: int = Field(24, ge=1, le=1024, description="channels of the location map")
     salience: float = Field(
@@ -87,14 +87,12 @@ class Air2DSettings(BaseModel):
     @model_validator(mode="after")
     def _salience_is_of_a_map(self) -> Self:
         if self.salience and self.aim != "map":
-            raise ValueError(
-                f"salience is {self.salience:g}, but there is no map: set aim: map, or salience: 0"
-            )
+            raise ValueError(f"got salience {self.salience:g} without a map: set aim: map, or salience: 0")
         return self
 
 
 class State(NamedTuple):
-    """What the network carries from step to step.
+    """The state between steps.
 
     Attributes:
         images: (B, H, W).
@@ -103,8 +101,8 @@ class State(NamedTuple):
         hidden: (B, H), recurrent state.
         cell: (B, H), recurrent state.
         previous: (B, 3 + D), the last latents.
-        places: (B, C, P), the image's map, where steps see the image.
-        behind: the code of the background, and its posterior; None without a background.
+        places: (B, C, P), the map of the image; None if steps do not read the image.
+        behind: the background's code and its posterior; None without a background.
     """
 
     images: Tensor
@@ -125,7 +123,7 @@ class PresencePrediction(NamedTuple):
         head: (B, ·), units.
         hidden: (B, ·), units.
         cell: (B, ·), units.
-        place: the attended position of the map, where there is one.
+        place: the attended position of the map; None without a map.
         halt_logit: (B,), of no further object.
     """
 
@@ -144,10 +142,10 @@ class Latents(NamedTuple):
         where: (B, 3), its window.
         what: (B, D), its appearance.
         glimpse: (B, G, G), decoded.
-        before: (B, H, W), the reconstruction without it and with it.
-        after: (B, H, W), the reconstruction without it and with it.
-        q_where: their posteriors.
-        q_what: their posteriors.
+        before: (B, H, W), the reconstruction without the object.
+        after: (B, H, W), the reconstruction with the object.
+        q_where: posterior of the window.
+        q_what: posterior of the appearance.
     """
 
     where: Tensor
@@ -225,7 +223,7 @@ class Air2D(nn.Module):
         return Step(prediction.halt_logit, *self.attend(state, prediction, sampler))
 
     def predict_presence(self, state: State) -> PresencePrediction:
-        """Predict the presence of one more object: the cheaper half of a step."""
+        """Predict the presence of one more object: the first, cheaper part of a step."""
         source, features = self._look(state)
         hidden, cell = self._update_state(features, state)
         head = torch.relu(self.head(hidden))
@@ -238,7 +236,7 @@ class Air2D(nn.Module):
     def attend(
         self, state: State, prediction: PresencePrediction, sampler: Sampler
     ) -> tuple[ObjectStep, State]:
-        """Infer the object and add it to the reconstruction: the other half."""
+        """Infer the object and add it to the reconstruction: the second part of a step."""
         q_where = self._where_posterior(prediction)
         where = _bounded(sampler(q_where))
         q_what = self.glimpse_encoder(read_window(prediction.source, where, self.settings.glimpse_size))
@@ -293,7 +291,7 @@ class Air2D(nn.Module):
         return (code, posterior), self.background.render(code), posterior.kl_to(_unit(code))
 
     def _look(self, state: State) -> tuple[Tensor, Tensor]:
-        """The source of the glimpse (B, H, W), and features of the whole image (B, F)."""
+        """The image from which the glimpse is read, (B, H, W), and features of the whole image, (B, F)."""
         if self.settings.sees == "image":
             return state.images, torch.relu(state.features)
         difference = state.images - state.reconstruction
@@ -302,13 +300,13 @@ class Air2D(nn.Module):
         return difference, torch.relu(self.encoder(difference.flatten(1)))
 
     def _map_of(self, images: Tensor) -> Tensor | None:
-        """The images' map for all steps; None where steps do not see the images."""
+        """The map of the images, for all steps; None if steps do not read the images."""
         if self.settings.sees == "difference":
             return None
         return self.map(images) if self.settings.sees == "image" else self.image_map(images)
 
     def _aim(self, places: Tensor | None, source: Tensor, head: Tensor) -> Place:
-        """The position that the step attends to on the map of its source."""
+        """The position of the map that the step attends to."""
         bias = self.settings.salience * salience(source) if self.settings.salience else 0.0
         if self.settings.sees == "image" and places is not None:
             return self.location_attention(places, head, bias=bias)
@@ -327,7 +325,7 @@ class Air2D(nn.Module):
         return hidden, cell
 
     def _draw(self, reconstruction: Tensor, glimpse: Tensor, where: Tensor) -> Tensor:
-        """The reconstruction with one object more: (B, H, W)."""
+        """The reconstruction with one more object: (B, H, W)."""
         drawn = write_window(glimpse, where, self.settings.image_size, self.settings.image_size)
         return reconstruction + (drawn if self.settings.drawing == "adding" else (1 - reconstruction) * drawn)
 
@@ -353,7 +351,7 @@ class Air2D(nn.Module):
 
     @torch.no_grad()
     def _start_near_the_prior(self) -> None:
-        """At the start objects are present, in the middle and of the prior's size."""
+        """Initialise the heads: objects are present, at the centre, with the prior's mean size."""
         self.presence.bias.fill_(self.settings.presence_bias)
         std = torch.tensor(INITIAL_WHERE_STD, device="cpu")  # expm1 on "meta" would import a compiler
         self.where.weight.mul_(0.1)

@@ -32,15 +32,39 @@ class Maps(TensorBatch):
     coarse: Tensor
 
 
+class CellNorm(nn.Module):
+    """Divides each cell's features by their root mean square (Zhang & Sennrich 2019), so that none can grow.
+
+    A step of Adam moves a linear head's output in proportion to the size of its input. Where maps are not
+    normalised they grow, and steps of the same learning rate move positions ever farther.
+    """
+
+    EPS = 1e-4
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """maps: (B, C, H, W).  Returns the same in float32."""
+        maps = maps.float()
+        return maps * torch.rsqrt(maps.square().mean(1, keepdim=True) + self.EPS) * self.gain[:, None, None]
+
+
+def _norm_of_cells(channels: int, normalise: bool) -> nn.Module:
+    return CellNorm(channels) if normalise else nn.Identity()
+
+
 class ImageFeatures(nn.Module):
     """Encodes the whole image, with the pixels' coordinates as further channels.
 
     Args:
         image_channels: number of channels of `InputChannels.image`.
         channels: numbers of channels of the layers.
+        normalise: whether the fine map is normalised, see `CellNorm`.
     """
 
-    def __init__(self, image_channels: int, channels: tuple[int, int, int]) -> None:
+    def __init__(self, image_channels: int, channels: tuple[int, int, int], normalise: bool) -> None:
         super().__init__()
         first, second, third = channels
         inputs = image_channels + 2
@@ -48,6 +72,7 @@ class ImageFeatures(nn.Module):
         self.widen = _conv(third, third)
         self.lateral = nn.Conv2d(second, second, 1)
         self.top = nn.Conv2d(third, second, 1)
+        self.norm = _norm_of_cells(second, normalise)
 
     def forward(self, image: Tensor) -> Maps:
         """Compute the feature maps of images (B, C, H, W), see `InputChannels.image`."""
@@ -56,7 +81,7 @@ class ImageFeatures(nn.Module):
         fine = relu(quarter(relu(half(inputs.contiguous(memory_format=torch.channels_last)))))
         coarse = relu(eighth(fine))
         coarse = coarse + relu(self.widen(coarse))
-        return Maps(relu(self.lateral(fine) + _twice(self.top(coarse))), coarse)
+        return Maps(self.norm(relu(self.lateral(fine) + _twice(self.top(coarse)))), coarse)
 
 
 class StepFeatures(nn.Module):
@@ -65,15 +90,18 @@ class StepFeatures(nn.Module):
     Args:
         channels: numbers of channels of the layers.
         residual_encoder: maps the residual or the recurrent state to features (B, C2, H/4, W/4).
+        normalise: whether the maps are normalised, see `CellNorm`.
     """
 
-    def __init__(self, channels: tuple[int, int, int], residual_encoder: nn.Module) -> None:
+    def __init__(self, channels: tuple[int, int, int], residual_encoder: nn.Module, normalise: bool) -> None:
         super().__init__()
         _, quarter, eighth = channels
         self.residual_encoder = residual_encoder
         self.fuse, self.eighth = _conv(quarter, quarter), halve(quarter, eighth)
         self.widen = _conv(eighth, eighth)
         self.top = nn.Conv2d(eighth, quarter, 1)
+        self.norm = _norm_of_cells(quarter, normalise)
+        self.norm_coarse = _norm_of_cells(eighth, normalise)
 
     def forward(self, image: Tensor, residual: Tensor) -> Maps:
         """Fuse the fine map (B, C2, H/4, W/4) with `InputChannels.residual`, or the units of a `Hidden`."""
@@ -81,7 +109,7 @@ class StepFeatures(nn.Module):
         fine = fine + relu(self.fuse(fine))
         coarse = relu(self.eighth(fine))
         coarse = coarse + relu(self.widen(coarse))
-        return Maps(relu(fine + _twice(self.top(coarse))), coarse)
+        return Maps(self.norm(relu(fine + _twice(self.top(coarse)))), self.norm_coarse(coarse))
 
 
 class Normed(nn.LayerNorm):

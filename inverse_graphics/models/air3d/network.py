@@ -76,6 +76,10 @@ class Air3DSettings(BaseModel):
         "relu",
         description="activation of the glimpse features; silu (after the norm) is better for rotations",
     )
+    normalise_maps: bool = Field(
+        True,
+        description="whether the features of each cell of the maps are divided by their root mean square",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="precision of convolutions in training; auto is resolved by the run, else float32",
@@ -136,7 +140,7 @@ class Latents(NamedTuple):
     after: Rendered
 
 
-@register_network("air3d", Air3DSettings)
+@register_network("air3d", Air3DSettings, before={"normalise_maps": False})
 class Air3D(nn.Module):
     """Infers a camera and up to N objects of known meshes; an `AirModel`.
 
@@ -154,14 +158,14 @@ class Air3D(nn.Module):
         self._engine: RenderEngine | None = None
         family, channels = self.space.family, settings.channels
         _, fine, coarse = channels
-        self.encoder = ImageFeatures(self.channels.image_channels, channels)
+        self.encoder = ImageFeatures(self.channels.image_channels, channels, settings.normalise_maps)
         recurrent = settings.state == "recurrent"
         residual_encoder = (
             Broadcast(settings.hidden, fine, family.image_size // STRIDE)
             if recurrent
             else halve(self.channels.residual_channels, fine)
         )
-        self.step_encoder = StepFeatures(channels, residual_encoder)
+        self.step_encoder = StepFeatures(channels, residual_encoder, settings.normalise_maps)
         if len(self.space.free):
             self.camera_head = CameraHead(coarse, (family.image_size // 8) ** 2, settings.hidden)
         orientation = orientation_parameters(settings.components, self.space.floating)

@@ -137,13 +137,18 @@ class SleepSettings(BaseModel):
         state_perturbation: perturbation of the inputs of steps.
         tie_m: objects whose depths differ by less than this, metres, may come in any order, as their order is
             ambiguous in the image and a network trained on one order would predict a mean of both.
+            The more objects there are, and the less is known of the camera yet, the more often this is so.
+        uniform_mixture_weight: weight of a uniform component in the trained posterior of position and
+            orientation. Under a normal alone, the few objects that a step mistakes for another, more the more
+            objects there are, cost hundreds of nats each and dominate the gradient.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sleep"] = "sleep"
     state_perturbation: StatePerturbation = StatePerturbation.model_validate({})
-    tie_m: float = Field(0.05, ge=0, le=10)
+    tie_m: float = Field(0.2, ge=0, le=10)
+    uniform_mixture_weight: float = Field(0.02, ge=0, lt=1)
 
 
 class SleepObjective:
@@ -174,7 +179,13 @@ class SleepObjective:
         """Compute the scalar to minimise, and its parts, nats."""
         del step, generator
         log_q = log_posterior(
-            self.model, batch.observation, batch.scenes, batch.prefixes, batch.seen_orbit, self.settings.tie_m
+            self.model,
+            batch.observation,
+            batch.scenes,
+            batch.prefixes,
+            batch.seen_orbit,
+            self.settings.tie_m,
+            DefensiveMixture(rest=self.settings.uniform_mixture_weight),
         )
         watched = {f"log_q_{name}": part.detach().mean() for name, part in log_q._asdict().items()}
         return -log_q.total.mean(), watched
@@ -186,6 +197,7 @@ class WakeSleepSettings(BaseModel):
     Attributes:
         state_perturbation: see `SleepSettings`.
         tie_m: see `SleepSettings`, metres.
+        uniform_mixture_weight: see `SleepSettings`.
         sleep_steps: number of steps with the sleep phase only.
         samples: S, proposals per image.
         wake_share: images of the wake phase per image of the sleep phase.
@@ -197,7 +209,8 @@ class WakeSleepSettings(BaseModel):
 
     kind: Literal["wake_sleep"] = "wake_sleep"
     state_perturbation: StatePerturbation = StatePerturbation.model_validate({})
-    tie_m: float = Field(0.05, ge=0, le=10)
+    tie_m: float = Field(0.2, ge=0, le=10)
+    uniform_mixture_weight: float = Field(0.02, ge=0, lt=1)
     sleep_steps: int = Field(4000, ge=0)
     samples: int = Field(8, ge=1, le=1024)
     wake_share: float = Field(0.25, gt=0, le=16)
@@ -232,7 +245,7 @@ class WakeSleepObjective:
         self.model = model
         self.settings = settings
         self.sleep = SleepObjective(
-            model, SleepSettings(state_perturbation=settings.state_perturbation, tie_m=settings.tie_m)
+            model, SleepSettings(**settings.model_dump(include=SleepSettings.model_fields.keys() - {"kind"}))
         )
 
     def batch(self, size: int, generator: torch.Generator) -> WakeSleepBatch:

@@ -3,7 +3,8 @@
 The reconstruction is the mean of the prefixes' reconstructions with relaxed weights. The estimator is biased:
 it is the gradient of another objective, which approaches the bound as the temperature decreases, while its
 variance grows.
-Source: Maddison, Mnih and Teh 2017, "The Concrete distribution"; Jang, Gu and Poole 2017, likewise.
+Source: Maddison, Mnih and Teh 2017, "The Concrete distribution"; Jang, Gu and Poole 2017,
+"Categorical Reparameterization with Gumbel-Softmax".
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from inverse_graphics.models.air2d.network import Air2D
 
 FLOOR = 1e-30
-"""So small that no presence is ever truncated."""
+"""Floor of relaxed weights, so small that no presence is ever truncated."""
 
 
 class RenderingModel(AirModel, Protocol):

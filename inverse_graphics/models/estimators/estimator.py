@@ -92,11 +92,11 @@ class EstimatorSettings(AirSchedule, ABC):
 
     @abstractmethod
     def estimator(self, model: Air2D) -> Estimator:
-        """Make the estimator; its own weights are drawn from torch's global generator."""
+        """Make the estimator; weights of auxiliary modules are drawn from torch's global generator."""
 
     @property
     def helpers_rate(self) -> float:
-        """Learning rate of what is trained beside the model, as a multiple of the model's."""
+        """Learning rate of auxiliary modules, such as a baseline, as a multiple of the model's."""
         return 1.0
 
 

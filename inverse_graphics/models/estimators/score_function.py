@@ -52,7 +52,7 @@ class ScoreFunctionSettings(EstimatorSettings):
 
     @property
     def helpers_rate(self) -> float:
-        """That of the baseline."""
+        """The learning rate of the baseline, as a multiple of the model's."""
         return self.baseline_rate
 
 

@@ -165,7 +165,7 @@ KindName = Literal["plain", "act", "sact", "pact", "psact"]
 
 
 class BlockKind(NamedTuple):
-    """How a block is run.
+    """The mode in which a block is run: rule and granularity.
 
     Attributes:
         halting: the rule; None if all units run.

@@ -79,7 +79,7 @@ class ImageScores(NamedTuple):
     """Results of M images.
 
     Attributes:
-        right: (M,) bool.
+        right: (M,) bool, whether the predicted class is correct.
         loss: (M,), nats.
         units: (M, 3), mean over a block's positions.
         active: (M,), share of positions at which units ran.

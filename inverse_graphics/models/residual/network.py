@@ -60,12 +60,12 @@ class ResidualSettings(BaseModel):
     @model_validator(mode="after")
     def _maps_tile(self) -> Self:
         if self.image_size % 4:
-            raise ValueError(f"image_size {self.image_size} is no multiple of 4: maps are halved twice")
+            raise ValueError(f"image_size {self.image_size}: expected a multiple of 4")
         for size in self.map_sizes:
             if not self.block_kind.granularity.fits(size, size):
                 raise ValueError(f"patch {self.patch} does not tile a map of {size}×{size} positions")
         if list(self.widths) != sorted(self.widths):
-            raise ValueError("widths decrease: expected them not to, as skip connections only add channels")
+            raise ValueError("widths: expected no decrease, as skip connections only add channels")
         return self
 
 

@@ -85,7 +85,7 @@ def check_larger_than_the_image(make_engine: EngineFactory, tolerance: Tolerance
 
 
 def check_off_screen(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """Objects beside the view, or behind the camera, leave nothing."""
+    """Objects outside the view, or behind the camera, are not visible."""
     del tolerance
     places = [[2.0, 0, 1], [-2.0, 0, 1], [0, 2.0, 1], [0, -2.0, 1], [0, 0, -1.0], [0.1, 0.1, -0.5]]
     layers = draw(make_engine, box(), places)
@@ -106,7 +106,7 @@ def check_partly_off_screen(make_engine: EngineFactory, tolerance: Tolerance) ->
 
 
 def check_partly_behind_the_camera(make_engine: EngineFactory, tolerance: Tolerance) -> None:
-    """A floor that passes under the camera ends at its far edge only."""
+    """A floor that extends behind the camera is visible up to its far edge, without holes."""
     view, below, far = View(), 0.5, 3.0
     floor = card(40.0, 2 * far)
     upright = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # its normal now points up, to −y

@@ -1,4 +1,4 @@
-"""How exact an engine promises to be, and how a check complains."""
+"""The accuracy that an engine promises, and the assertions of the checks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Tolerance:
         area: relative error of an object's summed alpha, mean over sub-pixel positions.
         area_small: the same for objects of fewer than five pixels across, whose curvature a soft outline
             cannot resolve.
-        area_once: the same in any one position, for objects eight pixels across; smaller ones get more.
-        position_px: of an object's centre.
-        colour: of a surface, in [0, 1].
-        depth: relative.
+        area_once: the same in a single position, for objects eight pixels across; larger for smaller objects.
+        position_px: error of an object's centre, pixels.
+        colour: error of a surface's colour, in [0, 1].
+        depth: relative error.
         repeat: largest difference of the same image when it is rendered in another way (in a batch, with
             faces without area added), in [0, 1].
-        gradient: relative, of area and centre with respect to position.
+        gradient: relative error of the derivatives of area and centre with respect to position.
     """
 
     blur_px: float = 0.6

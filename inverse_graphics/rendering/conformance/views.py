@@ -1,4 +1,4 @@
-"""A camera, a light and scenes for the checks, and how an engine draws them."""
+"""Cameras, lights, objects and scenes for the checks."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def draw(
 
 
 def scene(placed: ObjectBatch, view: View, table_m: float = 0.0) -> SceneBatch:
-    """Put objects into scenes with an even light, a grey table, metres wide, and a black background."""
+    """Build scenes with ambient light, a square grey table `table_m` metres wide, and a black background."""
     count = len(placed.asset)
     return SceneBatch(
         objects=placed,

@@ -1,4 +1,4 @@
-"""Stage 2 in plain torch: shades and blends visible fragments to layers; used on GPUs, reference on the CPU.
+"""Stage 2 in plain torch: shades and blends visible fragments; used on GPUs, and as the reference on the CPU.
 
 A layer depends on its mesh, which is constant, and on 21 parameters for each object.
 """
@@ -13,7 +13,7 @@ from inverse_graphics.rendering.embedded.shading import Corners, Slopes, Texture
 from inverse_graphics.rendering.embedded.visibility import Clipping, Visibility, blend, shares
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
-MIN_COVERAGE = 1e-6  # a pixel that an object covers by less has no depth
+MIN_COVERAGE = 1e-6  # a pixel of which an object covers less than this has no depth
 
 
 def draw(
@@ -29,7 +29,7 @@ def draw(
     fragments, crossings = visibility.fragments, visibility.crossings
     covered = fragments[: visibility.covered]
     rgb, depth, moved = shade(parameters, covered, corners, textures, slopes)
-    if slopes == "picture" and moved.requires_grad:
+    if slopes == "image" and moved.requires_grad:
         rgb = rgb - (between_pixels(rgb.detach(), covered, crossings) * moved[:, None]).sum(dim=0)
     centres = torch.cat([rgb, depth[None], torch.ones_like(depth)[None]])
     values = torch.nn.functional.pad(centres, (0, len(fragments) - visibility.covered))
@@ -59,7 +59,7 @@ PARAMETERS = 21
 
 
 def layer_parameters(objects: ObjectBatch, camera: CameraBatch, light: LightBatch) -> Tensor:
-    """Fold pose, camera, light and tint of each object into one row; differentiable in all of them.
+    """Combine pose, camera, light and tint of each object in one row; differentiable in all of them.
 
     Meshes are constant, so all gradients of a layer pass through these numbers.
 

@@ -163,7 +163,7 @@ class Work(NamedTuple):
 
     Attributes:
         centres: (n, 5), r, g, b, depth, covered at each pixel centre.
-        remaining: (n, 2), share that is left of it by horizontal and vertical neighbours.
+        remaining: (n, 2), its share that remains after blending with horizontal and vertical neighbours.
         mixed: (n, 5), after blending.
         share: (k,), of each crossing.
         rendered: (n, 5), r, g, b, depth, alpha of the layer, in its precision.
@@ -308,7 +308,7 @@ def _texture(
 
 @inner
 def _distance(row: Floats, crossings: Rows, n: int, places: Floats, ends: Floats) -> tuple[float, float]:
-    """Where an edge crosses between two pixel centres, and the denominator of that quotient.
+    """The position of an edge between two pixel centres, and the denominator of that quotient.
 
     Args:
         ends: (3, 2), for start and end of the edge: along the two pixels, across them, z; the first two times
@@ -400,7 +400,7 @@ def average_samples(
     depth: NDArray[Any],
     alpha: NDArray[Any],
 ) -> None:
-    """Windows start … stop − 1 of `render.sampled`: each pixel is the mean of its factor × factor samples.
+    """Windows start … stop − 1 of `rendering.sampled`: a pixel is the mean of its factor × factor samples.
 
     A face that several samples of a pixel hit is shaded once, at their mean position, which is exact for
     attributes that vary linearly.
@@ -599,7 +599,7 @@ def _joined(crossed: NDArray[np.uint8], one: int, other: int, axis: int) -> bool
 
 @inner
 def _worth(centres: Floats, before: int, after: int, by_centre: Floats, n: int) -> float:
-    """The gradient of fragment n in the change of colours from fragment `before` to `after`."""
+    """The gradient of fragment n with respect to the change of colours from fragment `before` to `after`."""
     worth = 0.0
     for c in range(3):
         worth += by_centre[n, c] * (centres[after, c] - centres[before, c])

@@ -37,14 +37,14 @@ class EmbeddedSettings:
         near: metres, smallest rendered depth.
         far: metres, largest rendered depth.
         kernels: "numba" (CPU only), "torch" (any device), or "auto": numba on the CPU, torch elsewhere.
-        slopes: the derivative of colour in gradients: "picture", its difference between adjacent pixels, or
+        slopes: the derivative of colour in gradients: "image", its difference between adjacent pixels, or
             "surface", that at the pixel's centre, which is the exact derivative of the image (see `shading`).
     """
 
     near: float = 0.01
     far: float = 1000.0
     kernels: Literal["auto", "numba", "torch"] = "auto"
-    slopes: Slopes = "picture"
+    slopes: Slopes = "image"
 
 
 class EmbeddedEngine:

@@ -33,7 +33,7 @@ from inverse_graphics.rendering.embedded.visibility import Clipping
 from inverse_graphics.rendering.embedded.visibility_numba import Geometry, find_in
 from inverse_graphics.rendering.kernels import in_chunks, inner, kernel
 
-BATCH_SIZE = 1 << 15  # pixels whose fragments, and all that belongs to them, fit in a processor's cache
+BATCH_SIZE = 1 << 15  # pixels whose fragments, with their data, fit in a processor's cache
 
 Integers = NDArray[np.int64]
 Rows = NDArray[np.int32]
@@ -119,7 +119,7 @@ class _Piece(NamedTuple):
     """The data of scenes start … stop − 1 for the backward pass; their layers are numbered from 0 here.
 
     Attributes:
-        behind: (n, 3), colour of the backdrop at the pixel of each fragment that is the first of its pixel.
+        behind: (n, 3), colour of the backdrop at the first fragment of each pixel.
     """
 
     start: int

@@ -111,7 +111,7 @@ def _bilinear(textures: Textures, mesh: Tensor, level: Tensor, uv: Tensor) -> Te
     return upper * (1 - b) + lower * b
 
 
-Slopes = Literal["picture", "surface"]
+Slopes = Literal["image", "surface"]
 
 
 def between_pixels(rgb: Tensor, fragments: Tensor, crossings: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ def shade(
 
     Returns:
         rgb (3, n), depth (n,), metres, and moved (2, n): zeros whose gradient is that of the image position
-        of the visible point, pixels to the right and down. With slopes of the "picture", rgb is
+        of the visible point, pixels to the right and down. With slopes of the "image", rgb is
         differentiated in this point. Perspective-correct barycentric coordinates come from the homogeneous
         coordinates of the corners, relative to the pixel so that float32 loses no digits.
     """
@@ -220,7 +220,7 @@ def shade(
     weight, facing = _barycentric(right, down)
     depth = (weight * forward).sum(dim=1)
     moved = _moved(weight.detach(), right, down, depth.detach())
-    if slopes == "picture":
+    if slopes == "image":
         weight = weight.detach()
     normal = (weight * corners.normals.index_select(1, face)).sum(dim=2)
     length = (normal.square().sum(dim=0) + NORMAL_FLOOR).sqrt()

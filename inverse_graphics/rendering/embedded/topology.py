@@ -1,4 +1,4 @@
-"""Which faces meet at which edge, for silhouettes and creases."""
+"""Adjacency of faces and edges, for silhouettes and creases."""
 
 from __future__ import annotations
 

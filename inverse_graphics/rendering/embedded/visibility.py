@@ -19,7 +19,7 @@ from torch import Tensor
 from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.rendering.embedded.topology import MeshTopology
 
-LARGEST = 1e8  # pixels·metres: vertices farther out are not rendered, so that float32 products stay finite
+LARGEST = 1e8  # pixels·metres: vertices beyond are not rendered, so that float32 products stay finite
 HIDDEN_BY = 1e-6  # a surface hides an edge if it is nearer by more than this share of the edge's depth
 ROUNDING = 1e-6  # pixels by which bounding boxes are enlarged; the exact tests follow
 SHORTEST = 1e-6  # pixels: shorter edges, along their main direction, are ignored
@@ -67,7 +67,7 @@ Args:
     topology: their edges.
     parameters: (L, ≥ 12), from `layer_parameters`.
     mesh: (L,), the mesh in each layer, −1 for an empty slot.
-    clipping: the image's size, and the depths that are drawn.
+    clipping: the image's size, and the range of rendered depths.
 """
 
 

@@ -1,1 +1,1 @@
-"""Finite differences: gradients of engines that have none."""
+"""Gradients by finite differences, for engines without gradients."""

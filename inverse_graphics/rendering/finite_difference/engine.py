@@ -17,7 +17,7 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch
 
 
 class DifferenceBackend(Protocol):
-    """Renders layers and differentiates them, in this process or in others: see `LayerDifferences`."""
+    """Renders layers and computes their gradients, in this process or in workers; see `LayerDifferences`."""
 
     def layers(self, view: View, inputs: LayerInputs) -> Layers:
         """Render layers."""
@@ -37,14 +37,14 @@ class DifferenceBackend(Protocol):
 
 
 class FiniteDifference:
-    """Another engine's layers, with gradients by central differences.
+    """Wraps an engine: its layers, with gradients by central differences.
 
     The backward pass multiplies the Jacobian of the image by the gradient of its pixels, so any likelihood
     can be used. Differentiable in everything but K and `asset`: poses of objects and cameras, scales, tints
     and lights; directions of lights along the sphere. Differences are rendered only when gradients are
-    requested; then each layer twice for each of the three translations and rotations of an object, and less
-    often for the rest. A difference sees changes within `step_px` to either side; edges should be
-    supersampled.
+    requested: each layer twice for each of the three translations and three rotations of an object, and less
+    often for other parameters. A difference depends on the image within `step_px` of an edge, on both sides,
+    so edges should be supersampled.
     """
 
     differentiable = True
@@ -59,9 +59,9 @@ class FiniteDifference:
         """Wrap an engine.
 
         Args:
-            engine: the engine.
-            library: its meshes, whose sizes are needed.
-            drawing: the backend, by default this process.
+            engine: the engine to wrap.
+            library: its meshes, whose sizes determine the steps of rotations.
+            drawing: renders the differences; default in this process.
         """
         self.engine = engine
         self.library = library
@@ -76,7 +76,7 @@ class FiniteDifference:
         workers: int,
         settings: DifferenceSettings | None = None,
     ) -> FiniteDifference:
-        """Render by a number of processes, each with an engine like this one; they start immediately.
+        """Render with several worker processes, each with a copy of the engine; they start immediately.
 
         They end with `close`, with a `with` statement, with an error, with Ctrl-C, or with this process.
 
@@ -99,7 +99,7 @@ class FiniteDifference:
 
     @property
     def name(self) -> str:
-        """The inner engine's name after a Δ, such as "Δopen3d"."""
+        """The inner engine's name with the prefix Δ, such as "Δopen3d"."""
         return f"Δ{self.engine.name}"
 
     def with_step(self, step_px: float) -> FiniteDifference:

@@ -73,7 +73,7 @@ class View:
     width: int
 
     def arguments(self, inputs: LayerInputs) -> tuple[ObjectBatch, CameraBatch, LightBatch]:
-        """The arguments for an engine: a world whose frame is the camera's."""
+        """The arguments for an engine, with the camera's frame as the world frame."""
         pose = torch.eye(4, dtype=self.K.dtype, device=self.K.device).expand(len(self.K), 4, 4)
         return (
             ObjectBatch(self.asset, inputs.position, inputs.rotation, inputs.scale, inputs.tint),
@@ -82,7 +82,7 @@ class View:
         )
 
     def part(self, scenes: slice) -> View:
-        """Some of the B scenes; copied, as pickling a slice of a tensor pickles its whole storage."""
+        """Some of the B scenes, copied: pickling a slice of a tensor pickles its whole storage."""
         return View(self.asset[scenes].clone(), self.K[scenes].clone(), self.height, self.width)
 
 
@@ -91,7 +91,7 @@ Move = Callable[[float], LayerInputs]
 
 
 class LayerDifferences:
-    """Renders layers with an engine, and differentiates them.
+    """Renders layers with an engine, and computes their gradients.
 
     Each object is rendered alone, so one perturbed image serves all objects of a scene, and no object is
     rendered again because another one moves: 12 renderings of a layer give the derivatives of its whole
@@ -122,7 +122,7 @@ class LayerDifferences:
         Args:
             view: of the layers.
             inputs: of the layers.
-            given: gradient of the result in each pixel of the layers.
+            given: gradient with respect to each pixel of the layers.
         """
         slopes = _Slopes(self, view, inputs, given, settings)
         taken = zip(_GRADIENTS, wanted, strict=True)
@@ -157,7 +157,7 @@ class _Slopes:
         self._depth_counts = bool(given.depth.any())
 
     def by_layer(self, move: Move) -> Tensor:
-        """The gradient of all pixels of each layer in a step, (B, N)."""
+        """The derivative of the loss with respect to a step of each layer, (B, N)."""
         plus, minus = self._sides(move)
         asked = _product(self._given.rgb, plus.rgb - minus.rgb) + _product(
             self._given.alpha, plus.alpha - minus.alpha
@@ -168,7 +168,7 @@ class _Slopes:
         return (asked + _product(self._given.depth, torch.where(nearer.isfinite(), nearer, 0.0))) / 2
 
     def by_channel(self, move: Move) -> Tensor:
-        """The gradient of the pixels of each colour in a step of all three, (B, N, 3)."""
+        """The derivatives of the loss with respect to a step of each colour channel, (B, N, 3)."""
         plus, minus = self._sides(move)
         return (self._given.rgb * (plus.rgb - minus.rgb)).flatten(3).sum(-1) / 2
 

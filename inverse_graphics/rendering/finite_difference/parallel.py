@@ -1,4 +1,4 @@
-"""Finite differences by several processes, each for some of the scenes."""
+"""Finite differences in several processes, each for some of the scenes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Tensors = TypeVar("Tensors", LayerInputs, Layers)
 
 
 class PackedLayers(NamedTuple):
-    """The pixels of layers that are not empty, which are few.
+    """The pixels of layers that are not empty: a sparse format for messages.
 
     Attributes:
         shape: (B, N, H, W).
@@ -66,7 +66,7 @@ def _places(pixel: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
 
 
 class _Worker:
-    """The object that is copied to each process."""
+    """The object that is copied to each worker process."""
 
     def __init__(self, drawing: LayerDifferences) -> None:
         self._drawing = drawing
@@ -84,7 +84,7 @@ class _Worker:
 
 
 class ParallelDifferences:
-    """As `LayerDifferences`, by `workers` processes that start immediately.
+    """`LayerDifferences` in `workers` processes that start immediately.
 
     Raises:
         EngineError: fewer than one worker.
@@ -125,5 +125,5 @@ class ParallelDifferences:
 
 
 def _part(batch: Tensors, scenes: slice) -> Tensors:
-    """Some of the scenes; copied, as pickling a slice of a tensor pickles its whole storage."""
+    """Some of the scenes, copied: pickling a slice of a tensor pickles its whole storage."""
     return type(batch)(*(tensor[scenes].detach().clone() for tensor in batch))

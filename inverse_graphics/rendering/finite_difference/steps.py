@@ -23,7 +23,7 @@ class DifferenceSettings:
 
     Attributes:
         step_px: largest displacement of a point in the image, pixels, to each side.
-        light_radians: rotation of lights.
+        light_radians: rotation of lights' directions.
         colour: change of tints and lights; images are linear in them, so that it matters only for engines
             that round.
     """
@@ -65,8 +65,8 @@ class PoseSteps(NamedTuple):
         axes: (B, N, 3, 3), rows: two directions across the line of sight and the one along it, unit length,
             camera's frame.
         metres: (B, N, 3), along each.
-        radians: about any axis.
-        growth: share of the scale.
+        radians: (B, N), rotation about any axis.
+        growth: (B, N), change of the scale, as a share of it.
     """
 
     axes: Tensor

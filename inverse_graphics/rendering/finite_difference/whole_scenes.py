@@ -88,7 +88,7 @@ class FiniteDifferenceOfScenes:
 
     @property
     def name(self) -> str:
-        """The inner engine's name after a Δ."""
+        """The inner engine's name with the prefix Δ."""
         return f"Δ{self.engine.name}"
 
     def with_step(self, step_px: float) -> FiniteDifferenceOfScenes:
@@ -173,7 +173,7 @@ class _Slopes:
         self._given = given
 
     def by_scene(self, move: Move) -> Tensor:
-        """The gradient of all pixels of each image in a step, (B,)."""
+        """The derivative of the loss with respect to a step of each scene, (B,)."""
         plus, minus = self._sides(move)
         nearer = plus.depth - minus.depth
         parts = (
@@ -184,7 +184,7 @@ class _Slopes:
         return sum((asked * change).flatten(1).sum(1) for asked, change in parts) / 2  # type: ignore[return-value]
 
     def by_channel(self, move: Move) -> Tensor:
-        """The gradient of the pixels of each colour in a step of all three, (B, 3)."""
+        """The derivatives of the loss with respect to a step of each colour channel, (B, 3)."""
         plus, minus = self._sides(move)
         return (self._given.image * (plus.image - minus.image)).flatten(2).sum(-1) / 2
 
@@ -330,8 +330,8 @@ def with_gradients(
     Args:
         engine: the engine; whole scenes are differentiated if it renders them.
         library: the engine's meshes.
-        workers: processes that render layers, 0 for this one only.
-        settings: of differences.
+        workers: worker processes that render layers; 0 to render in this process.
+        settings: of finite differences.
 
     Raises:
         EngineError: a negative number of workers.
@@ -347,7 +347,7 @@ def with_gradients(
 
 
 def with_step(engine: RenderEngine, step_px: float) -> RenderEngine:
-    """The same engine with another step of differences, or unchanged if it has none."""
+    """The same engine with another step of finite differences, or unchanged if it uses none."""
     if isinstance(engine, FiniteDifference | FiniteDifferenceOfScenes):
         return engine.with_step(step_px)
     return engine

@@ -1,1 +1,1 @@
-"""MuJoCo as a render engine, by its OpenGL renderer or by ray casting; optional: `pip install mujoco`."""
+"""MuJoCo as a render engine, with OpenGL or by ray casting; optional: `pip install mujoco`."""

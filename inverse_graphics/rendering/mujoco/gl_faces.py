@@ -1,4 +1,4 @@
-"""Faces at samples by MuJoCo's OpenGL renderer: objects are rendered with an individual colour per face.
+"""Finds the face at each sample by MuJoCo's OpenGL renderer: every face has its own colour.
 
 All OpenGL calls of a process run in one thread: a context belongs to a thread, but engines are used from any.
 """

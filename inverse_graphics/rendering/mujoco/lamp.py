@@ -109,7 +109,7 @@ class Lamp:
         return np.concatenate([np.empty((0, 3)), *points])
 
     def _shine(self, towards: Floats, middle: Floats, reach: float, distance: float) -> None:
-        """Set the light to cover the points within `reach` of `middle` only, so that the shadow map is fine.
+        """Limit the light to the points within `reach` of `middle`, for a shadow map of high resolution.
 
         Args:
             distance: metres; MuJoCo limits a light's range to that of the camera.

@@ -1,4 +1,4 @@
-"""Faces at samples by MuJoCo's ray casting: slow, for machines without OpenGL.
+"""Finds the face at each sample by MuJoCo's ray casting: slow, for machines without OpenGL.
 
 `mj_multiRay` gives the distance of each ray; the face at its end is looked up.
 """

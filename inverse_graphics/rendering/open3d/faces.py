@@ -1,4 +1,4 @@
-"""Faces on rays by Open3D's `RaycastingScene` (Embree): one scene for each mesh, in the mesh's own frame.
+"""Finds the face on each ray by Open3D's `RaycastingScene` (Embree), with one ray casting scene per mesh.
 
 Rays are transformed, not meshes: a bounding volume hierarchy is built once per mesh and serves all poses,
 and all rays of a batch towards one mesh are cast together.

@@ -1,1 +1,1 @@
-"""PyTorch3D as a render engine: *shared* (its visibility, our shading) and *native* (all its own)."""
+"""PyTorch3D as a render engine: *shared* (with the embedded engine's shading) and *native* (its own)."""

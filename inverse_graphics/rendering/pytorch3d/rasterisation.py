@@ -71,7 +71,7 @@ def rasterise(
 
     Args:
         ndc: (V, 3), the vertices of P concatenated meshes, from `ndc_from_pixels`.
-        faces: (F, 3) into them, likewise concatenated.
+        faces: (F, 3), indices of the concatenated vertices, concatenated in the same order.
         vertex_counts: (P,).
         face_counts: (P,).
         reach: largest distance of a pixel outside a face that still hits it, in normalised device coordinates
@@ -138,7 +138,7 @@ class Table:
 
 
 def check_assets(asset: Tensor, library: MeshLibrary) -> None:
-    """Refuse indices that no mesh has.
+    """Check the indices of meshes.
 
     Raises:
         EngineError: an index of `asset` is neither −1 nor a mesh of the library.

@@ -1,4 +1,4 @@
-"""The *shared* form: PyTorch3D rasterises, this package's topology and the embedded stage 2 do the rest."""
+"""The *shared* form: PyTorch3D rasterises; edges and shading are the embedded engine's."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _edges(topology: MeshTopology, library: MeshLibrary, mesh: Tensor, faces: Ta
 
 
 def _side(library: MeshLibrary, face: Tensor, middle: Tensor) -> Tensor:
-    """Which side of each face has its middle there, (E,): corners at one position may differ in index."""
+    """The side of each face whose midpoint is given, (E,): corners at one position may differ in index."""
     corners = library.vertices[library.faces[face]]
     middles = (corners + corners.roll(-1, dims=1)) / 2
     return (middles - middle[:, None]).square().sum(dim=-1).argmin(dim=1)

@@ -1,1 +1,1 @@
-"""Engines that only find the face at the centre of each part of a pixel."""
+"""Engines of which the backend only finds the visible face at each sample of a pixel."""

@@ -55,7 +55,7 @@ def average_into(layers: Layers, faces: Faces, windows: Windows, tables: Tables)
 SAMPLES = 3
 MAX_SAMPLES = 16
 NEAR = 0.01
-"""Metres: nearer surfaces are not visible, as with the embedded engine."""
+"""Near plane, metres; that of the embedded engine."""
 EXACT = ("cpu", torch.float64)
 BATCH_SIZE = 1 << 21
 """Samples per block, about 200 bytes each."""

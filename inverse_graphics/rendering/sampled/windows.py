@@ -1,4 +1,4 @@
-"""Windows of objects in the image, and their samples.
+"""Windows of objects in the image, and the samples of their pixels.
 
 A window is the smallest rectangle of pixels that contains all vertices of an object; nothing outside of it is
 sampled. Each of its pixels is sampled at the centres of `factor` × `factor` equal squares.

@@ -249,5 +249,5 @@ def test_with_salience_an_untrained_network_looks_where_something_is(sees):
 
 
 def test_salience_without_a_map_is_refused():
-    with pytest.raises(ValueError, match="salience is 1, but there is no map: set aim: map"):
+    with pytest.raises(ValueError, match="got salience 1 without a map: set aim: map"):
         Air2DSettings(salience=1.0)

@@ -29,8 +29,8 @@ NOISE = 0.5
 
 
 def blurred_model(family, noise=NOISE):
-    """A fresh network that believes little, of little images."""
-    model = fresh_model(family | {"image_size": 16}, sigma=noise)
+    """A fresh network that believes little, of little images, and places objects about the middle."""
+    model = fresh_model(family | {"image_size": 16}, sigma=noise, normalise_maps=False)
     with torch.no_grad():
         predicted = next(
             m for name, m in model.named_modules() if name.endswith("output") and name != "view.output"
