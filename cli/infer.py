@@ -16,7 +16,7 @@ from inverse_graphics.errors import StorageError
 
 from .application import ReadableImages
 from .options import Device, Images, JsonLines, Model, ModelPacks, loaded_packs, named
-from .streams import STDOUT, console, json_lines, notify
+from .streams import STDOUT, advancing, console, json_lines, notify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,10 +129,12 @@ def _parsed_writers(texts: Sequence[str]) -> list[tuple[str, Path]]:
     return [(name, Path(path)) for name, _, path in parts]
 
 
-def _with_progress(parses: Iterator[Parse], total: int) -> Iterable[Parse]:
-    """Show a progress bar on stderr if it is a terminal and stdout, which takes the results, is not."""
-    if total == 1 or not sys.stderr.isatty() or sys.stdout.isatty():
-        return parses
-    from rich.progress import track
-
-    return track(parses, "inferring", total=total, console=console(stderr=True), transient=True)
+def _with_progress(parses: Iterator[Parse], total: int) -> Iterator[Parse]:
+    """Show progress on stderr unless the results themselves appear on a terminal."""
+    if total == 1 or sys.stdout.isatty():
+        yield from parses
+        return
+    with advancing("inferring", total) as advance:
+        for done, parse in enumerate(parses, start=1):
+            advance(done)
+            yield parse

@@ -50,7 +50,8 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status.
 
-    0: success.  1: an error that the user can fix, reported in one line on stderr, or a closed stdout.
+    0: success.  1: an error that the user can fix, reported on stderr in one line, or one for each problem
+    of a document; or a closed stdout.
     2: wrong usage.  130: Ctrl-C.  Any other exception is a bug and is raised with its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except InverseGraphicsError as error:
-        print_error(str(error))
+        print_error(str(error), getattr(error, "__notes__", ()))
         return 1
     except BrokenPipeError:
         _forget_stdout()

@@ -1,7 +1,8 @@
-"""`inverse-graphics models list|show`."""
+"""`inverse-graphics models list|show|export`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from .streams import console
 if TYPE_CHECKING:
     from inverse_graphics.models.weights import ModelDocument
 
-group = new_group("Trained models: list them and show their model cards.")
+group = new_group("Trained models: list them, show their model cards, export them from runs.")
 
 LIST_EXAMPLES = """\
 inverse-graphics models list
@@ -22,6 +23,10 @@ inverse-graphics models list --json - | jq '.[].name'"""
 SHOW_EXAMPLES = """\
 inverse-graphics models show multi_mnist
 inverse-graphics models show runs/multi_mnist-seed0/weights --json -"""
+
+EXPORT_EXAMPLES = """\
+inverse-graphics models export runs/table_top-seed0 -o my_model
+inverse-graphics infer *.png --model my_model"""
 
 HELD_OUT = (
     ("correct counts", "count_accuracy", 100, " %"),
@@ -68,9 +73,33 @@ def show(
     )
 
 
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run's folder, as `train` makes it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="The model's folder; default RUN_DIR/weights."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Write the model of a run from its latest checkpoint.
+
+    The run may be finished, stopped, killed, or still going on; it can be continued afterwards.
+    """
+    from inverse_graphics.models.weights import load_model
+    from inverse_graphics.training.run import export_run
+
+    folder = export_run(run, out)
+    answer(
+        _facts(str(folder), load_model(folder).document),
+        json,
+        lambda: print(folder),  # noqa: T201 - what this command returns
+    )
+
+
 def _facts(name: str, document: ModelDocument) -> dict[str, Any]:
     return {"name": name, **document.model_dump(mode="json")}
 
 
 add(group, list_models, LIST_EXAMPLES, "list")
 add(group, show, SHOW_EXAMPLES)
+add(group, export, EXPORT_EXAMPLES)

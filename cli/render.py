@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,14 +49,20 @@ def render(
 ) -> None:
     """Render a scene: its image and, optionally, depth and instance mask.
 
-    The JSON contains the camera and the number of visible pixels of each object.
+    Objects that float, sink into the table or intersect are reported on stderr. The JSON contains these
+    warnings, the camera, and the number of visible pixels of each object.
     """
+    from inverse_graphics.errors import SceneWarning
     from inverse_graphics.io.images import write_depth, write_image, write_mask
     from inverse_graphics.rendering.rendered_scene import render as render_scene
     from inverse_graphics.visualisation.svg import depth_colours
 
     pixels = None if size is None else parsed_size(size)
-    drawn = render_scene(scene, engine, size=pixels, packs=loaded_packs(packs), supersample=supersample)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SceneWarning)  # they are printed below, one line each
+        drawn = render_scene(scene, engine, size=pixels, packs=loaded_packs(packs), supersample=supersample)
+    for warning in drawn.warnings:
+        notify(f"warning: {warning}")
     drawn.save(out)
     if depth is not None:
         write_depth(depth, drawn.depth)
@@ -74,6 +81,7 @@ def _facts(name: str, drawn: RenderedScene) -> dict[str, Any]:
         "width": camera.width_px,
         "height": camera.height_px,
         "camera": {"K": camera.K, "T_world_camera": camera.T_world_camera},
+        "warnings": list(drawn.warnings),
         "objects": [
             {"asset": placed.asset, "mask": number, "visible_px": pixels, "box_px": drawn.box(number)}
             for number, (placed, pixels) in enumerate(

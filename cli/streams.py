@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 PIPE_WIDTH = 10_000
+LINE_SECONDS = 30.0
+"""Seconds between lines of progress where stderr is no terminal."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -33,10 +36,11 @@ def notify(text: str) -> None:
     print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 - the only function that prints messages
 
 
-def print_error(text: str) -> None:
-    """Print an error as one line on stderr."""
+def print_error(text: str, notes: Sequence[str] = ()) -> None:
+    """Print an error as one line on stderr, and each note below it as another."""
     red, plain = ("\x1b[1;31m", "\x1b[0m") if _shows_colours(sys.stderr) else ("", "")
-    print(f"{red}Error:{plain} {one_line(text)}", file=sys.stderr, flush=True)  # noqa: T201
+    lines = "\n".join(map(one_line, (text, *notes)))
+    print(f"{red}Error:{plain} {lines}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def one_line(text: str) -> str:
@@ -65,12 +69,31 @@ def write_json(target: str, value: Any) -> None:
 
 @contextmanager
 def advancing(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar if stderr is a terminal; yields a function that takes the amount done so far."""
+    """Show progress on stderr, as a bar on a terminal, else as one line every half minute.
+
+    Yields a function that takes the amount done so far.
+    """
+    if not sys.stderr.isatty():
+        yield _Lines(what, total)
+        return
     from rich.progress import Progress
 
-    with Progress(console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+class _Lines:
+    """Prints how much is done, once every `LINE_SECONDS`."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._printed = what, total, time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._printed >= LINE_SECONDS:
+            self._printed = now
+            notify(f"{self._what}: {done:,} of {self._total:,}")
 
 
 def _shows_colours(stream: IO[str]) -> bool:

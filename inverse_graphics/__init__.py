@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from inverse_graphics.training.recipe import Recipe as Recipe
     from inverse_graphics.training.recipe import load_recipe as load_recipe
     from inverse_graphics.training.run import TrainingResult as TrainingResult
+    from inverse_graphics.training.run import export_run as export_run
     from inverse_graphics.training.run import train as train
 else:
     _NAMES_BY_MODULE = {
@@ -96,7 +97,7 @@ else:
         "scene.scene": ("Background", "Camera", "Light", "Scene", "SceneObject", "Table"),
         "scene.scene_file": ("load_scene", "save_scene", "shipped_scenes"),
         "training.recipe": ("Recipe", "load_recipe"),
-        "training.run": ("TrainingResult", "train"),
+        "training.run": ("TrainingResult", "export_run", "train"),
     }  # fmt: skip
     _MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
     __all__ = list(_MODULE_OF)

@@ -70,6 +70,10 @@ def missing_packages(extra: str) -> list[str]:
     return [package for package, module in EXTRAS[extra].items() if find_spec(module) is None]
 
 
+class SceneWarning(UserWarning):
+    """Objects of a scene float, sink into the table, or intersect each other."""
+
+
 def require_extras(purpose: str, *extras: str) -> None:
     """Check that all packages of some extras are installed, before work begins that needs them at its end.
 

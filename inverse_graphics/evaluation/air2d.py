@@ -34,8 +34,8 @@ def recipe_of(model: LoadedModel) -> Air2DRecipe:
     """
     if model.document.kind != "air2d":
         raise ModelError(
-            f"model '{model.name}' is of type '{model.document.kind}', expected a 2D model: for others use "
-            "`inverse-graphics benchmark infer`"
+            f"model '{model.name}' is of type '{model.document.kind}', expected a 2D or 3D model, which "
+            "parses images"
         )
     if model.document.recipe is None:
         raise ModelError(f"model '{model.name}' has no recipe: train it again")

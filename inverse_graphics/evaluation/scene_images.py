@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -36,12 +35,11 @@ from inverse_graphics.models.air3d.network import Air3DSettings
 from inverse_graphics.models.weights import ModelDocument
 from inverse_graphics.observation.model import ChannelsLast
 from inverse_graphics.observation.observation import Observation, Rendered
-from inverse_graphics.packs.mesh import MeshLibrary
 from inverse_graphics.packs.symmetry import Symmetry
 from inverse_graphics.rendering.engines import DEFAULT_ENGINE, make_engine
 from inverse_graphics.rendering.rendering import render
 from inverse_graphics.rendering.supersampled import enlarged
-from inverse_graphics.scene.batch import ObjectBatch, SceneBatch
+from inverse_graphics.scene.batch import SceneBatch
 
 BATCH_SIZE = 128  # scenes per rendering pass
 STREAM = 29  # seed component that separates the random numbers of these scenes from those of training
@@ -172,21 +170,9 @@ def _other_objects(
 
     def draw(count: int, generator: np.random.Generator) -> Images:
         scenes = family.sample(count, generator_of(int(generator.integers(2**31)))).scene
-        if not family.floating:
-            scenes = replace(scenes, objects=standing(scenes.objects, family.library))
         return render_images(scenes, family)
 
     return draw
-
-
-def standing(objects: ObjectBatch, library: MeshLibrary) -> ObjectBatch:
-    """Move objects up so that their lowest points are at the height of their former origins."""
-    lowest = torch.stack(
-        [library.vertices[a:b, 2].amin() for a, b in pairwise(library.first_vertex.tolist())]
-    )
-    raised = objects.position.clone()
-    raised[..., 2] -= lowest[objects.asset.clamp(min=0)]
-    return replace(objects, position=raised)
 
 
 @dataclass(frozen=True)

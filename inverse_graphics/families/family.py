@@ -33,13 +33,15 @@ class Extent(NamedTuple):
     Attributes:
         origin: (3,), metres.
         axes: (2, 3), unit and orthogonal.
-        reach: (2,), metres: the origins of objects lie within ±reach of `origin` along the axes.
+        reach: (2,), metres: the origins of objects, projected on the plane, lie within ±reach of `origin`
+            along the axes.
         orbit_low: (3,), bounds of the camera's azimuth and elevation, radians, and distance, metres; equal
             numbers are fixed.
         orbit_high: (3,), bounds of the camera's azimuth and elevation, radians, and distance, metres; equal
             numbers are fixed.
         K: (3, 3), pixels, the intrinsics of images that come without their own.
         orientation_observable: (M,) bool, for each of M kinds whether a rotation of an object is visible.
+        height: (M,), metres, for each kind how far above the plane its origin is, along axes[0] × axes[1].
     """
 
     origin: Tensor
@@ -49,6 +51,7 @@ class Extent(NamedTuple):
     orbit_high: Tensor
     K: Tensor
     orientation_observable: Tensor
+    height: Tensor
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,8 @@ class SceneSample(TensorBatch):
     Attributes:
         scene: as engines render it, with the camera and the light that were drawn.
         latents: what a model infers of it.  Assets are indices of the family's kinds; objects are ordered by
-            the depth of their origins, nearest first, and empty slots (asset −1) come last. Yaws lie in [−π,
-            π), and are 0 in empty slots and for kinds that look the same from all sides.
+            the depth of their places on the plane, nearest first, and empty slots (asset −1) come last. Yaws
+            lie in [−π, π), and are 0 in empty slots and for kinds that look the same from all sides.
     """
 
     scene: SceneBatch

@@ -133,6 +133,7 @@ class SingleObject(KindsInSurroundings):
             orbit_high=orbit,
             K=self.surroundings.K,
             orientation_observable=torch.tensor([not symmetry.spherical for symmetry in self.symmetries]),
+            height=torch.zeros(len(self.kinds)),
         )
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:

@@ -39,15 +39,18 @@ from inverse_graphics.scene.batch import ObjectBatch, depth_order, take_slots
 from inverse_graphics.scene.camera_batch import depth_before
 from inverse_graphics.scene.numbers import FieldOfView, Length, Number, Point
 from inverse_graphics.scene.scene import Background, Light, Table
+from inverse_graphics.scene.standing import standing_heights
 
 CROCKERY = ("crockery/plate", "crockery/bowl", "crockery/mug", "crockery/glass", "crockery/pan")
+CROWDED_SCENES = 1000
+"""Scenes of the largest count of which the one with the largest items is tried before any is sampled."""
 
 
 class TableTopSettings(FamilySettings):
     """What table-top scenes look like; lengths in metres, angles in degrees.
 
     Attributes:
-        kinds: assets that stand on z = 0 by their origin.
+        kinds: assets that stand upright, their lowest points on z = 0.
         count_weights: relative frequency of 0, 1, 2, … items.
         repeats: whether a kind may come more than once in a scene.
         reach_m: items' origins are uniform over |x| ≤ reach_m[0], |y| ≤ reach_m[1].
@@ -156,7 +159,9 @@ class TableTop(KindsInSurroundings):
         return cls(
             settings,
             parts,
-            ObjectPlacement(footprints, parts.has_yaw, settings.reach_m, settings.clearance_m),
+            ObjectPlacement(
+                settings.kinds, footprints, parts.has_yaw, settings.reach_m, settings.clearance_m
+            ),
             Surroundings.from_settings(
                 settings.light,
                 settings.table,
@@ -204,6 +209,7 @@ class TableTop(KindsInSurroundings):
             orbit_high=high,
             K=self.surroundings.K,
             orientation_observable=self.parts.has_yaw,
+            height=standing_heights(self.library),
         )
 
     def sample(self, count: int, generator: torch.Generator) -> SceneSample:
@@ -215,13 +221,14 @@ class TableTop(KindsInSurroundings):
             SceneError: items of a scene do not fit side by side.
         """
         asset = self._draw_kinds(count, generator)
-        position, yaw = self.placement.place(asset, generator)
+        position, yaw = self._checked_placement.place(asset, generator)
         low, high = self.settings.orbit_bounds()
         orbit = uniform(low, high, (count, 3), generator)
         light = self.surroundings.draw_light(count, self.settings.light_range_degrees, generator)
         camera = self.cameras(orbit, self.surroundings.K.expand(count, 3, 3))
         order = depth_order(asset, depth_before(position, camera))
         asset, position, yaw = (take_slots(values, order) for values in (asset, position, yaw))
+        position[..., 2] = torch.where(asset >= 0, self.extent.height[asset.clamp(min=0)], 0.0)
         ones = torch.ones(*asset.shape)
         objects = ObjectBatch(asset, position, matrix_from_yaw(yaw), ones, ones[..., None].repeat(1, 1, 3))
         latents = SceneLatents(orbit, asset, position[..., :2], yaw, camera.K)
@@ -257,10 +264,24 @@ class TableTop(KindsInSurroundings):
 
     def _draw_kinds(self, count: int, generator: torch.Generator) -> Tensor:
         """(B, N) int64, −1 beyond each scene's count."""
-        weights, slots = torch.tensor(self.settings.count_weights), self.max_objects
+        weights = torch.tensor(self.settings.count_weights)
         counts = torch.multinomial(weights, count, replacement=True, generator=generator)
+        return self._kinds_of(counts, generator)
+
+    def _kinds_of(self, counts: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw kinds for scenes of given counts (B,): (B, N) int64, −1 beyond each scene's count."""
+        count, slots = len(counts), self.max_objects
         if self.settings.repeats:
             kinds = torch.randint(len(self.kinds), (count, slots), generator=generator)
         else:
             kinds = torch.rand(count, len(self.kinds), generator=generator).argsort(dim=1)[:, :slots]
         return torch.where(torch.arange(slots) < counts[:, None], kinds, -1)
+
+    @cached_property
+    def _checked_placement(self) -> ObjectPlacement:
+        """The placement, after a check that the largest scene among many of the largest count fits."""
+        counts = torch.full((CROWDED_SCENES,), self.settings.possible_counts[-1])
+        asset = self._kinds_of(counts, torch.Generator().manual_seed(0))
+        area = (self.footprints.area()[asset.clamp(min=0)] * (asset >= 0)).sum(-1)
+        self.placement.check(asset[area.argmax()])
+        return self.placement

@@ -1,4 +1,4 @@
-"""Untrusted YAML and JSON: parsed as data only, within bounds, with an error of one line.
+"""Untrusted YAML and JSON: parsed as data only, within bounds; errors of one line, or one for each problem.
 
 YAML follows the core schema of version 1.2 (https://yaml.org/spec/1.2.2, §10.3.2): 1e-3 is a number, and
 yes, no, on, off, 1:30 and 2024-01-01 are strings. Tags and aliases are refused: a document is a tree of
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from inverse_graphics.errors import InverseGraphicsError
 
@@ -24,6 +25,39 @@ MAX_BYTES = {"YAML": 2**20, "JSON": 2**24}
 """YAML takes seconds per MiB to parse; JSON does not, and the checkpoint of a long run has a long history."""
 MAX_DEPTH = 32
 MAX_NODES = 50_000
+MAX_PROBLEMS = 20
+"""Problems of one document that a message lists."""
+EXPECTED, GOT = "expected ", ", got "
+PYTHON_TYPES = frozenset({"float", "int", "str", "bool", "none", "list", "tuple", "dict"})
+EXPECTATIONS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "too_short": "at least {min_length} values",
+    "too_long": "at most {max_length} values",
+    "string_type": "text",
+    "string_too_short": "text of at least {min_length} characters",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+    "literal_error": "{expected}",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping of fields to values",
+    "model_attributes_type": "a mapping of fields to values",
+    "union_tag_not_found": "a mapping with the field kind",
+}
+"""What was expected, by the type of pydantic's error."""
 SUFFIXES = (".yaml", ".yml", ".json")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -112,23 +146,118 @@ def validated(model: type[Model], document: Any, name: str, error: ErrorKind) ->
     """Build a pydantic model from a parsed document.
 
     Raises:
-        error: the document does not fit the model; the message has the first wrong field, its value, and the
-            number of other wrong fields.
+        error: the document does not fit the model. The message has the first problem, `name: field: problem`,
+            and the number of others; each of these, 19 at most, is a note of the error of that form.
     """
     try:
         return model.model_validate(document)
     except ValidationError as problem:
-        raise error(f"{name}: {validation_message(problem)}") from problem
+        first, *others = [f"{name}: {line}" for line in _problems(problem, model, document)]
+        raised = error(first + (f" (and {len(others)} more)" if others else ""))
+        for line in others[: MAX_PROBLEMS - 1]:
+            raised.add_note(_one_line(line))
+        raise raised from problem
 
 
 def validation_message(problem: ValidationError) -> str:
-    """Format a pydantic error as one line: the first wrong field, what was expected and what came."""
-    first, *others = problem.errors(include_url=False, include_context=False)
-    field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    came = "" if first["type"] in ("missing", "value_error") else f", got {_shortened(first['input'])}"
-    more = f" (and {len(others)} more)" if others else ""
-    return _one_line(f"{field + ': ' if field else ''}{message}{came}{more}")
+    """Format a pydantic error as one line: each wrong field, what was expected and what came."""
+    return "; ".join(_problems(problem))
+
+
+def _problems(
+    problem: ValidationError, model: type[BaseModel] | None = None, document: Any = None
+) -> list[str]:
+    """One line for each wrong field.
+
+    Args:
+        problem: what pydantic found.
+        model: that was expected, for names like that of an unknown field.
+        document: that came.
+    """
+    by_field: dict[tuple[str, ...], list[str]] = {}
+    for found in problem.errors(include_url=False):
+        wordings = by_field.setdefault(_field(found["loc"], document), [])
+        if (wording := _wording(found, model)) not in wordings:
+            wordings.append(wording)
+    followed = {field[:end] for field in by_field for end in range(len(field))}
+    return [
+        _one_line(f"{'.'.join(field)}{': ' if field else ''}{wording}")
+        for field, wordings in by_field.items()
+        if field not in followed  # a list with a wrong value is also too short, and no number
+        for wording in _joined(wordings)
+    ]
+
+
+def _joined(wordings: list[str]) -> list[str]:
+    """Join what the alternatives of a union expect by "or", if all of them say what came."""
+    parts = [wording.removeprefix(EXPECTED).partition(GOT) for wording in wordings]
+    if len(parts) < 2 or any(not wording.startswith(EXPECTED) for wording in wordings):
+        return wordings
+    return [f"{EXPECTED}{' or '.join(part[0] for part in parts)}{GOT}{parts[0][2]}"]
+
+
+def _field(loc: tuple[int | str, ...], document: Any) -> tuple[str, ...]:
+    """The path of a field in the document, without pydantic's names for the alternatives of a union."""
+    path: list[str] = []
+    here: Any = document
+    for part in loc:
+        in_list = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        if in_list or (isinstance(here, dict) and part in here):
+            here = here[part]
+        elif _is_alternative(part) or (isinstance(here, dict) and here.get("kind") == part):
+            continue
+        else:  # missing, or renamed by a validator
+            here = None
+        path.append(str(part))
+    return tuple(path)
+
+
+def _is_alternative(part: int | str) -> bool:
+    """Whether pydantic gives this name to an alternative of a union: int, tuple[…], a class."""
+    class_or_type = r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*|[\w-]*(\[.*|-[a-z]+)"
+    return str(part) in PYTHON_TYPES or re.fullmatch(class_or_type, str(part)) is not None
+
+
+def _wording(found: ErrorDetails, model: type[BaseModel] | None) -> str:
+    """What is wrong with a field, in words that need no knowledge of Python."""
+    kind, context = found["type"], found.get("ctx", {})
+    came = f"{GOT}{_shortened(found['input'])}"
+    if kind == "extra_forbidden":
+        *section, name = found["loc"]
+        near = get_close_matches(str(name), _field_names(model, section), n=1)
+        return f"unknown field{f', did you mean {near[0]}?' if near else came}"
+    if kind == "value_error":
+        return found["msg"].removeprefix("Value error, ")
+    if kind == "union_tag_invalid":
+        kinds = context["expected_tags"].replace(", ", " or ")
+        return f"{EXPECTED}kind {kinds}{GOT}{_shortened(context['tag'])}"
+    if kind in ("too_short", "too_long"):
+        came = f"{GOT}{context['actual_length']}"
+    if kind in EXPECTATIONS:
+        return f"{EXPECTED}{EXPECTATIONS[kind].format(**context)}{came}"
+    return "missing" if kind == "missing" else f"{found['msg']}{came}"
+
+
+def _field_names(model: type[BaseModel] | None, section: Sequence[int | str]) -> list[str]:
+    """The fields that a section of a document may have, whichever alternatives of unions were meant."""
+    models = [] if model is None else list(_models(model))
+    for part in section:
+        fields = [
+            one.model_fields[part] for one in models if isinstance(part, str) and part in one.model_fields
+        ]
+        if fields:
+            models = [inner for field in fields for inner in _models(field.annotation)]
+    return [name for one in models for name in one.model_fields]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models of a type: itself, or those of a union or list."""
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        annotation = annotation.model_fields["root"].annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
 
 
 class _CoreLoader(yaml.SafeLoader):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,6 +56,14 @@ class Figure:
 
     def line(self) -> str:
         """The figure as text, such as `position error, median: 3.1 mm (1,204 matched objects)`."""
-        factor, sign = _UNITS[self.unit]
-        number = "–" if self.value is None else f"{factor * self.value:.2f}{sign}"
-        return f"{self.label}: {number} ({self.denominator:,} {self.of})"
+        return f"{self.label}: {with_unit(self.value, self.unit)} ({self.denominator:,} {self.of})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Value, unit and denominator as JSON values."""
+        return {"value": self.value, "unit": self.unit, "denominator": self.denominator, "of": self.of}
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A value as text, such as `3.10 mm`."""
+    factor, sign = _UNITS[unit]
+    return "–" if value is None else f"{factor * value:.2f}{sign}"

@@ -46,10 +46,7 @@ class SceneMetrics:
 
     def to_json(self) -> dict[str, Any]:
         """Every figure with its denominator, and the confusion matrix, as JSON values."""
-        figures = {
-            f.name: {"value": f.value, "unit": f.unit, "denominator": f.denominator, "of": f.of}
-            for f in self.figures
-        }
+        figures = {figure.name: figure.to_json() for figure in self.figures}
         confusion = [list(row) for row in self.count_confusion]
         return {
             "match_distance_m": self.match_distance_m,

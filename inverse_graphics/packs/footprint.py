@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from scipy.spatial import ConvexHull, QhullError
@@ -44,6 +45,19 @@ class Footprints:
         half = torch.arange(directions // 2, dtype=torch.float64) * (2 * math.pi / directions)
         forth = torch.stack([half.cos(), half.sin()], dim=-1)
         return cls(torch.stack(padded), torch.cat([forth, -forth]).to(library.vertices.dtype))
+
+    @cached_property
+    def radius(self) -> Tensor:
+        """The distance of each hull's farthest corner from the origin: (A,), metres."""
+        return self.hulls.norm(dim=-1).amax(dim=-1)
+
+    def area(self, margin: float = 0.0) -> Tensor:
+        """Compute the area of each hull, grown by `margin` metres on all sides: (A,), m² (Steiner 1840)."""
+        following = self.hulls.roll(-1, dims=1)
+        (x, y), (next_x, next_y) = self.hulls.unbind(-1), following.unbind(-1)
+        area = (x * next_y - next_x * y).sum(-1) / 2
+        perimeter = (following - self.hulls).norm(dim=-1).sum(-1)
+        return area + perimeter * margin + math.pi * margin**2
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Footprints:
         """The same footprints on another device, in `dtype`."""

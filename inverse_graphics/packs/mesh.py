@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -110,6 +111,13 @@ class MeshLibrary:
         arrays = [part.numpy(force=True) for part in parts]
         textured = (self.uv[vertices].numpy(force=True), texture) if height else (None, None)
         return Mesh(*arrays, *textured)
+
+    def boxes(self) -> Tensor:
+        """Box each mesh along its own axes: (M, 2, 3), metres, the lowest and the highest corner."""
+        parts = [self.vertices[a:b] for a, b in pairwise(self.first_vertex.tolist())]
+        if not parts:
+            return self.vertices.new_zeros(0, 2, 3)
+        return torch.stack([torch.stack([part.amin(0), part.amax(0)]) for part in parts])
 
     def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> MeshLibrary:
         """Copy to a device, with real-valued tensors in `dtype`."""

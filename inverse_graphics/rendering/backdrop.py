@@ -16,6 +16,8 @@ from inverse_graphics.scene.batch import CameraBatch, LightBatch, TableBatch
 EPS = 1e-30
 EDGE_ON = 1e-9  # metres above the table, below which a camera sees nothing of it
 MIN_COVERAGE = 1e-6  # a pixel that the table covers by less has no depth
+BEHIND = 1 + 1e-4
+"""How many times as deep as the table a point is at least that the table hides."""
 
 
 class Backdrop(NamedTuple):
@@ -25,11 +27,15 @@ class Backdrop(NamedTuple):
         rgb: (B, 3, H, W), linear.
         coverage: (B, H, W), the table's share of the pixel, in [0, 1].
         depth: (B, H, W), metres along the camera's z axis to the table, +inf where there is none.
+        hidden_from: (B, H, W), metres: the table hides what is deeper; +inf where there is none. It is the
+            largest depth of the table within one pixel, as the edges of objects have the depth of a
+            neighbouring pixel. None for a backdrop that hides nothing.
     """
 
     rgb: Tensor
     coverage: Tensor
     depth: Tensor
+    hidden_from: Tensor | None = None
 
 
 class Plan(NamedTuple):
@@ -65,7 +71,7 @@ def table_and_background(
         from inverse_graphics.rendering.backdrop_numba import Paint
 
         rgb, coverage, depth = Paint.apply(camera.height, camera.width, *plan)  # type: ignore[no-untyped-call]
-        return Backdrop(rgb, coverage, depth)
+        return Backdrop(rgb, coverage, depth, hidden_from(plan, coverage))
     return paint_in_torch(plan, camera.height, camera.width)
 
 
@@ -111,7 +117,16 @@ def paint_in_torch(plan: Plan, height: int, width: int) -> Backdrop:
     inverse = torch.einsum("bc,chw->bhw", plan.inverse_depth, centres)
     seen = (coverage.detach() >= MIN_COVERAGE) & (inverse.detach() > EPS)
     depth = torch.where(seen, 1 / torch.where(seen, inverse, torch.ones_like(inverse)), torch.inf)
-    return Backdrop(rgb, coverage, depth)
+    return Backdrop(rgb, coverage, depth, hidden_from(plan, coverage))
+
+
+@torch.no_grad()
+def hidden_from(plan: Plan, coverage: Tensor) -> Tensor:
+    """Compute `Backdrop.hidden_from` from the table's coverage (B, H, W)."""
+    a, b, c = plan.inverse_depth[:, :, None].unbind(1)  # (B, 1) each
+    row, column = (torch.arange(side).to(coverage) + 0.5 for side in coverage.shape[1:])
+    farthest = (a * column + (c - torch.maximum(a.abs(), b.abs())))[:, None] + (b * row)[:, :, None]
+    return torch.where((coverage > 0) & (farthest > EPS), BEHIND / farthest, torch.inf)
 
 
 def _pixel_centres(height: int, width: int, like: Tensor) -> Tensor:

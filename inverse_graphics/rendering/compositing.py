@@ -40,8 +40,10 @@ def compose(layers: Layers, backdrop: Backdrop) -> Composite:
     """Composite all objects over the backdrop; differentiable in both except for the mask.
 
     Per pixel the nearer layer is over the farther one (Porter & Duff 1984, "over"; equal depths are in the
-    order of the slots); table and background are last.
+    order of the slots); table and background are last. What lies behind the table is seen where the table
+    does not cover the pixel (`seen_before_table`).
     """
+    layers = seen_before_table(layers, backdrop)
     if _compiled(layers):
         return Composite(*_compose(layers, backdrop, layers.alpha.shape[1]))
     return compose_in_torch(layers, backdrop)
@@ -60,13 +62,29 @@ def composite(layers: Layers, backdrop: Backdrop) -> Tensor:
 
 def composite_prefixes(layers: Layers, backdrop: Backdrop) -> Tensor:
     """Images of each scene's first 0, 1, … N objects from one rendering of N; (B, N + 1, 3, H, W)."""
+    layers = seen_before_table(layers, backdrop)
     if _compiled(layers):
         return _compose(layers, backdrop, 0)[0]
     return prefixes_in_torch(layers, backdrop)
 
 
+def seen_before_table(layers: Layers, backdrop: Backdrop) -> Layers:
+    """Take away from objects what the table hides: the share of each pixel that the table covers.
+
+    The very same layers if nothing lies behind the table. Differentiable in colours, alpha and coverage.
+    """
+    if backdrop.hidden_from is None:
+        return layers
+    depth = layers.depth.detach()
+    hidden = (depth > backdrop.hidden_from[:, None]) & (depth < torch.inf)
+    if not hidden.any():
+        return layers
+    share = torch.where(hidden, 1 - backdrop.coverage[:, None], 1.0)
+    return Layers(layers.rgb * share[:, :, None], layers.depth, layers.alpha * share)
+
+
 def compose_in_torch(layers: Layers, backdrop: Backdrop) -> Composite:
-    """`compose` in plain torch."""
+    """`compose` in plain torch, of objects before the table."""
     front, through = visible_shares(layers)
     mask = _mask(layers, backdrop, front.detach(), through.detach())
     return Composite(
@@ -136,5 +154,5 @@ def _compiled(layers: Layers) -> bool:
 def _compose(layers: Layers, backdrop: Backdrop, first: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from inverse_graphics.rendering.compositing_numba import Compose
 
-    images, alpha, depth, mask = Compose.apply(*layers, *backdrop, first)  # type: ignore[no-untyped-call]
+    images, alpha, depth, mask = Compose.apply(*layers, *backdrop[:3], first)  # type: ignore[no-untyped-call]
     return images, alpha, depth, mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inverse_graphics.errors import EngineError, SceneError
+from inverse_graphics.errors import EngineError, SceneError, SceneWarning
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.images import write_image
 from inverse_graphics.packs.mesh import MeshLibrary
@@ -21,6 +22,7 @@ from inverse_graphics.rendering.rendering import render as render_batch
 from inverse_graphics.scene.batch import SceneBatch
 from inverse_graphics.scene.scene import Camera, Scene
 from inverse_graphics.scene.scene_file import load_scene
+from inverse_graphics.scene.standing import placement_warnings
 
 MAX_LAYER_PIXELS = 100_000_000
 """Largest number of objects times pixels, about 8 GB of memory."""
@@ -36,12 +38,15 @@ class RenderedScene:
         depth: (H, W) float32, metres along the camera's z axis, infinite where only the background is.
         mask: (H, W) int64, the number of the object that is visible in each pixel, from 1 in the order of
             `scene.objects`; 0 where there is none.
+        warnings: One sentence for each object that floats or sinks into the table, and for each two that
+            intersect, by more than 2 mm.
     """
 
     scene: Scene
     image: NDArray[np.float32]
     depth: NDArray[np.float32]
     mask: NDArray[np.int64]
+    warnings: tuple[str, ...] = ()
 
     def save(self, path: str | Path) -> None:
         """Write the image to a file.
@@ -95,7 +100,7 @@ def render(
         supersample: Samples along each side of a pixel, 1 to 16; the default, 1, keeps the engine's own.
 
     Returns:
-        Image, depth and mask.
+        Image, depth and mask; what floats, sinks or intersects also raises a `SceneWarning`, on stderr.
 
     Raises:
         SceneError: No such scene, or it is not valid.
@@ -113,11 +118,15 @@ def render(
         drawing = with_samples(drawing, supersample)
     with torch.inference_mode():
         rendered = render_batch(SceneBatch.from_scenes([scene], library), drawing)
+    found = placement_warnings(scene, library)
+    for text in found:
+        warnings.warn(text, SceneWarning, stacklevel=2)
     return RenderedScene(
         scene=scene,
         image=rendered.image[0].permute(1, 2, 0).clamp(0, 1).numpy(),
         depth=rendered.depth[0].numpy(),
         mask=(rendered.instance_mask[0] + 1).clamp(min=0).numpy(),
+        warnings=found,
     )
 
 

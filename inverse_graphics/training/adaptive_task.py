@@ -20,7 +20,16 @@ from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.sequences.problems import evaluation_batch, training_batch
 from inverse_graphics.training.model_card import adaptive_model_card
 from inverse_graphics.training.recipe import AdaptiveRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
+from inverse_graphics.training.task import (
+    TASKS,
+    Evaluation,
+    Metrics,
+    NetworkTrainable,
+    ParameterGroup,
+    Report,
+    Task,
+    silent,
+)
 
 
 @TASKS.register("adaptive")
@@ -47,7 +56,8 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     def evaluate() -> Evaluation:
         return Evaluation(evaluate_sequences(network, test, halting).metrics())
 
-    def export(folder: Path, metrics: Metrics) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+        report("writing the model")
         document = ModelDocument(
             kind="adaptive",
             settings=settings.model_dump(mode="json"),

@@ -24,7 +24,16 @@ from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImag
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import model_card
 from inverse_graphics.training.recipe import Air2DRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
+from inverse_graphics.training.task import (
+    TASKS,
+    Evaluation,
+    Metrics,
+    NetworkTrainable,
+    ParameterGroup,
+    Report,
+    Task,
+    silent,
+)
 
 BATCH = 500
 """Test images per forward pass."""
@@ -57,13 +66,18 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     def batch(step: int) -> Tensor:
         return to_network(train.batch(recipe.batch_size, recipe.seed, step).images).to(device)
 
-    def export(folder: Path, metrics: Metrics) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+        report(
+            f"fitting the outlier detector: reading {2 * CALIBRATION_SIZE:,} images, and "
+            f"{recipe.evaluation.size:,} test images to measure it"
+        )
         fitted, calibrated = (
             read_all(network, stream.fixed_set(CALIBRATION_SIZE, recipe.evaluation.seed).images)
             for stream in (train, calibration)
         )
         detector = OutlierDetector.fit(fitted, calibrated, FALSE_POSITIVE_RATE)
         warned = evaluator.evaluate_warning(detector) if detector else {}
+        report("writing the model")
         document = ModelDocument(
             kind="air2d",
             settings=recipe.model.model_dump(mode="json"),

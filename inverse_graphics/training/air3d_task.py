@@ -21,20 +21,33 @@ from inverse_graphics.models.air3d.inference import SceneReading, read_scenes, s
 from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, observe
-from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
+from inverse_graphics.models.outlier_detector import MIN_COUNT, OutlierDetector, ParsedImages
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.observation.observation import Observation
 from inverse_graphics.rendering.engines import make_differentiable_engine
 from inverse_graphics.training.model_card import scene_model_card
 from inverse_graphics.training.recipe import Air3DRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
+from inverse_graphics.training.task import (
+    TASKS,
+    Evaluation,
+    Metrics,
+    NetworkTrainable,
+    ParameterGroup,
+    Report,
+    Task,
+    silent,
+)
 
 BATCH = 250
 """Test images per forward pass."""
 SHOWN = 8
 """Test images whose reconstructions are logged."""
-CALIBRATION_SIZE = 10_000
-"""Number of images for the outlier detector's mixture, and of images for its thresholds."""
+FIT_SIZE = 800
+"""Number of images for the outlier detector's mixture."""
+CALIBRATION_SIZE = 2_000
+"""Number of images for the outlier detector's thresholds; up to 5 times as many if counts are rare."""
+WARNING_SIZE = 800
+"""Number of test images on which the share of warnings is measured."""
 FALSE_POSITIVE_RATE = 0.005
 """Share of in-distribution images that may get a warning."""
 TRAINING, TEST, DETECTOR_FIT, CALIBRATION = range(4)
@@ -66,9 +79,15 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
     def batch(step: int) -> Any:
         return objective.batch(recipe.batch_size, stream(TRAINING, recipe.seed, step))
 
-    def export(folder: Path, metrics: Metrics) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+        calibration, test = calibration_size(network), min(WARNING_SIZE, recipe.evaluation.size)
+        report(
+            f"fitting the outlier detector to {FIT_SIZE:,} images, its thresholds to {calibration:,}, and "
+            f"measuring it on {test:,}"
+        )
         detector = fit_outlier_detector(network, recipe.evaluation.seed)
         warned = evaluator.evaluate_warning(detector) if detector else {}
+        report("writing the model")
         document = ModelDocument(
             kind="air3d",
             settings=recipe.model.model_dump(mode="json"),
@@ -87,14 +106,20 @@ def stream(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed) % 2**63)
 
 
+def calibration_size(network: Air3D) -> int:
+    """Choose the number of calibration images, so that all counts that occur get a threshold."""
+    rarest = min(share for share in network.space.family.count_probabilities if share > 0)
+    return int(min(max(CALIBRATION_SIZE, 1.5 * MIN_COUNT / rarest), 5 * CALIBRATION_SIZE))
+
+
 def fit_outlier_detector(network: Air3D, seed: int) -> OutlierDetector | None:
     """Fit the outlier detector to scenes that are sampled for it alone.
 
     The mixture is fitted to images with all strengths of noise, so that noise-free images are not outliers;
     thresholds are set at the full strength, at which likelihoods are smallest.
     """
-    fitted = summarise_samples(network, CALIBRATION_SIZE, stream(DETECTOR_FIT, seed), least_noise=0.0)
-    calibration = summarise_samples(network, CALIBRATION_SIZE, stream(CALIBRATION, seed))
+    fitted = summarise_samples(network, FIT_SIZE, stream(DETECTOR_FIT, seed), least_noise=0.0)
+    calibration = summarise_samples(network, calibration_size(network), stream(CALIBRATION, seed))
     return OutlierDetector.fit(fitted, calibration, FALSE_POSITIVE_RATE, network.space.smallest_count)
 
 
@@ -161,8 +186,8 @@ class SceneEvaluator:
         return Evaluation(metrics, {"reconstruction": self._comparison(readings[0])})
 
     def evaluate_warning(self, detector: OutlierDetector) -> dict[str, float]:
-        """Compute the share of the test images that get a warning."""
-        blocks = [block.clipped() for block in self.observation.split(BATCH)]
+        """Compute the share of the first `WARNING_SIZE` test images that get a warning."""
+        blocks = [block.clipped() for block in self.observation[:WARNING_SIZE].split(BATCH)]
         parsed = concatenated(summarised(self.network, b, read_scenes(self.network, b)) for b in blocks)
         warnings = detector.warnings(parsed)
         return {"warned_share": sum(warning is not None for warning in warnings) / len(warnings)}

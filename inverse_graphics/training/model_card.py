@@ -55,7 +55,8 @@ def scene_model_card(recipe: Air3DRecipe, document: ModelDocument) -> str:
         f"## Data\n\nScenes of the family `{family.kind}`, {family.image_size}×{family.image_size} pixels, "
         f"sampled in training, with noise of standard deviation {recipe.model.sigma:g}. Kinds: {kinds}.\n",
         f"## Held-out figures\n\nOn {recipe.evaluation.size:,} images with noise (stream "
-        f"{recipe.evaluation.seed}); errors modulo symmetry.\n\n{_table(document.metrics)}",
+        f"{recipe.evaluation.seed}), warned_share on the first 800 at most; errors modulo symmetry.\n\n"
+        f"{_table(document.metrics)}",
         f"## Warning\n\n{_warning(document, _OBJECT_SUMMARY, 'newly sampled images')}",
         "## Limits\n\nOnly these kinds of objects, with the poses, table and cameras of the family. "
         "Photographs and other scenes were not in the training data.\n",

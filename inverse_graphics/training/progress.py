@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 REFRESH_SECONDS = 0.5
+LINE_SECONDS = 30.0
+"""Seconds after which a run without a terminal prints another line."""
 SHOWN = ("elbo", "loss", "count_accuracy", "error", "steps")
 """The metrics that are displayed, if a task has them."""
 
@@ -47,14 +49,15 @@ class Display(Protocol):
 
 def display_for(console: Console, steps: int, done: int) -> Display:
     """Choose a live bar if `console` is a terminal, else plain lines; `done` of `steps` were done before."""
-    return LiveDisplay(console, steps, done) if console.is_terminal else PlainDisplay(console, steps)
+    return LiveDisplay(console, steps, done) if console.is_terminal else PlainDisplay(console, steps, done)
 
 
 class PlainDisplay:
-    """One line per evaluation."""
+    """One line per evaluation, and one whenever none was printed for half a minute."""
 
-    def __init__(self, console: Console, steps: int) -> None:
-        self._console, self._steps = console, steps
+    def __init__(self, console: Console, steps: int, done: int = 0) -> None:
+        self._console, self._steps, self._done = console, steps, done
+        self._begun = self._printed = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +66,14 @@ class PlainDisplay:
         pass
 
     def step(self, step: int, metrics: Mapping[str, float], images_per_second: float) -> None:
-        """Print nothing."""
+        """Print step, metrics, images per second and time left if the last line is half a minute old."""
+        now = time.monotonic()
+        if now - self._printed >= LINE_SECONDS:
+            left = (self._steps - step) * (now - self._begun) / max(step - self._done, 1)
+            self.message(
+                f"step {step:,} of {self._steps:,}  {format_metrics(metrics)}  "
+                f"{images_per_second:.0f} images/s  {left:.0f} s left"
+            )
 
     def evaluated(self, row: Row) -> None:
         """Print one line: step, seconds of training, held-out metrics, images per second, time left."""
@@ -71,6 +81,7 @@ class PlainDisplay:
 
     def message(self, text: str) -> None:
         """Print one line."""
+        self._printed = time.monotonic()
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

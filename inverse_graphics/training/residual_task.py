@@ -22,7 +22,16 @@ from inverse_graphics.models.residual.objectives import (
 from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.model_card import residual_model_card
 from inverse_graphics.training.recipe import ResidualRecipe
-from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, ParameterGroup, Task
+from inverse_graphics.training.task import (
+    TASKS,
+    Evaluation,
+    Metrics,
+    NetworkTrainable,
+    ParameterGroup,
+    Report,
+    Task,
+    silent,
+)
 
 SHOWN = 8
 """Test images whose computation maps are logged."""
@@ -60,7 +69,8 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         scores = evaluate_images(network, test_images, kind)
         return Evaluation(scores.metrics(), {"computation": shown_maps(test_images.images, scores, recipe)})
 
-    def export(folder: Path, metrics: Metrics) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+        report("writing the model")
         document = ModelDocument(
             kind="residual",
             settings=recipe.model.model_dump(mode="json"),

@@ -10,9 +10,11 @@ runs/<recipe>-seed<k>/
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from rich.console import Console
@@ -21,6 +23,7 @@ from inverse_graphics.devices import resolve_device
 from inverse_graphics.errors import RecipeError, TrainingError, require_extras
 from inverse_graphics.io.documents import validated
 from inverse_graphics.io.files import atomic_write, storage_error
+from inverse_graphics.models.weights import DOCUMENT
 from inverse_graphics.packs.pack import Pack
 from inverse_graphics.training.checkpoint import checkpoints, read_document_of, restore_checkpoint
 from inverse_graphics.training.precision import resolve_precision
@@ -117,6 +120,56 @@ def train(
     return run(recipe, folder, resume=resume, how_to_resume=how_to_resume)
 
 
+def export_run(run_dir: str | Path, out: str | Path | None = None, *, console: Console | None = None) -> Path:
+    """Write the model of a run, finished, stopped or killed, from its latest checkpoint.
+
+    Progress goes to stderr.
+
+    Args:
+        run_dir: The run's folder.
+        out: The model's folder; `weights` in the run's folder if not given.
+        console: For progress; stderr if not given.
+
+    Returns:
+        The model's folder, which `load_model` and `load_parser` take.
+
+    Raises:
+        TrainingError: The folder holds no checkpoint, the latest is damaged, or `out` is something other than
+            a model's folder.
+        DeviceError: This machine does not have the run's device.
+        DataError: Data is missing and cannot be fetched.
+        AssetError: An asset pack of the run is missing.
+        MissingExtraError: The packages for training are not installed.
+        StorageError: A file could not be written.
+    """
+    require_extras("models export", "train")
+    run_dir = Path(run_dir)
+    folder = run_dir / WEIGHTS if out is None else Path(out)
+    if folder.exists() and not (folder / DOCUMENT).is_file() and not _is_empty(folder):
+        raise TrainingError(f"{folder} is not the folder of a model: choose one that is new or empty")
+    found = checkpoints(run_dir / CHECKPOINTS)
+    if not found:
+        raise TrainingError(
+            f"{run_dir} holds no checkpoint: expected the folder of a run with {CHECKPOINTS}/step-…, "
+            "which is written after checkpoint_every steps"
+        )
+    content = read_document_of(found[-1]).recipe
+    recipe = validated(recipe_class(content, str(found[-1])), content, str(found[-1]), TrainingError)
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    task = build_any_task(recipe)
+    state = TrainingState.begin(task.trainable, recipe.optimiser, recipe.steps, recipe.seed)
+    restore_checkpoint(found[-1], state)
+    with display_for(console or Console(stderr=True), recipe.steps, state.counters.step) as display:
+        display.message(f"{recipe.name}: step {state.counters.step:,} of {recipe.steps:,}, {found[-1]}")
+        _export(recipe, task, state, folder, display)
+    return folder
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
 def _with_packs(recipe: Recipe, packs: Sequence[Pack]) -> Recipe:
     if not isinstance(recipe, Air3DRecipe):
         raise RecipeError(
@@ -177,10 +230,11 @@ def run(
             display.message(precision)
         finished = Trainer(recipe, task, state, folder / CHECKPOINTS, log, display).train(stop)
         if finished:
-            _export(task, state, folder, display)
+            _export(recipe, task, state, folder / WEIGHTS, display)
         else:
             command = how_to_resume or f"inverse-graphics train {recipe.name} --resume"
             display.message(f"stopped after step {state.counters.step:,} and saved; to continue: {command}")
+            display.message(f"to use it as it is: inverse-graphics models export {shlex.quote(str(folder))}")
     return _result(folder, state, finished)
 
 
@@ -234,11 +288,22 @@ def _opening(recipe: Recipe, folder: Path, state: TrainingState) -> str:
     )
 
 
-def _export(task: Task, state: TrainingState, folder: Path, display: Display) -> None:
-    display.message("trained; evaluating and writing the model")
+def _export(recipe: Recipe, task: Task, state: TrainingState, folder: Path, display: Display) -> None:
+    """Write the model, with the latest evaluation's figures, or those of one made now if it was earlier."""
+    counters, begun = state.counters, perf_counter()
     with state.evaluation_mode():
-        task.export(folder / WEIGHTS, state.counters.history[-1]["held_out"])
-    display.message(f"trained in {state.counters.seconds:.0f} s; the model is in {folder / WEIGHTS}")
+        if counters.history and counters.history[-1]["step"] == counters.step:
+            metrics = counters.history[-1]["held_out"]
+        else:
+            display.message(f"evaluating on {recipe.evaluation.size:,} held-out images")
+            metrics = {name: float(value) for name, value in task.evaluate().metrics.items()}
+        if counters.step < recipe.steps:
+            metrics = {**metrics, "trained_steps": float(counters.step)}
+        task.export(folder, metrics, display.message)
+    display.message(
+        f"trained in {counters.seconds:.0f} s, written in {perf_counter() - begun:.0f} s; "
+        f"the model is in {folder}"
+    )
 
 
 def _result(folder: Path, state: TrainingState, finished: bool) -> TrainingResult:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from inverse_graphics.training.recipe import Recipe
 
 Metrics = Mapping[str, float]
+Report = Callable[[str], object]
+"""Takes a line of text for the user."""
+
+
+def silent(_: str) -> None:
+    """Report nothing."""
 
 
 class ParameterGroup(NamedTuple):
@@ -85,6 +91,19 @@ class Evaluation:
     images: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
+class Export(Protocol):
+    """Writes a trained network as a model folder."""
+
+    def __call__(self, folder: Path, metrics: Metrics, report: Report = ..., /) -> None:
+        """Write it.
+
+        Args:
+            folder: where.
+            metrics: held-out figures.
+            report: called with a line of text before each part that takes seconds.
+        """
+
+
 @dataclass(frozen=True)
 class Task:
     """A training task.
@@ -94,13 +113,13 @@ class Task:
         batch: gives the training batch of a step, by the number of steps done before; it depends on nothing
             else.
         evaluate: evaluates the network without changing it.
-        export: writes the trained network as a model folder, with its held-out metrics.
+        export: writes the trained network as a model folder.
     """
 
     trainable: Trainable
     batch: Callable[[int], Any]
     evaluate: Callable[[], Evaluation]
-    export: Callable[[Path, Metrics], None]
+    export: Export
 
 
 TASKS: Registry[Callable[[Any], Task]] = Registry(

@@ -15,7 +15,6 @@ from inverse_graphics.evaluation.scene_images import (
     out_of_distribution_for,
     render_images,
     scene_scores,
-    standing,
 )
 from inverse_graphics.families.registry import build_family
 from inverse_graphics.families.table_top import TableTopSettings
@@ -130,8 +129,7 @@ def test_foreign_images_are_images_and_none_is_in_distribution():
 def test_other_objects_stand_on_the_table_and_there_is_always_one():
     settings = TableTopSettings.model_validate(FAMILY | {"kinds": OTHER_OBJECTS["primitives"]})
     family = build_family(settings)
-    sunk = family.sample(30, torch.Generator().manual_seed(0)).scene.objects
-    objects = standing(sunk, family.library)
+    objects = family.sample(30, torch.Generator().manual_seed(0)).scene.objects
     first = family.library.first_vertex
     for b, n in (objects.asset >= 0).nonzero().tolist():
         kind = int(objects.asset[b, n])

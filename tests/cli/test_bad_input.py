@@ -245,3 +245,40 @@ def test_writing_json_where_nothing_can_be_written(run, tmp_path):
         assert outcome.status == 1
         assert outcome.err.count("\n") == 1
         assert "its folder does not exist" in outcome.err
+
+
+def test_every_problem_of_a_manifest_a_recipe_a_family_and_a_scene_has_its_line(run, tmp_path):
+    """Six mistakes in each file, six lines; each begins with the file and names the field."""
+    files = {
+        "pack.yaml": (
+            "name: My\nversion: [1]\nlicense: CC0\n"
+            "objects: {a: {mesh: a.obj, unit: yard, up_axis: w, scale: -1}}\n",
+            ("assets", "list", "--pack", tmp_path),
+            {"name", "version", "license", "licence", "objects.a.unit", "objects.a.up_axis"},
+        ),
+        "recipe.yaml": (
+            "name: A B\nsteps: 0\nbatchsize: 3\noptimiser: {learning_rate: -1, decay: no}\nthreads: many\n",
+            ("train", tmp_path / "recipe.yaml"),
+            {"name", "steps", "batchsize", "optimiser.learning_rate", "optimiser.decay", "threads"},
+        ),
+        "family.yaml": (
+            "kind: table_top\nreach: 1\nclearance_m: x\nkinds: []\n"
+            "distance_m: [a, 2]\nimage_size: 3\nrepeats: 7\n",
+            ("data", "make", tmp_path / "family.yaml", "--images", 1, "--out", tmp_path / "set"),
+            {"reach", "clearance_m", "kinds", "distance_m.0", "image_size", "repeats"},
+        ),
+        "scene.yaml": (
+            "objects: [{asset: mug}, {asset: a/b, scale: 0, tint: [2, 1, 1]}]\n"
+            "wall: 1\ntable: {size_m: [0, 1]}\n",
+            ("render", tmp_path / "scene.yaml", "-o", tmp_path / "a.png"),
+            {"camera", "objects.0.asset", "objects.1.scale", "objects.1.tint.0", "wall", "table.size_m.0"},
+        ),
+    }
+    for name, (text, command, fields) in files.items():
+        (tmp_path / name).write_text(text)
+        outcome = run(*command)
+        assert outcome.status == 1, name
+        lines = outcome.err.removeprefix("Error: ").splitlines()
+        told = {line.removeprefix(f"{tmp_path / name}: ").partition(": ")[0] for line in lines}
+        assert fields <= told, (name, lines)
+        assert all(line.startswith(f"{tmp_path / name}: ") for line in lines)

@@ -255,3 +255,22 @@ def test_a_recipe_is_measured_over_seeds(run, tmp_path, quick_calibration):
     assert [row["seed"] for row in rows] == [0, 1]
     assert all(row["steps"] == 2 for row in rows)
     assert run(*measure, "--seeds", "one").status == 2
+
+
+def test_render_reports_what_floats_sinks_or_intersects(run, tmp_path):
+    (tmp_path / "scene.yaml").write_text(
+        "camera: {width_px: 32, height_px: 32,"
+        " orbit: {azimuth_degrees: 0, elevation_degrees: 40, distance_m: 1}}\n"
+        "table: {size_m: [0.9, 0.7]}\n"
+        "objects: [{asset: primitives/cube}, {asset: crockery/mug, position_m: [0.03, 0, 0]},"
+        " {asset: crockery/glass, position_m: [0.3, 0.2, 0.1]}]\n"
+    )
+    outcome = run("render", tmp_path / "scene.yaml", "-o", tmp_path / "a.png", "--json", "-")
+    assert outcome.status == 0
+    warnings = json.loads(outcome.out)["warnings"]
+    assert [warning.split(", ", 2)[2].split(" ")[0] for warning in warnings[:2]] == ["sinks", "floats"]
+    assert "intersect" in warnings[2]
+    assert outcome.err.splitlines() == [f"warning: {warning}" for warning in warnings]
+    assert (
+        json.loads(run("render", "breakfast", "-o", tmp_path / "b.png", "--json", "-").out)["warnings"] == []
+    )

@@ -24,6 +24,7 @@ COMMANDS = [
     ["assets", "show"],
     ["models", "list"],
     ["models", "show"],
+    ["models", "export"],
     ["benchmark", "infer"],
     ["benchmark", "optimise"],
     ["benchmark", "render"],

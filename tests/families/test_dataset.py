@@ -192,5 +192,5 @@ def test_damage_is_reported_in_one_line(tmp_path, one_line_error):
     truth = tmp_path / "set" / "part-0000" / "truth.jsonl"
     lines = truth.read_text().splitlines()
     truth.write_text("\n".join([lines[0], json.dumps({"index": 1})]))
-    with pytest.raises(DataError, match=r"truth.jsonl, line 2: orbit: Field required"):
+    with pytest.raises(DataError, match=r"truth.jsonl, line 2: orbit: missing"):
         read_dataset(tmp_path / "set").truths(0)

@@ -79,8 +79,8 @@ def test_the_hash_distinguishes_packs_apart():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: table_top\nreach: 3", "reach: Extra inputs are not permitted"),
-        ("kind: moon", "expected tags: 'single_object', 'table_top'"),
+        ("kind: table_top\nreach: 3", "reach: unknown field, did you mean reach_m"),
+        ("kind: moon", "expected kind 'single_object' or 'table_top', got 'moon'"),
         ("{}", "kind"),
         ("- 1", "expected a mapping with 'kind'"),
         ("kind: table_top\ncount_weights: [0, 0]", "at least one of them positive"),

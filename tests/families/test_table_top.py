@@ -1,6 +1,8 @@
 """Table-top scenes: stated distributions, nothing cuts into anything, order of depth, settings."""
 
 import math
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from scipy.stats import chisquare, kstest
 from inverse_graphics.errors import AssetError, SceneError
 from inverse_graphics.families.table_top import TableTop, TableTopSettings
 from inverse_graphics.geometry.transforms import matrix_from_yaw
+from inverse_graphics.models.air3d.scene_space import SceneSpace
 from inverse_graphics.packs.footprint import Footprints
 from inverse_graphics.scene.camera_batch import project
 
@@ -207,10 +210,48 @@ def test_the_acceptance_rate_falls_with_the_clearance(default):
     assert family(clearance_m=0.1).acceptance_rate(4000, seeded()) < rate - 0.1
 
 
-def test_what_does_not_fit_is_reported_in_one_line(one_line_error):
+def test_what_cannot_fit_by_area_is_refused_at_once_with_its_kinds(one_line_error):
     crowded = family(kinds=("crockery/plate",), count_weights=(1, 0, 0, 0, 0, 1), reach_m=(0.1, 0.1))
-    with one_line_error(SceneError, "5 objects do not fit 1 cm apart on 20 x 20 cm"):
+    start = time.process_time()
+    with one_line_error(SceneError, r"5 objects do not fit 1 cm apart on 20 x 20 cm \(5 crockery/plate: "):
         crowded.sample(20, seeded())
+    assert time.process_time() - start < 1
+
+
+def test_what_hardly_ever_fits_is_refused_after_a_trial(one_line_error):
+    """Eleven items are possible by area, and one random placement in 20,000 or fewer fits."""
+    crowded = family(count_weights=(1,) * 11)
+    largest = crowded._kinds_of(torch.full((1000,), 10), seeded())
+    crowded.placement._check_areas(largest)
+    start = time.process_time()
+    with one_line_error(SceneError, r"random placements fits\): widen reach_m, or lower"):
+        crowded.sample(1, seeded())
+    assert time.process_time() - start < 5
+
+
+def test_the_check_by_area_refuses_nothing_that_fits(default):
+    """Random scenes on reaches of all sizes: where a placement was found, the area never excludes it."""
+    generator = seeded(8)
+    fitted = refused = 0
+    for half in (0.02, 0.05, 0.1, 0.2):
+        placement = replace(default.placement, reach=(half, half), clearance=0.02)
+        asset = torch.randint(5, (300, 4), generator=generator)
+        fits = placement.fits(asset, *placement.propose(asset, generator))
+        fitted += int(fits.sum())
+        placement._check_areas(asset[fits])
+        try:
+            placement._check_areas(asset)
+        except SceneError:
+            refused += 1
+    assert fitted > 10
+    assert refused >= 1
+
+
+def test_the_trial_leaves_the_scenes_as_they_were(default):
+    """A generator's scenes do not depend on whether the family has sampled before."""
+    fresh = family()
+    first, second = (fresh.sample(50, seeded(9)) for _ in range(2))
+    assert torch.equal(first.scene.objects.position, second.scene.objects.position)
 
 
 def test_surroundings_carry_gradients_to_objects_and_camera(default):
@@ -250,3 +291,23 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(AssetError, match="has no object 'cup'"):
         family(kinds=("crockery/cup",))
+
+
+def test_objects_rest_on_their_lowest_points_wherever_their_origins_are():
+    """Primitives have their origins at their centres; the model's scenes are those of the family."""
+    kinds = ("primitives/cube", "primitives/sphere", "primitives/cylinder", "crockery/mug")
+    settings = TableTopSettings(kinds=kinds)
+    made = TableTop.build(settings)
+    drawn = made.sample(60, seeded(4))
+    objects = drawn.scene.objects
+    for b, n in (objects.asset >= 0).nonzero().tolist():
+        assert world_vertices(made, objects, b, n)[:, 2].min() == pytest.approx(0, abs=1e-7)
+    assert made.extent.height.tolist() == pytest.approx([0.05, 0.05, 0.06, 0])
+    again = SceneSpace(settings).scene(drawn.latents).objects
+    there = objects.asset >= 0
+    torch.testing.assert_close(again.position[there], objects.position[there])
+
+
+def test_where_origins_are_at_the_base_nothing_is_moved(default, sample):
+    assert torch.equal(default.extent.height, torch.zeros(5))
+    assert torch.equal(sample.scene.objects.position[..., 2], torch.zeros(8000, 3))

@@ -1,11 +1,12 @@
 import json
 import math
+from typing import Annotated, Literal
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from inverse_graphics.errors import RecipeError, SceneError
 from inverse_graphics.io.documents import (
@@ -155,11 +156,11 @@ class Table(BaseModel):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({}, "t.yaml: size: Field required"),
-        ({"size": [1, "wide"]}, "t.yaml: size.1: Input should be a valid number.*, got 'wide'"),
-        ({"size": [1, 1], "color": "red"}, "t.yaml: color: Extra inputs are not permitted, got 'red'"),
+        ({}, "t.yaml: size: missing"),
+        ({"size": [1, "wide"]}, "t.yaml: size.1: expected a number, got 'wide'"),
+        ({"size": [1, 1], "color": "red"}, "t.yaml: color: unknown field, did you mean colour"),
         ({"size": 3, "colour": 4}, r"t.yaml: size: .*, got 3 \(and 1 more\)"),
-        ([1] * 100, r"t.yaml: Input should be .*, got \[1.*\.\.\.$"),
+        ([1] * 100, r"t.yaml: expected a mapping of fields to values, got \[1.*\.\.\.$"),
         ({"size": [1, "\x1b[31m\nred"]}, "t.yaml: size.1"),
     ],
 )
@@ -171,3 +172,57 @@ def test_a_document_that_does_not_fit_is_one_line(document, message):
 
 def test_a_document_that_fits_becomes_the_model():
     assert validated(Table, {"size": [1, 2]}, "t.yaml", SceneError) == Table(size=(1, 2))
+
+
+class Box(BaseModel):
+    kind: Literal["box"]
+    side: Annotated[float, Field(gt=0)]
+
+
+class Ball(BaseModel):
+    kind: Literal["ball"]
+    radius: float
+
+
+class Shelf(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    shapes: list[Annotated[Box | Ball, Field(discriminator="kind")]] = []
+    width: float | tuple[float, float] = 1.0
+    levels: Annotated[int, Field(le=9)] = 1
+
+
+def test_every_problem_is_told_once_in_the_words_of_the_document():
+    document = {
+        "shapes": [{"kind": "box", "side": 0}, {"kind": "cone"}, {"kind": "ball"}],
+        "width": "wide",
+        "levels": 2.5,
+        "widht": 2,
+    }
+    with pytest.raises(SceneError) as raised:
+        validated(Shelf, document, "shelf.yaml", SceneError)
+    assert [str(raised.value), *raised.value.__notes__] == [
+        "shelf.yaml: name: missing (and 6 more)",
+        "shelf.yaml: shapes.0.side: expected more than 0, got 0",
+        "shelf.yaml: shapes.1: expected kind 'box' or 'ball', got 'cone'",
+        "shelf.yaml: shapes.2.radius: missing",
+        "shelf.yaml: width: expected a number or a list, got 'wide'",
+        "shelf.yaml: levels: expected a whole number, got 2.5",
+        "shelf.yaml: widht: unknown field, did you mean width?",
+    ]
+
+
+def test_what_follows_from_another_problem_is_not_told():
+    """A range with a wrong end is no number either."""
+    with pytest.raises(SceneError) as raised:
+        validated(Shelf, {"name": "a", "width": [1, "b"]}, "shelf.yaml", SceneError)
+    assert str(raised.value) == "shelf.yaml: width.1: expected a number, got 'b'"
+    assert not hasattr(raised.value, "__notes__")
+
+
+def test_of_many_problems_twenty_are_told():
+    with pytest.raises(SceneError) as raised:
+        validated(Shelf, {f"x{i}": "\n" * i for i in range(50)}, "shelf\n.yaml", SceneError)
+    assert str(raised.value).endswith("name: missing (and 50 more)")
+    assert len(raised.value.__notes__) == 19
+    assert all(note.isprintable() for note in raised.value.__notes__)

@@ -135,3 +135,17 @@ def test_hulls_are_those_of_all_vertices():
     for asset, hull in enumerate(FOOTPRINTS.hulls):
         everything = ConvexHull(points_on_table(asset, np.zeros(2), 0.0)).volume
         assert ConvexHull(hull.numpy()).volume == pytest.approx(everything)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.01, 0.3])
+def test_areas_are_those_of_hulls_grown_by_a_ball(margin):
+    """Compared with the hull of all corners moved by the margin in 2,000 directions."""
+    angle = np.arange(2000) * math.pi / 1000
+    circle = margin * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    for hull, area in zip(FOOTPRINTS.hulls, FOOTPRINTS.area(margin), strict=True):
+        grown = ConvexHull((hull.numpy()[:, None] + circle).reshape(-1, 2)).volume
+        assert float(area) == pytest.approx(grown, rel=1e-4)
+
+
+def test_radii_hold_every_corner():
+    assert torch.equal(FOOTPRINTS.radius, FOOTPRINTS.hulls.square().sum(-1).sqrt().amax(-1))

@@ -479,8 +479,8 @@ def test_a_size_that_no_unit_explains(pack_folder):
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ({"unit": "furlong"}, "objects.thing.unit: Input should be 'm', 'cm', 'mm' or 'inch', got 'furlong'"),
-        ({"up_axis": "w"}, "objects.thing.up_axis: Input should be 'x', 'y' or 'z', got 'w'"),
+        ({"unit": "furlong"}, "objects.thing.unit: expected 'm', 'cm', 'mm' or 'inch', got 'furlong'"),
+        ({"up_axis": "w"}, "objects.thing.up_axis: expected 'x', 'y' or 'z', got 'w'"),
         ({"colour": [1, 2, 0]}, "objects.thing.colour.1"),
         ({"color": [1, 1, 0]}, "objects.thing.color"),
         (

@@ -13,6 +13,7 @@ from inverse_graphics.rendering.compositing import (
     composite,
     composite_prefixes,
     prefixes_in_torch,
+    seen_before_table,
 )
 from inverse_graphics.rendering.embedded.engine import EmbeddedEngine
 from inverse_graphics.rendering.engine import Layers
@@ -100,7 +101,8 @@ def test_mask_and_depth_name_what_is_seen_most():
     mask = drawn.instance_mask
     assert set(mask.unique().tolist()) == {BACKGROUND, TABLE, 0, 1}
     assert torch.equal(mask == BACKGROUND, drawn.depth.isinf())
-    layers = engine.layers(scenes.objects, scenes.camera, scenes.light)
+    behind = table_and_background(scenes.table, scenes.background, scenes.camera, scenes.light)
+    layers = seen_before_table(engine.layers(scenes.objects, scenes.camera, scenes.light), behind)
     full = layers.alpha == 1
     only = full[:, 0] & (layers.alpha[:, 1] == 0)
     assert (mask[only] == 0).all()

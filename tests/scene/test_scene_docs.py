@@ -35,7 +35,7 @@ def test_the_shipped_scenes_are_listed():
 
 
 def test_the_manifest(tmp_path):
-    (document,) = yaml_blocks("assets.md")
+    document, *_ = yaml_blocks("assets.md")
     validated(Manifest, document, "assets.md", AssetError)
     (tmp_path / "pack.yaml").write_text(str(document), encoding="utf-8")  # a mapping in flow style
     assert len(load_pack(tmp_path).symmetry("block").discrete) == 4

@@ -73,6 +73,7 @@ def place(folder: Path) -> Place:
 def quick_export() -> Iterator[None]:
     """What an export calibrates beside the weights takes longer than all the rest."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inverse_graphics.training.air3d_task.FIT_SIZE", 200)
         patch.setattr("inverse_graphics.training.air3d_task.CALIBRATION_SIZE", 200)
         yield
 

@@ -75,9 +75,9 @@ def test_a_file_gives_variants_in_its_order(tmp_path):
 
 NO_VARIANTS = {
     "a/b: []\na-b: []\n": "would share their files",
-    "../up: []\n": "pattern",
-    "one: two\n": "valid list",
-    "[1, 2]\n": "valid dictionary",
+    "../up: []\n": "expected text that matches",
+    "one: two\n": "expected a list",
+    "[1, 2]\n": "expected a mapping",
     "one: [": "not valid YAML",
 }
 

@@ -200,6 +200,7 @@ def test_a_judge_finds_nothing_wrong_with_the_truth() -> None:
 def test_a_run_ends_in_weights_that_load(
     objective: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(air3d_task, "FIT_SIZE", 300)
     monkeypatch.setattr(air3d_task, "CALIBRATION_SIZE", 300)
     recipe = small(objective=objective)
     result = run(recipe, tmp_path / "run")
@@ -209,7 +210,7 @@ def test_a_run_ends_in_weights_that_load(
     assert Air3DRecipe.model_validate(loaded.document.recipe) == recipe
     network = loaded.module
     assert isinstance(network, Air3D)
-    assert loaded.document.asset_pack_sha256 == network.space.family.packs_hash
+    assert loaded.document.objects == network.space.family.appearances
     again = SceneEvaluator.sample(network, 60, 0).evaluate()
     assert again.metrics == pytest.approx(result.history[-1]["held_out"], rel=1e-4, nan_ok=True)
     assert "Held-out figures" in (result.weights / "README.md").read_text()

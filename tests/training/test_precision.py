@@ -44,6 +44,7 @@ def train(recipe: Air3DRecipe, folder: Path, resume: bool = False) -> tuple[str,
 @pytest.fixture
 def machine(monkeypatch):
     """Let the CPU compute in bfloat16 or not."""
+    monkeypatch.setattr(air3d_task, "FIT_SIZE", 40)
     monkeypatch.setattr(air3d_task, "CALIBRATION_SIZE", 40)
     return lambda native: monkeypatch.setattr(precision, "computes_in_bfloat16", lambda *_: native)
 

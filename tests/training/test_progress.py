@@ -50,3 +50,19 @@ def test_a_resumed_run_begins_where_it_stood() -> None:
 
 def test_unknown_metrics_are_shown_too_but_not_all() -> None:
     assert format_metrics({"a_b": 1.0, "c": 2.0, "d": 3.0, "e": 4.0}) == "a b 1  c 2  d 3"
+
+
+def test_without_a_terminal_a_line_comes_every_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("inverse_graphics.training.progress.time.monotonic", lambda: now)
+    console = Console(file=io.StringIO(), width=160)
+    with display_for(console, 1000, 100) as display:
+        for step in range(101, 201):
+            now += 1.0
+            display.step(step, {"loss": 2.0}, 64.0)
+            if step == 150:
+                display.evaluated(ROW)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split()[1] for line in lines] == ["130", "250", "180"]
+    assert lines[0] == "step 130 of 1,000  loss 2  64 images/s  870 s left"

@@ -242,3 +242,18 @@ def test_the_recipe_sets_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run(recipe(threads=2), tmp_path / "run", build_task=LineTask(), console=listening())
     run(recipe(), tmp_path / "default", build_task=LineTask(), console=listening())
     assert asked == [2]
+
+
+def test_what_export_does_is_told(tmp_path: Path) -> None:
+    console = listening()
+    run(recipe(), tmp_path / "run", build_task=LineTask(), console=console)
+    lines = heard(console).splitlines()
+    assert lines[-2] == "writing"
+    assert lines[-1].endswith(f"the model is in {tmp_path / 'run' / 'weights'}")
+
+
+def test_a_stopped_run_says_how_to_use_it_as_it_is(tmp_path: Path) -> None:
+    console = listening()
+    task = WithImages(lambda step: signal.raise_signal(signal.SIGINT) if step == 3 else None, LineTask())
+    run(recipe(), tmp_path / "run", build_task=task, console=console)
+    assert f"inverse-graphics models export {tmp_path / 'run'}" in heard(console)

@@ -37,6 +37,7 @@ class SceneSpace(nn.Module):
     K: Tensor
     free: Tensor
     orientation_observable: Tensor
+    height: Tensor
     log_count_prior: Tensor
     symmetry_group: Tensor
     log_symmetry_weight: Tensor
@@ -125,7 +126,10 @@ class SceneSpace(nn.Module):
         """Convert latents to scenes for engines; differentiable with respect to real-valued latents."""
         ones = scenes.position.new_ones(scenes.asset.shape)
         tint = ones[..., None].expand(*ones.shape, 3)
-        objects = ObjectBatch(scenes.asset, self.world(scenes.position), scenes.rotation, ones, tint)
+        height = torch.where(scenes.asset >= 0, self.height[scenes.asset.clamp(min=0)], 0.0).to(ones)
+        normal = torch.linalg.cross(self.axes[0], self.axes[1])
+        origin = self.world(scenes.position) + height[..., None] * normal
+        objects = ObjectBatch(scenes.asset, origin, scenes.rotation, ones, tint)
         return self.family.scenes(objects, self.cameras(scenes.orbit, scenes.K))
 
 

@@ -19,9 +19,14 @@ from inverse_graphics.rendering.embedded.topology import MeshTopology
 from inverse_graphics.rendering.embedded.visibility import Clipping, Visibility
 from inverse_graphics.rendering.engine import Layers
 from inverse_graphics.scene.batch import CameraBatch, LightBatch, ObjectBatch, SceneBatch
+from inverse_graphics.scene.standing import box_heights
 
 if TYPE_CHECKING:
     from inverse_graphics.rendering.embedded import scene_numba
+
+
+SUNK_M = 1e-6
+"""Metres below the table that count as on it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class EmbeddedEngine:
     def render_scene(self, scene: SceneBatch) -> Composite:
         """Render whole scenes, as `composite_layers` does, without storing layers on the CPU."""
         objects, camera, light = scene.objects, scene.camera, scene.light
-        if not self._compiled(objects.position.device):
+        if not self._compiled(objects.position.device) or self._some_behind_table(scene):
             return composite_layers(scene, self)
         from inverse_graphics.rendering.embedded import scene_numba
 
@@ -110,6 +115,18 @@ class EmbeddedEngine:
             self._clipping(camera),
             self.settings.slopes,
         )
+
+    def _some_behind_table(self, scene: SceneBatch) -> bool:
+        """Whether the table may hide something: boxes about objects reach to the side where no camera is.
+
+        Whole scenes are rendered without that test, for speed.
+        """
+        present = (scene.table.size.detach().prod(dim=1) > 0)[:, None] & (scene.objects.asset >= 0)
+        model = self._model(scene.objects.position)
+        lowest, highest = box_heights(scene.objects, model.boxes)
+        above = (scene.camera.T_world_camera[:, 2, 3] > 0)[:, None]
+        nearest_side = torch.where(above, lowest, -highest)
+        return bool((present & (nearest_side < -SUNK_M)).any())
 
     def _found(self, parameters: Tensor, mesh: Tensor, model: _Model, clipping: Clipping) -> Visibility:
         if self._compiled(parameters.device):
@@ -163,6 +180,10 @@ class _Model:
 
     library: MeshLibrary
     topology: MeshTopology
+
+    @cached_property
+    def boxes(self) -> Tensor:
+        return self.library.boxes()
 
     @cached_property
     def corners(self) -> Corners:
