@@ -282,27 +282,31 @@ def predicted_for_new_scenes(network: Air3D, shift: int = 0) -> float:
 
 
 @pytest.mark.learning
-def test_a_network_learns_in_the_sleep_phase_what_is_on_a_table() -> None:
+@pytest.mark.parametrize(("normalise", "counted"), [(False, 0.85), (True, 0.65)])
+def test_a_network_learns_in_the_sleep_phase_what_is_on_a_table(normalise: bool, counted: float) -> None:
     """A plate, a mug or nothing, by sleep alone: half a table's count is guessed right by chance."""
-    # seen at worst over 1 to 3 seeds each on default, avx2 and avx512 with 1 and 2 threads: 4.2, 95, 1.0, 1.0
-    # and 0.015
-    results = [train_by_sleep(seed) for seed in range(3)]
+    # without normalised maps, seen at worst over 1 to 3 seeds each on default, avx2 and avx512 with 1 and 2
+    # threads: 4.2, 95, 1.0, 1.0 and 0.015; with them, on avx512: 4.8, 116, 0.77 (one of the two kinds is not yet
+    # counted after so few steps, and after 300 by one seed of three), 1.0 and 0.012
+    results = [train_by_sleep(seed, normalise) for seed in range(3)]
     medians = {name: median(one[name] for one in results) for name in results[0]}
     assert medians["gain"] > 2
     assert medians["gain_by_image"] > 5
-    assert medians["count_accuracy"] > 0.85
+    assert medians["count_accuracy"] > counted
     assert medians["identity_of_matched"] > 0.8
     assert medians["position_error_m_median"] < 0.05
 
 
-def train_by_sleep(seed: int) -> dict[str, float]:
+def train_by_sleep(seed: int, normalise: bool) -> dict[str, float]:
     """What a small network knows after seconds of sleep.
 
     Returns:
         Held-out figures, and in nats: `gain`, how much log q of the truth rose, and `gain_by_image`, by how
         much it is above that of the truth where an image of another scene is shown.
     """
-    recipe = small(seed=seed, steps=180, batch_size=32, evaluation={"every": 180, "size": 200})
+    model = {**MODEL, "normalise_maps": normalise}
+    evaluation = {"every": 180, "size": 200}
+    recipe = small(seed=seed, steps=180, batch_size=32, evaluation=evaluation, model=model)
     task = build_air3d_task(recipe)
     state = TrainingState.begin(task.trainable, recipe.optimiser, recipe.steps, recipe.seed)
     network = network_of(task)
