@@ -286,8 +286,8 @@ def predicted_for_new_scenes(network: Air3D, shift: int = 0) -> float:
 def test_a_network_learns_in_the_sleep_phase_what_is_on_a_table(normalise: bool, counted: float) -> None:
     """A plate, a mug or nothing, by sleep alone: half a table's count is guessed right by chance."""
     # without normalised maps, seen at worst over 1 to 3 seeds each on default, avx2 and avx512 with 1 and 2
-    # threads: 4.2, 95, 1.0, 1.0 and 0.015; with them, on avx512: 4.8, 116, 0.77 (one of the two kinds is not yet
-    # counted after so few steps, and after 300 by one seed of three), 1.0 and 0.012
+    # threads: 4.2, 95, 1.0, 1.0 and 0.015; with them, on avx512: 4.8, 116, 0.77 (one of the two kinds is not
+    # counted after so few steps, nor after 300 by one seed of three), 1.0 and 0.012
     results = [train_by_sleep(seed, normalise) for seed in range(3)]
     medians = {name: median(one[name] for one in results) for name in results[0]}
     assert medians["gain"] > 2
