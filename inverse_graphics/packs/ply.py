@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from inverse_graphics.packs.part import (
     MAX_FACES,
-    Floats,
-    Ints,
     Material,
     MeshFileError,
     Part,
@@ -28,6 +26,7 @@ from inverse_graphics.packs.part import (
     decode_text,
     triangulate,
 )
+from inverse_graphics.packs.surface import Floats, Ints
 from inverse_graphics.packs.texture import PackFolder
 
 _TYPES = {

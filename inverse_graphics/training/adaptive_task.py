@@ -16,20 +16,10 @@ from inverse_graphics.models.adaptive.sequence_network import (
 from inverse_graphics.models.adaptive.sequence_objectives import (
     build_sequence_objective,
 )
-from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.sequences.problems import evaluation_batch, training_batch
-from inverse_graphics.training.model_card import adaptive_model_card
+from inverse_graphics.training.model_card import adaptive_model_card, write_model
 from inverse_graphics.training.recipe import AdaptiveRecipe
-from inverse_graphics.training.task import (
-    TASKS,
-    Evaluation,
-    Metrics,
-    NetworkTrainable,
-    ParameterGroup,
-    Report,
-    Task,
-    silent,
-)
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, Report, Task
 
 
 @TASKS.register("adaptive")
@@ -56,17 +46,10 @@ def build_adaptive_task(recipe: AdaptiveRecipe) -> Task:
     def evaluate() -> Evaluation:
         return Evaluation(evaluate_sequences(network, test, halting).metrics())
 
-    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report) -> None:
         report("writing the model")
-        document = ModelDocument(
-            kind="adaptive",
-            settings=settings.model_dump(mode="json"),
-            recipe=recipe.model_dump(mode="json"),
-            metrics=dict(metrics),
-        )
-        save_model(folder, network, document, adaptive_model_card(recipe, document))
+        write_model(folder, network, recipe, metrics, adaptive_model_card, settings=settings)
 
     objective = build_sequence_objective(network, recipe.objective).to(device)
-    groups = [ParameterGroup(list(objective.parameters()))]
-    trainable = NetworkTrainable(objective, groups, lambda batch, _, rng: objective.loss(batch, rng))
+    trainable = NetworkTrainable(objective, lambda batch, _, rng: objective.loss(batch, rng))
     return Task(trainable, batch, evaluate, export)

@@ -21,8 +21,7 @@ from inverse_graphics.models.air2d.network import Air2D
 from inverse_graphics.models.elbo import exact_count_elbo
 from inverse_graphics.models.estimators.estimator import AirObjective, EstimatorSettings
 from inverse_graphics.models.outlier_detector import OutlierDetector, ParsedImages
-from inverse_graphics.models.weights import ModelDocument, save_model
-from inverse_graphics.training.model_card import model_card
+from inverse_graphics.training.model_card import model_card, write_model
 from inverse_graphics.training.recipe import Air2DRecipe
 from inverse_graphics.training.task import (
     TASKS,
@@ -32,7 +31,6 @@ from inverse_graphics.training.task import (
     ParameterGroup,
     Report,
     Task,
-    silent,
 )
 
 BATCH = 500
@@ -66,7 +64,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
     def batch(step: int) -> Tensor:
         return to_network(train.batch(recipe.batch_size, recipe.seed, step).images).to(device)
 
-    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report) -> None:
         report(
             f"fitting the outlier detector: reading {2 * CALIBRATION_SIZE:,} images, and "
             f"{recipe.evaluation.size:,} test images to measure it"
@@ -78,14 +76,7 @@ def build_air2d_task(recipe: Air2DRecipe) -> Task:
         detector = OutlierDetector.fit(fitted, calibrated, FALSE_POSITIVE_RATE)
         warned = evaluator.evaluate_warning(detector) if detector else {}
         report("writing the model")
-        document = ModelDocument(
-            kind="air2d",
-            settings=recipe.model.model_dump(mode="json"),
-            recipe=recipe.model_dump(mode="json"),
-            metrics={**metrics, **warned},
-            familiarity=detector,
-        )
-        save_model(folder, network, document, model_card(recipe, document))
+        write_model(folder, network, recipe, {**metrics, **warned}, model_card, detector)
 
     return Task(trainable, batch, evaluator.evaluate, export)
 
@@ -98,7 +89,7 @@ def _trainable(network: Air2D, settings: EstimatorSettings) -> NetworkTrainable:
     if estimator.helpers is not None:
         module = nn.ModuleDict({"network": network, "helpers": estimator.helpers})
         groups.append(ParameterGroup(list(estimator.helpers.parameters()), settings.helpers_rate))
-    return NetworkTrainable(module, groups, AirObjective(estimator, settings, network.max_objects).loss)
+    return NetworkTrainable(module, AirObjective(estimator, settings, network.max_objects).loss, groups)
 
 
 def to_network(images: NDArray[np.float32]) -> Tensor:

@@ -22,21 +22,11 @@ from inverse_graphics.models.air3d.network import Air3D
 from inverse_graphics.models.air3d.objectives import build_objective
 from inverse_graphics.models.air3d.scene_latents import draw_from_prior, observe
 from inverse_graphics.models.outlier_detector import MIN_COUNT, OutlierDetector, ParsedImages
-from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.observation.observation import Observation
 from inverse_graphics.rendering.engines import make_differentiable_engine
-from inverse_graphics.training.model_card import scene_model_card
+from inverse_graphics.training.model_card import scene_model_card, write_model
 from inverse_graphics.training.recipe import Air3DRecipe
-from inverse_graphics.training.task import (
-    TASKS,
-    Evaluation,
-    Metrics,
-    NetworkTrainable,
-    ParameterGroup,
-    Report,
-    Task,
-    silent,
-)
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, Report, Task
 
 BATCH = 250
 """Test images per forward pass."""
@@ -73,13 +63,13 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
     module: nn.Module = network
     if objective.replay is not None:
         module = nn.ModuleDict({"network": network, "replay": objective.replay})
-    trainable = NetworkTrainable(module, [ParameterGroup(list(network.parameters()))], objective.loss)
+    trainable = NetworkTrainable(module, objective.loss)
     evaluator = SceneEvaluator.sample(network, recipe.evaluation.size, recipe.evaluation.seed)
 
     def batch(step: int) -> Any:
         return objective.batch(recipe.batch_size, stream(TRAINING, recipe.seed, step))
 
-    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report) -> None:
         calibration, test = calibration_size(network), min(WARNING_SIZE, recipe.evaluation.size)
         report(
             f"fitting the outlier detector to {FIT_SIZE:,} images, its thresholds to {calibration:,}, and "
@@ -88,14 +78,7 @@ def build_air3d_task(recipe: Air3DRecipe) -> Task:
         detector = fit_outlier_detector(network, recipe.evaluation.seed)
         warned = evaluator.evaluate_warning(detector) if detector else {}
         report("writing the model")
-        document = ModelDocument(
-            kind="air3d",
-            settings=recipe.model.model_dump(mode="json"),
-            recipe=recipe.model_dump(mode="json"),
-            metrics={**metrics, **warned},
-            familiarity=detector,
-        )
-        save_model(folder, network, document, scene_model_card(recipe, document))
+        write_model(folder, network, recipe, {**metrics, **warned}, scene_model_card, detector)
 
     return Task(trainable, batch, evaluator.evaluate, export)
 

@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+from torch import nn
+
 from inverse_graphics.data.multi_object import GlyphPlacement
-from inverse_graphics.models.weights import ModelDocument
+from inverse_graphics.models.outlier_detector import OutlierDetector
+from inverse_graphics.models.weights import ModelDocument, save_model
 from inverse_graphics.training.recipe import AdaptiveRecipe, Air2DRecipe, Air3DRecipe, ResidualRecipe
+
+AnyRecipe = TypeVar("AnyRecipe", AdaptiveRecipe, Air2DRecipe, Air3DRecipe, ResidualRecipe)
+
+
+def write_model(
+    folder: Path,
+    network: nn.Module,
+    recipe: AnyRecipe,
+    metrics: Mapping[str, float],
+    card: Callable[[AnyRecipe, ModelDocument], str],
+    detector: OutlierDetector | None = None,
+    settings: BaseModel | None = None,
+) -> None:
+    """Write a trained network as a model folder.
+
+    Args:
+        folder: its path.
+        network: the network.
+        recipe: of its training.
+        metrics: held-out figures.
+        card: builds the model card.
+        detector: the outlier detector, if there is one.
+        settings: of the network; the recipe's `model` by default.
+    """
+    document = ModelDocument(
+        kind=recipe.model_type,
+        settings=(settings or recipe.model).model_dump(mode="json"),
+        recipe=recipe.model_dump(mode="json"),
+        metrics=dict(metrics),
+        familiarity=detector,
+    )
+    save_model(folder, network, document, card(recipe, document))
 
 
 def model_card(recipe: Air2DRecipe, document: ModelDocument) -> str:

@@ -19,19 +19,9 @@ from inverse_graphics.models.residual.objectives import (
     Labelled,
     build_residual_objective,
 )
-from inverse_graphics.models.weights import ModelDocument, save_model
-from inverse_graphics.training.model_card import residual_model_card
+from inverse_graphics.training.model_card import residual_model_card, write_model
 from inverse_graphics.training.recipe import ResidualRecipe
-from inverse_graphics.training.task import (
-    TASKS,
-    Evaluation,
-    Metrics,
-    NetworkTrainable,
-    ParameterGroup,
-    Report,
-    Task,
-    silent,
-)
+from inverse_graphics.training.task import TASKS, Evaluation, Metrics, NetworkTrainable, Report, Task
 
 SHOWN = 8
 """Test images whose computation maps are logged."""
@@ -57,8 +47,7 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         torch.manual_seed(recipe.seed)
         network = ResidualNetwork(recipe.model)
     objective = build_residual_objective(network, recipe.objective).to(device)
-    groups = [ParameterGroup(list(objective.parameters()))]
-    trainable = NetworkTrainable(objective, groups, lambda batch, _, rng: objective.loss(batch, rng))
+    trainable = NetworkTrainable(objective, lambda batch, _, rng: objective.loss(batch, rng))
     test_images = labelled(test.fixed_set(recipe.evaluation.size, recipe.evaluation.seed)).to(device)
     kind = recipe.model.block_kind.by(recipe.objective.evaluation_halting)
 
@@ -69,15 +58,9 @@ def build_residual_task(recipe: ResidualRecipe) -> Task:
         scores = evaluate_images(network, test_images, kind)
         return Evaluation(scores.metrics(), {"computation": shown_maps(test_images.images, scores, recipe)})
 
-    def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+    def export(folder: Path, metrics: Metrics, report: Report) -> None:
         report("writing the model")
-        document = ModelDocument(
-            kind="residual",
-            settings=recipe.model.model_dump(mode="json"),
-            recipe=recipe.model_dump(mode="json"),
-            metrics=dict(metrics),
-        )
-        save_model(folder, network, document, residual_model_card(recipe, document))
+        write_model(folder, network, recipe, metrics, residual_model_card)
 
     return Task(trainable, batch, evaluate, export)
 

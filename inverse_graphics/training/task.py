@@ -22,10 +22,6 @@ Report = Callable[[str], object]
 """Takes a line of text for the user."""
 
 
-def silent(_: str) -> None:
-    """Report nothing."""
-
-
 class ParameterGroup(NamedTuple):
     """Parameters with a common learning rate, `rate` times the recipe's."""
 
@@ -65,17 +61,17 @@ class NetworkTrainable:
 
     Attributes:
         module: the network, and any state of the objective.
-        groups: groups of its parameters.
         loss: computes the loss of the objective.
+        groups: groups of its parameters; None for one group of all.
     """
 
     module: nn.Module
-    groups: list[ParameterGroup]
     loss: Loss
+    groups: list[ParameterGroup] | None = None
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All parameters that are trained, each in one group."""
-        return self.groups
+        return self.groups or [ParameterGroup(list(self.module.parameters()))]
 
 
 @dataclass(frozen=True)
@@ -91,17 +87,14 @@ class Evaluation:
     images: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
-class Export(Protocol):
-    """Writes a trained network as a model folder."""
+Export = Callable[[Path, Metrics, Report], None]
+"""Writes a trained network as a model folder.
 
-    def __call__(self, folder: Path, metrics: Metrics, report: Report = ..., /) -> None:
-        """Write it.
-
-        Args:
-            folder: where.
-            metrics: held-out figures.
-            report: called with a line of text before each part that takes seconds.
-        """
+Args:
+    folder: where.
+    metrics: held-out figures.
+    report: called with a line of text before each part that takes seconds.
+"""
 
 
 @dataclass(frozen=True)

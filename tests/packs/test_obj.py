@@ -179,21 +179,27 @@ def test_one_number_of_a_colour_stands_for_three(tmp_path):
     check_seen(pack, all_in((204, 204, 204)))
 
 
+LINES = [
+    ("skin.png", "skin.png"),
+    ("my skin.png", "my skin.png"),
+    ("textures/skin.png", "textures\\skin.png"),
+    ("skin.png", ".\\Skin.PNG"),
+    ("skin.png", '"skin.png"'),
+    ("skin.png", "-blendu on -s 1 1 1 -o 0 0 -mm 0 1 -bm 0.5 skin.png"),
+    ("my skin.png", "-clamp on  my skin.png"),
+    ("skin.png", "/home/someone/Skin.png"),
+    ("scha\u0308l.png", "sch\u00e4l.png"),
+]
+"""Names of a picture, and how `map_Kd` may name it from the same folder."""
+
+
 @pytest.mark.parametrize(
     ("mesh", "library", "picture", "line"),
     [
-        ("thing.obj", "thing.mtl", "skin.png", "skin.png"),
-        ("thing.obj", "thing.mtl", "my skin.png", "my skin.png"),
-        ("thing.obj", "thing.mtl", "textures/skin.png", "textures\\skin.png"),
-        ("thing.obj", "thing.mtl", "skin.png", ".\\Skin.PNG"),
-        ("thing.obj", "thing.mtl", "skin.png", '"skin.png"'),
+        *(("thing.obj", "thing.mtl", picture, line) for picture, line in LINES),
         ("box/thing.obj", "box/thing.mtl", "box/skin.png", "skin.png"),
         ("a/b/thing.obj", "a/b/thing.mtl", "a/textures/skin.png", "../textures/skin.png"),
-        ("thing.obj", "thing.mtl", "skin.png", "-blendu on -s 1 1 1 -o 0 0 -mm 0 1 -bm 0.5 skin.png"),
-        ("thing.obj", "thing.mtl", "my skin.png", "-clamp on  my skin.png"),
         ("box/thing.obj", "box/thing.mtl", "box/skin.png", "C:\\Users\\someone\\skin.png"),
-        ("thing.obj", "thing.mtl", "skin.png", "/home/someone/Skin.png"),
-        ("thing.obj", "thing.mtl", "scha\u0308l.png", "sch\u00e4l.png"),
     ],
 )
 def test_pictures_are_found_from_the_file_that_names_them(tmp_path, mesh, library, picture, line):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from inverse_graphics.training.recipe import Air2DRecipe, Recipe
 from inverse_graphics.training.state import TrainingState
-from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Report, Task, silent
+from inverse_graphics.training.task import Evaluation, Metrics, ParameterGroup, Report, Task
 
 MAP = torch.tensor([[1.0, -2.0, 0.5, 3.0]])
 
@@ -71,7 +71,7 @@ class LineTask:
             error = float((trainable.module(held_out) - held_out @ MAP.mT).square().mean())
             return Evaluation({"elbo": -error}, {"field": np.full((4, 5, 3), 0.5, np.float32)})
 
-        def export(folder: Path, metrics: Metrics, report: Report = silent) -> None:
+        def export(folder: Path, metrics: Metrics, report: Report) -> None:
             report("writing")
             folder.mkdir()
             self.exported.append(folder)

@@ -27,7 +27,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(air3d_task, "FIT_SIZE", 300)
         patch.setattr(air3d_task, "CALIBRATION_SIZE", 300)
         task = build_air3d_task(recipe)
-        task.export(folder, {"count_accuracy": 1.0})
+        task.export(folder, {"count_accuracy": 1.0}, print)
     return folder
 
 
@@ -55,7 +55,9 @@ def test_where_counts_are_never_found_there_is_no_warning(tmp_path: Path, monkey
     family = {"kind": "table_top", "kinds": ["crockery/bowl"], "count_weights": [1, 1], "image_size": 32}
     model = SMALL | {"family": family, "presence_bias": 20}
     with torch.no_grad():
-        build_air3d_task(Air3DRecipe.model_validate(RECIPE | {"model": model})).export(tmp_path / "w", {})
+        build_air3d_task(Air3DRecipe.model_validate(RECIPE | {"model": model})).export(
+            tmp_path / "w", {}, print
+        )
     assert load_model(tmp_path / "w").document.familiarity is None
     assert "These weights give no warnings" in (tmp_path / "w" / "README.md").read_text()
 
