@@ -88,12 +88,9 @@ class Evaluation:
 
 
 Export = Callable[[Path, Metrics, Report], None]
-"""Writes a trained network as a model folder.
+"""Writes a trained network as a model folder, with held-out figures.
 
-Args:
-    folder: where.
-    metrics: held-out figures.
-    report: called with a line of text before each part that takes seconds.
+It calls the last argument with a line of text before each part that takes seconds.
 """
 
 

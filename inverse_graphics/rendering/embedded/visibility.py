@@ -62,12 +62,8 @@ class Clipping(NamedTuple):
 FindVisibility = Callable[[MeshLibrary, MeshTopology, Tensor, Tensor, Clipping], Visibility]
 """Finds the visible fragments of each of L layers: the first stage of rendering.
 
-Args:
-    library: the meshes.
-    topology: their edges.
-    parameters: (L, ≥ 12), from `layer_parameters`.
-    mesh: (L,), the mesh in each layer, −1 for an empty slot.
-    clipping: the image's size, and the range of rendered depths.
+It takes the meshes, their edges, the layers' parameters (L, ≥ 12) from `layer_parameters`, the mesh in each
+layer (L,), −1 for an empty slot, and the image's size with the depths that are drawn.
 """
 
 
