@@ -53,7 +53,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 
 def test_the_reference_lists_every_name():
     page = Path(__file__).parents[1] / "docs" / "reference" / "index.md"
-    section = page.read_text(encoding="utf-8").split("## Names at the top")[1].split("\n## ")[0]
+    section = page.read_text(encoding="utf-8").split("## Names of the package")[1].split("\n## ")[0]
     rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
     listed = {name: row[2].strip("` |") for row in rows for name in re.findall(r"`(\w+)`", row[1])}
     assert listed == {name: module.partition(".")[0] for name, module in MODULE_OF.items()}

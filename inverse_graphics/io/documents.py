@@ -17,7 +17,6 @@ from typing import Any, NoReturn, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, RootModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from inverse_graphics.errors import InverseGraphicsError
 
@@ -218,7 +217,7 @@ def _is_alternative(part: int | str) -> bool:
     return str(part) in PYTHON_TYPES or re.fullmatch(class_or_type, str(part)) is not None
 
 
-def _wording(found: ErrorDetails, model: type[BaseModel] | None) -> str:
+def _wording(found: Mapping[str, Any], model: type[BaseModel] | None) -> str:
     """What is wrong with a field, in words that need no knowledge of Python."""
     kind, context = found["type"], found.get("ctx", {})
     came = f"{GOT}{_shortened(found['input'])}"

@@ -60,12 +60,12 @@ RENAMED_KEYS = {
 """Keys of recipes of version 0.1, which are still read, and their present names."""
 
 
-EARLIER_VALUES: dict[str, dict[str, dict[str, Any]]] = {
-    "air3d": {"model": {"normalise_maps": False}},
-    "sleep": {"objective": {"uniform_mixture_weight": 0.0}},
-    "wake_sleep": {"objective": {"uniform_mixture_weight": 0.0}},
+EARLIER_MODEL: dict[str, Any] = {"normalise_maps": False}
+EARLIER_OBJECTIVES: dict[str, dict[str, Any]] = {
+    "sleep": {"uniform_mixture_weight": 0.0},
+    "wake_sleep": {"uniform_mixture_weight": 0.0},
 }
-"""Of keys that runs of earlier versions did not store, by the kind of the section that now has them."""
+"""Of keys that 3D runs of earlier versions did not store: of the model, and of the objective by its kind."""
 
 
 RECIPES: Registry[type[Recipe]] = Registry("model type")
@@ -332,12 +332,13 @@ def with_current_keys(document: Mapping[str, Any], prefix: str = "") -> dict[str
 
 def with_earlier_values(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Copy the recipe that a run stored, with the values it had for keys that have come since."""
-    completed = dict(stored)
-    for name in ("model", "objective"):
-        section = stored.get(name)
-        if isinstance(section, Mapping):
-            earlier = EARLIER_VALUES.get(str(section.get("kind")), {}).get(name, {})
-            completed[name] = {**earlier, **section}
+    model = stored.get("model")
+    if not isinstance(model, Mapping) or model.get("kind") != "air3d":
+        return dict(stored)
+    completed = {**stored, "model": {**EARLIER_MODEL, **model}}
+    objective = stored.get("objective")
+    if isinstance(objective, Mapping):
+        completed["objective"] = {**EARLIER_OBJECTIVES.get(str(objective.get("kind")), {}), **objective}
     return completed
 
 
