@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from warnings import warn
@@ -23,12 +22,14 @@ MOVED = {
 """Former name of a module -> its name."""
 
 
-class MovedModules(MetaPathFinder, Loader):
-    """Finds modules by their former names, if no other finder has found them."""
+class MovedModules:
+    """A finder and loader of modules by their former names, used if no other finder has found them."""
 
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         """Find a moved module; None for any other name."""
-        return ModuleSpec(fullname, self, origin=MOVED[fullname]) if fullname in MOVED else None
+        if fullname not in MOVED:
+            return None
+        return ModuleSpec(fullname, self, origin=MOVED[fullname])  # type: ignore[arg-type] - loads by duck type
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Make a module with all names of the current one."""

@@ -37,8 +37,8 @@ class Kinds:
             AssetError: an unknown pack or object, or files that cannot be used.
 
         """
-        library = load_library(assets, packs)
         used = packs_of(assets, packs)
+        library = load_library(assets, list(used.values()))
         symmetries = tuple(used[asset.partition("/")[0]].symmetry(asset) for asset in assets)
         return cls(library, symmetries, used)
 

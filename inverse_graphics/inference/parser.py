@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from os import PathLike, fspath
+from os.path import isfile
 from pathlib import Path
 from typing import cast, overload
 
@@ -107,7 +108,7 @@ class SceneParser:
             for name, image in several:
                 pixels = as_image(image, f"image '{name}'")
                 batch.append(ResizedImage(name, *self._reader.resize(pixels)))
-                held.append(None if Path(name).is_file() else pixels)
+                held.append(None if isfile(name) else pixels)  # noqa: PTH113 - of any name
             for parse, pixels_given in zip(self._reader.read(batch), held, strict=True):
                 yield replace(parse, pixels=pixels_given)
 

@@ -184,3 +184,9 @@ def test_a_parse_is_printed_in_a_few_lines(parser):
     ]
     assert ": 1 object, " in str(changed)
     assert repr(changed).endswith("count=1, objects=[crockery/mug at (0.123, -0.200, 0.000) m])")
+
+
+def test_an_image_may_have_any_name():
+    parser = load_parser("multi_mnist")
+    for name in ("x" * 5000, "a\0b", ""):
+        assert parser.parse(np.zeros((50, 50, 3), np.float32), names=name).image == name
