@@ -29,7 +29,7 @@ class MovedModules:
         """Find a moved module; None for any other name."""
         if fullname not in MOVED:
             return None
-        return ModuleSpec(fullname, self, origin=MOVED[fullname])  # type: ignore[arg-type] - loads by duck type
+        return ModuleSpec(fullname, self, origin=MOVED[fullname])  # type: ignore[arg-type]  # a loader by its methods
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Make a module with all names of the current one."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from inverse_graphics.errors import ImageError, ModelError
 from inverse_graphics.inference.parse import Parse, ParsedObject
-from inverse_graphics.inference.parser import BATCH_SIZE, SceneParser
+from inverse_graphics.inference.parser import BATCH_SIZE, SceneParser, load_parser
 from inverse_graphics.models.air2d.network import Air2D, Air2DSettings
 from inverse_graphics.models.weights import LoadedModel, ModelDocument
 
